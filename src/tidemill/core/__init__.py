@@ -1,0 +1,1 @@
+"""Names, digests, errors, clock, settings: what every floor above speaks in. Standard library only."""

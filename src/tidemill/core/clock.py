@@ -1,0 +1,29 @@
+"""The time, and the ids that are made from it. Not for measuring: use ``time.perf_counter``."""
+
+import secrets
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """The current time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def stamp(moment: datetime) -> str:
+    """ISO 8601 in UTC with microseconds, fixed width, so that text order is time order."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse(text: str) -> datetime:
+    """The moment that ``stamp`` wrote."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+
+
+def new_run_id() -> str:
+    """A run's id: readable, sorted by time, unique (``20261124-105904-7f3a9c``)."""
+    return f"{now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def new_id() -> str:
+    """128 random bits as 32 hex digits."""
+    return secrets.token_hex(16)

@@ -1,0 +1,146 @@
+"""Every error that Tidemill raises, grouped by what the one who catches it would do.
+
+Each group has an exit status for the command line and a default code; a raise may narrow
+the code (``code="dataset-not-found"``), never change it once released.
+
+    TidemillError
+    ├── NotFound        look the name up, or create the thing           (exit 2)
+    ├── AlreadyExists   take another name, or use what is there         (exit 2)
+    ├── Conflict        somebody else moved: look, then try again       (exit 2)
+    ├── InvalidInput    correct what was typed or what the file holds   (exit 2)
+    ├── NotAllowed      ask for the right, or change the rule           (exit 2)
+    ├── NeedsExtra      install the named extra                         (exit 2)
+    ├── Failed          a run, a check or a gate said no                (exit 1)
+    ├── StorageError    free space, mend the disk or the network        (exit 1)
+    ├── Interrupted     run the same command again                      (exit 1)
+    └── InternalError   report a bug                                    (exit 70)
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class TidemillError(Exception):
+    """Something that a person can act on.
+
+    Args:
+        message: What was wrong, naming the file, row, column, step or setting.
+        why: The reason, where the message alone does not give it.
+        hint: What to type or change next.
+        code: Stable, kebab-case; narrows the group's own code.
+        details: Facts for ``--json`` (JSON values only).
+    """
+
+    default_code: ClassVar[str] = "error"
+    exit_status: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        why: str | None = None,
+        hint: str | None = None,
+        code: str | None = None,
+        details: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.why = why
+        self.hint = hint
+        self.code = code or self.default_code
+        self.details: dict[str, object] = dict(details or {})
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.message, self.why, self.hint, self.code, self.details))
+
+    def to_json(self) -> dict[str, object]:
+        """The error as one JSON object, as ``--json`` and the HTTP faces print it."""
+        body: dict[str, object] = {"code": self.code, "message": self.message}
+        if self.why:
+            body["why"] = self.why
+        if self.hint:
+            body["hint"] = self.hint
+        if self.details:
+            body["details"] = self.details
+        return body
+
+
+def _rebuild(
+    kind: type[TidemillError],
+    message: str,
+    why: str | None,
+    hint: str | None,
+    code: str,
+    details: dict[str, object],
+) -> TidemillError:
+    return kind(message, why=why, hint=hint, code=code, details=details)
+
+
+class NotFound(TidemillError):
+    """A named thing is not there."""
+
+    default_code = "not-found"
+    exit_status = 2
+
+
+class AlreadyExists(TidemillError):
+    """A name is taken."""
+
+    default_code = "already-exists"
+    exit_status = 2
+
+
+class Conflict(TidemillError):
+    """Another writer, or another branch, changed the same thing."""
+
+    default_code = "conflict"
+    exit_status = 2
+
+
+class InvalidInput(TidemillError):
+    """A value, a file or a definition is not what it must be."""
+
+    default_code = "invalid-input"
+    exit_status = 2
+
+
+class NotAllowed(TidemillError):
+    """A rule forbids it."""
+
+    default_code = "not-allowed"
+    exit_status = 2
+
+
+class NeedsExtra(TidemillError):
+    """A framework that this call needs is not installed."""
+
+    default_code = "needs-extra"
+    exit_status = 2
+
+
+class Failed(TidemillError):
+    """A run, a check, a gate or a deployment ended with a no."""
+
+    default_code = "failed"
+    exit_status = 1
+
+
+class StorageError(TidemillError):
+    """The disk, the object store or the catalog could not do it."""
+
+    default_code = "storage"
+    exit_status = 1
+
+
+class Interrupted(TidemillError):
+    """The work was stopped from outside; what was finished is kept."""
+
+    default_code = "interrupted"
+    exit_status = 1
+
+
+class InternalError(TidemillError):
+    """A bug in Tidemill."""
+
+    default_code = "internal"
+    exit_status = 70

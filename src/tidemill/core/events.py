@@ -1,0 +1,82 @@
+"""What work tells whoever watches it: a stream of small records, in order.
+
+A use case takes ``sink: Sink = silent`` and calls it; a face draws. Nothing below ``cli``
+writes to a terminal.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a piece of work is.
+
+    Attributes:
+        label: What is being done, for a person.
+        done: Units finished so far.
+        total: Units in all, or None where that is not known.
+        unit: What is counted (``rows``, ``bytes``, ``epochs``, ``requests``).
+    """
+
+    label: str
+    done: float
+    total: float | None = None
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StageStarted:
+    """A named stage of a longer journey begins."""
+
+    name: str
+    title: str
+    index: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class StageFinished:
+    """A stage ended well; ``result`` is one line that says what came of it."""
+
+    name: str
+    result: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    """A step of a run starts to compute."""
+
+    run: str
+    step: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepFinished:
+    """A step of a run ended; ``why`` says why it was computed (empty when it was not)."""
+
+    run: str
+    step: str
+    status: Literal["computed", "cached", "failed", "skipped"]
+    seconds: float
+    why: str
+    rows_computed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One line worth telling a person."""
+
+    text: str
+
+
+Event = Progress | StageStarted | StageFinished | StepStarted | StepFinished | Note
+Sink = Callable[[Event], None]
+
+
+def silent(event: Event) -> None:
+    """The sink of someone who does not watch."""
+    del event

@@ -1,0 +1,144 @@
+"""Every identity of Tidemill, in one place: what exactly is hashed to name a thing.
+
+A pre-image is a tag and a tree of values, written so that no two trees have the same bytes:
+each value is a type letter, its length, and its bytes; a container counts its members. A type
+that is not listed is an error, never a constant. ``tests/core/test_identity.py`` pins each
+function by literal hex: a change here makes every cache miss and every release unverifiable, so
+it needs a new tag (``step/2``) and a decision in ``docs/decisions``.
+"""
+
+import hashlib
+import math
+import struct
+from collections.abc import Mapping, Sequence
+
+from tidemill.core.errors import InvalidInput
+from tidemill.core.names import Digest
+
+Value = None | bool | int | float | str | bytes | Sequence["Value"] | Mapping[str, "Value"]
+"""What a pre-image may be made of."""
+
+
+def blob(data: bytes | memoryview) -> Digest:
+    """The digest of stored bytes: plain SHA-256, what OCI uses, so that ``sha256sum`` agrees."""
+    return Digest("sha256:" + hashlib.sha256(data).hexdigest())
+
+
+def code(name: str, syntax: str) -> Digest:
+    """A function, class or constant of the project, by its normalised syntax tree."""
+    return _digest("code/1", [name, syntax])
+
+
+def step(
+    component: str,
+    code_parts: Mapping[str, str],
+    packages: Mapping[str, str],
+    settings: Mapping[str, Value],
+    inputs: Mapping[str, Value],
+) -> Digest:
+    """The cache key of a step.
+
+    Args:
+        component: The component's qualified name.
+        code_parts: Name of each reached project function, class or constant to its ``code`` digest.
+        packages: Name of each imported distribution to its version.
+        settings: The settings, by parameter name.
+        inputs: Digest (or sequence of digests) of each input artifact, by parameter name.
+    """
+    return _digest("step/1", [component, dict(code_parts), dict(packages), dict(settings), dict(inputs)])
+
+
+def chunk(step_key: str, chunk_digest: str) -> Digest:
+    """The memo key of one chunk of rows through one row-wise step.
+
+    ``step_key`` is the ``step`` key made without the table that the chunk belongs to.
+    """
+    return _digest("chunk/1", [step_key, chunk_digest])
+
+
+def value(tree: Value) -> Digest:
+    """A plain value (a setting, a small result), by content."""
+    return _digest("value/1", tree)
+
+
+def row(cells: Sequence[Value], occurrence: int) -> int:
+    """A row's ``_id`` from its content, and which of its equals it is (0 for the first).
+
+    Returns:
+        An unsigned 64-bit integer.
+    """
+    return _short("row/1", [list(cells), occurrence])
+
+
+def key_row(cells: Sequence[Value]) -> int:
+    """A row's ``_id`` from the user's key columns: an unsigned 64-bit integer."""
+    return _short("key/1", list(cells))
+
+
+def release(manifest: Mapping[str, Value]) -> Digest:
+    """A release, by its manifest: names and digests of all that is in it."""
+    return _digest("release/1", manifest)
+
+
+def _digest(tag: str, tree: Value) -> Digest:
+    return Digest("sha256:" + hashlib.sha256(pre_image(tag, tree)).hexdigest())
+
+
+def _short(tag: str, tree: Value) -> int:
+    return int.from_bytes(hashlib.blake2b(pre_image(tag, tree), digest_size=8).digest(), "big")
+
+
+def pre_image(tag: str, tree: Value) -> bytes:
+    """The bytes that are hashed.
+
+    Raises:
+        InvalidInput: ``no-identity``, when the tree holds a value of a type that is not listed here.
+    """
+    out = bytearray()
+    _write(out, f"tidemill/{tag}")
+    _write(out, tree)
+    return bytes(out)
+
+
+def _write(out: bytearray, tree: object) -> None:
+    match tree:
+        case None:
+            out += b"n"
+        case bool():
+            out += b"t" if tree else b"f"
+        case int():
+            _field(out, b"i", str(tree).encode())
+        case float():
+            # One NaN for all NaNs; -0.0 and 0.0 stay two values, as their bits differ.
+            out += b"d" + struct.pack(">d", math.nan if math.isnan(tree) else tree)
+        case str():
+            _field(out, b"s", tree.encode("utf-8", "surrogatepass"))
+        case bytes():
+            _field(out, b"b", tree)
+        case list() | tuple():
+            out += b"l" + struct.pack(">Q", len(tree))
+            for member in tree:
+                _write(out, member)
+        case dict():
+            out += b"m" + struct.pack(">Q", len(tree))
+            for name in sorted(tree):
+                if not isinstance(name, str):
+                    raise _no_identity(name)
+                _write(out, name)
+                _write(out, tree[name])
+        case _:
+            raise _no_identity(tree)
+
+
+def _field(out: bytearray, letter: bytes, data: bytes) -> None:
+    out += letter + struct.pack(">Q", len(data)) + data
+
+
+def _no_identity(thing: object) -> InvalidInput:
+    return InvalidInput(
+        f"A value of type {type(thing).__qualname__} has no identity.",
+        why="Only None, bool, int, float, str, bytes, and lists and string-keyed dicts of them can be hashed "
+        "so that the same value always gets the same digest.",
+        hint="Pass one of these, or make it a step's result instead of a setting.",
+        code="no-identity",
+    )

@@ -1,0 +1,81 @@
+"""Names and references as users type them: ``fashion``, ``fashion@main``, ``fashion@v1``."""
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NewType
+
+from tidemill.core.errors import InvalidInput
+
+Digest = NewType("Digest", str)
+"""``sha256:`` and 64 hex digits."""
+RunId = NewType("RunId", str)
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,62}[a-z0-9])?")
+RESERVED = frozenset({"head", "all", "none", "latest"})
+
+
+def check_name(kind: str, name: str) -> str:
+    """``name`` itself, if it may name a ``kind`` (dataset, branch, tag, pipeline, environment).
+
+    Raises:
+        InvalidInput: ``invalid-name``, when it has other characters than ``a-z 0-9 _ . -``, does not
+            start and end with a letter or digit, is longer than 64, or is reserved.
+    """
+    if _NAME.fullmatch(name) is None or ".." in name:
+        raise InvalidInput(
+            f"'{name}' cannot name a {kind}.",
+            why="A name has 1 to 64 characters of a-z, 0-9, '_', '.', '-', "
+            "and starts and ends with a letter or digit.",
+            hint=f"Try '{_suggest(name)}'.",
+            code="invalid-name",
+            details={"kind": kind, "name": name},
+        )
+    if name in RESERVED:
+        raise InvalidInput(
+            f"'{name}' cannot name a {kind}.", why="The word is reserved.", code="invalid-name"
+        )
+    return name
+
+
+def _suggest(name: str) -> str:
+    return re.sub(r"[^a-z0-9_.-]+", "-", name.lower()).strip("-._")[:64] or "my-name"
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that ``name`` was probably meant to be, if one is close."""
+    found = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A dataset at a point of its history: ``name`` and what follows the ``@``, if anything.
+
+    Attributes:
+        name: The dataset.
+        at: A branch, a tag, or a commit (id or number); None is the default branch, ``main``.
+    """
+
+    name: str
+    at: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Reference":
+        """Read ``name`` or ``name@ref``.
+
+        Raises:
+            InvalidInput: ``invalid-reference`` or ``invalid-name``.
+        """
+        name, separator, at = text.partition("@")
+        if separator and not at:
+            raise InvalidInput(
+                f"'{text}' names nothing after the '@'.",
+                hint=f"Type '{name}' or '{name}@main'.",
+                code="invalid-reference",
+            )
+        return cls(check_name("dataset", name), at or None)
+
+    def __str__(self) -> str:
+        return self.name if self.at is None else f"{self.name}@{self.at}"
