@@ -1,0 +1,1 @@
+"""One address that holds everything: blobs, catalog, locks, and the layout's version."""

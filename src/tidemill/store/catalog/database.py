@@ -1,0 +1,235 @@
+"""The catalog: a SQL database, opened, migrated, read and written in short transactions.
+
+SQLite in WAL mode for one machine. Every write is one transaction; a reader never waits for a writer.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from tidemill.core.errors import StorageError
+from tidemill.store.catalog import records, tables
+
+HEAD = "0001"
+"""The newest migration; equal to the last file in ``migrations/versions`` (a test says so)."""
+
+_TABLES: dict[type[Any], sa.Table] = {
+    records.Run: tables.runs,
+    records.Step: tables.steps,
+    records.Artifact: tables.artifacts,
+    records.Model: tables.models,
+    records.Verdict: tables.verdicts,
+    records.Release: tables.releases,
+    records.Deployment: tables.deployments,
+    records.Firing: tables.firings,
+}
+R = TypeVar("R")
+
+
+class Transaction:
+    """Reads and writes that happen together or not at all."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def add(self, *rows: object) -> None:
+        """Insert records. An equal key there already is an ``IntegrityError``."""
+        for row in rows:
+            self._connection.execute(sa.insert(_TABLES[type(row)]).values(_columns(row)))
+
+    def put(self, *rows: object) -> None:
+        """Insert records, or replace those with the same key."""
+        for row in rows:
+            table = _TABLES[type(row)]
+            values = _columns(row)
+            keys = [c.name for c in table.primary_key]
+            rest = {n: v for n, v in values.items() if n not in keys}
+            self._connection.execute(
+                upsert(table).values(values).on_conflict_do_update(index_elements=keys, set_=rest)
+            )
+
+    def add_new(self, *rows: object) -> None:
+        """Insert records; leave those whose key is there already as they are."""
+        for row in rows:
+            self._connection.execute(
+                upsert(_TABLES[type(row)]).values(_columns(row)).on_conflict_do_nothing()
+            )
+
+    def change(self, kind: type[Any], where: Mapping[str, object], **values: object) -> int:
+        """Set columns of the records of ``kind`` that match; returns how many matched."""
+        table = _TABLES[kind]
+        return self._connection.execute(
+            sa.update(table).where(*_matches(table, where)).values(**values)
+        ).rowcount
+
+    def remove(self, kind: type[Any], where: Mapping[str, object]) -> int:
+        """Delete the records of ``kind`` that match; returns how many."""
+        table = _TABLES[kind]
+        return self._connection.execute(sa.delete(table).where(*_matches(table, where))).rowcount
+
+    def find(
+        self,
+        kind: type[R],
+        where: Mapping[str, object] | None = None,
+        *,
+        order: Sequence[str] = (),
+        limit: int | None = None,
+    ) -> list[R]:
+        """The records of ``kind`` whose columns equal (or are in) ``where``; ``-name`` orders downward."""
+        table = _TABLES[kind]
+        query = sa.select(table).where(*_matches(table, where or {}))
+        for name in order:
+            column = table.c[name.removeprefix("-")]
+            query = query.order_by(column.desc() if name.startswith("-") else column)
+        rows = self._connection.execute(query.limit(limit)).mappings()
+        return [kind(**dict(row)) for row in rows]
+
+    def first(self, kind: type[R], where: Mapping[str, object], *, order: Sequence[str] = ()) -> R | None:
+        """The first such record, or None."""
+        found = self.find(kind, where, order=order, limit=1)
+        return found[0] if found else None
+
+    def greatest(self, kind: type[Any], column: str, where: Mapping[str, object]) -> int:
+        """The greatest value of an integer column among the matches; 0 where there is none."""
+        table = _TABLES[kind]
+        query = sa.select(sa.func.max(table.c[column])).where(*_matches(table, where))
+        return self._connection.execute(query).scalar() or 0
+
+    def cached(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The cache's outputs for those of ``keys`` that it holds."""
+        found: dict[str, dict[str, Any]] = {}
+        for start in range(0, len(keys), 500):
+            some = keys[start : start + 500]
+            query = sa.select(tables.cache.c.key, tables.cache.c.outputs).where(tables.cache.c.key.in_(some))
+            found.update({key: outputs for key, outputs in self._connection.execute(query)})
+        return found
+
+    def remember(self, key: str, outputs: Mapping[str, Any], created_at: str) -> None:
+        """Put an entry into the cache, in place of an older one."""
+        values = {"key": key, "outputs": dict(outputs), "created_at": created_at}
+        self._connection.execute(
+            upsert(tables.cache).values(values).on_conflict_do_update(index_elements=["key"], set_=values)
+        )
+
+    def forget(self, keys: Sequence[str]) -> None:
+        """Drop cache entries."""
+        for start in range(0, len(keys), 500):
+            self._connection.execute(
+                sa.delete(tables.cache).where(tables.cache.c.key.in_(keys[start : start + 500]))
+            )
+
+    def cache_entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """All of the cache: key and outputs."""
+        for key, outputs in self._connection.execute(sa.select(tables.cache.c.key, tables.cache.c.outputs)):
+            yield key, outputs
+
+
+class Catalog:
+    """An open catalog. Safe to share between threads; each transaction has its own connection."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    @classmethod
+    def open(cls, file: Path) -> "Catalog":
+        """Open the SQLite catalog in ``file``; make it, or migrate it, where need be.
+
+        Raises:
+            StorageError: ``store-too-new``, ``catalog-damaged``.
+        """
+        file.parent.mkdir(parents=True, exist_ok=True)
+        engine = sa.create_engine(f"sqlite:///{file}", connect_args={"timeout": 60})
+
+        @sa.event.listens_for(engine, "connect")
+        def prepare(connection: Any, record: object) -> None:  # pyright: ignore[reportUnusedFunction]
+            del record
+            # The driver must not open transactions by itself: `write` takes the lock at once.
+            connection.isolation_level = None
+            for setting in ("busy_timeout=60000", "journal_mode=wal", "synchronous=full", "foreign_keys=on"):
+                connection.execute(f"pragma {setting}")
+
+        catalog = cls(engine)
+        try:
+            catalog._migrate()
+        except sa.exc.DatabaseError as error:
+            raise StorageError(
+                f"The catalog {file} cannot be opened: {error.orig}.", code="catalog-damaged"
+            ) from error
+        return catalog
+
+    def _migrate(self) -> None:
+        with self._engine.connect() as connection:
+            there = sa.inspect(connection).has_table("alembic_version")
+            version = (
+                connection.execute(sa.text("select version_num from alembic_version")).scalar()
+                if there
+                else None
+            )
+        if version == HEAD:
+            return
+        if version is not None and version > HEAD:
+            raise StorageError(
+                f"The catalog has version {version}; this Tidemill knows up to {HEAD}.",
+                why="A newer Tidemill wrote it.",
+                hint="Type 'pip install --upgrade tidemill'.",
+                code="store-too-new",
+            )
+        from alembic import command  # noqa: PLC0415 - 0.4 s, and only a new or old store needs it
+        from alembic.config import Config  # noqa: PLC0415
+
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql("begin immediate")
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.commit()
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """A transaction that commits at its end, or rolls back on an error.
+
+        Raises:
+            StorageError: ``disk-full`` or ``storage``.
+        """
+        try:
+            with self._engine.connect() as connection:
+                # A write lock from the start: two writers wait for each other instead of one failing midway.
+                connection.exec_driver_sql("begin immediate")
+                yield Transaction(connection)
+                connection.commit()
+        except sa.exc.OperationalError as error:
+            full = "full" in str(error.orig)
+            raise StorageError(
+                f"The catalog could not be written: {error.orig}.",
+                hint="Free space, then run the same command again." if full else None,
+                code="disk-full" if full else "storage",
+            ) from error
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """A transaction that only reads: one moment's state."""
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql("begin")
+            yield Transaction(connection)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+
+def _columns(row: object) -> dict[str, Any]:
+    assert dataclasses.is_dataclass(row)
+    return {f.name: getattr(row, f.name) for f in dataclasses.fields(row)}
+
+
+def _matches(table: sa.Table, where: Mapping[str, object]) -> list[sa.ColumnElement[bool]]:
+    return [
+        table.c[n].in_(v) if isinstance(v, (list, tuple, set, frozenset)) else table.c[n] == v
+        for n, v in where.items()
+    ]

@@ -1,0 +1,138 @@
+"""The catalog's tables as they are now. ``migrations/`` is how a database gets there."""
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("pipeline", String, nullable=False),
+    Column("file", String),
+    Column("parameters", JSON, nullable=False),
+    Column("trigger", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("started_at", String, nullable=False),
+    Column("finished_at", String),
+    Column("host", String, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("inputs", JSON, nullable=False),
+    Column("outputs", JSON, nullable=False),
+    Column("error", JSON),
+    Index("runs_by_pipeline", "pipeline", "started_at"),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("run", String, ForeignKey("runs.id"), primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("component", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("key", String),
+    Column("parts", JSON, nullable=False),
+    Column("outputs", JSON, nullable=False),
+    Column("why", String, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("finished_at", String, nullable=False),
+    Column("rows_in", Integer),
+    Column("rows_out", Integer),
+    Column("rows_computed", Integer),
+    Column("peak_bytes", Integer),
+    Column("log", String),
+    Column("error", JSON),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("meta", JSON, nullable=False),
+    Column("created_at", String, nullable=False),
+)
+
+cache = Table(
+    "cache",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("outputs", JSON, nullable=False),
+    Column("created_at", String, nullable=False),
+)
+
+models = Table(
+    "models",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("digest", String, nullable=False),
+    Column("run", String, ForeignKey("runs.id"), nullable=False, unique=True),
+    Column("framework", String, nullable=False),
+    Column("signature", JSON, nullable=False),
+    Column("metrics", JSON, nullable=False),
+    Column("created_at", String, nullable=False),
+)
+
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("run", String, ForeignKey("runs.id"), primary_key=True),
+    Column("passed", Boolean, nullable=False),
+    Column("against", String),
+    Column("rules", JSON, nullable=False),
+    Column("decided_at", String, nullable=False),
+)
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("digest", String, nullable=False, unique=True),
+    Column("run", String, ForeignKey("runs.id"), nullable=False, unique=True),
+    Column("author", String, nullable=False),
+    Column("created_at", String, nullable=False),
+)
+
+deployments = Table(
+    "deployments",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("environment", String, nullable=False),
+    Column("release_name", String, nullable=False),
+    Column("release_number", Integer, nullable=False),
+    Column("release_digest", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("author", String, nullable=False),
+    Column("started_at", String, nullable=False),
+    Column("finished_at", String),
+    Column("reason", String, nullable=False),
+    Index("deployments_by_environment", "environment", "started_at"),
+)
+
+firings = Table(
+    "firings",
+    metadata,
+    Column("trigger", String, primary_key=True),
+    Column("cause", String, primary_key=True),
+    Column("run", String),
+    Column("outcome", String),
+    Column("fired_at", String, nullable=False),
+    UniqueConstraint("trigger", "cause"),
+)

@@ -1,0 +1,58 @@
+"""Locks between processes on one store: held by the operating system, so a killed holder frees them."""
+
+import fcntl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tidemill.core.errors import Conflict
+
+_POLL_SECONDS = 0.01
+
+
+class Locks:
+    """Named locks in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @contextmanager
+    def hold(self, name: str, *, timeout_seconds: float = 600.0) -> Iterator[None]:
+        """Hold lock ``name``; wait for whoever has it.
+
+        Raises:
+            Conflict: ``lock-timeout``, when it is still held after ``timeout_seconds``.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / f"{name.replace('/', '_')}.lock").open("a") as file:
+            deadline = time.monotonic() + timeout_seconds
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() >= deadline:
+                        raise Conflict(
+                            f"Another process has held '{name}' for {timeout_seconds:g} seconds.",
+                            hint="Wait for it to end, then run the same command again.",
+                            code="lock-timeout",
+                        ) from None
+                    time.sleep(_POLL_SECONDS)
+            try:
+                yield
+            finally:
+                fcntl.flock(file, fcntl.LOCK_UN)
+
+    def is_held(self, name: str) -> bool:
+        """Whether another process (or another open of this one) holds the lock now."""
+        path = self._folder / f"{name.replace('/', '_')}.lock"
+        if not path.exists():
+            return False
+        with path.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            fcntl.flock(file, fcntl.LOCK_UN)
+            return False
