@@ -1,0 +1,254 @@
+"""A table as it travels: Arrow columns, some of them tensors, each row with its ``_id``.
+
+A tensor column is a fixed-size list whose field carries its shape in the metadata ``tidemill.shape``
+(JSON, such as ``[28, 28]``), so that single cells can be missing and every Arrow reader can still read it.
+Not a dataset: it has no history.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tidemill.core.errors import InvalidInput, NotFound
+from tidemill.core.names import nearest
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+SHAPE = b"tidemill.shape"
+ID = "_id"
+PREDICTION = "_prediction"
+SYSTEM_COLUMNS = (ID, PREDICTION)
+"""Columns that Tidemill keeps beside the user's: identity, and the prediction that a row corrects."""
+
+
+class Table:
+    """Columns of equal length. Immutable; conversions share memory where they can."""
+
+    def __init__(self, arrow: "pa.Table") -> None:
+        self._arrow = arrow
+
+    def __len__(self) -> int:
+        return self._arrow.num_rows
+
+    def __repr__(self) -> str:
+        return f"Table({len(self)} rows: {', '.join(self.columns)})"
+
+    @property
+    def columns(self) -> list[str]:
+        """The column names, in order."""
+        return list(self._arrow.column_names)
+
+    def shape_of(self, column: str) -> tuple[int, ...]:
+        """The shape of one cell: ``()`` for a plain column, ``(28, 28)`` for a tensor of that shape."""
+        import pyarrow as pa  # noqa: PLC0415
+
+        field = self._field(column)
+        if not pa.types.is_fixed_size_list(field.type):
+            return ()
+        stored = (field.metadata or {}).get(SHAPE)
+        return tuple(json.loads(stored)) if stored else (field.type.list_size,)
+
+    def missing(self, column: str) -> "np.ndarray[Any, Any]":
+        """Which cells are missing: bool of shape ``(rows, *shape_of(column))``."""
+        import numpy as np  # noqa: PLC0415
+        import pyarrow as pa  # noqa: PLC0415
+
+        shape, array = self.shape_of(column), self._chunk(column)
+        outer = np.asarray(array.is_null(nan_is_null=True))
+        if not shape:
+            return outer
+        inner = array.values[array.offset * array.type.list_size :][: len(array) * array.type.list_size]
+        if not inner.null_count and not pa.types.is_floating(inner.type) and not array.null_count:
+            return np.zeros((len(array), *shape), bool)
+        cells = np.asarray(inner.is_null(nan_is_null=True)).reshape(len(array), *shape)
+        return cells | outer.reshape(len(array), *(1 for _ in shape))
+
+    def numpy(self, column: str) -> "np.ndarray[Any, Any]":
+        """A column as an array of shape ``(rows, *shape_of(column))``, without a copy where memory allows.
+
+        Raises:
+            InvalidInput: ``missing-cells``, when a cell is missing: an array has no word for that.
+        """
+        array, shape = self._chunk(column), self.shape_of(column)
+        flat = array
+        if shape:
+            size = array.type.list_size
+            flat = array.values[array.offset * size : (array.offset + len(array)) * size]
+        if array.null_count or flat.null_count:
+            raise InvalidInput(
+                f"Column '{column}' has {max(array.null_count, flat.null_count)} missing cells.",
+                why="A NumPy array cannot hold a missing cell.",
+                hint="Remove such rows first with parts.drop_missing, or take the column as "
+                "polars, pandas or Arrow.",
+                code="missing-cells",
+            )
+        return flat.to_numpy(zero_copy_only=False).reshape(len(array), *shape)
+
+    def with_column(
+        self,
+        name: str,
+        values: "np.ndarray[Any, Any] | pa.Array | Sequence[Any]",
+        *,
+        shape: Sequence[int] = (),
+    ) -> "Table":
+        """This table with a column added or replaced. A NumPy array of more than one dimension becomes a tensor."""
+        field, array = _as_column(name, values, tuple(shape))
+        at = self._arrow.schema.get_field_index(name)
+        arrow = (
+            self._arrow.append_column(field, array) if at < 0 else self._arrow.set_column(at, field, array)
+        )
+        return Table(arrow)
+
+    def select(self, columns: Sequence[str]) -> "Table":
+        """Only these columns, in this order."""
+        for column in columns:
+            self._field(column)
+        return Table(self._arrow.select(list(columns)))
+
+    def filter(self, keep: "np.ndarray[Any, Any]") -> "Table":
+        """The rows where ``keep`` (bool, one a row) is true."""
+        import pyarrow as pa  # noqa: PLC0415
+
+        return Table(self._arrow.filter(pa.array(keep)))
+
+    def take(self, rows: "np.ndarray[Any, Any] | Sequence[int]") -> "Table":
+        """These rows, by position."""
+        return Table(self._arrow.take(rows))
+
+    def to_arrow(self) -> "pa.Table":
+        """The Arrow table underneath."""
+        return self._arrow
+
+    def to_polars(self) -> "pl.DataFrame":
+        """A Polars frame; a tensor column is an ``Array`` of its shape."""
+        import polars as pl  # noqa: PLC0415
+
+        frame = pl.DataFrame(pl.from_arrow(self._arrow))
+        deep = {c: s for c in self.columns if len(s := self.shape_of(c)) > 1}
+        return frame.with_columns(pl.col(c).reshape((-1, *s)) for c, s in deep.items()) if deep else frame
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """A pandas frame; a tensor cell is a flat array."""
+        return self._arrow.to_pandas()
+
+    @classmethod
+    def of(cls, frame: object) -> "Table":
+        """A table from a Table, Arrow, Polars or pandas frame, or a dict of columns.
+
+        Raises:
+            InvalidInput: ``not-a-table``.
+        """
+        import pyarrow as pa  # noqa: PLC0415
+
+        if isinstance(frame, Table):
+            return frame
+        if isinstance(frame, pa.Table):
+            return cls(frame)
+        if isinstance(frame, Mapping):
+            columns = [_as_column(str(n), v, ()) for n, v in frame.items()]
+            return cls(
+                pa.Table.from_arrays([a for _, a in columns], schema=pa.schema([f for f, _ in columns]))
+            )
+        home = type(frame).__module__.partition(".")[0]
+        if home == "polars" and hasattr(frame, "to_arrow"):
+            return cls(_with_shapes(frame))
+        if home == "pandas":
+            return cls(pa.Table.from_pandas(frame, preserve_index=False))
+        raise InvalidInput(
+            f"A value of type {type(frame).__qualname__} is not a table.",
+            hint="Return a tm.Table, an Arrow table, a Polars or pandas frame, or a dict of columns.",
+            code="not-a-table",
+        )
+
+    def _field(self, column: str) -> "pa.Field":
+        at = self._arrow.schema.get_field_index(column)
+        if at < 0:
+            close = nearest(column, self.columns)
+            raise NotFound(
+                f"There is no column '{column}'.",
+                hint=f"Did you mean '{close}'?" if close else f"There are: {', '.join(self.columns)}.",
+                code="column-not-found",
+            )
+        return self._arrow.schema.field(at)
+
+    def _chunk(self, column: str) -> Any:
+        self._field(column)
+        chunked = self._arrow.column(column)
+        return chunked.chunk(0) if chunked.num_chunks == 1 else chunked.combine_chunks()
+
+
+def concat(tables: Sequence[Table]) -> Table:
+    """The rows of all, in order. Columns must agree."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    return Table(pa.concat_tables([t.to_arrow() for t in tables]))
+
+
+def write(table: Table, path: Path) -> None:
+    """Write one Arrow IPC file, ready to be memory-mapped."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    arrow = table.to_arrow().combine_chunks()
+    with pa.OSFile(os.fspath(path), "wb") as file, pa.ipc.new_file(file, arrow.schema) as writer:
+        writer.write_table(arrow)
+
+
+def read(path: Path) -> Table:
+    """Memory-map what ``write`` wrote; nothing is copied."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    return Table(pa.ipc.open_file(pa.memory_map(os.fspath(path))).read_all())
+
+
+def _as_column(name: str, values: Any, shape: tuple[int, ...]) -> tuple["pa.Field", Any]:
+    import numpy as np  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415
+
+    if isinstance(values, (pa.Array, pa.ChunkedArray)):
+        metadata = {SHAPE: json.dumps(list(shape)).encode()} if shape else None
+        return pa.field(name, values.type, metadata=metadata), values
+    if isinstance(values, np.ndarray) and values.ndim > 1:
+        cell = values.shape[1:]
+        flat = pa.array(np.ascontiguousarray(values).reshape(-1))
+        array = pa.FixedSizeListArray.from_arrays(flat, int(np.prod(cell)))
+        return pa.field(name, array.type, metadata={SHAPE: json.dumps(list(cell)).encode()}), array
+    array = pa.array(values)
+    return pa.field(name, array.type), array
+
+
+def _with_shapes(frame: Any) -> "pa.Table":
+    """A Polars frame as Arrow, its nested arrays made flat with the shape beside them."""
+    import polars as pl  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415
+
+    arrow: pa.Table = frame.to_arrow()
+    for name, kind in frame.schema.items():
+        if not isinstance(kind, pl.Array):
+            continue
+        at, array = arrow.schema.get_field_index(name), arrow.column(name).combine_chunks()
+        if array.null_count:
+            raise InvalidInput(
+                f"Column '{name}' lacks {array.null_count} whole tensors.",
+                hint="Drop those rows first; single cells of a tensor may be missing.",
+                code="missing-cells",
+            )
+        while pa.types.is_fixed_size_list(array.type):
+            array = array.flatten()
+        flat = pa.FixedSizeListArray.from_arrays(array, int(array_size(kind.shape)))
+        field = pa.field(name, flat.type, metadata={SHAPE: json.dumps(list(kind.shape)).encode()})
+        arrow = arrow.set_column(at, field, flat)
+    return arrow
+
+
+def array_size(shape: Sequence[int]) -> int:
+    """How many cells a tensor of this shape has."""
+    size = 1
+    for length in shape:
+        size *= length
+    return size
