@@ -2,7 +2,7 @@
 
 import fcntl
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ class Locks:
         self._folder = folder
 
     @contextmanager
-    def hold(self, name: str, *, timeout_seconds: float = 600.0) -> Iterator[None]:
+    def hold(self, name: str, *, timeout_seconds: float = 600.0) -> Generator[None]:
         """Hold lock ``name``; wait for whoever has it.
 
         Raises:

@@ -4,12 +4,13 @@ SQLite in WAL mode for one machine. Every write is one transaction; a reader nev
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy import event, exc
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from tidemill.core.errors import StorageError
@@ -106,7 +107,7 @@ class Transaction:
         for start in range(0, len(keys), 500):
             some = keys[start : start + 500]
             query = sa.select(tables.cache.c.key, tables.cache.c.outputs).where(tables.cache.c.key.in_(some))
-            found.update({key: outputs for key, outputs in self._connection.execute(query)})
+            found.update((key, outputs) for key, outputs in self._connection.execute(query))
         return found
 
     def remember(self, key: str, outputs: Mapping[str, Any], created_at: str) -> None:
@@ -125,8 +126,8 @@ class Transaction:
 
     def cache_entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """All of the cache: key and outputs."""
-        for key, outputs in self._connection.execute(sa.select(tables.cache.c.key, tables.cache.c.outputs)):
-            yield key, outputs
+        rows = self._connection.execute(sa.select(tables.cache.c.key, tables.cache.c.outputs))
+        yield from ((key, outputs) for key, outputs in rows)
 
 
 class Catalog:
@@ -145,7 +146,7 @@ class Catalog:
         file.parent.mkdir(parents=True, exist_ok=True)
         engine = sa.create_engine(f"sqlite:///{file}", connect_args={"timeout": 60})
 
-        @sa.event.listens_for(engine, "connect")
+        @event.listens_for(engine, "connect")
         def prepare(connection: Any, record: object) -> None:  # pyright: ignore[reportUnusedFunction]
             del record
             # The driver must not open transactions by itself: `write` takes the lock at once.
@@ -156,7 +157,7 @@ class Catalog:
         catalog = cls(engine)
         try:
             catalog._migrate()
-        except sa.exc.DatabaseError as error:
+        except exc.DatabaseError as error:
             raise StorageError(
                 f"The catalog {file} cannot be opened: {error.orig}.", code="catalog-damaged"
             ) from error
@@ -191,7 +192,7 @@ class Catalog:
             connection.commit()
 
     @contextmanager
-    def write(self) -> Iterator[Transaction]:
+    def write(self) -> Generator[Transaction]:
         """A transaction that commits at its end, or rolls back on an error.
 
         Raises:
@@ -203,7 +204,7 @@ class Catalog:
                 connection.exec_driver_sql("begin immediate")
                 yield Transaction(connection)
                 connection.commit()
-        except sa.exc.OperationalError as error:
+        except exc.OperationalError as error:
             full = "full" in str(error.orig)
             raise StorageError(
                 f"The catalog could not be written: {error.orig}.",
@@ -212,7 +213,7 @@ class Catalog:
             ) from error
 
     @contextmanager
-    def read(self) -> Iterator[Transaction]:
+    def read(self) -> Generator[Transaction]:
         """A transaction that only reads: one moment's state."""
         with self._engine.connect() as connection:
             connection.exec_driver_sql("begin")

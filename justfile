@@ -1,0 +1,42 @@
+# The project's verbs. `just check` and `just test` are what CI runs.
+# The tools come from .venv (see CONTRIBUTING.md).
+
+export PATH := justfile_directory() / ".venv/bin" + ":" + env("PATH")
+
+# List the verbs.
+default:
+    @just --list --unsorted
+
+# Lint, format, types, imports, dead code.
+check:
+    ruff check .
+    ruff format --check .
+    basedpyright
+    lint-imports
+    vulture
+
+# The whole default test suite, or what is named: just test tests/core -x
+test *arguments:
+    pytest {{ arguments }}
+
+# Each script of bench/: prints a table, writes JSON to bench/results/.
+bench *names:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    for script in bench/*.py; do
+        name=$(basename "$script" .py)
+        if [ -z "{{ names }}" ] || [[ " {{ names }} " == *" $name "* ]]; then python "$script"; fi
+    done
+
+# What is generated in docs/ (the JSON Schema of tidemill.toml), and the tests of the documentation.
+docs:
+    python -c 'import json; from tidemill.core.config import schema; print(json.dumps(schema(), indent=2))' > docs/tidemill.schema.json
+    pytest tests/docs
+
+# The loop, once, in ./tidemill-demo.
+demo *arguments:
+    tidemill demo {{ arguments }}
+
+# Resolve the locks anew; `just lock --upgrade` takes newer releases.
+lock *arguments:
+    ./requirements/lock.sh {{ arguments }}
