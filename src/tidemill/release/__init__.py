@@ -1,0 +1,1 @@
+"""What may go out and where it runs: gate, bundle, environment lock, environments."""

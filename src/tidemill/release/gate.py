@@ -1,0 +1,332 @@
+"""The gate: what a candidate must pass before it can become a release, and the reason for every yes and no.
+
+Not a step of a run: a verdict is never cached (``docs/decisions/gate-is-not-a-step.md``).
+"""
+
+import math
+import re
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+
+from tidemill.core.config import GateSettings
+from tidemill.core.errors import InvalidInput
+from tidemill.core.names import nearest
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Columns = Mapping[str, np.ndarray[Any, Any]]
+
+Operator = Literal[">=", ">", "<=", "<", "=="]
+
+_RULE = re.compile(
+    r"\s*(?P<metric>[^<>=!\s](?:[^<>=!]*[^<>=!\s])?)\s*(?P<operator>>=|<=|==|>|<)\s*(?P<limit>\S+)\s*"
+)
+_WARM_UP_CALLS = 5
+
+
+class Predicts(Protocol):
+    """What the gate asks of a predictor; ``models.Predictor`` is one."""
+
+    def predict(self, columns: Any) -> "Columns":
+        """The outputs for rows given as columns, by output name."""
+        ...
+
+
+class Interval(Protocol):
+    """What the gate reads of a comparison; ``evaluation.Comparison`` is one."""
+
+    @property
+    def difference(self) -> float:
+        """How much better the candidate is; negative where it is worse."""
+        ...
+
+    @property
+    def low(self) -> float:
+        """The pessimistic end of the confidence interval."""
+        ...
+
+    @property
+    def high(self) -> float:
+        """The optimistic end."""
+        ...
+
+    @property
+    def n(self) -> int:
+        """Rows that both models answered."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule and how it went.
+
+    Attributes:
+        name: The rule, as it was written or as the setting is called.
+        reason: One sentence: by how much it held or missed.
+        value: What was measured; None where nothing could be.
+        limit: What it was held against.
+    """
+
+    name: str
+    passed: bool
+    reason: str
+    value: float | None
+    limit: float | None
+
+    def to_json(self) -> dict[str, object]:
+        """The rule as a verdict's record keeps it. JSON has no NaN and no infinity: they become null."""
+        return {
+            "name": self.name,
+            "passed": self.passed,
+            "reason": self.reason,
+            "value": _finite(self.value),
+            "limit": _finite(self.limit),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Smoke:
+    """How the predictor answered sample rows whose answers the pipeline knows.
+
+    Attributes:
+        agree: Rows on which every output equals the pipeline's within tolerance.
+        max_difference: Greatest difference of a number, over all rows; infinite where shapes differ.
+        error: What the predictor raised instead of answering; empty when it answered.
+    """
+
+    rows: int
+    agree: int
+    max_difference: float
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """The candidate and the running release on the same held-out rows.
+
+    Attributes:
+        release: The running release's digest.
+        number: Its number.
+        comparison: Candidate minus running release, with the confidence interval of ``GateSettings.confidence``.
+    """
+
+    release: str
+    number: int
+    comparison: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A rule's text, taken apart: ``accuracy >= 0.87``."""
+
+    metric: str
+    operator: Operator
+    limit: float
+
+    def __str__(self) -> str:
+        return f"{self.metric} {self.operator} {_short(self.limit)}"
+
+
+def parse_rule(text: str) -> Condition:
+    """Take a rule of ``tidemill.toml`` apart.
+
+    Raises:
+        InvalidInput: ``invalid-rule``.
+    """
+    match = _RULE.fullmatch(text)
+    limit = _number(match["limit"]) if match else None
+    if match is None or limit is None:
+        raise InvalidInput(
+            f"The gate's rule '{text}' cannot be read.",
+            why="A rule is a metric, one of >= > <= < ==, and a number.",
+            hint="Write it like 'accuracy >= 0.87'.",
+            code="invalid-rule",
+            details={"rule": text},
+        )
+    return Condition(match["metric"], cast("Operator", match["operator"]), limit)
+
+
+def judge(
+    *,
+    settings: GateSettings,
+    metrics: Mapping[str, float],
+    smoke: Smoke | None,
+    latency_ms: float | None,
+    against: Against | None,
+) -> tuple[bool, list[Rule]]:
+    """Hold a candidate against every rule; no rule is skipped because another failed.
+
+    Args:
+        settings: The pipeline's gate.
+        metrics: The candidate's metrics on its test rows, by name.
+        smoke: How its predictor answered sample rows; None when that was not tried.
+        latency_ms: The predictor's median time for one row; milliseconds; None when not measured.
+        against: The comparison with the running release; None when nothing runs.
+
+    Returns:
+        Whether all passed, and each rule with its reason. A rule whose measurement is missing has failed.
+
+    Raises:
+        InvalidInput: ``invalid-rule``, or ``unknown-metric`` naming the nearest one.
+    """
+    rules = [_metric_rule(parse_rule(text), metrics) for text in settings.rules]
+    if settings.smoke:
+        rules.append(_smoke_rule(smoke))
+    if settings.latency_ms is not None:
+        rules.append(_latency_rule(latency_ms, settings.latency_ms))
+    if against is not None:
+        rules.append(_against_rule(against, settings))
+    return all(rule.passed for rule in rules), rules
+
+
+def failures(rules: Sequence[Rule]) -> str:
+    """The failed rules, as one line for a person."""
+    return "; ".join(f"{rule.name}: {rule.reason}" for rule in rules if not rule.passed)
+
+
+def measure_latency(predictor: Predicts, columns: "Columns", repeats: int = 200) -> float:
+    """The median time of the predictor for one row; milliseconds.
+
+    Args:
+        predictor: What is measured, in this process.
+        columns: Sample rows; each call takes the next one.
+        repeats: Calls that are timed, after a few that are not.
+    """
+    rows = len(next(iter(columns.values())))
+    singles = [{name: values[i : i + 1] for name, values in columns.items()} for i in range(rows)]
+    for call in range(_WARM_UP_CALLS):
+        predictor.predict(singles[call % rows])
+    times: list[float] = []
+    for call in range(repeats):
+        row = singles[call % rows]
+        started = time.perf_counter()
+        predictor.predict(row)
+        times.append(time.perf_counter() - started)
+    return statistics.median(times) * 1000
+
+
+def smoke(predictor: Predicts, columns: "Columns", expected: "Columns", tolerance: float = 1e-4) -> Smoke:
+    """Ask the predictor for sample rows and compare with what the pipeline answered.
+
+    Args:
+        predictor: The predictor, as it will be served.
+        columns: The raw rows.
+        expected: The pipeline's own outputs for them, by output name.
+        tolerance: How far a number may be off and still agree; absolute.
+    """
+    rows = len(next(iter(columns.values())))
+    try:
+        answers = predictor.predict(columns)
+    except Exception as error:  # noqa: BLE001 - user code runs in there; whatever it raises is the finding
+        return Smoke(rows, 0, math.inf, f"{type(error).__name__}: {error}")
+    return compare(answers, expected, rows, tolerance)
+
+
+def compare(answers: "Columns", expected: "Columns", rows: int, tolerance: float = 1e-4) -> Smoke:
+    """How far outputs are from the expected ones, row by row."""
+    import numpy as np  # noqa: PLC0415
+
+    agree, greatest = np.ones(rows, bool), 0.0
+    for name, wanted in expected.items():
+        got = np.asarray(answers[name]) if name in answers else None
+        if got is None or got.shape != wanted.shape:
+            shape = "no such output" if got is None else f"shape {got.shape}"
+            return Smoke(rows, 0, math.inf, f"output '{name}' has {shape}, wanted {wanted.shape}")
+        if np.issubdtype(wanted.dtype, np.number):
+            # NaN compares false with everything, so a NaN never agrees.
+            differences = np.abs(got.astype(np.float64) - wanted.astype(np.float64)).reshape(rows, -1)
+            agree &= (differences <= tolerance).all(axis=1)
+            if differences.size:
+                worst = float(differences.max())
+                greatest = math.inf if math.isnan(worst) else max(greatest, worst)
+        else:
+            agree &= (got == wanted).reshape(rows, -1).all(axis=1)
+    return Smoke(rows, int(agree.sum()), greatest)
+
+
+def _metric_rule(rule: Condition, metrics: Mapping[str, float]) -> Rule:
+    if rule.metric not in metrics:
+        close = nearest(rule.metric, metrics)
+        raise InvalidInput(
+            f"The gate's rule '{rule}' is about '{rule.metric}', and the report has no such metric.",
+            hint=f"Did you mean '{close}'?" if close else f"There are: {', '.join(sorted(metrics))}.",
+            code="unknown-metric",
+            details={"metric": rule.metric, "nearest": close},
+        )
+    value, limit = float(metrics[rule.metric]), rule.limit
+    if math.isnan(value):
+        return Rule(str(rule), passed=False, reason="it is not a number", value=value, limit=limit)
+    margin = _short(abs(value - limit))
+    passed, beyond = {
+        ">=": (value >= limit, "above" if value > limit else "at"),
+        ">": (value > limit, "above"),
+        "<=": (value <= limit, "below" if value < limit else "at"),
+        "<": (value < limit, "below"),
+        "==": (math.isclose(value, limit, rel_tol=1e-9), "equal to"),
+    }[rule.operator]
+    if passed:
+        by = f"{margin} {beyond} the limit" if beyond in ("above", "below") else f"exactly {beyond} the limit"
+        return Rule(str(rule), passed=True, reason=f"it is {_short(value)}, {by}", value=value, limit=limit)
+    by = f"missed by {margin}" if value != limit else "it must be beyond the limit, not at it"
+    return Rule(str(rule), passed=False, reason=f"it is {_short(value)}, {by}", value=value, limit=limit)
+
+
+def _smoke_rule(smoke: Smoke | None) -> Rule:
+    name = "smoke test of the predictor"
+    if smoke is None or smoke.rows == 0:
+        reason = "it was not run: the run has no predictor with sample rows"
+        return Rule(name, passed=False, reason=reason, value=None, limit=None)
+    value, limit = float(smoke.agree), float(smoke.rows)
+    if smoke.error:
+        return Rule(name, passed=False, reason=smoke.error, value=value, limit=limit)
+    passed = smoke.agree == smoke.rows
+    off = f"greatest difference {_short(smoke.max_difference)}"
+    reason = (
+        f"all {smoke.rows} sample rows are answered as the pipeline did, {off}"
+        if passed
+        else f"{smoke.rows - smoke.agree} of {smoke.rows} sample rows are not answered as the pipeline did, {off}"
+    )
+    return Rule(name, passed, reason, value, limit)
+
+
+def _latency_rule(latency_ms: float | None, limit_ms: float) -> Rule:
+    name = f"latency <= {_short(limit_ms)} ms a row"
+    if latency_ms is None or math.isnan(latency_ms):
+        return Rule(name, passed=False, reason="it was not measured", value=None, limit=limit_ms)
+    passed, margin = latency_ms <= limit_ms, _short(abs(limit_ms - latency_ms), digits=3)
+    by = f"{margin} ms under the limit" if passed else f"missed by {margin} ms"
+    return Rule(name, passed, f"the median is {_short(latency_ms, digits=3)} ms, {by}", latency_ms, limit_ms)
+
+
+def _against_rule(against: Against, settings: GateSettings) -> Rule:
+    found, floor = against.comparison, -settings.max_drop
+    passed = found.low >= floor
+    by = "" if passed else f", missed by {_short(floor - found.low)}"
+    reason = (
+        f"{found.difference:+.4f} on the same {found.n:,} test rows, "
+        f"{settings.confidence * 100:g} % interval {found.low:+.4f} to {found.high:+.4f}; "
+        f"the low end may be {floor:+.4f}{by}"
+    )
+    if math.isnan(found.low):
+        reason = "the comparison gave no number"
+    return Rule(f"no worse than release {against.number}", passed, reason, found.low, floor)
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _short(value: float, digits: int = 6) -> str:
+    return f"{value:.{digits}g}"
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

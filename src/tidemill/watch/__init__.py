@@ -1,0 +1,1 @@
+"""What comes back: feedback as rows, and the reasons to refit."""
