@@ -1,0 +1,1 @@
+"""The circle as named use cases: the one Python API behind every face."""
