@@ -1,0 +1,361 @@
+"""A release: the immutable bundle of all that a model was made of, its manifest, and how it is checked.
+
+The digest names the content and the run, not the number and not the author
+(``docs/decisions/what-a-release-digest-covers.md``).
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from tidemill.core import identity
+from tidemill.core.clock import now, stamp
+from tidemill.core.errors import InvalidInput, NotAllowed, NotFound, StorageError
+from tidemill.core.names import Digest, check_name, nearest
+from tidemill.release import archive
+from tidemill.store.blobs import Blobs
+from tidemill.store.catalog import records
+from tidemill.store.open import Store
+
+LAYOUT = 1
+KIND = "manifest"
+"""The kind of the artifact record that leads from a release's digest to its manifest's blob."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something in a release that is not as it was.
+
+    Attributes:
+        part: Which part, such as ``predictor`` or ``code pipeline.py``.
+        digest: What the release names there.
+        problem: ``missing``: the store does not hold it. ``damaged``: its bytes have another digest.
+            ``changed``: it can be read and says something else than the release.
+    """
+
+    part: str
+    digest: str
+    problem: Literal["missing", "damaged", "changed"]
+
+    def to_json(self) -> dict[str, str]:
+        """The finding as a JSON object."""
+        return {"part": self.part, "digest": self.digest, "problem": self.problem}
+
+
+def create(
+    store: Store,
+    *,
+    name: str,
+    run: records.Run,
+    predictor: Digest,
+    model: Digest,
+    report: Digest,
+    verdict: records.Verdict | None,
+    data: Mapping[str, Mapping[str, Any]],
+    code: Mapping[str, Digest],
+    lock: Digest,
+    author: str,
+) -> records.Release:
+    """Make a run's release, with the next number of ``name``. A run has one release: asked again, it is returned.
+
+    Args:
+        store: Where everything named here already is.
+        name: The release's name, which is the pipeline's.
+        run: The run that made it.
+        predictor: Blob: the predictor bundle, as a tar.
+        model: The trained model.
+        report: The report.
+        verdict: What the gate said of the run.
+        data: Each dataset that was read: ``commit``, ``number``, ``rows`` and ``content``.
+        code: Blob of each source file, by its path in the project.
+        lock: Blob: the environment lock.
+        author: Who made it.
+
+    Raises:
+        NotAllowed: ``gate-not-passed``, ``no-verdict`` or ``run-not-succeeded``.
+        NotFound: ``blob-not-found``, when the store does not hold one of the digests.
+    """
+    check_name("release", name)
+    with store.catalog.read() as read:
+        there = read.first(records.Release, {"run": run.id})
+    if there is not None:
+        return there
+    _check_allowed(run, verdict)
+    assert verdict is not None
+    manifest = _manifest_of(name, run, predictor, model, report, verdict, data, code, lock)
+    for _, digest in _parts(manifest):
+        store.blobs.path(digest)
+    text = _canonical(manifest)
+    blob = store.blobs.put(text)
+    digest, created_at = identity.release(manifest), stamp(now())
+    # The transaction holds the catalog's write lock from its start, so no number is given twice; and
+    # either both records are there afterwards or none: a killed `create` leaves at most a blob for `gc`.
+    with store.catalog.write() as write:
+        there = write.first(records.Release, {"run": run.id})
+        if there is not None:
+            return there
+        number = write.greatest(records.Release, "number", {"name": name}) + 1
+        release = records.Release(name, number, digest, run.id, author, created_at)
+        write.put(records.Artifact(digest, KIND, len(text), {"blob": blob}, created_at))
+        write.add(release)
+    return release
+
+
+def manifest(store: Store, release: records.Release) -> dict[str, Any]:
+    """What a release is made of, checked against its digest.
+
+    Raises:
+        NotFound: ``blob-not-found``.
+        StorageError: ``release-damaged``.
+    """
+    found = json.loads(store.blobs.get(_manifest_blob(store, release)))
+    if identity.release(found) != release.digest:
+        raise StorageError(
+            f"The manifest of release {release.name} {release.number} is not the one it was made with.",
+            why=f"Its content does not hash to {release.digest}.",
+            hint="Restore the store from a backup; do not deploy this release.",
+            code="release-damaged",
+        )
+    return found
+
+
+def holds(store: Store, release: records.Release) -> list[Digest]:
+    """Every digest that must stay in the store for the release to be whole: what ``gc`` keeps."""
+    return [
+        _manifest_blob(store, release),
+        *(digest for _, digest in _all_parts(store, manifest(store, release))),
+    ]
+
+
+def verify(store: Store, release: records.Release) -> list[Finding]:
+    """Hash every byte of a release again.
+
+    Returns:
+        What is missing or damaged, each part by name; empty when all is as it was.
+    """
+    try:
+        blob = _manifest_blob(store, release)
+    except NotFound:
+        return [Finding("manifest", release.digest, "missing")]
+    found = _check(store.blobs, "manifest", blob)
+    if found is not None:
+        return [found]
+    content = json.loads(store.blobs.get(blob))
+    if identity.release(content) != release.digest:
+        return [Finding("manifest", release.digest, "changed")]
+    checks = [_check(store.blobs, part, digest) for part, digest in _all_parts(store, content)]
+    return [finding for finding in checks if finding is not None]
+
+
+def unpack(store: Store, release: records.Release, folder: Path) -> Path:
+    """Lay a release's predictor out as files, ready to be served.
+
+    Args:
+        store: Where the release is.
+        release: The release.
+        folder: Where unpacked predictors lie, one folder each; one that is there and whole is used again.
+
+    Returns:
+        The predictor's own folder in ``folder``.
+
+    Raises:
+        StorageError: ``release-damaged``, when the predictor's bytes are not what the release names.
+        NotFound: ``blob-not-found``.
+    """
+    predictor = Digest(manifest(store, release)["predictor"])
+    if not store.blobs.verify(predictor):
+        raise StorageError(
+            f"The predictor of release {release.name} {release.number} is damaged.",
+            why=f"Its bytes do not hash to {predictor}.",
+            hint=f"Type 'tidemill release verify {release.name} {release.number}' to see what else is.",
+            code="release-damaged",
+        )
+    tar = store.blobs.path(predictor)
+    target = folder / f"{release.name}-{predictor.partition(':')[2][:16]}"
+    with store.locks.hold("unpack"):
+        if archive.is_whole(tar, target):
+            return target
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(".part-*"):
+            shutil.rmtree(left)
+        part = Path(tempfile.mkdtemp(prefix=".part-", dir=folder))
+        archive.extract(tar, part)
+        if target.exists():
+            # Someone changed or cut what lay there. Out of the way, not emptied: a server may run from it.
+            target.rename(part.with_name(f"{part.name}-old"))
+        part.rename(target)
+    return target
+
+
+def find(store: Store, name: str, which: str | int = "latest") -> records.Release:
+    """A release by ``latest``, its number, or the start of its digest (4 hex digits or more).
+
+    Raises:
+        NotFound: ``release-not-found``.
+        InvalidInput: ``ambiguous-release``, when several digests start so.
+    """
+    known = releases(store, name)
+    if not known:
+        with store.catalog.read() as read:
+            names = {release.name for release in read.find(records.Release)}
+        close = nearest(name, names)
+        raise NotFound(
+            f"There is no release of '{name}'.",
+            hint=f"Did you mean '{close}'?" if close else "Type 'tidemill release create' after a run.",
+            code="release-not-found",
+        )
+    text = str(which)
+    if text == "latest":
+        return known[0]
+    exact = [release for release in known if text == str(release.number)]
+    start = text.removeprefix("sha256:")
+    exact = exact or [r for r in known if len(start) >= 4 and r.digest.startswith(f"sha256:{start}")]
+    if len(exact) == 1:
+        return exact[0]
+    numbers = ", ".join(str(release.number) for release in reversed(known))
+    if exact:
+        raise InvalidInput(
+            f"'{text}' is the start of {len(exact)} releases of '{name}'.",
+            hint="Give more digits, or the number.",
+            code="ambiguous-release",
+        )
+    raise NotFound(
+        f"There is no release '{text}' of '{name}'.", hint=f"There are: {numbers}.", code="release-not-found"
+    )
+
+
+def releases(store: Store, name: str | None = None) -> list[records.Release]:
+    """The releases of ``name``, or of all names, newest first."""
+    with store.catalog.read() as read:
+        if name is None:
+            return read.find(records.Release, order=("-created_at", "-number"))
+        return read.find(records.Release, {"name": name}, order=("-number",))
+
+
+def _check_allowed(run: records.Run, verdict: records.Verdict | None) -> None:
+    if run.status != "succeeded":
+        raise NotAllowed(
+            f"Run {run.id} cannot become a release: it {_ended(run.status)}.",
+            hint=f"Type 'tidemill show {run.id}' to see where, then run it again.",
+            code="run-not-succeeded",
+        )
+    if verdict is None or verdict.run != run.id:
+        raise NotAllowed(
+            f"Run {run.id} cannot become a release: no gate has judged it.",
+            why="Only what passed its gate is released.",
+            hint=f"Type 'tidemill release create {run.id}', which judges it first.",
+            code="no-verdict",
+        )
+    if not verdict.passed:
+        failed = [f"{r['name']}: {r['reason']}" for r in verdict.rules if not r["passed"]]
+        raise NotAllowed(
+            f"Run {run.id} cannot become a release: it did not pass the gate.",
+            why="; ".join(failed),
+            hint=f"Type 'tidemill report {run.id}' to see the model; change the pipeline or the gate's rules.",
+            code="gate-not-passed",
+            details={"run": run.id, "failed": failed},
+        )
+
+
+def _ended(status: records.RunStatus) -> str:
+    return {"running": "is still running", "failed": "failed", "interrupted": "was interrupted"}.get(
+        status, status
+    )
+
+
+def _manifest_of(
+    name: str,
+    run: records.Run,
+    predictor: Digest,
+    model: Digest,
+    report: Digest,
+    verdict: records.Verdict,
+    data: Mapping[str, Mapping[str, Any]],
+    code: Mapping[str, Digest],
+    lock: Digest,
+) -> dict[str, Any]:
+    tree = {
+        "layout": LAYOUT,
+        "name": name,
+        "run": {
+            "id": run.id,
+            "pipeline": run.pipeline,
+            "file": run.file,
+            "parameters": run.parameters,
+            "trigger": run.trigger,
+        },
+        "predictor": predictor,
+        "model": model,
+        "report": report,
+        "verdict": {
+            "passed": verdict.passed,
+            "against": verdict.against,
+            "rules": verdict.rules,
+            "decided_at": verdict.decided_at,
+        },
+        "data": {dataset: dict(facts) for dataset, facts in data.items()},
+        "code": dict(code),
+        "lock": lock,
+        "tidemill": version("tidemill"),
+    }
+    # Through JSON and back, so that the digest is of exactly what a reader will find (tuples become lists).
+    return json.loads(_canonical(tree))
+
+
+def _canonical(tree: Mapping[str, Any]) -> bytes:
+    try:
+        text = json.dumps(tree, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"The release's manifest cannot be written: {error}.",
+            why="A parameter of the run, or a fact about its data, is not a JSON value.",
+            hint="Give the pipeline parameters of plain types (numbers, texts, lists of them).",
+            code="no-identity",
+        ) from error
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _manifest_blob(store: Store, release: records.Release) -> Digest:
+    with store.catalog.read() as read:
+        found = read.first(records.Artifact, {"digest": release.digest, "kind": KIND})
+    if found is None:
+        raise NotFound(
+            f"The catalog does not say where the manifest of release {release.name} {release.number} is.",
+            hint="Type 'tidemill doctor' to see what else is missing.",
+            code="blob-not-found",
+        )
+    return Digest(found.meta["blob"])
+
+
+def _parts(manifest: Mapping[str, Any]) -> Iterator[tuple[str, Digest]]:
+    """Each part that the manifest itself names, and its blob."""
+    for part in ("predictor", "model", "report", "lock"):
+        yield part, Digest(manifest[part])
+    for path, digest in manifest["code"].items():
+        yield f"code {path}", Digest(digest)
+
+
+def _all_parts(store: Store, manifest: Mapping[str, Any]) -> Iterator[tuple[str, Digest]]:
+    """Those, and the further blobs that their artifact records say they need."""
+    seen: set[Digest] = set()
+    for part, digest in _parts(manifest):
+        if digest not in seen:
+            yield part, digest
+        seen.add(digest)
+    with store.catalog.read() as read:
+        for artifact in read.find(records.Artifact, {"digest": sorted(seen)}):
+            for further in artifact.meta.get("blobs", ()):
+                if further not in seen:
+                    seen.add(further)
+                    yield f"{artifact.kind} piece", Digest(further)
+
+
+def _check(blobs: Blobs, part: str, digest: Digest) -> Finding | None:
+    if not blobs.exists(digest):
+        return Finding(part, digest, "missing")
+    return None if blobs.verify(digest) else Finding(part, digest, "damaged")
