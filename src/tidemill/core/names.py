@@ -34,13 +34,18 @@ def check_name(kind: str, name: str) -> str:
         )
     if name in RESERVED:
         raise InvalidInput(
-            f"'{name}' cannot name a {kind}.", why="The word is reserved.", code="invalid-name"
+            f"'{name}' cannot name a {kind}.",
+            why="The word is reserved.",
+            hint=f"Try '{_suggest(name)}'.",
+            code="invalid-name",
         )
     return name
 
 
 def _suggest(name: str) -> str:
-    return re.sub(r"[^a-z0-9_.-]+", "-", name.lower()).strip("-._")[:64] or "my-name"
+    plain = re.sub(r"[^a-z0-9_.-]+", "-", name.lower())
+    short = re.sub(r"\.\.+", ".", plain).strip("-._")[:64].rstrip("-._")
+    return f"my-{short or 'name'}" if short in {"", *RESERVED} else short
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:

@@ -1,0 +1,173 @@
+"""``tidemill.toml``: read whole, overridden by the environment, complained about by dotted path."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from tidemill.core import config
+from tidemill.core.errors import InvalidInput, NotFound
+
+FULL = """
+store = "elsewhere"
+author = "Ada"
+workers = 3
+
+[pipelines.fashion]
+file = "pipelines/fashion.py"
+
+[pipelines.fashion.gate]
+rules = ["accuracy >= 0.87", "log_loss < 0.5"]
+latency_ms = 20
+smoke = false
+max_drop = 0.02
+confidence = 0.9
+
+[environments.dev]
+port = 8080
+
+[environments.prod]
+after = "dev"
+host = "0.0.0.0"
+
+[triggers.refit]
+dataset = "fashion@main"
+pipeline = "fashion"
+deploy = "prod"
+
+[limits]
+body_bytes = 1000
+request_rows = 10
+drain_seconds = 2
+"""
+
+
+@pytest.fixture(autouse=True)
+def _no_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("TIDEMILL_"):
+            monkeypatch.delenv(name)
+
+
+def project(folder: Path, text: str) -> config.Project:
+    (folder / config.FILE).write_text(text, "utf-8")
+    return config.find_project(folder)
+
+
+def test_every_setting_is_read(tmp_path: Path):
+    settings = project(tmp_path, FULL).settings
+    gate = config.GateSettings(("accuracy >= 0.87", "log_loss < 0.5"), 20.0, False, 0.02, 0.9)
+    assert settings == config.Settings(
+        store="elsewhere",
+        author="Ada",
+        workers=3,
+        pipelines={"fashion": config.PipelineSettings("pipelines/fashion.py", gate)},
+        environments={
+            "dev": config.EnvironmentSettings(port=8080),
+            "prod": config.EnvironmentSettings(after="dev", host="0.0.0.0"),  # noqa: S104
+        },
+        triggers={"refit": config.TriggerSettings("fashion@main", "fashion", "prod")},
+        limits=config.LimitSettings(1000, 10, 2.0),
+    )
+
+
+def test_an_empty_file_gives_the_defaults(tmp_path: Path):
+    found = project(tmp_path, "")
+    assert found.settings == config.Settings()
+    assert list(found.settings.environments) == ["dev", "test", "staging", "prod"]
+    assert found.store_folder == tmp_path / ".tidemill"
+    assert found.author
+    assert found.workers >= 1
+
+
+def test_the_project_is_found_from_below(tmp_path: Path):
+    project(tmp_path, "")
+    below = tmp_path / "notebooks" / "old"
+    below.mkdir(parents=True)
+    assert config.find_project(below).folder == tmp_path
+
+
+def test_no_project_is_an_error_that_says_what_to_type(tmp_path: Path):
+    with pytest.raises(NotFound) as caught:
+        config.find_project(tmp_path)
+    assert caught.value.code == "project-not-found"
+    assert "tidemill init" in (caught.value.hint or "")
+
+
+def test_variables_win_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TIDEMILL_STORE", "/data/store")
+    monkeypatch.setenv("TIDEMILL_AUTHOR", "Grace")
+    monkeypatch.setenv("TIDEMILL_WORKERS", "7")
+    found = project(tmp_path, FULL)
+    assert (found.store_folder, found.author, found.workers) == (Path("/data/store"), "Grace", 7)
+
+
+def test_a_variable_that_is_not_a_number_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TIDEMILL_WORKERS", "many")
+    with pytest.raises(InvalidInput, match="'workers' must be a whole number, not 'many'"):
+        project(tmp_path, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("stor = 'x'", "a setting 'stor' that", "Did you mean 'store'?"),
+        ("[limits]\nbody_byte = 1", "a setting 'limits.body_byte' that", "Did you mean 'limits.body_bytes'?"),
+        ("zzz = 1", "a setting 'zzz' that", "Known are: store, author"),
+        ("workers = 'two'", "'workers' must be a whole number, not 'two'", "Correct"),
+        ("workers = true", "'workers' must be a whole number, not True", "Correct"),
+        ("workers = 1.5", "'workers' must be a whole number, not 1.5", "Correct"),
+        ("store = 1", "'store' must be text, not 1", "Correct"),
+        ("limits = 1", "'limits' must be a table, not 1", "Correct"),
+        ("pipelines = []", "'pipelines' must be a table", "Correct"),
+        ("[pipelines.a.gate]\nrules = 'x'", "'pipelines.a.gate.rules' must be a list", "Correct"),
+        ("[pipelines.a.gate]\nrules = ['x', 1]", r"'pipelines.a.gate.rules\[1\]' must be text", "Correct"),
+        ("[pipelines.a.gate]\nsmoke = 1", "'pipelines.a.gate.smoke' must be true or false", "Correct"),
+        ("[pipelines.a.gate]\nmax_drop = 'x'", "'pipelines.a.gate.max_drop' must be a number", "Correct"),
+        ("[triggers.a]\npipeline = 'p'", "does not say 'triggers.a.dataset'", "Add it"),
+        ("store = ", "is not valid TOML", "Correct that line"),
+    ],
+)
+def test_complaints_name_the_setting_and_what_to_do(tmp_path: Path, text: str, message: str, hint: str):
+    with pytest.raises(InvalidInput, match=message) as caught:
+        project(tmp_path, text)
+    assert caught.value.code == "invalid-settings"
+    assert hint in (caught.value.hint or "")
+    assert config.FILE in caught.value.message
+
+
+def test_bytes_that_are_not_text_are_refused(tmp_path: Path):
+    (tmp_path / config.FILE).write_bytes(b"author = '\xff'")
+    with pytest.raises(InvalidInput, match="is not valid TOML"):
+        config.find_project(tmp_path)
+
+
+def test_the_schema_accepts_what_is_read_and_refuses_what_is_refused():
+    import tomllib
+
+    schema = json.loads(json.dumps(config.schema()))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    check = jsonschema.Draft202012Validator(schema)
+    assert not list(check.iter_errors(tomllib.loads(FULL)))
+    for wrong in ({"stor": "x"}, {"workers": "two"}, {"triggers": {"a": {"pipeline": "p"}}}):
+        assert list(check.iter_errors(wrong)), wrong
+
+
+def test_the_schema_knows_every_setting():
+    def names(kind: type) -> set[str]:
+        return {field.name for field in dataclasses.fields(kind)}  # pyright: ignore[reportArgumentType]
+
+    properties = config.schema()["properties"]
+    assert isinstance(properties, dict)
+    assert set(properties) == names(config.Settings)
+    assert set(properties["limits"]["properties"]) == names(config.LimitSettings)
+
+
+def test_the_cache_folder_follows_the_desktop_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert config.cache_folder() == tmp_path / "tidemill"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert config.cache_folder() == Path.home() / ".cache" / "tidemill"
