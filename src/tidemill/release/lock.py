@@ -29,8 +29,11 @@ def environment_lock(packages: Mapping[str, str], *, hashes: str = "", hashes_fr
     """
     pins = _pins(packages)
     known = read_hashes(hashes)
-    bare = sorted(name for name, version in pins.items() if (name, version) not in known)
-    lines = list(_header(pins, bare, hashes_from))
+    hashed = {name for name, version in pins.items() if (name, version) in known}
+    # pip wants a hash for every line or for none. Tidemill installed from a checkout has none, and must
+    # not cost all the others theirs: it is named in the header, as a project's own lock leaves itself out.
+    beside = pins.pop("tidemill") if hashed and "tidemill" not in hashed else None
+    lines = list(_header(pins, sorted(set(pins) - hashed), hashes_from, beside))
     for name, version in sorted(pins.items()):
         found = known.get((name, version), ())
         lines.append(" \\\n".join([f"{name}=={version}", *(f"    --hash={h}" for h in found)]))
@@ -53,12 +56,14 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _header(pins: Mapping[str, str], bare: list[str], hashes_from: str) -> Iterator[str]:
+def _header(pins: Mapping[str, str], bare: list[str], hashes_from: str, beside: str | None) -> Iterator[str]:
     yield "# The environment of a Tidemill release: what its run imported, and what that needs."
     yield (
         f"# Python {platform.python_version()} ({platform.python_implementation()}), "
         f"{platform.system()} {platform.machine()}."
     )
+    if beside is not None:
+        yield f"# Beside these, without dependencies: tidemill=={beside}"
     if len(bare) < len(pins):
         yield f"# Hashes are those of {hashes_from or 'the given lock'}."
     if bare:
