@@ -1,1 +1,74 @@
-"""Tidemill."""
+"""Tidemill: the whole AI delivery loop on one store. ``import tidemill as tm``.
+
+Every name loads its room when it is first used, so that the import itself costs nothing.
+"""
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tidemill.pipeline.components import check, row_step, step, trainer, transform
+    from tidemill.pipeline.dataset import Dataset, dataset
+    from tidemill.pipeline.pipelines import pipeline
+    from tidemill.pipeline.progress import progress, scratch
+    from tidemill.store.table import Table
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "check": "tidemill.pipeline.components",
+    "row_step": "tidemill.pipeline.components",
+    "step": "tidemill.pipeline.components",
+    "trainer": "tidemill.pipeline.components",
+    "transform": "tidemill.pipeline.components",
+    "Dataset": "tidemill.pipeline.dataset",
+    "dataset": "tidemill.pipeline.dataset",
+    "pipeline": "tidemill.pipeline.pipelines",
+    "progress": "tidemill.pipeline.progress",
+    "scratch": "tidemill.pipeline.progress",
+    "Table": "tidemill.store.table",
+}
+"""Where each public name lives."""
+
+__all__ = [
+    "Dataset",
+    "Table",
+    "check",
+    "dataset",
+    "pipeline",
+    "progress",
+    "row_step",
+    "scratch",
+    "step",
+    "trainer",
+    "transform",
+]
+
+
+class _Namespace(ModuleType):
+    """A module in which a public name wins over a room of the same name.
+
+    The import system puts ``tidemill.pipeline``, the folder, where ``tm.pipeline``, the decorator, must be.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Namespace
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'tidemill' has no attribute '{name}'")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

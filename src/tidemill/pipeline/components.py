@@ -1,0 +1,502 @@
+"""Components: functions and classes that a pipeline can use, and the decorators that make them.
+
+Called while a pipeline is built, a component adds a node and returns handles. Called outside, it just runs,
+so that a notebook can try a step on a frame.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast, overload
+
+from tidemill.core.errors import InvalidInput
+from tidemill.core.names import nearest
+from tidemill.pipeline import graph as graphs
+from tidemill.pipeline import values
+from tidemill.pipeline.annotations import ARTIFACT_FORMS, Form, form_of, hints, results_of, shown
+from tidemill.pipeline.dataset import Dataset
+from tidemill.pipeline.handles import Handle
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Kind = Literal["step", "row_step", "transform", "trainer", "check"]
+EMPTY = inspect.Parameter.empty
+TABLE = "table"
+"""The parameter that carries the rows where the function itself takes columns."""
+TRAINER_SETTINGS = ("features", "label", "classes")
+"""What any trainer's call may say although its function does not take it: facts about the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a component or a pipeline; ``default`` is ``EMPTY`` where it must be given."""
+
+    name: str
+    annotation: Any
+    default: Any
+    form: Form
+
+    @property
+    def required(self) -> bool:
+        """Whether a call must give it."""
+        return self.default is EMPTY
+
+
+def parameters_of(function: Callable[..., object], *, skip: int = 0) -> tuple[Parameter, ...]:
+    """The parameters of a function, without the first ``skip``."""
+    annotations = hints(function)
+    found = [
+        Parameter(p.name, annotations.get(p.name, EMPTY), p.default, form_of(annotations.get(p.name, EMPTY)))
+        for p in inspect.signature(function).parameters.values()
+        if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
+    return tuple(found[skip:])
+
+
+class Component(Generic[P, R]):
+    """A function or class made usable in a pipeline.
+
+    Attributes:
+        kind: ``step``, ``row_step``, ``transform``, ``trainer`` or ``check``.
+        function: The user's function or class; for scikit-learn objects, the object.
+        options: What the decorator was told.
+        bound: Settings that were fixed beforehand (transforms).
+        outputs: Names of its results; ``("result",)`` for one.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        function: Any,
+        options: Mapping[str, Any],
+        *,
+        module: str,
+        bound: Mapping[str, Any] | None = None,
+        origin: "Component[..., Any] | None" = None,
+    ) -> None:
+        self.kind: Kind = kind
+        self.function: Any = function
+        self.options: dict[str, Any] = dict(options)
+        self.bound: dict[str, Any] = dict(bound or {})
+        self.module = module
+        self.origin = origin or self
+        self.parameters = self._parameters()
+        self.outputs = self._outputs()
+        self.__doc__ = getattr(function, "__doc__", None)
+        self.__name__ = getattr(function, "__name__", type(function).__name__)
+        self.__qualname__ = getattr(function, "__qualname__", self.__name__)
+        self.__module__ = module
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.name}>"
+
+    @property
+    def is_object(self) -> bool:
+        """Whether it was made from an object (an estimator), not from a function or class."""
+        return not (inspect.isroutine(self.function) or inspect.isclass(self.function))
+
+    @property
+    def short_name(self) -> str:
+        """What its steps are called."""
+        return self.variable.rpartition(".")[2].strip("_").replace("_", "-") or self.kind
+
+    @property
+    def variable(self) -> str:
+        """Where it is within its module: its qualified name, or the variable that holds it."""
+        home = sys.modules.get(self.module)
+        origin = self.origin
+        if home is not None and not _is_at(home, self.__qualname__, origin):
+            for name, held in vars(home).items():
+                if held is origin:
+                    return name
+        return self.__qualname__
+
+    @property
+    def name(self) -> str:
+        """``module:qualname``, the same on every machine."""
+        return f"{self.module}:{self.variable}"
+
+    @property
+    def file(self) -> Path | None:
+        """The file that defines it; None in a notebook."""
+        file = getattr(sys.modules.get(self.module), "__file__", None)
+        return Path(file) if file else None
+
+    @property
+    def importable(self) -> bool:
+        """Whether another process can find it: it is a module-level name of a module with a file."""
+        home = sys.modules.get(self.module)
+        return home is not None and self.file is not None and _is_at(home, self.variable, self.origin)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that a column-form function takes; empty for a table form."""
+        named = self.options.get("columns")
+        return () if named is None else (named,) if isinstance(named, str) else tuple(named)
+
+    @property
+    def result(self) -> Any:
+        """The annotation of what it returns."""
+        return hints(self.function).get("return", EMPTY) if inspect.isroutine(self.function) else EMPTY
+
+    def _parameters(self) -> tuple[Parameter, ...]:
+        table = Parameter(TABLE, EMPTY, EMPTY, "table")
+        if self.kind == "transform":
+            has_own = inspect.isclass(self.function) and self.function.__init__ is not object.__init__
+            return parameters_of(self.function.__init__, skip=1) if has_own else ()
+        if self.is_object:
+            return (table,)
+        if self.kind == "row_step":
+            if self.columns:
+                return (table, *parameters_of(self.function, skip=len(self.columns)))
+            first, *rest = parameters_of(self.function) or (None,)
+            if first is None:
+                raise _wrong_definition(self.function, "takes no parameter", "A row_step's first takes the rows.")
+            # The first parameter carries the rows whatever its annotation says.
+            form: Form = first.form if first.form in ARTIFACT_FORMS else "table"
+            return (Parameter(first.name, first.annotation, EMPTY, form), *rest)
+        return parameters_of(self.function)
+
+    def _outputs(self) -> tuple[str, ...]:
+        named = self.options.get("outputs")
+        if named:
+            return tuple(named)
+        several = results_of(self.result)
+        if several is None or self.kind in ("transform", "trainer", "check"):
+            return ("result",)
+        return tuple(getattr(self.result, "_fields", None) or (str(i) for i in range(len(several))))
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Add a step to the pipeline that is being built; outside a build, run the function."""
+        if self.kind == "transform":
+            return cast("R", self._configured(args, kwargs))
+        builder = graphs.current()
+        if builder is None:
+            if self.is_object:
+                raise InvalidInput(
+                    f"{self!r} is called outside a pipeline.",
+                    hint="Use the estimator itself, or call it in the body of a @tm.pipeline.",
+                    code="not-in-pipeline",
+                )
+            return self.function(*args, **kwargs)
+        settings, inputs = self.bind(builder, self.short_name, args, kwargs)
+        role: graphs.Role = "rows" if self.kind == "row_step" else "call"
+        table = self.parameters[0].name if role == "rows" else None
+        if table is not None and not isinstance(inputs.get(table), graphs.Port):
+            raise InvalidInput(
+                f"Step '{self.short_name}' needs a step's result or a dataset as '{table}'.",
+                why="It is a row_step: it maps over the rows of one table.",
+                code="not-an-artifact",
+            )
+        handles = builder.add(self.short_name, role, self, settings, inputs, self.outputs, table=table)
+        return cast("R", handles[0] if self.outputs == ("result",) else handles)
+
+    def bind(
+        self, builder: graphs.Builder, step: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, graphs.Input]]:
+        """The call's arguments, parted into settings (plain) and inputs (handles).
+
+        Raises:
+            InvalidInput: ``wrong-call``, ``not-a-setting``, ``not-an-artifact``, ``wrong-parameter-type``.
+        """
+        given = self._named(step, args, kwargs)
+        settings: dict[str, Any] = {}
+        inputs: dict[str, graphs.Input] = {}
+        for name, value in given.items():
+            parameter = next((p for p in self.parameters if p.name == name), None)
+            source = builder.source(step, name, value)
+            if source is not None:
+                inputs[name] = source
+                continue
+            form = parameter.form if parameter else "any"
+            if form in ARTIFACT_FORMS and value is not None and form != "path":
+                assert parameter is not None
+                raise InvalidInput(
+                    f"'{name}' of step '{step}' must be a step's result or a dataset, not {value!r}.",
+                    why=f"It is annotated {shown(parameter.annotation)}.",
+                    hint="Make it in a step and pass that step's result.",
+                    code="not-an-artifact",
+                )
+            if parameter is not None:
+                try:
+                    value = values.convert(value, parameter.annotation)
+                except ValueError:
+                    raise values.wrong_type(
+                        f"Setting of step '{step}':", name, value, parameter.annotation
+                    ) from None
+            settings[name] = values.plain(value, step, name)
+        return settings, inputs
+
+    def _named(self, step: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        names = [p.name for p in self.parameters]
+        known = (*names, *(TRAINER_SETTINGS if self.kind == "trainer" else ()))
+        if len(args) > len(names):
+            raise InvalidInput(
+                f"Step '{step}' takes {len(names)} arguments, but {len(args)} are given.", code="wrong-call"
+            )
+        given = dict(zip(names, args, strict=False))
+        for name, value in kwargs.items():
+            if name in given:
+                raise InvalidInput(f"Step '{step}' gets '{name}' twice.", code="wrong-call")
+            if name not in known:
+                close = nearest(name, known)
+                raise InvalidInput(
+                    f"Step '{step}' has no parameter '{name}'.",
+                    hint=f"Did you mean '{close}'?" if close else f"It takes: {', '.join(names) or 'none'}.",
+                    code="wrong-call",
+                )
+            given[name] = value
+        for parameter in self.parameters:
+            if parameter.name not in given:
+                if parameter.required:
+                    raise InvalidInput(
+                        f"Step '{step}' lacks '{parameter.name}'.",
+                        hint=f"It is {shown(parameter.annotation)}; give it in the call.",
+                        code="wrong-call",
+                    )
+                given[parameter.name] = parameter.default
+        return given
+
+    def _configured(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> "Component[..., Any]":
+        if any(isinstance(v, (Handle, Dataset)) for v in (*args, *kwargs.values())):
+            raise InvalidInput(
+                f"Transform '{self.short_name}' is called with the result of a step.",
+                hint=f"Fit it, then apply it: fitted = {self.short_name}.fit(train); "
+                "train = fitted.apply(train).",
+                code="wrong-call",
+            )
+        bound = {**self.bound, **self._named(self.short_name, args, kwargs)}
+        return Component(
+            self.kind, self.function, self.options, module=self.module, bound=bound, origin=self.origin
+        )
+
+    def instance(self, settings: Mapping[str, Any] | None = None) -> Any:
+        """A transform's object: the class called with its settings; a scikit-learn object as it is."""
+        given = self.bound if settings is None else settings
+        if self.is_object:
+            return self.function
+        wanted = {p.name: p for p in self.parameters}
+        return self.function(**{n: values.convert(v, wanted[n].annotation) for n, v in given.items()})
+
+    def fit(self, table: Any) -> "Fitted":
+        """Fit the transform on a table; in a build, a step. The result's ``apply`` uses what was learned."""
+        if self.kind != "transform":
+            raise InvalidInput(f"{self!r} has no fit().", hint="Only a transform has one.", code="wrong-call")
+        builder = graphs.current()
+        if builder is None:
+            return Fitted(self, self.instance().fit(table), {})
+        step = f"{self.short_name}-fit"
+        given = {p.name: p.default for p in self.parameters if not p.required} | self.bound
+        settings = {n: values.plain(v, step, n) for n, v in given.items()}
+        for parameter in self.parameters:
+            if parameter.name not in settings:
+                raise InvalidInput(
+                    f"Transform '{self.short_name}' lacks '{parameter.name}'.",
+                    hint=f"Type {self.short_name}({parameter.name}=...).fit(...).",
+                    code="wrong-call",
+                )
+        source = _one_source(builder, step, table)
+        (state,) = builder.add(step, "fit", self, settings, {TABLE: source}, ("result",), table=TABLE)
+        return Fitted(self, state, settings)
+
+    def serve(
+        self, columns: Mapping[str, Any], settings: Mapping[str, Any], state: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        """What the predictor does with this component: columns in, columns out, ``_row`` beside them."""
+        from tidemill.pipeline.serving import serve  # noqa: PLC0415 - only a predictor needs it
+
+        return serve(self, columns, settings, state)
+
+
+class Fitted:
+    """A transform with what it learned; ``state`` is a handle in a build, the state itself outside."""
+
+    def __init__(self, component: Component[..., Any], state: Any, settings: Mapping[str, Any]) -> None:
+        self.component = component
+        self.state = state
+        self._settings = dict(settings)
+
+    def apply(self, table: Any) -> Any:
+        """Apply what was learned to a table; in a build, a step that computes changed rows only."""
+        builder = graphs.current()
+        if builder is None:
+            return self.component.instance().apply(table, self.state)
+        step = f"{self.component.short_name}-apply"
+        inputs: dict[str, graphs.Input] = {
+            TABLE: _one_source(builder, step, table),
+            "state": _one_source(builder, step, self.state),
+        }
+        (handle,) = builder.add(
+            step, "apply", self.component, self._settings, inputs, ("result",), table=TABLE
+        )
+        return handle
+
+
+def _one_source(builder: graphs.Builder, step: str, value: Any) -> graphs.Port:
+    source = builder.source(step, TABLE, value)
+    if not isinstance(source, graphs.Port):
+        raise InvalidInput(
+            f"Step '{step}' needs a step's result or a dataset, not {value!r}.", code="not-an-artifact"
+        )
+    return source
+
+
+def _is_at(home: object, qualname: str, component: object) -> bool:
+    found: object = home
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    return found is component
+
+
+def _wrong_definition(function: Any, what: str, hint: str) -> InvalidInput:
+    return InvalidInput(
+        f"{getattr(function, '__qualname__', function)} {what}.", hint=hint, code="wrong-definition"
+    )
+
+
+def _caller_module() -> str:
+    # Frame 0 is here, 1 the decorator, 2 whoever uses it.
+    return str(sys._getframe(2).f_globals.get("__name__", "__main__"))  # noqa: SLF001
+
+
+@overload
+def step(function: Callable[P, R], /) -> Component[P, R]: ...
+@overload
+def step(
+    *, outputs: Sequence[str] | None = None, ignore: Sequence[str] = (), version: str | None = None
+) -> Callable[[Callable[P, R]], Component[P, R]]: ...
+def step(function: Any = None, /, **options: Any) -> Any:
+    """Make a function a step: called once, with whole inputs.
+
+    Args:
+        function: The function; omitted when options are given.
+        **options: ``outputs``, names for the results of a function annotated ``tuple[...]``; ``ignore``, global
+            names that do not matter to the result (a client, a connection), left out of the cache key;
+            ``version``, a word that goes into the key, for what the code does not show.
+    """
+    return _decorate("step", function, options, ("outputs", "ignore", "version"), _caller_module())
+
+
+@overload
+def row_step(function: Callable[P, R], /) -> Component[..., R]: ...
+@overload
+def row_step(
+    *,
+    columns: str | Sequence[str] | None = None,
+    to: str | None = None,
+    training_only: bool = False,
+    split: bool = False,
+    served: Callable[..., Any] | None = None,
+    outputs: Sequence[str] | None = None,
+    ignore: Sequence[str] = (),
+    version: str | None = None,
+) -> Callable[[Callable[P, R]], Component[..., R]]: ...
+def row_step(function: Any = None, /, **options: Any) -> Any:
+    """Make a function a step that treats each row by itself, so that only changed rows are computed again.
+
+    Table form: ``f(rows: T, ...) -> T`` with T a Polars, pandas or Arrow frame or ``tm.Table``; it may drop
+    rows, never reorder, repeat or mix them, and keeps ``_id``. Column form (``columns=``):
+    ``f(array, ...) -> array`` of the same length.
+
+    Args:
+        function: The function; omitted when options are given.
+        **options: ``columns``, the column (or columns) the function takes as arrays; ``to``, the column it
+            makes (default: it replaces the first); ``training_only``, for what concerns labels: not part of the
+            predictor; ``split``, for what parts rows into training and test; ``served``, the NumPy form that
+            the predictor uses: ``f(columns, **settings) -> columns``; ``outputs``, ``ignore`` and ``version``
+            as for ``step``.
+    """
+    known = ("columns", "to", "training_only", "split", "served", "outputs", "ignore", "version")
+    return _decorate("row_step", function, options, known, _caller_module())
+
+
+@overload
+def transform(function: type, /) -> Component[..., Any]: ...
+@overload
+def transform(
+    function: object = None,
+    /,
+    *,
+    columns: str | Sequence[str] | None = None,
+    to: str | None = None,
+    training_only: bool = False,
+    sees_test_rows: bool = False,
+    ignore: Sequence[str] = (),
+    version: str | None = None,
+) -> Any: ...
+def transform(function: Any = None, /, **options: Any) -> Any:
+    """Make a class with ``fit(table) -> state`` and ``apply(table, state) -> table`` a transform.
+
+    Its ``__init__`` parameters are settings. ``state`` is a dict of arrays and plain values. A scikit-learn
+    transformer is one as it is: ``scale = tm.transform(StandardScaler(), columns="image")``.
+
+    Args:
+        function: The class, or the scikit-learn object; omitted when only options are given.
+        **options: ``columns``, the column (or columns) that ``fit`` and ``apply`` take as arrays; ``to``, the
+            column it makes; ``training_only``, not part of the predictor; ``sees_test_rows``, says that
+            fitting before the split is meant (a list of labels, say), so that it is no leak; ``ignore`` and
+            ``version`` as for ``step``.
+    """
+    known = ("columns", "to", "training_only", "sees_test_rows", "ignore", "version")
+    return _decorate("transform", function, options, known, _caller_module())
+
+
+@overload
+def trainer(function: Callable[P, R], /) -> Component[..., R]: ...
+@overload
+def trainer(
+    function: object = None,
+    /,
+    *,
+    features: str | None = None,
+    label: str | None = None,
+    classes: Sequence[str] | None = None,
+    ignore: Sequence[str] = (),
+    version: str | None = None,
+) -> Any: ...
+def trainer(function: Any = None, /, **options: Any) -> Any:
+    """Make a function that returns a model, or a scikit-learn estimator, a trainer.
+
+    Args:
+        function: The function or estimator; omitted when only options are given.
+        **options: ``features``, the column the model takes; ``label``, the column it predicts; ``classes``, the
+            labels in the order of the model's outputs (default: the sorted labels of the first table).
+            The call may give these three too. ``ignore`` and ``version`` as for ``step``.
+    """
+    return _decorate(
+        "trainer", function, options, (*TRAINER_SETTINGS, "ignore", "version"), _caller_module()
+    )
+
+
+@overload
+def check(function: Callable[P, R], /) -> Component[P, R]: ...
+@overload
+def check(
+    *, ignore: Sequence[str] = (), version: str | None = None
+) -> Callable[[Callable[P, R]], Component[P, R]]: ...
+def check(function: Any = None, /, **options: Any) -> Any:
+    """Make a function a check: the run fails when it returns False, or a text or list of what is wrong."""
+    return _decorate("check", function, options, ("ignore", "version"), _caller_module())
+
+
+def _decorate(kind: Kind, function: Any, options: dict[str, Any], known: Sequence[str], module: str) -> Any:
+    for name in options:
+        if name not in known:
+            close = nearest(name, known)
+            raise InvalidInput(
+                f"{kind} has no option '{name}'.",
+                hint=f"Did you mean '{close}'?" if close else f"It has: {', '.join(known)}.",
+                code="wrong-definition",
+            )
+    if function is None:
+        return lambda given: Component(kind, given, options, module=_module_of(given, module))
+    return Component(kind, function, options, module=_module_of(function, module))
+
+
+def _module_of(function: Any, caller: str) -> str:
+    # An estimator's own module is scikit-learn's; the component lives where the decorator was used.
+    if inspect.isroutine(function) or inspect.isclass(function):
+        return str(getattr(function, "__module__", None) or caller)
+    return caller

@@ -1,0 +1,162 @@
+"""Cut the predictor out of the training graph: what happens to a raw row before the model sees it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from tidemill.core.errors import InvalidInput
+from tidemill.pipeline.graph import Graph, Node, Port, ports_in
+from tidemill.pipeline.leaks import is_split
+
+
+@dataclass(frozen=True, slots=True)
+class StageSpec:
+    """One stage of a predictor.
+
+    Attributes:
+        step: The step it was cut from.
+        role: ``rows``, or ``apply`` of a fitted transform.
+        component: ``module:name``, as keys and records have it.
+        module: The module that holds the component.
+        variable: The component's name in that module.
+        file: The module's file; None where it is not a file.
+        settings: The step's settings.
+        state: Which output holds the fitted state; None for ``rows``.
+    """
+
+    step: str
+    role: str
+    component: str
+    module: str
+    variable: str
+    file: str | None
+    settings: dict[str, Any]
+    state: Port | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The stage without its state, as the predictor's description holds it."""
+        return {
+            "step": self.step,
+            "role": self.role,
+            "component": self.component,
+            "module": self.module,
+            "variable": self.variable,
+            "settings": self.settings,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A predictor's outline.
+
+    Attributes:
+        trainer: The step that made the model.
+        dataset: The step name of the dataset whose rows it takes.
+        stages: From raw row to the model's table, in order.
+    """
+
+    trainer: str
+    dataset: str
+    stages: tuple[StageSpec, ...]
+
+
+def cut(graph: Graph, model: Port | str) -> list[StageSpec]:
+    """The stages between the raw rows and the model, in order.
+
+    Args:
+        graph: The training graph.
+        model: The model's port, or the name of the pipeline's output that holds it.
+
+    Raises:
+        InvalidInput: ``not-servable``, when the model has no single trainer, or a step that mixes rows lies
+            between the dataset and the trainer.
+    """
+    return list(outline(graph, model).stages)
+
+
+def outline(graph: Graph, model: Port | str) -> Cut:
+    """As ``cut``, with the trainer and the dataset named."""
+    port = graph.outputs.get(model) if isinstance(model, str) else model
+    if port is None:
+        raise InvalidInput(
+            f"The pipeline has no output '{model}'.",
+            hint=f"It has: {', '.join(graph.outputs) or 'none'}.",
+            code="not-servable",
+        )
+    trainer = _trainer(graph, port)
+    blocked: Node | None = None
+    for source in trainer.inputs.values():
+        for start in ports_in(source):
+            path, end = _path(graph, start)
+            if end.role == "dataset":
+                return Cut(trainer.name, end.name, tuple(_stage(n) for n in reversed(path) if _served(n)))
+            if end.kind == "step" and blocked is None:
+                blocked = end
+    raise InvalidInput(
+        f"No predictor can be cut for step '{trainer.name}': its rows come through step "
+        f"'{blocked.name if blocked else trainer.name}'.",
+        why="A served row comes alone, and that step needs whole tables.",
+        hint="Make it a @tm.row_step, or a @tm.transform with fit and apply.",
+        code="not-servable",
+        details={"step": blocked.name if blocked else trainer.name},
+    )
+
+
+def _trainer(graph: Graph, port: Port) -> Node:
+    node = graph.node(port.node)
+    if node.kind == "trainer":
+        return node
+    # A step between trainer and output (a choice, a calibration) is looked through, breadth first.
+    level = [node]
+    while level:
+        above = [graph.node(p.node) for n in level for p in n.sources()]
+        trainers = {n.name: n for n in above if n.kind == "trainer"}
+        if trainers:
+            if len(trainers) > 1:
+                raise InvalidInput(
+                    f"'{port}' comes from several trainers: {', '.join(trainers)}.",
+                    hint="Name the output of one of them as the model.",
+                    code="not-servable",
+                )
+            return next(iter(trainers.values()))
+        level = above
+    raise InvalidInput(
+        f"'{port}' does not come from a trainer.",
+        hint="Put @tm.trainer above the function that returns the model.",
+        code="not-servable",
+    )
+
+
+def _path(graph: Graph, start: Port) -> tuple[list[Node], Node]:
+    """The row-wise nodes from ``start`` upward, and the first node that is not row-wise."""
+    path: list[Node] = []
+    node = graph.node(start.node)
+    while node.role in ("rows", "apply"):
+        path.append(node)
+        assert node.table is not None
+        source = node.inputs[node.table]
+        assert isinstance(source, Port)
+        node = graph.node(source.node)
+    return path, node
+
+
+def _served(node: Node) -> bool:
+    component = node.component
+    assert component is not None
+    return not is_split(node) and not component.options.get("training_only")
+
+
+def _stage(node: Node) -> StageSpec:
+    component = node.component
+    assert component is not None
+    state = node.inputs.get("state") if node.role == "apply" else None
+    file = component.file
+    return StageSpec(
+        node.name,
+        node.role,
+        component.name,
+        component.module,
+        component.variable,
+        str(file) if file else None,
+        node.settings,
+        state if isinstance(state, Port) else None,
+    )

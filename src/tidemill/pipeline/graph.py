@@ -1,0 +1,180 @@
+"""The graph: nodes in the order of their making, which is a topological order; and the builder that makes it."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from tidemill.core.errors import InvalidInput
+from tidemill.core.names import Reference
+from tidemill.pipeline.dataset import Dataset
+from tidemill.pipeline.handles import Handle, Port, builder_of, port_of
+
+if TYPE_CHECKING:
+    from tidemill.pipeline.components import Component
+
+Role = Literal["dataset", "call", "rows", "fit", "apply"]
+"""How a node computes: reads a dataset, calls a function once, or maps over rows; fits; applies a state."""
+
+Input = Port | tuple[Port, ...] | dict[str, Port]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One step of a graph.
+
+    Attributes:
+        component: None for a dataset that is read.
+        settings: Plain values, by parameter name.
+        inputs: Where each artifact parameter comes from: one port, several, or several by name.
+        table: The parameter that carries the rows, for ``rows``, ``fit`` and ``apply``.
+        reference: The dataset, for ``dataset``.
+    """
+
+    name: str
+    role: Role
+    component: "Component | None"
+    settings: dict[str, Any]
+    inputs: dict[str, Input]
+    outputs: tuple[str, ...]
+    table: str | None = None
+    reference: Reference | None = None
+
+    @property
+    def kind(self) -> str:
+        """The component's kind, or ``dataset``."""
+        return self.component.kind if self.component is not None else "dataset"
+
+    def sources(self) -> Iterator[Port]:
+        """Every port this node reads."""
+        for source in self.inputs.values():
+            yield from ports_in(source)
+
+
+def ports_in(source: Input) -> tuple[Port, ...]:
+    """The ports of one input."""
+    if isinstance(source, Port):
+        return (source,)
+    return tuple(source.values()) if isinstance(source, dict) else source
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """What one build of a pipeline made.
+
+    Attributes:
+        nodes: In topological order.
+        inputs: Step name of each dataset that is read, to its reference.
+        outputs: Name of each result to where it comes from; ``result`` when the pipeline returns one.
+    """
+
+    nodes: tuple[Node, ...]
+    inputs: dict[str, Reference]
+    outputs: dict[str, Port]
+
+    def node(self, name: str) -> Node:
+        """The node of this name."""
+        return next(n for n in self.nodes if n.name == name)
+
+    def upstream(self, name: str) -> set[str]:
+        """The names of all nodes that ``name`` depends on, itself excluded."""
+        found: set[str] = set()
+        waiting = [name]
+        by_name = {n.name: n for n in self.nodes}
+        while waiting:
+            for port in by_name[waiting.pop()].sources():
+                if port.node not in found:
+                    found.add(port.node)
+                    waiting.append(port.node)
+        return found
+
+
+@dataclass(slots=True)
+class Builder:
+    """Collects nodes while a pipeline's body runs."""
+
+    pipeline: str
+    nodes: list[Node] = field(default_factory=list[Node])
+    counts: dict[str, int] = field(default_factory=dict[str, int])
+    datasets: dict[str, Handle] = field(default_factory=dict[str, Handle])
+
+    def add(
+        self,
+        name: str,
+        role: Role,
+        component: "Component | None",
+        settings: Mapping[str, Any],
+        inputs: Mapping[str, Input],
+        outputs: tuple[str, ...],
+        *,
+        table: str | None = None,
+        reference: Reference | None = None,
+    ) -> tuple[Handle, ...]:
+        """Add a node; a handle for each of its outputs."""
+        count = self.counts[name] = self.counts.get(name, 0) + 1
+        unique = name if count == 1 else f"{name}-{count}"
+        self.nodes.append(
+            Node(unique, role, component, dict(settings), dict(inputs), outputs, table, reference)
+        )
+        return tuple(Handle(Port(unique, output), self) for output in outputs)
+
+    def dataset(self, reference: Reference, name: str | None = None) -> Handle:
+        """The handle of a dataset's rows; the same reference is read once."""
+        key = str(reference)
+        if key not in self.datasets:
+            (self.datasets[key],) = self.add(
+                name or reference.name, "dataset", None, {}, {}, ("result",), reference=reference
+            )
+        return self.datasets[key]
+
+    def source(self, step: str, parameter: str, value: object) -> Input | None:
+        """``value`` as an input, if it is a handle, a dataset, or a list, tuple or dict of nothing else."""
+        if isinstance(value, Dataset):
+            value = self.dataset(value.reference)
+        if isinstance(value, Handle):
+            if builder_of(value) is not self:
+                raise InvalidInput(
+                    f"Step '{step}' gets a handle of another build as '{parameter}'.",
+                    why="A handle lives only while the pipeline that made it is built.",
+                    hint="Call the step that makes it inside this pipeline.",
+                    code="foreign-handle",
+                )
+            return port_of(value)
+        if isinstance(value, (list, tuple)):
+            return self._several(step, parameter, list(value))
+        if isinstance(value, dict):
+            ports = self._several(step, parameter, list(value.values()))
+            return None if ports is None else dict(zip(map(str, value), ports, strict=True))
+        return None
+
+    def _several(self, step: str, parameter: str, values: list[object]) -> tuple[Port, ...] | None:
+        found = [self.source(step, parameter, v) for v in values]
+        ports = tuple(p for p in found if isinstance(p, Port))
+        if not ports:
+            return None
+        if len(ports) != len(values):
+            raise InvalidInput(
+                f"'{parameter}' of step '{step}' mixes results of steps with plain values.",
+                hint="Pass the plain values in a parameter of their own.",
+                code="mixed-input",
+            )
+        return ports
+
+
+_building: ContextVar[Builder | None] = ContextVar("building", default=None)
+
+
+def current() -> Builder | None:
+    """The build that is going on, if one is."""
+    return _building.get()
+
+
+@contextmanager
+def building(builder: Builder) -> Iterator[Builder]:
+    """While it lasts, calls of components add nodes to ``builder``."""
+    token = _building.set(builder)
+    try:
+        yield builder
+    finally:
+        _building.reset(token)

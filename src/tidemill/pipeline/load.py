@@ -1,0 +1,200 @@
+"""Load a pipeline from a user's file, by path, as it is now; and put its folder where its imports look."""
+
+import hashlib
+import importlib.util
+import linecache
+import os
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from tidemill.core.errors import InvalidInput, NotFound, TidemillError
+from tidemill.core.names import nearest
+from tidemill.pipeline.pipelines import Pipeline
+
+_current: list[str] = []
+"""The project folder that is on ``sys.path`` because of us; at most one."""
+_stats: dict[str, tuple[int, int]] = {}
+"""Each loaded project file's time and size, by which a change is seen."""
+
+
+def load(path: Path, name: str | None = None) -> Pipeline[..., object]:
+    """The pipeline that a file defines; ``name`` chooses one of several.
+
+    Raises:
+        NotFound: ``file-not-found``, ``pipeline-not-found``.
+        InvalidInput: ``invalid-pipeline-file``, naming file and line; ``ambiguous-pipeline``.
+    """
+    module = load_module(path)
+    found = {
+        p.name: p
+        for p in vars(module).values()
+        if isinstance(p, Pipeline) and p.function.__module__ == module.__name__
+    }
+    if name is not None:
+        if name in found:
+            return found[name]
+        close = nearest(name, found)
+        raise NotFound(
+            f"{path} has no pipeline '{name}'.",
+            hint=f"Did you mean '{close}'?" if close else f"It has: {', '.join(found) or 'none'}.",
+            code="pipeline-not-found",
+        )
+    if not found:
+        raise NotFound(
+            f"{path} has no pipeline.",
+            hint="Put @tm.pipeline above the function that joins its steps.",
+            code="pipeline-not-found",
+        )
+    if len(found) > 1:
+        raise InvalidInput(
+            f"{path} has {len(found)} pipelines: {', '.join(found)}.",
+            hint=f"Name one: {path}:{next(iter(found))}.",
+            code="ambiguous-pipeline",
+        )
+    return next(iter(found.values()))
+
+
+def load_module(path: Path) -> ModuleType:
+    """Import a user's file by path, again if it or another file of its folder changed since."""
+    file = path.resolve()
+    if not file.is_file():
+        raise NotFound(
+            f"There is no file {path}.", hint="Type the path of the pipeline's Python file.", code="file-not-found"
+        )
+    enter(file.parent)
+    name = module_name(file)
+    loaded = sys.modules.get(name)
+    if loaded is not None and getattr(loaded, "__file__", None) == str(file):
+        return loaded
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise InvalidInput(f"{path} is not a Python file.", code="invalid-pipeline-file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except TidemillError:
+        sys.modules.pop(name, None)
+        raise
+    except Exception as error:
+        sys.modules.pop(name, None)
+        raise _broken(path, file, error) from error
+    _note(file.parent)
+    return module
+
+
+def module_name(file: Path) -> str:
+    """The name a user's file is imported under: its stem, unless an installed module has that name."""
+    stem = file.stem.replace("-", "_").replace(" ", "_")
+    taken = stem in sys.stdlib_module_names or stem in {"tidemill", "__main__", "__init__"}
+    if not taken and (there := sys.modules.get(stem)) is not None:
+        taken = getattr(there, "__file__", None) != str(file)
+    return f"{stem}_pipeline" if taken else stem
+
+
+def enter(folder: Path) -> None:
+    """Make ``folder`` the one project folder on ``sys.path``; forget modules of another, and changed ones."""
+    text = str(folder.resolve())
+    if _current and _current[0] != text:
+        leave()
+    if text not in sys.path:
+        sys.path.insert(0, text)
+    if not _current:
+        _current.append(text)
+    changed = {f for f, stat in _stats.items() if _stat(f) != stat}
+    if changed:
+        # A module that imported a changed one holds its old objects, so all of the folder's go.
+        _forget(text)
+    importlib.invalidate_caches()
+
+
+def leave() -> None:
+    """Take the project folder off ``sys.path`` and forget its modules."""
+    while _current:
+        text = _current.pop()
+        if text in sys.path:
+            sys.path.remove(text)
+        _forget(text)
+
+
+def files() -> dict[str, tuple[int, int]]:
+    """The project's loaded files, with the time and size they had when they were loaded."""
+    if _current:
+        _note(Path(_current[0]))
+    return dict(_stats)
+
+
+def digest_file(path: str) -> str:
+    """SHA-256 of a file's bytes; empty when it cannot be read."""
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def _note(folder: Path) -> None:
+    for file in _project_modules(str(folder)).values():
+        if file not in _stats and (stat := _stat(file)) is not None:
+            _stats[file] = stat
+
+
+def _forget(folder: str) -> None:
+    for name, file in _project_modules(folder).items():
+        sys.modules.pop(name, None)
+        linecache.cache.pop(file, None)
+    _stats.clear()
+
+
+def _project_modules(folder: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if (
+            isinstance(file, str)
+            and name != "__main__"
+            and file.startswith(folder + os.sep)
+            and not installed(file)
+            and not name.startswith("tidemill.")
+            and name != "tidemill"
+        ):
+            found[name] = file
+    return found
+
+
+def installed(file: str) -> bool:
+    """Whether a file belongs to an installed package or the standard library, not to a project."""
+    if f"{os.sep}site-packages{os.sep}" in file or f"{os.sep}dist-packages{os.sep}" in file:
+        return True
+    return file.startswith(_STDLIB + os.sep)
+
+
+_STDLIB = str(Path(os.__file__).parent)
+
+
+def _stat(file: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(file)  # noqa: PTH116 - called for every project file of every order
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def _broken(path: Path, file: Path, error: Exception) -> InvalidInput:
+    line: int | None = None
+    if isinstance(error, SyntaxError) and error.filename == str(file):
+        line = error.lineno
+    else:
+        for frame in traceback.extract_tb(error.__traceback__):
+            if not installed(frame.filename) and "importlib" not in frame.filename:
+                line = frame.lineno if frame.filename == str(file) else line
+    where = f"{path}, line {line}" if line else str(path)
+    missing = isinstance(error, ModuleNotFoundError)
+    return InvalidInput(
+        f"{where}: {type(error).__name__}: {error}.",
+        why="The file could not be imported.",
+        hint=f"Install '{error.name}', or correct the name." if missing else "Correct that line.",
+        code="invalid-pipeline-file",
+        details={"file": str(path), **({"line": line} if line else {})},
+    )

@@ -1,0 +1,34 @@
+"""How a step's body tells how far it is, wherever it runs."""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from pathlib import Path
+
+from tidemill.core.errors import InvalidInput
+
+Reporter = Callable[[float, float | None, str, str], None]
+
+reporter: ContextVar[Reporter | None] = ContextVar("reporter", default=None)
+scratch_folder: ContextVar[Path | None] = ContextVar("scratch_folder", default=None)
+
+
+def progress(done: float, total: float | None = None, label: str = "", unit: str = "") -> None:
+    """Tell how far the step is: ``tm.progress(epoch, epochs, "training", "epochs")``. Outside a run, nothing."""
+    report = reporter.get()
+    if report is not None:
+        report(done, total, label, unit)
+
+
+def scratch() -> Path:
+    """An empty folder of this step, kept until its results are stored; for files that a step returns.
+
+    Raises:
+        InvalidInput: ``not-in-a-run``.
+    """
+    folder = scratch_folder.get()
+    if folder is None:
+        raise InvalidInput(
+            "tm.scratch() is called outside a run.", hint="Use tempfile.mkdtemp() here.", code="not-in-a-run"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
