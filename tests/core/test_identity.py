@@ -92,7 +92,7 @@ def test_pre_image_is_tagged_and_length_prefixed():
 
 @pytest.mark.parametrize("part", STEP)
 def test_every_part_of_a_step_counts(part: str):
-    other = "module:treble" if part == "component" else {"other": "sha256:ee"}
+    other: Any = "module:treble" if part == "component" else {"other": "sha256:ee"}
     assert identity.step(**{**STEP, part: other}) != identity.step(**STEP)
 
 

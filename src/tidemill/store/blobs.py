@@ -8,6 +8,7 @@ import errno
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from obstore.store import LocalStore
 
 _PIECE_BYTES = 8 * 1024 * 1024
+_HEX_DIGITS = 64
 
 
 class Blobs:
@@ -126,7 +128,16 @@ class Blobs:
     def all(self) -> Iterator[Digest]:
         """Every stored digest, in no order."""
         for path in self._folder.glob("sha256/*/*"):
-            yield Digest(f"sha256:{path.name}")
+            if len(path.name) == _HEX_DIGITS:
+                yield Digest(f"sha256:{path.name}")
+
+    def remove_unfinished(self, *, older_than_seconds: float = 24 * 3600.0) -> None:
+        """Remove what killed writers left: files that were never given their digest as a name."""
+        before = time.time() - older_than_seconds
+        for path in (*self._folder.glob("tmp/*"), *self._folder.glob("sha256/*/*")):
+            finished = path.parent.name != "tmp" and len(path.name) == _HEX_DIGITS
+            if not finished and path.stat().st_mtime < before:
+                path.unlink(missing_ok=True)
 
 
 def _key(digest: Digest) -> str:

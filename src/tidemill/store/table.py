@@ -155,8 +155,8 @@ class Table:
             return cls(
                 pa.Table.from_arrays([a for _, a in columns], schema=pa.schema([f for f, _ in columns]))
             )
-        home = type(frame).__module__.partition(".")[0]
-        if home == "polars" and hasattr(frame, "to_arrow"):
+        home = type(frame).__module__.partition(".")[0] if type(frame).__name__ == "DataFrame" else ""
+        if home == "polars":
             return cls(_with_shapes(frame))
         if home == "pandas":
             return cls(pa.Table.from_pandas(frame, preserve_index=False))

@@ -1,0 +1,227 @@
+"""The catalog: records as they were put in, transactions whole, migrations that end at the tables."""
+
+import dataclasses
+import re
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy.exc import IntegrityError
+
+from tidemill.core.errors import StorageError
+from tidemill.store.catalog import records, tables
+from tidemill.store.catalog.database import HEAD, Catalog
+
+RUN = records.Run(
+    id="20261124-105904-7f3a9c",
+    pipeline="fashion",
+    file="pipeline.py",
+    parameters={"epochs": 10, "name": "é"},
+    trigger="person",
+    status="running",
+    started_at="2026-11-24T10:59:04.000000Z",
+    finished_at=None,
+    host="here",
+    pid=1,
+    inputs={"fashion": "0123456789ab"},
+)
+STEP = records.Step(
+    run=RUN.id,
+    name="train",
+    position=3,
+    component="pipeline:train",
+    kind="trainer",
+    status="computed",
+    key="sha256:aa",
+    parts={"settings": {"epochs": 10}},
+    outputs={"model": "sha256:bb"},
+    why="the code of 'train' changed",
+    seconds=1.5,
+    finished_at="2026-11-24T10:59:09.000000Z",
+    rows_in=70_000,
+)
+EXAMPLES = [
+    RUN,
+    STEP,
+    records.Artifact("sha256:bb", "model", 1_000, {"framework": "keras"}, RUN.started_at),
+    records.Model(
+        "fashion", 1, "sha256:bb", RUN.id, "keras", {"inputs": []}, {"accuracy": 0.9}, RUN.started_at
+    ),
+    records.Verdict(RUN.id, True, None, [{"rule": "accuracy >= 0.87", "passed": True}], RUN.started_at),
+    records.Release("fashion", 1, "sha256:cc", RUN.id, "Ada", RUN.started_at),
+    records.Deployment(
+        "d1", "prod", "fashion", 1, "sha256:cc", "live", "Ada", RUN.started_at, None, "promoted"
+    ),
+    records.Firing("refit", "0123456789ab", None, None, RUN.started_at),
+]
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    opened = Catalog.open(tmp_path / "catalog.db")
+    with opened.write() as transaction:
+        transaction.add(RUN)
+    return opened
+
+
+def test_head_is_the_last_migration():
+    versions = Path(str(tables.__file__)).parent / "migrations" / "versions"
+    numbers = sorted(p.name.partition("_")[0] for p in versions.glob("[0-9]*.py"))
+    assert numbers == [f"{n:04}" for n in range(1, len(numbers) + 1)]
+    assert numbers[-1] == HEAD
+
+
+def test_migrations_end_at_the_tables(tmp_path: Path):
+    Catalog.open(tmp_path / "catalog.db").close()
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'catalog.db'}")
+    with engine.connect() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), tables.metadata)
+    engine.dispose()
+    assert differences == []
+
+
+@pytest.mark.parametrize("record", EXAMPLES, ids=lambda r: type(r).__name__)
+def test_a_record_comes_back_as_it_was_put(catalog: Catalog, record: Any):
+    kind = type(record)
+    with catalog.write() as transaction:
+        transaction.put(record)
+        transaction.put(record)
+    with catalog.read() as transaction:
+        assert transaction.find(kind) == [record]
+
+
+def test_each_record_has_the_columns_of_its_table():
+    def table_of(kind: type) -> sa.Table:
+        return tables.metadata.tables[re.sub(r"y$", "ie", kind.__name__.lower()) + "s"]
+
+    for kind in {type(r) for r in EXAMPLES}:
+        assert [f.name for f in dataclasses.fields(kind)] == [c.name for c in table_of(kind).columns]
+
+
+def test_queries(catalog: Catalog):
+    steps = [dataclasses.replace(STEP, name=f"s{n}", position=n, status=s) for n, s in enumerate("ccfc")]  # pyright: ignore[reportArgumentType]
+    with catalog.write() as t:
+        t.add(*steps)
+        assert t.change(records.Step, {"run": RUN.id, "status": "f"}, status="failed") == 1
+    with catalog.read() as t:
+        failed = t.first(records.Step, {"status": "failed"})
+        assert failed is not None
+        assert failed.name == "s2"
+        assert t.first(records.Step, {"name": "none"}) is None
+        assert [s.name for s in t.find(records.Step, {"status": ["c"]}, order=["-position"], limit=2)] == [
+            "s3",
+            "s1",
+        ]
+        assert t.greatest(records.Step, "position", {"status": "c"}) == 3
+        assert t.greatest(records.Model, "version", {"name": "none"}) == 0
+    with catalog.write() as t:
+        assert t.remove(records.Step, {"status": "c"}) == 3
+        t.add_new(dataclasses.replace(RUN, pipeline="another"))
+    with catalog.read() as t:
+        assert t.find(records.Run) == [RUN]
+
+
+def test_the_cache_remembers_the_last_word_and_forgets(catalog: Catalog):
+    keys = [f"sha256:{n}" for n in range(1200)]  # more than one statement may name
+    with catalog.write() as t:
+        for key in keys:
+            t.remember(key, {"out": "old"}, RUN.started_at)
+        t.remember(keys[0], {"out": "new"}, RUN.started_at)
+    with catalog.read() as t:
+        found = t.cached([*keys, "sha256:none"])
+        assert found == {key: {"out": "new" if key == keys[0] else "old"} for key in keys}
+        assert dict(t.cache_entries()) == found
+    with catalog.write() as t:
+        t.forget(keys[:1100])
+    with catalog.read() as t:
+        assert set(t.cached(keys)) == set(keys[1100:])
+
+
+def test_an_error_undoes_the_whole_transaction(catalog: Catalog):
+    with pytest.raises(KeyError), catalog.write() as t:
+        t.add(STEP)
+        raise KeyError
+    with catalog.read() as t:
+        assert t.find(records.Step) == []
+
+
+def test_a_record_of_no_run_is_refused(catalog: Catalog):
+    with pytest.raises(IntegrityError), catalog.write() as t:
+        t.add(dataclasses.replace(STEP, run="none"))
+
+
+def test_writers_wait_for_each_other(catalog: Catalog, tmp_path: Path):
+    others = [Catalog.open(tmp_path / "catalog.db") for _ in range(4)]
+
+    def count(mine: Catalog) -> None:
+        for _ in range(25):
+            with mine.write() as t:
+                [run] = t.find(records.Run)
+                t.change(records.Run, {"id": RUN.id}, pid=run.pid + 1)
+
+    threads = [threading.Thread(target=count, args=(other,)) for other in others]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with catalog.read() as t:
+        assert t.find(records.Run)[0].pid == RUN.pid + 100
+
+
+def test_two_processes_may_make_it_at_once(tmp_path: Path):
+    script = (
+        "import sys; from pathlib import Path; from tidemill.store.catalog.database import Catalog\n"
+        "Catalog.open(Path(sys.argv[1])).close()"
+    )
+    command = [sys.executable, "-c", script, tmp_path / "catalog.db"]
+    started = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [(p.communicate()[1], p.returncode) for p in started] == [("", 0)] * 3
+
+
+def test_a_read_sees_one_moment(catalog: Catalog):
+    with catalog.read() as reading:
+        assert reading.find(records.Step) == []
+        with catalog.write() as writing:
+            writing.add(STEP)
+        assert reading.find(records.Step) == []
+    with catalog.read() as t:
+        assert t.find(records.Step) == [STEP]
+
+
+def test_a_newer_catalog_is_refused(tmp_path: Path):
+    file = tmp_path / "catalog.db"
+    Catalog.open(file).close()
+    connection = sqlite3.connect(file)
+    connection.execute("update alembic_version set version_num = '9999'")
+    connection.commit()
+    connection.close()
+    with pytest.raises(StorageError, match="has version 9999") as caught:
+        Catalog.open(file)
+    assert caught.value.code == "store-too-new"
+
+
+def test_a_damaged_catalog_is_said(tmp_path: Path):
+    file = tmp_path / "catalog.db"
+    file.write_bytes(b"not a database, but long enough to be looked at" * 100)
+    with pytest.raises(StorageError, match=re.escape(str(file))) as caught:
+        Catalog.open(file)
+    assert caught.value.code == "catalog-damaged"
+
+
+def test_a_full_disk_is_said_and_keeps_what_was_written(small_disk: Path):
+    catalog = Catalog.open(small_disk / "catalog.db")
+    with catalog.write() as t:
+        t.add(RUN)
+    with pytest.raises(StorageError, match="could not be written") as caught, catalog.write() as t:
+        t.change(records.Run, {"id": RUN.id}, parameters={"big": "x" * 2_000_000})
+    assert caught.value.code == "disk-full"
+    with catalog.read() as t:
+        assert t.find(records.Run) == [RUN]
+    catalog.close()

@@ -1,0 +1,54 @@
+"""The layout version: written, checked, never guessed."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tidemill.core.errors import NotFound, StorageError
+from tidemill.store import layout
+from tidemill.store.open import Store
+
+
+def test_a_new_store_names_its_layout(tmp_path: Path):
+    Store.create(tmp_path / "store").close()
+    written = json.loads((tmp_path / "store" / layout.FILE).read_text("utf-8"))
+    assert written["layout"] == layout.LAYOUT
+    assert Store.open(tmp_path / "store").folder == tmp_path / "store"
+
+
+def test_making_a_store_that_is_there_leaves_it(tmp_path: Path):
+    Store.create(tmp_path).close()
+    before = (tmp_path / layout.FILE).read_bytes()
+    Store.create(tmp_path).close()
+    assert (tmp_path / layout.FILE).read_bytes() == before
+
+
+def test_no_store_is_said(tmp_path: Path):
+    with pytest.raises(NotFound, match=str(tmp_path)) as caught:
+        Store.open(tmp_path)
+    assert caught.value.code == "store-not-found"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_newer_layout_is_refused_and_untouched(tmp_path: Path):
+    file = tmp_path / layout.FILE
+    file.write_text(json.dumps({"layout": layout.LAYOUT + 1}), "utf-8")
+    for attempt in (Store.open, Store.create):
+        with pytest.raises(StorageError, match=f"has layout {layout.LAYOUT + 1}") as caught:
+            attempt(tmp_path)
+        assert caught.value.code == "store-too-new"
+        assert "upgrade" in (caught.value.hint or "")
+    assert json.loads(file.read_text("utf-8")) == {"layout": layout.LAYOUT + 1}
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"layout": "new"}', '{"layout": null}'])
+def test_a_damaged_layout_file_is_said(tmp_path: Path, text: str):
+    (tmp_path / layout.FILE).write_text(text, "utf-8")
+    with pytest.raises(StorageError, match="does not name a layout version") as caught:
+        Store.open(tmp_path)
+    assert caught.value.code == "store-damaged"
+
+
+def test_each_older_layout_has_a_way_up():
+    assert set(layout.MIGRATIONS) == set(range(1, layout.LAYOUT))

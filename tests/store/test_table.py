@@ -1,0 +1,105 @@
+"""A table keeps its values, shapes and missing cells through every frame and through a file."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidemill.core.errors import InvalidInput, NotFound
+from tidemill.store import table
+from tidemill.store.table import Table
+
+IMAGES = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
+
+
+def images() -> Table:
+    return Table.of({"_id": np.array([7, 2**64 - 1], np.uint64), "label": ["a", "b"], "image": IMAGES})
+
+
+def test_a_tensor_column_keeps_its_shape():
+    made = images()
+    assert len(made) == 2
+    assert made.columns == ["_id", "label", "image"]
+    assert made.shape_of("label") == ()
+    assert made.shape_of("image") == (3, 4)
+    assert np.array_equal(made.numpy("image"), IMAGES)
+    assert made.numpy("image").dtype == np.uint8
+    assert made.numpy("_id")[1] == 2**64 - 1
+
+
+def test_through_polars_and_back():
+    frame = images().to_polars()
+    assert frame["image"].to_numpy().shape == (2, 3, 4)
+    back = Table.of(frame)
+    assert back.shape_of("image") == (3, 4)
+    assert np.array_equal(back.numpy("image"), IMAGES)
+
+
+def test_through_pandas_and_arrow():
+    flat = images().select(["_id", "label"])
+    assert Table.of(flat.to_pandas()).to_arrow().to_pylist() == flat.to_arrow().to_pylist()
+    assert isinstance(flat.to_pandas(), pd.DataFrame)
+    assert Table.of(images().to_arrow()).to_arrow().equals(images().to_arrow())
+
+
+def test_through_a_file(tmp_path: Path):
+    table.write(images(), tmp_path / "t.arrow")
+    back = table.read(tmp_path / "t.arrow")
+    assert back.to_arrow().equals(images().to_arrow(), check_metadata=True)
+    assert back.shape_of("image") == (3, 4)
+
+
+@given(st.integers(0, 6), st.data())
+def test_slices_filters_and_takes_agree_with_numpy(rows: int, data: st.DataObject):
+    pixels = np.arange(rows * 4, dtype=np.float32).reshape(rows, 2, 2)
+    made = Table.of({"_id": np.arange(rows, dtype=np.uint64), "image": pixels})
+    keep = np.array(data.draw(st.lists(st.booleans(), min_size=rows, max_size=rows)), bool)
+    assert np.array_equal(made.filter(keep).numpy("image"), pixels[keep])
+    order = np.flatnonzero(keep)[::-1]
+    assert np.array_equal(made.take(order).numpy("image"), pixels[order])
+    both = table.concat([made.filter(keep), made.filter(~keep)])
+    assert np.array_equal(both.numpy("image"), np.concatenate([pixels[keep], pixels[~keep]]))
+    start = data.draw(st.integers(0, rows))
+    assert np.array_equal(Table(made.to_arrow().slice(start)).numpy("image"), pixels[start:])
+
+
+def test_missing_cells_are_known_and_never_zero():
+    flat = pa.array([1, None, 3, 4], pa.uint8())
+    image = pa.FixedSizeListArray.from_arrays(flat, 2)
+    made = Table.of({"n": pa.array([1.0, None, float("nan")])})
+    assert made.missing("n").tolist() == [False, True, True]
+    tensors = Table.of({"n": pa.array([1, 2])}).with_column("image", image, shape=(2,))
+    assert tensors.missing("image").tolist() == [[False, True], [False, False]]
+    assert Table(tensors.to_arrow().slice(1)).missing("image").tolist() == [[False, False]]
+    for column, of in (("n", made), ("image", tensors)):
+        with pytest.raises(InvalidInput, match=f"Column '{column}' has") as caught:
+            of.numpy(column)
+        assert caught.value.code == "missing-cells"
+
+
+def test_a_column_is_replaced_in_place_or_added_at_the_end():
+    made = images().with_column("label", ["c", "d"]).with_column("score", np.array([0.5, 1.5]))
+    assert made.columns == ["_id", "label", "image", "score"]
+    assert made.to_polars()["label"].to_list() == ["c", "d"]
+    assert images().columns == ["_id", "label", "image"]
+
+
+def test_an_unknown_column_is_named_with_the_nearest():
+    with pytest.raises(NotFound, match="no column 'imagge'") as caught:
+        images().numpy("imagge")
+    assert caught.value.code == "column-not-found"
+    assert "'image'" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "thing", [1, [1, 2], np.zeros(3), None, pl.Series([1]), pl.LazyFrame(), pd.Series([1])]
+)
+def test_what_is_no_table_is_refused(thing: object):
+    with pytest.raises(InvalidInput, match="is not a table") as caught:
+        Table.of(thing)
+    assert caught.value.code == "not-a-table"
