@@ -1,0 +1,151 @@
+"""The frameworks that Tidemill knows: a table of adapters, each loaded when a model of its kind is met.
+
+An adapter is a module that has the functions of ``Adapter``. It is never imported to find out whose a
+model is: that shows in the home of the model's type.
+"""
+
+import importlib
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from tidemill.core.errors import InvalidInput, NeedsExtra, NotFound
+from tidemill.core.names import nearest
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tidemill.models.isolation import IsolatedCode
+
+WORKER_ENVIRONMENT: Mapping[str, str] = {"KERAS_BACKEND": "jax"}
+"""Variables that a process must have before user code imports a framework, unless they are set already."""
+
+
+class NotExportable(Exception):
+    """Why a model cannot become ONNX; the predictor then keeps the framework."""
+
+
+class Adapter(Protocol):
+    """What an adapter module offers."""
+
+    def save(self, model: Any, folder: Path) -> None:
+        """Write ``model`` into the empty ``folder``, in the framework's safe format, same model same bytes."""
+        ...
+
+    def load(self, folder: Path, code: "IsolatedCode | None") -> Any:
+        """The model that ``save`` wrote; ``code`` is where its own Python files are found."""
+        ...
+
+    def predict(self, model: Any, features: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+        """The framework's own answer: ``(rows, columns)`` probabilities, or values."""
+        ...
+
+    def order(self, model: Any, classes: Sequence[str]) -> tuple[int, ...] | None:
+        """For each class its column in ``predict``'s answer (-1: none); None where they agree."""
+        ...
+
+    def to_onnx(self, model: Any, features: "np.ndarray[Any, Any]") -> bytes:
+        """An ONNX model of one input whose first output is what ``predict`` gives.
+
+        Raises:
+            NotExportable: With the reason, for a person.
+        """
+        ...
+
+    def history(self, model: Any) -> dict[str, list[float]]:
+        """The curves of its training, where the framework keeps them in the model."""
+        ...
+
+    def packages(self) -> dict[str, str]:
+        """The distributions that a process needs to run such a model, with their versions."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        name: What users and records call the framework.
+        path: The adapter's module.
+        extra: The extra of ``tidemill`` that installs it; None where the core suffices.
+        roots: Top-level packages whose classes, and classes derived from them, are its models.
+    """
+
+    name: str
+    path: str
+    extra: str | None
+    roots: tuple[str, ...]
+
+
+TABLE = (
+    Row("keras", "tidemill.models.frameworks.keras", "keras", ("keras",)),
+    Row("sklearn", "tidemill.models.frameworks.sklearn", "sklearn", ("sklearn",)),
+    Row("onnx", "tidemill.models.frameworks.onnx", None, ("onnx", "tidemill.models.frameworks.onnx")),
+    Row("function", "tidemill.models.frameworks.function", None, ()),
+)
+
+
+def owner(model: object) -> str:
+    """The framework that ``model`` belongs to.
+
+    Raises:
+        InvalidInput: ``unknown-framework``.
+    """
+    homes = {c.__module__ for c in type(model).__mro__}
+    roots = homes | {h.partition(".")[0] for h in homes}
+    for row in TABLE:
+        if roots.intersection(row.roots):
+            return row.name
+    if isinstance(model, types.FunctionType):
+        return "function"
+    raise InvalidInput(
+        f"A {type(model).__module__}.{type(model).__qualname__} is not a model that Tidemill knows.",
+        why=f"It knows {', '.join(r.name for r in TABLE)}.",
+        hint="Return a Keras model, a scikit-learn estimator, an ONNX model, or a function from features to "
+        "answers.",
+        code="unknown-framework",
+    )
+
+
+def adapter(framework: str) -> Adapter:
+    """The adapter of a framework.
+
+    Raises:
+        NotFound: ``framework-not-found``.
+        NeedsExtra: ``needs-extra``, when the framework is not installed.
+    """
+    row = next((r for r in TABLE if r.name == framework), None)
+    if row is None:
+        close = nearest(framework, (r.name for r in TABLE))
+        raise NotFound(
+            f"There is no framework '{framework}'.",
+            hint=f"Did you mean '{close}'?" if close else f"There are: {', '.join(r.name for r in TABLE)}.",
+            code="framework-not-found",
+        )
+    return cast("Adapter", importlib.import_module(row.path))
+
+
+def needs_extra(framework: str, error: ImportError) -> NeedsExtra:
+    """What to raise when a framework's own import fails."""
+    row = next(r for r in TABLE if r.name == framework)
+    return NeedsExtra(
+        f"This needs {framework}, and {error.name or 'a part of it'} is not installed.",
+        hint=f"Type \"pip install 'tidemill[{row.extra}]'\".",
+        details={"extra": row.extra or ""},
+    )
+
+
+def versions(*names: str) -> dict[str, str]:
+    """The installed versions of these distributions; one that is not installed is left out."""
+    from importlib import metadata  # noqa: PLC0415
+
+    found: dict[str, str] = {}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

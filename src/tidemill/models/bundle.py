@@ -1,0 +1,228 @@
+"""Writing a predictor bundle, and the proof that it answers as the pipeline does."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from tidemill.core.errors import AlreadyExists, Failed, InvalidInput, TidemillError
+from tidemill.models import adapters, archive
+from tidemill.models import state as states
+from tidemill.models.columns import Columns, from_table
+from tidemill.models.isolation import IsolatedCode
+from tidemill.models.predictor import CODE_FOLDER, FILE, LAYOUT, NATIVE_FOLDER, ONNX_FILE, Predictor
+from tidemill.models.signature import Signature, inputs_of, outputs_of
+from tidemill.models.stages import Stages, StageSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tidemill.models.trained import TrainedModel
+    from tidemill.store.table import Table
+
+TOLERANCE = 1e-5
+"""How far an answer may be from the pipeline's: absolute up to 1, relative above."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """How the predictor's answers compare with the pipeline's on the sample rows.
+
+    Attributes:
+        form: ``onnx`` or ``native``.
+        reason: Why the form is native; None for ONNX.
+        rows: How many rows were compared.
+        max_difference: The largest ``|predictor - pipeline| / max(1, |pipeline|)``.
+        tolerance: What it was allowed to be.
+        framework: The model's framework.
+        packages: The distributions that a process needs to run the predictor, with their versions.
+    """
+
+    form: str
+    reason: str | None
+    rows: int
+    max_difference: float
+    tolerance: float
+    framework: str
+    packages: dict[str, str]
+
+
+def build_predictor(
+    folder: Path,
+    *,
+    name: str,
+    model: "TrainedModel",
+    stages: Sequence[StageSpec],
+    raw_sample: "Table",
+    expected: "np.ndarray[Any, Any]",
+    code_files: Mapping[str, bytes | Path],
+    inputs: Sequence[str] | None = None,
+) -> Parity:
+    """Write a bundle and prove it on sample rows: ONNX where that agrees, the framework itself otherwise.
+
+    The same arguments give the same bytes.
+
+    Args:
+        folder: Where; it must be empty or not there yet.
+        name: The model's name in the inference protocol.
+        model: The trained model.
+        stages: What lies between raw rows and the model, in order; ``state`` is the object itself.
+        raw_sample: Raw rows that the pipeline kept.
+        expected: What the pipeline answered for them: probabilities, or values.
+        code_files: The project's files that the stages need, by path below ``code/``.
+        inputs: The raw columns that a request must have; all but the label and the system columns if None.
+
+    Raises:
+        AlreadyExists: ``folder-not-empty``.
+        InvalidInput: ``empty-sample``, or what is wrong with a stage, its state or the code.
+        Failed: ``predictor-differs``, when even the framework's own model, behind these stages, does not
+            answer as the pipeline did; ``sample-refused``, when a stage refuses a sample row.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise AlreadyExists(
+            f"{folder} is not empty.", hint="Give a folder of its own.", code="folder-not-empty"
+        )
+    if not len(raw_sample) or len(raw_sample) != len(expected):
+        raise InvalidInput(
+            f"The sample has {len(raw_sample)} raw rows and {len(expected)} answers.",
+            why="The predictor is proven on rows that the pipeline answered.",
+            hint="Give the same rows to both, at least one.",
+            code="empty-sample",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_code(folder / CODE_FOLDER, code_files)
+    specs = _write_states(folder, stages)
+    code = IsolatedCode(folder / CODE_FOLDER)
+    loaded = Stages(specs, folder, code)
+    if inputs is None:
+        inputs = [c for c in raw_sample.columns if not c.startswith("_") and c != model.label]
+    raw = from_table(raw_sample, inputs)
+    features = _features(loaded, raw, len(raw_sample), model.features)
+    body: dict[str, Any] = {
+        "layout": LAYOUT,
+        "signature": Signature(
+            name, inputs_of(raw_sample, list(inputs)), outputs_of(model.classes)
+        ).to_json(),
+        "stages": specs,
+        "features": model.features,
+        "label": model.label,
+        "classes": model.classes,
+        "cell": list(features.shape[1:]),
+    }
+
+    def proven(form: str, reason: str | None) -> Parity:
+        described = {"form": form, "framework": model.framework, "order": model.order}
+        predictor = Predictor.of(folder, body | {"model": described, "parity": {}}, loaded, code)
+        needs = adapters.versions("onnxruntime", "numpy") if form == "onnx" else model.packages()
+        difference = _difference(predictor, raw, expected)
+        parity = Parity(form, reason, len(expected), difference, TOLERANCE, model.framework, needs)
+        archive.write_json(folder / FILE, body | {"model": described, "parity": asdict(parity)})
+        return parity
+
+    try:
+        (folder / ONNX_FILE).write_bytes(model.adapter.to_onnx(model.native, features))
+        parity = proven("onnx", None)
+        if parity.max_difference <= TOLERANCE:
+            return parity
+        reason = f"the ONNX export differs by {parity.max_difference:.2g} from {model.framework}"
+    except adapters.NotExportable as error:
+        reason = f"no ONNX export: {error}"
+    except TidemillError as error:
+        reason = f"the ONNX export does not run: {error.message[:300]}"
+    (folder / ONNX_FILE).unlink(missing_ok=True)
+    (folder / NATIVE_FOLDER).mkdir()
+    model.adapter.save(model.native, folder / NATIVE_FOLDER)
+    parity = proven("native", reason)
+    if parity.max_difference > TOLERANCE:
+        raise Failed(
+            f"The predictor's answers differ by {parity.max_difference:.3g} from the pipeline's on "
+            f"{parity.rows} sample rows.",
+            why="The stages, run on raw rows, do not give the model the same features as the pipeline did: "
+            + ", ".join(s["name"] for s in specs)
+            + ".",
+            hint="Give a step that computes differently when served its own 'served=' function.",
+            code="predictor-differs",
+            details={"max_difference": parity.max_difference, "tolerance": TOLERANCE},
+        )
+    return parity
+
+
+def _features(
+    stages: Stages, raw: "dict[str, np.ndarray[Any, Any]]", rows: int, column: str
+) -> "np.ndarray[Any, Any]":
+    import numpy as np  # noqa: PLC0415
+
+    try:
+        prepared = stages.run(rows, dict(raw))
+    except InvalidInput as error:
+        raise Failed(
+            f"The predictor refused a row that the pipeline kept: {error.message}",
+            why=error.why,
+            hint="Sample rows that the pipeline kept, or correct that stage.",
+            code="sample-refused",
+            details=error.details,
+        ) from error
+    if column not in prepared:
+        raise InvalidInput(
+            f"After its stages the predictor has no column '{column}', which the model takes.",
+            why=f"It has: {', '.join(prepared)}.",
+            hint="Let the trainer's 'features' name a column that the stages give.",
+            code="missing-column",
+            details={"field": column},
+        )
+    return np.asarray(prepared[column])
+
+
+def _difference(predictor: Predictor, raw: Columns, expected: "np.ndarray[Any, Any]") -> float:
+    """Over all rows at once, and over the first alone: a model must not answer by the size of its batch."""
+    import numpy as np  # noqa: PLC0415
+
+    output = "value" if predictor.classes is None else "probabilities"
+    together = predictor.predict(raw)[output]
+    alone = predictor.predict({n: a[:1] for n, a in raw.items()})[output]
+    wanted = np.asarray(expected, dtype=np.float64).reshape(together.shape)
+    scale = np.maximum(1.0, np.abs(wanted))
+    worst = max(
+        float((np.abs(together - wanted) / scale).max()),
+        float((np.abs(alone - wanted[:1]) / scale[:1]).max()),
+    )
+    return worst
+
+
+def _write_code(folder: Path, files: Mapping[str, bytes | Path]) -> None:
+    folder.mkdir()
+    for name, content in sorted(files.items()):
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            raise InvalidInput(
+                f"The code file '{name}' lies outside the bundle.",
+                hint="Name it by its path below the project folder.",
+                code="invalid-code-path",
+            )
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            target.write_bytes(content)
+        else:
+            shutil.copyfile(content, target)
+
+
+def _write_states(folder: Path, stages: Sequence[StageSpec]) -> list[StageSpec]:
+    (folder / "states").mkdir()
+    written: list[StageSpec] = []
+    for number, stage in enumerate(stages):
+        file = None
+        if stage["state"] is not None:
+            file = f"states/{number}-{stage['name']}.zip"
+            states.write(stage["state"], folder / file)
+        written.append(
+            {
+                "name": stage["name"],
+                "kind": stage["kind"],
+                "component": stage["component"],
+                "settings": dict(stage["settings"]),
+                "state": file,
+            }
+        )
+    return written

@@ -1,0 +1,185 @@
+"""Keras 3 on JAX: ``.keras`` files, exported through jax2onnx."""
+
+import logging
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tidemill.core.errors import InvalidInput
+from tidemill.models import adapters, archive
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tidemill.models.isolation import IsolatedCode
+
+FILE = "model.keras"
+_BATCH_ROWS = 1024
+_FEW_ROWS = 32
+
+
+def save(model: Any, folder: Path) -> None:
+    """Write a ``.keras`` archive, without the time of writing.
+
+    Layers that Keras named itself (``dense_3``) carry a count of the process, so two models made one after
+    the other differ in those names; ``keras.backend.clear_session()`` starts the count again.
+
+    Raises:
+        InvalidInput: ``model-not-safe``, when Keras cannot write it or would refuse to read it again.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        written = Path(scratch) / FILE
+        try:
+            model.save(written)
+        except Exception as error:
+            raise InvalidInput(
+                f"Keras cannot write the model: {error}.",
+                hint="Give custom layers a get_config and register them with "
+                "keras.saving.register_keras_serializable.",
+                code="model-not-safe",
+            ) from error
+        members = archive.read_zip(written)
+    archive.rewrite_json(members, "metadata.json", lambda body: {**body, "date_saved": "1980-01-01@00:00:00"})
+    archive.write_zip(folder / FILE, members)
+
+
+def load(folder: Path, code: "IsolatedCode | None") -> Any:
+    """Read a ``.keras`` archive in Keras' safe mode, which refuses embedded Python code.
+
+    Raises:
+        InvalidInput: ``model-not-safe`` or ``model-damaged``.
+    """
+    keras, path = _keras(), folder / FILE
+    del code
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        unsafe = "safe_mode" in str(error) or "lambda" in str(error).lower()
+        raise InvalidInput(
+            f"{path} cannot be read: {str(error).strip().splitlines()[0] if str(error).strip() else error!r}.",
+            why="It holds Python code as bytes, which Tidemill does not run." if unsafe else None,
+            hint="Replace Lambda layers by keras.ops or a registered layer."
+            if unsafe
+            else "Train the model again, or install the Keras version that its packages name.",
+            code="model-not-safe" if unsafe else "model-damaged",
+        ) from error
+
+
+def predict(model: Any, features: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """What the model answers, in inference mode."""
+    import numpy as np  # noqa: PLC0415
+
+    rows = _as_wanted(model, features)
+    if len(rows) <= _FEW_ROWS:
+        return np.asarray(model(rows, training=False))
+    return np.asarray(model.predict(rows, batch_size=_BATCH_ROWS, verbose=0))
+
+
+def order(model: Any, classes: Sequence[str]) -> tuple[int, ...] | None:
+    """Always the trainer's: one-hot columns and class indices both follow its ``classes``."""
+    del model, classes
+
+
+def to_onnx(model: Any, features: "np.ndarray[Any, Any]") -> bytes:
+    """Trace the model with JAX and convert it, with any number of rows."""
+    keras = _keras()
+    if keras.backend.backend() != "jax":
+        raise adapters.NotExportable(
+            f"Keras runs on {keras.backend.backend()}; only the JAX backend is exported"
+        )
+    rows = _as_wanted(model, features)
+    if rows.dtype.kind not in "biuf":
+        raise adapters.NotExportable("its features are not numbers")
+    try:
+        import jax  # noqa: PLC0415
+
+        with _without_foreign_plugins(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import jax2onnx  # noqa: PLC0415
+
+            rank = ("B", *rows.shape[1:])
+            given: Any = rank if rows.dtype == "float32" else jax.ShapeDtypeStruct(rank, rows.dtype)  # type: ignore[arg-type]
+            exported: Any = jax2onnx.to_onnx(
+                lambda x: model(x, training=False), inputs=[given], model_name="model"
+            )
+    except ImportError as error:
+        raise adapters.NotExportable(f"{error.name} is not installed") from error
+    except Exception as error:
+        text = str(error).strip().splitlines()
+        raise adapters.NotExportable(f"{type(error).__name__}: {text[0][:200] if text else ''}") from error
+    return exported.SerializeToString(deterministic=True)
+
+
+def history(model: Any) -> dict[str, list[float]]:
+    """The curves of the last ``fit``."""
+    record = getattr(getattr(model, "history", None), "history", None) or {}
+    return {str(n): [float(v) for v in curve] for n, curve in record.items()}
+
+
+def packages() -> dict[str, str]:
+    """Keras and what it computes with."""
+    return adapters.versions("keras", "jax", "jaxlib", "numpy", "h5py")
+
+
+def _keras() -> Any:
+    for name, value in adapters.WORKER_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    try:
+        import keras  # noqa: PLC0415
+    except ImportError as error:
+        raise adapters.needs_extra("keras", error) from error
+    return keras
+
+
+def _as_wanted(model: Any, features: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """The features in the model's input dtype, and flat (or with a last axis of one) where it wants that."""
+    inputs = getattr(model, "inputs", None) or []
+    if len(inputs) > 1:
+        raise InvalidInput(
+            f"The Keras model has {len(inputs)} inputs.",
+            why="A predictor gives its model one column.",
+            hint="Fold the columns into one tensor column and split it inside the model.",
+            code="several-inputs",
+        )
+    dtype = str(inputs[0].dtype) if inputs else "float32"
+    rows = (
+        features if features.dtype.kind not in "biuf" or features.dtype == dtype else features.astype(dtype)
+    )
+    wanted = tuple(inputs[0].shape[1:]) if inputs else rows.shape[1:]
+    if wanted == rows.shape[1:]:
+        return rows
+    if len(wanted) != rows.ndim - 1 and sum(n is None for n in wanted) == 0:
+        size = 1
+        for length in wanted:
+            size *= length
+        if size * len(rows) == rows.size:
+            return rows.reshape(len(rows), *wanted)
+    return rows
+
+
+@contextmanager
+def _without_foreign_plugins() -> Iterator[None]:
+    """Keep jax2onnx from loading what it has for other libraries than Keras.
+
+    Its first conversion imports every plugin; those for Equinox and Flax compile layers while they are
+    imported, 6 of its 7 seconds. A Keras model is plain JAX.
+    """
+    names = [f"jax2onnx.plugins.{n}" for n in ("equinox", "flax", "dm_pix", "examples")]
+    blocked = [n for n in names if n not in sys.modules]
+    logger = logging.getLogger("jax2onnx")
+    level = logger.level
+    # It reports each blocked plugin as a warning with a traceback.
+    logger.setLevel(logging.ERROR)
+    for name in blocked:
+        sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        for name in blocked:
+            sys.modules.pop(name, None)

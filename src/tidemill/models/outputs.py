@@ -1,0 +1,82 @@
+"""From what a framework answers to class probabilities in the model's own class order, or to values."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tidemill.core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Arrange:
+    """Turns a raw answer into its final shape; what there is to know about it is worked out once.
+
+    Args:
+        classes: How many classes there are; None for a regressor.
+        order: For each class, its column in the raw answer, -1 for a class that the model never saw;
+            None where they agree.
+    """
+
+    def __init__(self, classes: int | None, order: Sequence[int] | None) -> None:
+        import numpy as np  # noqa: PLC0415
+
+        self._classes = classes
+        self._order = None if order is None else np.asarray(order, dtype=np.intp)
+
+    def __call__(self, raw: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+        """Probabilities of shape ``(rows, classes)``, or values of shape ``(rows,)``.
+
+        Raises:
+            InvalidInput: ``wrong-outputs``, when the answer has another number of columns than there are
+                classes.
+        """
+        if self._classes is None:
+            return raw[:, 0] if raw.ndim == 2 and raw.shape[1] == 1 else raw  # noqa: PLR2004
+        if self._order is not None:
+            return self._reordered(raw)
+        if raw.ndim == 2 and raw.shape[1] == self._classes:  # noqa: PLR2004
+            return raw
+        return self._two_columns(raw)
+
+    def _reordered(self, raw: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+        import numpy as np  # noqa: PLC0415
+
+        order = self._order
+        assert order is not None
+        if (order >= 0).all():
+            return raw[:, order]
+        arranged = np.zeros((len(raw), len(order)), raw.dtype)
+        arranged[:, order >= 0] = raw[:, order[order >= 0]]
+        return arranged
+
+    def _two_columns(self, raw: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+        """A single sigmoid gives the second of two classes."""
+        import numpy as np  # noqa: PLC0415
+
+        second = raw[:, 0] if raw.ndim == 2 and raw.shape[1] == 1 else raw  # noqa: PLR2004
+        if second.ndim == 1 and self._classes == 2:  # noqa: PLR2004
+            return np.stack([1 - second, second], axis=1)
+        raise InvalidInput(
+            f"The model answers with shape {list(raw.shape)}, but there are {self._classes} classes.",
+            hint="Give the model's last layer one unit a class, or correct the trainer's 'classes'.",
+            code="wrong-outputs",
+            details={"shape": list(raw.shape), "classes": self._classes},
+        )
+
+
+def refuse_non_probabilities(probabilities: "np.ndarray[Any, Any]") -> None:
+    """Raise if a classifier's answers are not in 0 to 1.
+
+    Raises:
+        InvalidInput: ``not-probabilities``.
+    """
+    slack = 1e-5
+    if probabilities.size and not (probabilities.min() >= -slack and probabilities.max() <= 1 + slack):
+        raise InvalidInput(
+            f"The model's answers range from {probabilities.min():.3g} to {probabilities.max():.3g}, "
+            "so they are not probabilities.",
+            why="Either the model ends without a softmax or sigmoid, or its training diverged.",
+            hint="End a classifier in a softmax or sigmoid; leave 'classes' out for a regressor.",
+            code="not-probabilities",
+        )

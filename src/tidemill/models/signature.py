@@ -1,0 +1,127 @@
+"""What a predictor takes and gives, in the words of the Open Inference Protocol v2. Not the values themselves."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tidemill.core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from tidemill.store.table import Table
+
+DATATYPES = {
+    "BOOL": "bool",
+    "UINT8": "uint8",
+    "UINT16": "uint16",
+    "UINT32": "uint32",
+    "UINT64": "uint64",
+    "INT8": "int8",
+    "INT16": "int16",
+    "INT32": "int32",
+    "INT64": "int64",
+    "FP16": "float16",
+    "FP32": "float32",
+    "FP64": "float64",
+    "BYTES": "object",
+}
+"""The protocol's datatype names, each with the NumPy dtype that holds it; ``BYTES`` is text here."""
+
+_OF_DTYPE = {dtype: datatype for datatype, dtype in DATATYPES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One input or output.
+
+    Attributes:
+        name: The column.
+        datatype: A key of ``DATATYPES``.
+        shape: Of a whole batch: -1 for the rows, then the shape of one cell.
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+    @property
+    def cell(self) -> tuple[int, ...]:
+        """The shape of one row's value; ``()`` for a plain one."""
+        return self.shape[1:]
+
+    def to_json(self) -> dict[str, object]:
+        """As the protocol's model metadata spells it."""
+        return {"name": self.name, "datatype": self.datatype, "shape": list(self.shape)}
+
+    @classmethod
+    def from_json(cls, body: dict[str, Any]) -> "Tensor":
+        """What ``to_json`` wrote."""
+        return cls(str(body["name"]), str(body["datatype"]), tuple(int(n) for n in body["shape"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """The inputs and outputs of a predictor, in order.
+
+    Attributes:
+        name: The model's name in the protocol.
+        inputs: The raw columns that a row must have.
+        outputs: ``label`` and ``probabilities``, or ``value``.
+    """
+
+    name: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """As the protocol's model metadata spells it."""
+        return {
+            "name": self.name,
+            "inputs": [t.to_json() for t in self.inputs],
+            "outputs": [t.to_json() for t in self.outputs],
+        }
+
+    @classmethod
+    def from_json(cls, body: dict[str, Any]) -> "Signature":
+        """What ``to_json`` wrote."""
+        return cls(
+            str(body["name"]),
+            tuple(Tensor.from_json(t) for t in body["inputs"]),
+            tuple(Tensor.from_json(t) for t in body["outputs"]),
+        )
+
+
+def inputs_of(table: "Table", columns: "list[str]") -> tuple[Tensor, ...]:
+    """The inputs that these columns of a table of raw rows are.
+
+    Raises:
+        InvalidInput: ``no-datatype``, when the protocol has no word for a column's type (dates, nested lists).
+    """
+    return tuple(Tensor(c, _datatype(table, c), (-1, *table.shape_of(c))) for c in columns)
+
+
+def outputs_of(classes: tuple[str, ...] | None) -> tuple[Tensor, ...]:
+    """What a model with these classes (None: a regressor) answers."""
+    if classes is None:
+        return (Tensor("value", "FP64", (-1,)),)
+    return (Tensor("label", "BYTES", (-1,)), Tensor("probabilities", "FP32", (-1, len(classes))))
+
+
+def _datatype(table: "Table", column: str) -> str:
+    import pyarrow as pa  # noqa: PLC0415
+
+    kind = table.to_arrow().schema.field(column).type
+    if table.shape_of(column):
+        kind = kind.value_type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return "BYTES"
+    try:
+        return _OF_DTYPE[str(kind.to_pandas_dtype()().dtype)]
+    except (KeyError, NotImplementedError, AttributeError, TypeError):
+        raise InvalidInput(
+            f"Column '{column}' has type {kind}, for which the inference protocol has no word.",
+            why="A served model takes numbers, booleans and text.",
+            hint=f"Turn '{column}' into a number or text in the dataset, or leave it out of the predictor's inputs.",
+            code="no-datatype",
+            details={"field": column},
+        ) from None
