@@ -28,9 +28,9 @@ bench *names:
         if [ -z "{{ names }}" ] || [[ " {{ names }} " == *" $name "* ]]; then python "$script"; fi
     done
 
-# What is generated in docs/ (the JSON Schema of tidemill.toml), and the tests of the documentation.
+# Writes what is generated in docs/, then tests all of the documentation.
 docs:
-    python -c 'import json; from tidemill.core.config import schema; print(json.dumps(schema(), indent=2))' > docs/tidemill.schema.json
+    python docs/generate.py
     pytest tests/docs
 
 # The loop, once, in ./tidemill-demo.

@@ -41,7 +41,12 @@ class GateSettings:
 
 @dataclass(frozen=True, slots=True)
 class PipelineSettings:
-    """One pipeline of the project: where it is defined and its gate."""
+    """One pipeline of the project.
+
+    Attributes:
+        file: Where it is defined, relative to the project folder.
+        gate: What a model of it must pass.
+    """
 
     file: str = "pipeline.py"
     gate: GateSettings = field(default_factory=GateSettings)
@@ -68,7 +73,7 @@ class TriggerSettings:
 
     Attributes:
         dataset: ``name@branch``; a merge into it fires.
-        pipeline: The pipeline to run.
+        pipeline: The pipeline to run, by its name under ``pipelines``.
         deploy: The environment that gets the new release when its gate passes; None for none.
     """
 
@@ -79,7 +84,13 @@ class TriggerSettings:
 
 @dataclass(frozen=True, slots=True)
 class LimitSettings:
-    """What is refused before it costs too much: bytes of a request body, rows in it, seconds to drain."""
+    """What a server refuses before it costs too much.
+
+    Attributes:
+        body_bytes: Of one request's body; more is answered with 413.
+        request_rows: Rows in one request.
+        drain_seconds: How long a server that was replaced may take to answer what it had accepted.
+    """
 
     body_bytes: int = 16 * 1024 * 1024
     request_rows: int = 10_000
@@ -103,6 +114,10 @@ class Settings:
         store: Address of the store, relative to the project folder.
         author: Who is named on commits, releases and promotions; None takes the login name.
         workers: Worker processes a run may use; 0 is as many as there are cores.
+        pipelines: By name.
+        environments: By name, in the order in which they are listed.
+        triggers: By name.
+        limits: Of every server.
     """
 
     store: str = ".tidemill"
