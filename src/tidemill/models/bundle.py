@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import AlreadyExists, Failed, InvalidInput, TidemillError
-from tidemill.models import adapters, archive
+from tidemill.models import adapters, archive, sample
 from tidemill.models import state as states
 from tidemill.models.columns import Columns, from_table
 from tidemill.models.isolation import IsolatedCode
@@ -99,6 +99,7 @@ def build_predictor(
         inputs = [c for c in raw_sample.columns if not c.startswith("_") and c != model.label]
     raw = from_table(raw_sample, inputs)
     features = _features(loaded, raw, len(raw_sample), model.features)
+    sample.write(folder, raw, expected, model.classes)
     body: dict[str, Any] = {
         "layout": LAYOUT,
         "signature": Signature(

@@ -1,0 +1,60 @@
+"""The sample that a bundle carries: raw rows, and what the pipeline answered for them.
+
+With it whoever starts a server can ask it real questions whose answers are known.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tidemill.core.errors import NotFound
+from tidemill.models import state
+from tidemill.models.columns import Columns
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FILE = "sample.zip"
+ROWS = 64
+"""At most so many rows are kept: enough to notice a wrong model, little next to it."""
+
+
+def write(
+    folder: Path, raw: Columns, expected: "np.ndarray[Any, Any]", classes: tuple[str, ...] | None
+) -> None:
+    """Keep the first ``ROWS`` rows, and their answers by output name, in a bundle."""
+    import numpy as np  # noqa: PLC0415
+
+    columns = {
+        name: {
+            "data": np.ma.getdata(values[:ROWS]),
+            "mask": np.ma.getmaskarray(values[:ROWS]) if np.ma.isMaskedArray(values) else None,
+        }
+        for name, values in raw.items()
+    }
+    answers = np.asarray(expected)[:ROWS]
+    if classes is None:
+        outputs = {"value": answers.astype(np.float64).reshape(len(answers))}
+    else:
+        outputs = {"label": np.array(classes)[answers.argmax(1)], "probabilities": answers.astype(np.float32)}
+    state.write({"columns": columns, "outputs": outputs}, folder / FILE)
+
+
+def read(folder: Path) -> "tuple[dict[str, np.ndarray[Any, Any]], dict[str, np.ndarray[Any, Any]]]":
+    """The raw rows of a bundle's sample as columns, and the pipeline's answers by output name.
+
+    Raises:
+        NotFound: ``sample-not-found``.
+        InvalidInput: ``state-damaged``.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    if not (folder / FILE).is_file():
+        raise NotFound(f"The predictor in {folder} carries no sample rows.", code="sample-not-found")
+    body = state.read(folder / FILE)
+    columns = {
+        name: column["data"]
+        if column["mask"] is None
+        else np.ma.MaskedArray(column["data"], mask=column["mask"])
+        for name, column in body["columns"].items()
+    }
+    return columns, body["outputs"]
