@@ -51,7 +51,7 @@ def read(folder: Path) -> "tuple[dict[str, np.ndarray[Any, Any]], dict[str, np.n
     if not (folder / FILE).is_file():
         raise NotFound(f"The predictor in {folder} carries no sample rows.", code="sample-not-found")
     body = state.read(folder / FILE)
-    columns = {
+    columns: dict[str, Any] = {
         name: column["data"]
         if column["mask"] is None
         else np.ma.MaskedArray(column["data"], mask=column["mask"])
