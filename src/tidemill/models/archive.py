@@ -88,4 +88,4 @@ def _starts_as_pickle(path: Path) -> bool:
         head = file.read(3)
     # Protocol 2 and later begin with 0x80 and the protocol's number, and a first opcode follows. A protobuf
     # (an ONNX file) cannot: 0x80 0x02 would be field 32.
-    return len(head) > 2 and head[0] == 0x80 and 2 <= head[1] <= _PICKLE_HIGHEST  # noqa: PLR2004
+    return len(head) > 2 and head[0] == 0x80 and 2 <= head[1] <= _PICKLE_HIGHEST

@@ -184,11 +184,10 @@ def _difference(predictor: Predictor, raw: Columns, expected: "np.ndarray[Any, A
     alone = predictor.predict({n: a[:1] for n, a in raw.items()})[output]
     wanted = np.asarray(expected, dtype=np.float64).reshape(together.shape)
     scale = np.maximum(1.0, np.abs(wanted))
-    worst = max(
+    return max(
         float((np.abs(together - wanted) / scale).max()),
         float((np.abs(alone - wanted[:1]) / scale[:1]).max()),
     )
-    return worst
 
 
 def _write_code(folder: Path, files: Mapping[str, bytes | Path]) -> None:

@@ -23,6 +23,7 @@ class Arrange:
 
         self._classes = classes
         self._order = None if order is None else np.asarray(order, dtype=np.intp)
+        self._all_seen = order is None or min(order) >= 0
 
     def __call__(self, raw: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
         """Probabilities of shape ``(rows, classes)``, or values of shape ``(rows,)``.
@@ -32,10 +33,10 @@ class Arrange:
                 classes.
         """
         if self._classes is None:
-            return raw[:, 0] if raw.ndim == 2 and raw.shape[1] == 1 else raw  # noqa: PLR2004
+            return raw[:, 0] if raw.ndim == 2 and raw.shape[1] == 1 else raw
         if self._order is not None:
             return self._reordered(raw)
-        if raw.ndim == 2 and raw.shape[1] == self._classes:  # noqa: PLR2004
+        if raw.ndim == 2 and raw.shape[1] == self._classes:
             return raw
         return self._two_columns(raw)
 
@@ -44,8 +45,8 @@ class Arrange:
 
         order = self._order
         assert order is not None
-        if (order >= 0).all():
-            return raw[:, order]
+        if self._all_seen:
+            return raw.take(order, axis=1)
         arranged = np.zeros((len(raw), len(order)), raw.dtype)
         arranged[:, order >= 0] = raw[:, order[order >= 0]]
         return arranged
@@ -54,8 +55,8 @@ class Arrange:
         """A single sigmoid gives the second of two classes."""
         import numpy as np  # noqa: PLC0415
 
-        second = raw[:, 0] if raw.ndim == 2 and raw.shape[1] == 1 else raw  # noqa: PLR2004
-        if second.ndim == 1 and self._classes == 2:  # noqa: PLR2004
+        second = raw[:, 0] if raw.ndim == 2 and raw.shape[1] == 1 else raw
+        if second.ndim == 1 and self._classes == 2:
             return np.stack([1 - second, second], axis=1)
         raise InvalidInput(
             f"The model answers with shape {list(raw.shape)}, but there are {self._classes} classes.",

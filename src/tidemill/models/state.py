@@ -14,8 +14,10 @@ _TREE = "tree.json"
 
 
 def write(state: object, path: Path) -> None:
-    """Write ``state``: None, numbers, text, bytes, NumPy arrays, scikit-learn estimators, and lists, tuples
-    and string-keyed dicts of them. Equal states give equal files.
+    """Write ``state``; equal states give equal files.
+
+    It may be None, numbers, text, bytes, NumPy arrays, scikit-learn estimators, and lists, tuples and
+    string-keyed dicts of them.
 
     Raises:
         InvalidInput: ``state-not-storable``, naming where in the tree a value of another type is.

@@ -160,7 +160,7 @@ def packages() -> dict[str, str]:
 
 def two_dimensional(features: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     """The shape that scikit-learn wants: rows by numbers. A column of text stays as it is."""
-    if features.ndim > 2:  # noqa: PLR2004
+    if features.ndim > 2:
         return features.reshape(len(features), -1)
     if features.ndim == 1 and features.dtype.kind in "biuf":
         return features.reshape(-1, 1)

@@ -1,0 +1,22 @@
+"""Evaluation: metrics from answers on held-out rows, the paired comparison, and the report with its page.
+
+Importing it loads no NumPy and draws nothing.
+"""
+
+from tidemill.evaluation.metrics import classification, regression
+from tidemill.evaluation.page import render
+from tidemill.evaluation.paired import Comparison, paired
+from tidemill.evaluation.report import ClassScore, Mistake, Report, of_classifier, of_regressor
+
+__all__ = [
+    "ClassScore",
+    "Comparison",
+    "Mistake",
+    "Report",
+    "classification",
+    "of_classifier",
+    "of_regressor",
+    "paired",
+    "regression",
+    "render",
+]

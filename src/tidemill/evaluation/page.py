@@ -1,0 +1,237 @@
+"""The report as a page: one HTML file that needs no network and no script."""
+
+import base64
+import html
+import importlib.resources
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tidemill.evaluation import plots
+from tidemill.evaluation.explain import two_accuracies
+from tidemill.evaluation.report import Mistake, Report
+
+_TILES = {
+    "accuracy": "accuracy",
+    "f1_macro": "F1, mean of classes",
+    "precision_macro": "precision, mean of classes",
+    "recall_macro": "recall, mean of classes",
+    "elementwise_accuracy": "element-wise accuracy",
+    "log_loss": "log loss",
+    "mae": "mean absolute error",
+    "rmse": "root mean squared error",
+    "r2": "R²",
+}
+_SHARES = frozenset(n for n in _TILES if n not in {"log_loss", "mae", "rmse", "r2"})
+
+
+def render(
+    report: Report,
+    *,
+    facts: Mapping[str, object] | None = None,
+    verdict: Mapping[str, Any] | None = None,
+) -> str:
+    """A self-contained page.
+
+    Args:
+        report: What to show.
+        facts: What the model was made of, by name (run, data commit, parameters); a mapping among the
+            values becomes lines of its own.
+        verdict: A gate's verdict: ``passed`` and ``rules``, each with ``name``, ``passed``, ``reason``.
+    """
+    sections = [
+        _tiles(report),
+        _verdict(verdict),
+        two_accuracies(report) if report.classes else "",
+        _classes(report),
+        _confusion(report),
+        _curves(report),
+        _mistakes(report.mistakes, report),
+        _facts(facts),
+        _notes(report.notes),
+    ]
+    title = html.escape(report.name)
+    css = importlib.resources.files("tidemill.evaluation").joinpath("page.css").read_text("utf-8")
+    body = "\n".join(s for s in sections if s)
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
+        "style-src 'unsafe-inline'\">\n"
+        f"<title>{title} · report</title>\n<style>\n{css}</style>\n</head>\n<body>\n<main>\n"
+        f"<header><h1>{title}</h1>{_subtitle(report, verdict)}</header>\n{body}\n"
+        "<footer>Made by Tidemill. Every number on this page is computed from the answers on the test rows, "
+        "none is taken from the training framework.</footer>\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _subtitle(report: Report, verdict: Mapping[str, Any] | None) -> str:
+    parts = [f"<span>{int(report.metrics.get('n', 0)):,} test rows</span>"]
+    if report.classes:
+        parts.append(f"<span>{len(report.classes)} classes</span>")
+    if verdict is not None:
+        word, mark = ("Gate passed", "yes") if verdict["passed"] else ("Gate failed", "no")
+        parts.append(f'<span class="pill {mark}">{word}</span>')
+    return f'<div class="sub">{"".join(parts)}</div>'
+
+
+def _tiles(report: Report) -> str:
+    tiles = [
+        f'<div class="tile{" lead" if name == "accuracy" else ""}">'
+        f"<b>{number(name, report.metrics[name])}</b><span>{label}</span></div>"
+        for name, label in _TILES.items()
+        if name in report.metrics
+    ]
+    return f'<section class="tiles" aria-label="Main numbers">{"".join(tiles)}</section>'
+
+
+def number(name: str, value: float) -> str:
+    """A metric as a person reads it."""
+    return f"{value * 100:.2f} %" if name in _SHARES else f"{value:,.4g}"
+
+
+def _verdict(verdict: Mapping[str, Any] | None) -> str:
+    if verdict is None:
+        return ""
+    rows = "".join(
+        f"<tr><th scope=row>{html.escape(str(r['name']))}</th>"
+        f'<td class="{"yes" if r["passed"] else "no"}">{"✓ passed" if r["passed"] else "✗ failed"}</td>'
+        f"<td>{html.escape(str(r.get('reason', '')))}</td></tr>"
+        for r in verdict["rules"]
+    )
+    return (
+        '<section><h2>Gate</h2><div class="scroll"><table><thead><tr><th>rule</th><th>verdict</th>'
+        f"<th>reason</th></tr></thead><tbody>{rows}</tbody></table></div></section>"
+    )
+
+
+def _classes(report: Report) -> str:
+    if not report.per_class:
+        return ""
+    rows = "".join(
+        f"<tr><th scope=row>{html.escape(s.name)}</th>"
+        f'<td class="n">{s.precision:.3f}</td><td class="n">{s.recall:.3f}</td>'
+        f'<td class="n">{s.f1:.3f}</td><td class="n">{s.support:,}</td></tr>'
+        for s in report.per_class
+    )
+    means = "".join(
+        f'<tr><th scope=row class="muted">{label}</th>'
+        + "".join(
+            f'<td class="n">{report.metrics[f"{m}_{kind}"]:.3f}</td>' for m in ("precision", "recall", "f1")
+        )
+        + f'<td class="n muted">{int(report.metrics["n"]):,}</td></tr>'
+        for kind, label in (("macro", "macro: mean of classes"), ("micro", "micro: all rows"))
+        if f"f1_{kind}" in report.metrics
+    )
+    table = (
+        '<div class="scroll"><table><thead><tr><th>class</th><th class="n">precision</th><th class="n">recall</th>'
+        f'<th class="n">F1</th><th class="n">rows</th></tr></thead><tbody>{rows}{means}</tbody></table></div>'
+    )
+    caption = "The weakest class on top. The bar is F1; a gap between the two points says which way it errs."
+    figure = _figure(plots.per_class(report.per_class), "Precision, recall and F1 of each class", caption)
+    return f'<section><h2>Class by class</h2><div class="two">{table}{figure}</div></section>'
+
+
+def _confusion(report: Report) -> str:
+    if not report.confusion:
+        return ""
+    names = [html.escape(c) for c in report.classes]
+    figure = _figure(
+        plots.confusion(report.confusion, report.classes),
+        "Confusion matrix",
+        "Rows are the true class, columns the answer; the deeper the colour, the greater its share of the row.",
+    )
+    head = "".join(f'<th class="n">{c}</th>' for c in names)
+    body = "".join(
+        f"<tr><th scope=row>{names[i]}</th>" + "".join(f'<td class="n">{n:,}</td>' for n in row) + "</tr>"
+        for i, row in enumerate(report.confusion)
+    )
+    return (
+        f'<section><h2>What it takes for what</h2><div class="two"><div class="scroll wide">{figure}</div>'
+        f"{_top_confusions(report)}</div>"
+        '<details><summary>The same as a table</summary><div class="scroll"><table><thead><tr>'
+        f"<th>true \\ answer</th>{head}</tr></thead><tbody>{body}</tbody></table></div></details></section>"
+    )
+
+
+def _top_confusions(report: Report) -> str:
+    found = sorted(
+        (
+            (-count, report.classes[i], report.classes[j], count / (sum(row) or 1))
+            for i, row in enumerate(report.confusion)
+            for j, count in enumerate(row)
+            if i != j and count
+        ),
+    )[:6]
+    if not found:
+        return "<p>It made no mistake on these rows.</p>"
+    rows = "".join(
+        f"<tr><th scope=row>{html.escape(truth)}</th><td>{html.escape(answer)}</td>"
+        f'<td class="n">{-count:,}</td><td class="n">{share * 100:.1f} %</td></tr>'
+        for count, truth, answer, share in found
+    )
+    return (
+        '<div class="scroll"><h3>Most frequent mistakes</h3><table><thead><tr><th>true</th><th>answered</th>'
+        f'<th class="n">rows</th><th class="n">of its class</th></tr></thead><tbody>{rows}</tbody></table></div>'
+    )
+
+
+def _curves(report: Report) -> str:
+    drawn = [
+        f"<div><h3>{html.escape(measure.replace('_', ' '))}</h3>{_figure(spec, f'{measure} by epoch', '')}</div>"
+        for measure, spec in plots.curves(report.curves).items()
+    ]
+    return f'<section><h2>Training</h2><div class="curves">{"".join(drawn)}</div></section>' if drawn else ""
+
+
+def _mistakes(mistakes: Sequence[Mistake], report: Report) -> str:
+    if not report.classes or not mistakes:
+        return ""
+    items = "".join(_mistake(m) for m in mistakes)
+    return (
+        "<section><h2>Worst mistakes</h2><p class=muted>Wrong, and surest of it. Some are hard to tell for a person too; "
+        f'some are wrong labels, which are worth correcting in the data.</p><ul class="mistakes">{items}</ul></section>'
+    )
+
+
+def _mistake(mistake: Mistake) -> str:
+    image = ""
+    if mistake.image is not None:
+        data = base64.b64encode(mistake.image).decode()
+        image = f'<img src="data:image/png;base64,{data}" alt="{html.escape(mistake.truth)}">'
+    row = "" if mistake.id is None else f'<div class="id">{mistake.id:016x}</div>'
+    return (
+        f'<li>{image}<div class="said">{html.escape(mistake.predicted)} {mistake.confidence * 100:.0f} %</div>'
+        f"<div>is {html.escape(mistake.truth)}</div>{row}</li>"
+    )
+
+
+def _facts(facts: Mapping[str, object] | None) -> str:
+    if not facts:
+        return ""
+    rows: list[str] = []
+    for name, value in facts.items():
+        members = value.items() if isinstance(value, Mapping) else [("", value)]
+        rows += [
+            f"<tr><th scope=row>{html.escape(f'{name} {inner}'.strip())}</th><td>{html.escape(_text(v))}</td></tr>"
+            for inner, v in members
+        ]
+    return f'<section><h2>What it was made of</h2><table class="facts"><tbody>{"".join(rows)}</tbody></table></section>'
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(str(v) for v in value)
+    return str(value)
+
+
+def _notes(notes: Sequence[str]) -> str:
+    if not notes:
+        return ""
+    return f"<section><h2>Notes</h2>{''.join(f'<p>{html.escape(n)}</p>' for n in notes)}</section>"
+
+
+def _figure(spec: plots.Spec, label: str, caption: str) -> str:
+    below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
+    return f'<figure role="img" aria-label="{html.escape(label)}">{plots.svg(spec)}{below}</figure>'

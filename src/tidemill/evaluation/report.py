@@ -1,0 +1,238 @@
+"""A report: what is known about a model on a fixed test set. Data, not a page: ``page.render`` draws it."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tidemill.core.errors import InvalidInput
+from tidemill.evaluation import metrics as measured
+from tidemill.evaluation import png
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+LAYOUT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """How one class fared; ``support`` is how many rows truly are of it."""
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One row that was answered wrongly.
+
+    Attributes:
+        image: The row's features as a PNG file; None where they are no image.
+        truth: The true class.
+        predicted: The answered class.
+        confidence: The probability of the answered class; 0 to 1.
+        id: The row's ``_id`` in the dataset; None where it is not known.
+    """
+
+    image: bytes | None
+    truth: str
+    predicted: str
+    confidence: float
+    id: int | None
+
+    def to_json(self) -> dict[str, object]:
+        """All fields; the image in base64, the id as text since JSON readers round 64-bit numbers."""
+        return {
+            "image": None if self.image is None else base64.b64encode(self.image).decode(),
+            "truth": self.truth,
+            "predicted": self.predicted,
+            "confidence": self.confidence,
+            "id": None if self.id is None else str(self.id),
+        }
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> "Mistake":
+        """What ``to_json`` wrote."""
+        return cls(
+            None if body["image"] is None else base64.b64decode(body["image"]),
+            body["truth"],
+            body["predicted"],
+            body["confidence"],
+            None if body["id"] is None else int(body["id"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is known about a model on a fixed test set.
+
+    Attributes:
+        name: Whose report: the pipeline's or model's name.
+        metrics: Numbers by name, as ``metrics.classification`` or ``metrics.regression`` names them; what
+            gate rules refer to.
+        per_class: How each class fared; empty for a regressor.
+        confusion: Counts, a row for each true class, a column for each predicted one; empty for a regressor.
+        classes: The class names, in the order of ``confusion``; empty for a regressor.
+        curves: Curves of the training by name, one value an epoch; ``val_`` in front is on validation rows.
+        mistakes: The worst, most confident first.
+        notes: Sentences worth reading beside the numbers.
+    """
+
+    name: str
+    metrics: dict[str, float]
+    per_class: tuple[ClassScore, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
+    classes: tuple[str, ...] = ()
+    curves: dict[str, list[float]] = field(default_factory=dict)
+    mistakes: tuple[Mistake, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as one JSON object, with its layout version. NaN of a diverged training is null."""
+        return {
+            "layout": LAYOUT,
+            "name": self.name,
+            "metrics": dict(self.metrics),
+            "per_class": [
+                {
+                    "class": s.name,
+                    "precision": s.precision,
+                    "recall": s.recall,
+                    "f1": s.f1,
+                    "support": s.support,
+                }
+                for s in self.per_class
+            ],
+            "confusion": [list(row) for row in self.confusion],
+            "classes": list(self.classes),
+            "curves": {n: [v if v - v == 0 else None for v in c] for n, c in self.curves.items()},
+            "mistakes": [m.to_json() for m in self.mistakes],
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> "Report":
+        """What ``to_json`` wrote.
+
+        Raises:
+            InvalidInput: ``report-damaged`` or ``report-too-new``.
+        """
+        layout = body.get("layout")
+        if layout != LAYOUT:
+            newer = isinstance(layout, int) and layout > LAYOUT
+            raise InvalidInput(
+                f"The report has layout {layout}; this Tidemill knows layout {LAYOUT}.",
+                hint="Type 'pip install --upgrade tidemill'." if newer else "Run the pipeline again.",
+                code="report-too-new" if newer else "report-damaged",
+            )
+        return cls(
+            name=body["name"],
+            metrics=dict(body["metrics"]),
+            per_class=_scores(body["per_class"]),
+            confusion=tuple(tuple(row) for row in body["confusion"]),
+            classes=tuple(body["classes"]),
+            curves={n: [float("nan") if v is None else v for v in c] for n, c in body["curves"].items()},
+            mistakes=tuple(Mistake.from_json(m) for m in body["mistakes"]),
+            notes=tuple(body["notes"]),
+        )
+
+
+def of_classifier(
+    name: str,
+    truth: "Array",
+    probabilities: "Array",
+    classes: Sequence[str],
+    *,
+    features: "Array | None" = None,
+    ids: "Array | None" = None,
+    curves: Mapping[str, Sequence[float]] | None = None,
+    notes: Sequence[str] = (),
+    worst: int = 24,
+) -> Report:
+    """The report of a classifier on test rows.
+
+    Args:
+        name: Whose report.
+        truth: The true class of each row, as text.
+        probabilities: Shape ``(rows, classes)``.
+        classes: The class names, in the order of the columns.
+        features: The rows' features; drawn beside the mistakes where one row's shape is an image's.
+        ids: The rows' ``_id``.
+        curves: Curves of the training.
+        notes: Sentences worth reading beside the numbers.
+        worst: How many mistakes to keep.
+
+    Raises:
+        InvalidInput: What ``metrics.classification`` raises.
+    """
+    found = measured.classification(truth, probabilities, classes)
+    nested = ("per_class", "confusion", "classes")
+    return Report(
+        name=name,
+        metrics={n: v for n, v in found.items() if n not in nested},
+        per_class=_scores(found["per_class"]),
+        confusion=tuple(tuple(row) for row in found["confusion"]),
+        classes=tuple(found["classes"]),
+        curves=_plain(curves),
+        mistakes=_worst(truth, probabilities, found["classes"], features, ids, worst),
+        notes=tuple(notes),
+    )
+
+
+def of_regressor(
+    name: str,
+    truth: "Array",
+    values: "Array",
+    *,
+    curves: Mapping[str, Sequence[float]] | None = None,
+    notes: Sequence[str] = (),
+) -> Report:
+    """The report of a regressor on test rows.
+
+    Raises:
+        InvalidInput: What ``metrics.regression`` raises.
+    """
+    return Report(name, measured.regression(truth, values), curves=_plain(curves), notes=tuple(notes))
+
+
+def _plain(curves: Mapping[str, Sequence[float]] | None) -> dict[str, list[float]]:
+    return {str(n): [float(v) for v in c] for n, c in (curves or {}).items()}
+
+
+def _scores(rows: Sequence[Mapping[str, Any]]) -> tuple[ClassScore, ...]:
+    return tuple(ClassScore(r["class"], r["precision"], r["recall"], r["f1"], r["support"]) for r in rows)
+
+
+def _worst(
+    truth: "Array",
+    probabilities: "Array",
+    classes: Sequence[str],
+    features: "Array | None",
+    ids: "Array | None",
+    count: int,
+) -> tuple[Mistake, ...]:
+    import numpy as np  # noqa: PLC0415
+
+    true = measured.class_indices(truth, classes)
+    predicted = np.asarray(probabilities).argmax(axis=1)
+    confidence = np.asarray(probabilities)[np.arange(len(true)), predicted]
+    wrong = np.flatnonzero(true != predicted)
+    # A stable order: by confidence, then by row, so that the same run always shows the same mistakes.
+    chosen = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
+    drawn = features is not None and png.is_image_shape(features.shape[1:])
+    return tuple(
+        Mistake(
+            png.encode(features[row]) if drawn and features is not None else None,
+            classes[true[row]],
+            classes[predicted[row]],
+            float(confidence[row]),
+            None if ids is None else int(ids[row]),
+        )
+        for row in chosen
+    )
