@@ -1,0 +1,76 @@
+"""docs/errors.md has each stable error code of the source, and no other."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "tidemill"
+ROWS = re.findall(
+    r"^\| `([a-z0-9-]+)` \| ([^|]*) \| ([^|]*) \|$", (ROOT / "docs" / "errors.md").read_text("utf-8"), re.MULTILINE
+)
+DOCUMENTED = [code for code, _, _ in ROWS]
+
+
+def patterns(node: ast.expr) -> list[str]:
+    """The codes that an expression may give, as regular expressions: an f-string's holes are anything."""
+    if isinstance(node, ast.Constant):
+        return [re.escape(node.value)] if isinstance(node.value, str) else []
+    if isinstance(node, ast.JoinedStr):
+        return ["".join(re.escape(p.value) if isinstance(p, ast.Constant) else "[a-z0-9-]+" for p in node.values)]  # pyright: ignore[reportArgumentType]
+    if isinstance(node, ast.IfExp):
+        return patterns(node.body) + patterns(node.orelse)
+    return []
+
+
+def codes_in(tree: ast.AST) -> list[str]:
+    """Of ``code=`` in calls, and ``default_code`` in the groups."""
+    found: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            found += [p for k in node.keywords if k.arg == "code" for p in patterns(k.value)]
+        elif isinstance(node, ast.AnnAssign | ast.Assign) and node.value is not None:
+            names = [node.target] if isinstance(node, ast.AnnAssign) else node.targets
+            if any(isinstance(n, ast.Name) and n.id == "default_code" for n in names):
+                found += patterns(node.value)
+    return found
+
+
+def used() -> dict[str, str]:
+    """Pattern of a code to the file that uses it."""
+    found: dict[str, str] = {}
+    for file in sorted(SOURCE.rglob("*.py")):
+        for pattern in codes_in(ast.parse(file.read_text("utf-8"))):
+            found.setdefault(pattern, str(file.relative_to(SOURCE)))
+    return found
+
+
+def test_the_scan_sees_what_it_must():
+    tree = ast.parse(
+        "X('a', code='plain-code')\nX(code='one' if full else 'two')\nX(code=f'{kind}-gone')\n"
+        "class G:\n    default_code: ClassVar[str] = 'of-a-group'\n"
+    )
+    assert sorted(codes_in(tree)) == sorted(
+        [r"plain\-code", "one", "two", "[a-z0-9-]+" + re.escape("-gone"), r"of\-a\-group"]
+    )
+
+
+def test_each_code_of_the_source_is_explained():
+    missing = {p: f for p, f in used().items() if not any(re.fullmatch(p, code) for code in DOCUMENTED)}
+    assert missing == {}
+
+
+def test_nothing_else_is_explained():
+    assert [code for code in DOCUMENTED if not any(re.fullmatch(pattern, code) for pattern in used())] == []
+
+
+def test_each_code_once():
+    assert sorted(DOCUMENTED) == sorted(set(DOCUMENTED))
+
+
+@pytest.mark.parametrize(("code", "means", "do"), ROWS)
+def test_each_row_says_what_and_what_to_do(code: str, means: str, do: str):
+    assert len(means.strip()) > 10, code
+    assert len(do.strip()) > 5, code
