@@ -1,0 +1,111 @@
+"""What a dataset's history is made of, and how a commit is written into a Lance transaction."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tidemill.core import identity
+from tidemill.core.errors import StorageError
+
+PROPERTY = "tidemill.commit"
+"""The transaction property that makes a Lance version a commit. A version without it is upkeep, no history."""
+LAYOUT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """How many rows came, changed and went."""
+
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.changed or self.removed)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One immutable version of a dataset.
+
+    Attributes:
+        id: 12 hex digits, the same wherever the commit is seen from.
+        number: Its place in its branch's first-parent history; a dataset's first commit is 1.
+        branch: The branch it was made on, which may be deleted by now.
+        version: Its version in Lance, on that branch.
+        parents: Ids; a merge has two, the first commit none.
+        time: ``core.clock.stamp``.
+        rows: How many rows the dataset has at this commit.
+    """
+
+    id: str
+    number: int
+    dataset: str
+    branch: str
+    version: int
+    parents: tuple[str, ...]
+    author: str
+    time: str
+    message: str
+    rows: int
+
+
+def commit_id(dataset: str, fields: Mapping[str, identity.Value]) -> str:
+    """The id of a commit with these fields, in this dataset: 12 hex digits of their digest."""
+    return identity.value([dataset, dict(fields)]).removeprefix("sha256:")[:12]
+
+
+def properties(
+    dataset: str,
+    *,
+    parents: Sequence[str],
+    number: int,
+    author: str,
+    time: str,
+    message: str,
+    rows: int,
+    changes: Changes,
+) -> dict[str, str]:
+    """The transaction properties that make a Lance version this commit."""
+    fields: dict[str, identity.Value] = {
+        "number": number,
+        "parents": list(parents),
+        "author": author,
+        "time": time,
+        "message": message,
+        "rows": rows,
+        "changes": [changes.added, changes.changed, changes.removed],
+    }
+    body = {"layout": LAYOUT, "id": commit_id(dataset, fields), **fields}
+    return {PROPERTY: json.dumps(body, ensure_ascii=False)}
+
+
+def from_properties(dataset: str, branch: str, version: int, stored: Mapping[str, str]) -> Commit | None:
+    """The commit that a Lance version with these properties is; None when it is upkeep.
+
+    Raises:
+        StorageError: ``store-too-new``, when a newer Tidemill wrote it.
+    """
+    text = stored.get(PROPERTY)
+    if text is None:
+        return None
+    body = json.loads(text)
+    if body["layout"] > LAYOUT:
+        raise StorageError(
+            f"Dataset '{dataset}' has a commit of layout {body['layout']}; this Tidemill knows up to {LAYOUT}.",
+            why="A newer Tidemill wrote it.",
+            hint="Type 'pip install --upgrade tidemill'.",
+            code="store-too-new",
+        )
+    return Commit(
+        id=body["id"],
+        number=body["number"],
+        dataset=dataset,
+        branch=branch,
+        version=version,
+        parents=tuple(body["parents"]),
+        author=body["author"],
+        time=body["time"],
+        message=body["message"],
+        rows=body["rows"],
+    )

@@ -1,0 +1,235 @@
+"""What the header of a CSV file means: which columns are plain, which fold into a tensor, of which types."""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tidemill.core.errors import InvalidInput
+from tidemill.core.names import nearest
+from tidemill.store.table import ID, PREDICTION, SHAPE, SYSTEM_COLUMNS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PREFIX = b"tidemill.prefix"
+"""A tensor field's metadata: what its columns are called in CSV, before their number."""
+_TYPES = (
+    "int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 bool string date timestamp".split()
+)
+_TENSOR_TYPES = frozenset(_TYPES) - {"string", "date", "timestamp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """Columns to fold into one: those named ``prefix`` and a number, in the number's order, row by row.
+
+    Attributes:
+        prefix: What the columns' names begin with, such as ``pixel``.
+        shape: Of one row's tensor, such as ``(28, 28)``.
+    """
+
+    prefix: str
+    shape: tuple[int, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> "tuple[str, Tensor]":
+        """Read ``image=pixel*:28x28``: the new column's name, and what folds into it.
+
+        Raises:
+            InvalidInput: ``invalid-tensor``.
+        """
+        found = re.fullmatch(r"([^=]+)=([^*:]*)\*:(\d+(?:x\d+)*)", text)
+        shape = tuple(int(n) for n in found[3].split("x")) if found else ()
+        if not found or 0 in shape:
+            raise InvalidInput(
+                f"'{text}' does not describe a tensor.",
+                why="It is NAME=PREFIX*:SIZE, where SIZE is as 784 or 28x28.",
+                hint="Try 'image=pixel*:28x28'.",
+                code="invalid-tensor",
+            )
+        return found[1], cls(found[2], shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the table to be.
+
+    Attributes:
+        name: Its name there.
+        sources: The CSV columns it is made of: one, or a tensor's in order.
+        tensor: How they fold; None for a plain column.
+        type: Of its cells (of the tensor's inner cells); None is to be inferred.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    tensor: Tensor | None
+    type: "pa.DataType | None"
+
+
+def layout(
+    file: str,
+    header: Sequence[str],
+    *,
+    tensors: Mapping[str, Tensor],
+    types: Mapping[str, str],
+    schema: "pa.Schema | None",
+) -> list[Column]:
+    """The table's columns, in the order in which the file has them.
+
+    Args:
+        file: The file's name, for complaints.
+        header: The CSV columns.
+        tensors: New column to what folds into it.
+        types: Type names by column of the table.
+        schema: The dataset's, if it exists: its types and tensors hold.
+
+    Raises:
+        InvalidInput: ``duplicated-column``, ``invalid-column-name``, ``tensor-columns``, ``unknown-type``,
+            ``unknown-column`` or ``type-differs``.
+    """
+    _check_names(file, header)
+    folds = {**_stored_tensors(schema, header), **tensors}
+    members = {name: tuple(_members(file, header, name, tensor)) for name, tensor in folds.items()}
+    owner = {source: name for name, sources in members.items() for source in sources}
+    plain = [name for name in header if name not in owner]
+    for name in folds:
+        if name in plain:
+            raise _header_fault(
+                file, header, name, f"column '{name}' has the name of the tensor", "tensor-columns"
+            )
+    known = {**_stored_types(schema), **_given_types(types, [*plain, *folds], folds, schema)}
+    # A tensor stands where the first of its columns stood.
+    names = dict.fromkeys(owner.get(source, source) for source in header)
+    return [Column(name, members.get(name, (name,)), folds.get(name), known.get(name)) for name in names]
+
+
+def tensor_field(column: Column, kind: "pa.DataType") -> "pa.Field":
+    """The field of a tensor column whose cells are ``kind``."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    assert column.tensor is not None
+    metadata = {SHAPE: json.dumps(list(column.tensor.shape)).encode(), PREFIX: column.tensor.prefix.encode()}
+    return pa.field(column.name, pa.list_(kind, math.prod(column.tensor.shape)), metadata=metadata)
+
+
+def _check_names(file: str, header: Sequence[str]) -> None:
+    first: dict[str, int] = {}
+    for position, name in enumerate(header, start=1):
+        if name in first:
+            raise InvalidInput(
+                f"{file}, line 1: columns {first[name]} and {position} are both named '{name}'.",
+                hint="Rename or remove one of them.",
+                code="duplicated-column",
+                details={"file": file, "line": 1, "column": name},
+            )
+        first[name] = position
+        reserved = name.startswith("_") and name not in SYSTEM_COLUMNS
+        if not name or reserved or "." in name or "`" in name:
+            raise InvalidInput(
+                f"{file}, line 1: column {position} cannot be named '{name}'.",
+                why="A column's name is not empty, has no '.' or '`', and does not begin with '_' (Tidemill's own).",
+                hint="Rename it.",
+                code="invalid-column-name",
+                details={"file": file, "line": 1, "column": position},
+            )
+
+
+def _members(file: str, header: Sequence[str], name: str, tensor: Tensor) -> list[str]:
+    size = math.prod(tensor.shape)
+    pattern = re.compile(re.escape(tensor.prefix) + r"(\d+)")
+    numbered = sorted((int(m[1]), c) for c in header if (m := pattern.fullmatch(c)))
+    numbers = [n for n, _ in numbered]
+    if numbers and numbers == list(range(numbers[0], numbers[0] + size)):
+        return [c for _, c in numbered]
+    start = numbers[0] if numbers else 1
+    lacking = next((n for n in range(start, start + size) if n not in set(numbers)), None)
+    found = f"has {len(numbers)}" + (f" and lacks '{tensor.prefix}{lacking}'" if lacking is not None else "")
+    close = None if numbers else nearest(f"{tensor.prefix}1", header)
+    raise InvalidInput(
+        f"{file}, line 1: tensor '{name}' of shape {'x'.join(map(str, tensor.shape))} wants {size} columns "
+        f"'{tensor.prefix}*' numbered without a gap; the file {found}.",
+        hint=f"Did you mean the columns like '{close}'?"
+        if close
+        else "Correct the prefix, the shape or the file.",
+        code="tensor-columns",
+        details={
+            "file": file,
+            "line": 1,
+            "column": f"{tensor.prefix}{lacking}" if lacking else tensor.prefix,
+        },
+    )
+
+
+def _stored_tensors(schema: "pa.Schema | None", header: Sequence[str]) -> dict[str, Tensor]:
+    """The tensors of the dataset, except one that the file does not touch at all (that is said later)."""
+    found: dict[str, Tensor] = {}
+    for field in schema or ():
+        metadata = field.metadata or {}
+        if PREFIX in metadata and SHAPE in metadata:
+            tensor = Tensor(metadata[PREFIX].decode(), tuple(json.loads(metadata[SHAPE])))
+            if any(re.fullmatch(re.escape(tensor.prefix) + r"\d+", name) for name in header):
+                found[field.name] = tensor
+    return found
+
+
+def _stored_types(schema: "pa.Schema | None") -> dict[str, Any]:
+    import pyarrow as pa  # noqa: PLC0415
+
+    found = {ID: pa.uint64(), PREDICTION: pa.string()}
+    for field in schema or ():
+        tensor = pa.types.is_fixed_size_list(field.type)
+        found[field.name] = field.type.value_type if tensor else field.type
+    return found
+
+
+def _given_types(
+    types: Mapping[str, str], columns: list[str], folds: Mapping[str, Tensor], schema: "pa.Schema | None"
+) -> dict[str, Any]:
+    stored, found = _stored_types(schema), {}
+    for name, text in types.items():
+        if name not in columns:
+            close = nearest(name, columns)
+            raise InvalidInput(
+                f"A type is given for column '{name}', which is not there.",
+                hint=f"Did you mean '{close}'?" if close else f"There are: {', '.join(columns[:20])}.",
+                code="unknown-column",
+            )
+        allowed = [t for t in _TYPES if name not in folds or t in _TENSOR_TYPES]
+        if text not in allowed:
+            close = nearest(text, allowed)
+            raise InvalidInput(
+                f"Column '{name}' cannot have the type '{text}'.",
+                hint=f"Did you mean '{close}'?" if close else f"Known are: {', '.join(allowed)}.",
+                code="unknown-type",
+            )
+        kind = arrow_type(text)
+        if schema is not None and name in stored and stored[name] != kind:
+            raise InvalidInput(
+                f"Column '{name}' is {stored[name]} in the dataset and cannot become {text}.",
+                why="A column keeps its type, so that rows keep their identity.",
+                hint="Leave the type out, or import under another name.",
+                code="type-differs",
+            )
+        found[name] = kind
+    return found
+
+
+def arrow_type(text: str) -> "pa.DataType":
+    """The Arrow type that a type's name stands for."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    special = {"bool": pa.bool_(), "date": pa.date32(), "timestamp": pa.timestamp("us")}
+    return special.get(text) or pa.type_for_alias(text)
+
+
+def _header_fault(file: str, header: Sequence[str], name: str, what: str, code: str) -> InvalidInput:
+    return InvalidInput(
+        f"{file}, line 1, column {list(header).index(name) + 1}: {what}.",
+        hint="Give the tensor another name.",
+        code=code,
+        details={"file": file, "line": 1, "column": name},
+    )
