@@ -1,0 +1,71 @@
+"""The last step of a run with a model: write what serves it, and prove that it answers as the pipeline does."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tidemill.core.errors import InvalidInput
+from tidemill.pipeline.components import step
+from tidemill.pipeline.progress import scratch
+
+if TYPE_CHECKING:
+    from tidemill.models.trained import TrainedModel
+    from tidemill.store.table import Table
+
+SAMPLE_ROWS = 64
+
+
+@step
+def predictor(
+    model: "TrainedModel",
+    raw: "Table",
+    prepared: "Table",
+    states: dict[str, Any],
+    name: str,
+    stages: list[dict[str, Any]],
+    code: dict[str, str],
+) -> Path:
+    """Write the predictor's folder.
+
+    Args:
+        model: The trained model.
+        raw: The dataset's rows, as they come.
+        prepared: The rows as the model was given them.
+        states: What each fitted transform learned, by the name of its step.
+        name: The model's name in the inference protocol.
+        stages: What lies between raw row and model, in order.
+        code: Text of the project's files that the stages need, by path.
+
+    Raises:
+        InvalidInput: ``no-sample``, when no prepared row is among the raw ones.
+        Failed: ``predictor-differs``, when it does not answer as the pipeline did.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    from tidemill.models.bundle import build_predictor  # noqa: PLC0415
+    from tidemill.store.table import ID  # noqa: PLC0415
+
+    ids = raw.numpy(ID)
+    order = np.argsort(ids, kind="stable")
+    chosen = prepared.take(np.arange(min(SAMPLE_ROWS, len(prepared))))
+    wanted = chosen.numpy(ID)
+    at = order[np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)]
+    there = ids[at] == wanted
+    if not there.any():
+        raise InvalidInput(
+            "None of the model's rows is a row of the dataset.",
+            why="The predictor is proven on rows that the pipeline answered; their '_id' is how they are found.",
+            hint="Let every row_step keep the column '_id'.",
+            code="no-sample",
+        )
+    expected = model.predict(chosen.filter(there).numpy(model.features))
+    folder = scratch() / "predictor"
+    build_predictor(
+        folder,
+        name=name,
+        model=model,
+        stages=[{**s, "state": states.get(s["name"])} for s in stages],  # pyright: ignore[reportArgumentType]
+        raw_sample=raw.take(at[there]),
+        expected=expected,
+        code_files={path: text.encode() for path, text in code.items()},
+    )
+    return folder
