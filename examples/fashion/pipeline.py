@@ -32,7 +32,7 @@ def normalise(image: "np.ndarray") -> "np.ndarray":
 
 
 @tm.step
-def tune(
+def try_networks(
     train: tm.Table, validation: tm.Table, activation: str, random_state: int, trials: int
 ) -> dict[str, Any]:
     """Try a few networks on part of the training rows; the one that is best on the validation rows wins."""
@@ -168,7 +168,7 @@ def fashion(
     data: tm.Dataset = tm.dataset("fashion@main"),
     framework: Literal["keras", "sklearn"] = "keras",
     base: tm.Model | None = None,
-    tune_first: bool = False,
+    tune: bool = False,
     trials: int = 5,
     test_size: float = 0.3,
     validation_size: float = 0.1,
@@ -195,12 +195,12 @@ def fashion(
     train, validation, test = parts.split(
         rows, test=test_size, validation=validation_size, random_state=random_state
     )
-    if tune_first:
-        chosen = tune(train, validation, activation=activation, random_state=random_state, trials=trials)
+    if tune:
+        chosen = try_networks(train, validation, activation=activation, random_state=random_state, trials=trials)
     else:
         chosen = as_given(units=units, learning_rate=learning_rate)
     if framework == "keras":
-        start = base or build_base(
+        start = base if base is not None else build_base(
             chosen,
             height=height,
             width=width,

@@ -1,6 +1,7 @@
 """A release: numbered once, never changed, checked to the last byte, unpacked whole or not at all."""
 
 import io
+import json
 import os
 import random
 import signal
@@ -16,6 +17,7 @@ from tests.release.conftest import Release, add_run, create, tar_of
 from tidemill.core import identity
 from tidemill.core.errors import InvalidInput, NotAllowed, NotFound, StorageError
 from tidemill.core.names import Digest
+from tidemill.engine import artifacts
 from tidemill.release import bundle
 from tidemill.store.catalog import records
 from tidemill.store.open import Store
@@ -140,7 +142,11 @@ def test_another_manifest_under_the_same_release_is_noticed(store: Store, make_r
     release = make_release("a")
     text = store.blobs.get(bundle.holds(store, release)[0]).replace(b'"epochs":3', b'"epochs":9')
     with store.catalog.write() as write:
-        write.change(records.Artifact, {"digest": release.digest}, meta={"blob": store.blobs.put(text)})
+        write.change(
+            records.Artifact,
+            {"digest": release.digest},
+            meta={"content": {"manifest": store.blobs.put(text)}},
+        )
     assert [f.problem for f in bundle.verify(store, release)] == ["changed"]
     with pytest.raises(StorageError, match="not the one it was made with"):
         bundle.manifest(store, release)
@@ -155,6 +161,30 @@ def test_further_blobs_of_an_artifact_are_held_and_verified(store: Store):
     assert piece in bundle.holds(store, release)
     store.blobs.delete(piece)
     assert [(f.part, f.problem) for f in bundle.verify(store, release)] == [("model piece", "missing")]
+
+
+def test_a_small_report_that_lives_in_its_record_becomes_a_blob(store: Store):
+    saved = artifacts.save(store.blobs, {"accuracy": 0.9, "name": "é"}, "evaluate")
+    assert not store.blobs.exists(Digest(saved.digest))
+    with store.catalog.write() as write:
+        write.add(records.Artifact(saved.digest, saved.kind, saved.size_bytes, saved.meta, ""))
+    release = create(store, add_run(store, "a"), report=Digest(saved.digest))
+    assert json.loads(store.blobs.get(Digest(saved.digest))) == {"accuracy": 0.9, "name": "é"}
+    assert bundle.verify(store, release) == []
+
+
+def test_what_gc_keeps_for_a_release_is_all_of_it(store: Store, make_release: Release):
+    release = make_release("a")
+    record = artifacts.artifact(store, release.digest)
+    assert set(artifacts.blobs_of(record)) == set(bundle.holds(store, release))
+
+
+def test_verify_looks_at_the_data_where_it_is_told_how(store: Store, make_release: Release):
+    release = make_release("a")
+    assert bundle.verify(store, release, lambda dataset, commit: "sha256:00") == []
+    [gone] = bundle.verify(store, release, lambda dataset, commit: None)
+    assert (gone.part, gone.problem) == ("data fashion@0123456789ab", "missing")
+    assert [f.problem for f in bundle.verify(store, release, lambda dataset, commit: "other")] == ["changed"]
 
 
 def test_find(store: Store, make_release: Release):

@@ -1,7 +1,6 @@
 """Where exactly a CSV file is wrong: the slow, careful pass after the fast one has failed."""
 
 import csv
-import io
 import re
 from collections.abc import Iterator, Sequence
 
@@ -85,7 +84,7 @@ def first_fault(
 def _first_ragged(file: str, data: bytearray, names: Sequence[str]) -> InvalidInput | None:
     line = 0
     try:
-        for line, cells in _rows(data):  # noqa: B007 - the error below names the last line read
+        for line, cells in _rows(data):
             if len(cells) == len(names):
                 continue
             short = len(cells) < len(names)
@@ -110,12 +109,19 @@ def _rows(data: bytearray) -> Iterator[tuple[int, list[str]]]:
 
 
 def _records(data: bytearray) -> Iterator[tuple[int, list[str]]]:
-    text = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")
-    reader = csv.reader(text, strict=True)
+    reader = csv.reader(_lines(data), strict=True)
     line = 0
     for cells in reader:
         yield line + 1, cells
         line = reader.line_num
+
+
+def _lines(data: bytearray) -> Iterator[str]:
+    start = 0
+    while start < len(data):
+        end = data.find(b"\n", start) + 1 or len(data)
+        yield data[start:end].decode("utf-8" if start else "utf-8-sig")
+        start = end
 
 
 def _not_utf8(file: str, data: bytearray, at: int) -> InvalidInput:

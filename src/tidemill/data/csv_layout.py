@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
 PREFIX = b"tidemill.prefix"
 """A tensor field's metadata: what its columns are called in CSV, before their number."""
-_TYPES = (
-    "int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 bool string date timestamp".split()
-)
+_INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+_TYPES = (*_INTEGERS, "float32", "float64", "bool", "string", "date", "timestamp")
 _TENSOR_TYPES = frozenset(_TYPES) - {"string", "date", "timestamp"}
 
 

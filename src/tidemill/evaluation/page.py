@@ -198,7 +198,7 @@ def _mistake(mistake: Mistake) -> str:
     if mistake.image is not None:
         data = base64.b64encode(mistake.image).decode()
         image = f'<img src="data:image/png;base64,{data}" alt="{html.escape(mistake.truth)}">'
-    row = "" if mistake.id is None else f'<div class="id">{mistake.id:016x}</div>'
+    row = "" if mistake.id is None else f'<div class="id">{mistake.id}</div>'
     return (
         f'<li>{image}<div class="said">{html.escape(mistake.predicted)} {mistake.confidence * 100:.0f} %</div>'
         f"<div>is {html.escape(mistake.truth)}</div>{row}</li>"

@@ -7,9 +7,8 @@ The digest names the content and the run, not the number and not the author
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,14 +16,12 @@ from tidemill.core import identity
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import InvalidInput, NotAllowed, NotFound, StorageError
 from tidemill.core.names import Digest, check_name, nearest
+from tidemill.engine import artifacts
 from tidemill.release import archive
+from tidemill.release import manifest as manifests
 from tidemill.store.blobs import Blobs
 from tidemill.store.catalog import records
 from tidemill.store.open import Store
-
-LAYOUT = 1
-KIND = "manifest"
-"""The kind of the artifact record that leads from a release's digest to its manifest's blob."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +84,11 @@ def create(
         return there
     _check_allowed(run, verdict)
     assert verdict is not None
-    manifest = _manifest_of(name, run, predictor, model, report, verdict, data, code, lock)
-    for _, digest in _parts(manifest):
-        store.blobs.path(digest)
-    text = _canonical(manifest)
+    manifest = manifests.content(name, run, predictor, model, report, verdict, data, code, lock)
+    for _, digest in manifests.parts(manifest):
+        _make_blob(store, digest)
+    held = [held for _, held in manifests.all_parts(store, manifest)]
+    text = manifests.canonical(manifest)
     blob = store.blobs.put(text)
     digest, created_at = identity.release(manifest), stamp(now())
     # The transaction holds the catalog's write lock from its start, so no number is given twice; and
@@ -101,7 +99,8 @@ def create(
             return there
         number = write.greatest(records.Release, "number", {"name": name}) + 1
         release = records.Release(name, number, digest, run.id, author, created_at)
-        write.put(records.Artifact(digest, KIND, len(text), {"blob": blob}, created_at))
+        meta = {"content": {"manifest": blob}, "blobs": [blob, *held]}
+        write.put(records.Artifact(digest, manifests.KIND, len(text), meta, created_at))
         write.add(release)
     return release
 
@@ -113,33 +112,33 @@ def manifest(store: Store, release: records.Release) -> dict[str, Any]:
         NotFound: ``blob-not-found``.
         StorageError: ``release-damaged``.
     """
-    found = json.loads(store.blobs.get(_manifest_blob(store, release)))
-    if identity.release(found) != release.digest:
-        raise StorageError(
-            f"The manifest of release {release.name} {release.number} is not the one it was made with.",
-            why=f"Its content does not hash to {release.digest}.",
-            hint="Restore the store from a backup; do not deploy this release.",
-            code="release-damaged",
-        )
-    return found
+    return manifests.read(store, release)
 
 
 def holds(store: Store, release: records.Release) -> list[Digest]:
     """Every digest that must stay in the store for the release to be whole: what ``gc`` keeps."""
     return [
-        _manifest_blob(store, release),
-        *(digest for _, digest in _all_parts(store, manifest(store, release))),
+        manifests.blob_of(store, release),
+        *(digest for _, digest in manifests.all_parts(store, manifest(store, release))),
     ]
 
 
-def verify(store: Store, release: records.Release) -> list[Finding]:
+def verify(
+    store: Store, release: records.Release, content_of: Callable[[str, str], str | None] | None = None
+) -> list[Finding]:
     """Hash every byte of a release again.
+
+    Args:
+        store: Where it is.
+        release: The release.
+        content_of: Says what a dataset's commit holds now, as the digest that ``create`` was given for it;
+            None where it is gone. Without it the data are not looked at.
 
     Returns:
         What is missing or damaged, each part by name; empty when all is as it was.
     """
     try:
-        blob = _manifest_blob(store, release)
+        blob = manifests.blob_of(store, release)
     except NotFound:
         return [Finding("manifest", release.digest, "missing")]
     found = _check(store.blobs, "manifest", blob)
@@ -148,7 +147,9 @@ def verify(store: Store, release: records.Release) -> list[Finding]:
     content = json.loads(store.blobs.get(blob))
     if identity.release(content) != release.digest:
         return [Finding("manifest", release.digest, "changed")]
-    checks = [_check(store.blobs, part, digest) for part, digest in _all_parts(store, content)]
+    checks = [_check(store.blobs, part, digest) for part, digest in manifests.all_parts(store, content)]
+    if content_of is not None:
+        checks += [_check_data(name, facts, content_of) for name, facts in content["data"].items()]
     return [finding for finding in checks if finding is not None]
 
 
@@ -268,91 +269,25 @@ def _ended(status: records.RunStatus) -> str:
     )
 
 
-def _manifest_of(
-    name: str,
-    run: records.Run,
-    predictor: Digest,
-    model: Digest,
-    report: Digest,
-    verdict: records.Verdict,
-    data: Mapping[str, Mapping[str, Any]],
-    code: Mapping[str, Digest],
-    lock: Digest,
-) -> dict[str, Any]:
-    tree = {
-        "layout": LAYOUT,
-        "name": name,
-        "run": {
-            "id": run.id,
-            "pipeline": run.pipeline,
-            "file": run.file,
-            "parameters": run.parameters,
-            "trigger": run.trigger,
-        },
-        "predictor": predictor,
-        "model": model,
-        "report": report,
-        "verdict": {
-            "passed": verdict.passed,
-            "against": verdict.against,
-            "rules": verdict.rules,
-            "decided_at": verdict.decided_at,
-        },
-        "data": {dataset: dict(facts) for dataset, facts in data.items()},
-        "code": dict(code),
-        "lock": lock,
-        "tidemill": version("tidemill"),
-    }
-    # Through JSON and back, so that the digest is of exactly what a reader will find (tuples become lists).
-    return json.loads(_canonical(tree))
-
-
-def _canonical(tree: Mapping[str, Any]) -> bytes:
-    try:
-        text = json.dumps(tree, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(
-            f"The release's manifest cannot be written: {error}.",
-            why="A parameter of the run, or a fact about its data, is not a JSON value.",
-            hint="Give the pipeline parameters of plain types (numbers, texts, lists of them).",
-            code="no-identity",
-        ) from error
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _manifest_blob(store: Store, release: records.Release) -> Digest:
+def _make_blob(store: Store, digest: Digest) -> None:
+    """See to it that ``digest`` is a blob. A small report lives in its record: a release wants its bytes."""
+    if store.blobs.exists(digest):
+        return
     with store.catalog.read() as read:
-        found = read.first(records.Artifact, {"digest": release.digest, "kind": KIND})
-    if found is None:
-        raise NotFound(
-            f"The catalog does not say where the manifest of release {release.name} {release.number} is.",
-            hint="Type 'tidemill doctor' to see what else is missing.",
-            code="blob-not-found",
-        )
-    return Digest(found.meta["blob"])
+        found = read.first(records.Artifact, {"digest": digest})
+    if found is not None and "content" in found.meta:
+        store.blobs.put(artifacts.canonical(found.meta["content"]))
+    store.blobs.path(digest)
 
 
-def _parts(manifest: Mapping[str, Any]) -> Iterator[tuple[str, Digest]]:
-    """Each part that the manifest itself names, and its blob."""
-    for part in ("predictor", "model", "report", "lock"):
-        yield part, Digest(manifest[part])
-    for path, digest in manifest["code"].items():
-        yield f"code {path}", Digest(digest)
-
-
-def _all_parts(store: Store, manifest: Mapping[str, Any]) -> Iterator[tuple[str, Digest]]:
-    """Those, and the further blobs that their artifact records say they need."""
-    seen: set[Digest] = set()
-    for part, digest in _parts(manifest):
-        if digest not in seen:
-            yield part, digest
-        seen.add(digest)
-    with store.catalog.read() as read:
-        for artifact in read.find(records.Artifact, {"digest": sorted(seen)}):
-            for further in artifact.meta.get("blobs", ()):
-                if further not in seen:
-                    seen.add(further)
-                    yield f"{artifact.kind} piece", Digest(further)
+def _check_data(
+    name: str, facts: Mapping[str, Any], content_of: Callable[[str, str], str | None]
+) -> Finding | None:
+    now_there = content_of(name, facts["commit"])
+    if now_there == facts["content"]:
+        return None
+    part = f"data {name}@{facts['commit']}"
+    return Finding(part, facts["content"], "missing" if now_there is None else "changed")
 
 
 def _check(blobs: Blobs, part: str, digest: Digest) -> Finding | None:
