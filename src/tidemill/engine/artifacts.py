@@ -1,0 +1,341 @@
+"""Values to artifacts and back, by kind. Small JSON content lives in the record itself, so that it needs no file.
+
+A folder (a model, a predictor, files) is a tar whose bytes depend on the content only: sorted names, no
+times, no owners.
+"""
+
+import io
+import json
+import math
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from tidemill.core.errors import Failed, NotFound
+from tidemill.core.identity import blob as digest_of
+from tidemill.core.names import Digest
+from tidemill.engine.orders import Ref, Saved
+from tidemill.store.blobs import Blobs
+
+if TYPE_CHECKING:
+    from tidemill.store.catalog.records import Artifact
+    from tidemill.store.open import Store
+
+INLINE_BYTES = 64 * 1024
+"""JSON content up to this size travels in the record; above it is a blob."""
+
+__all__ = ["blobs_of", "canonical", "digest_of", "load", "load_value", "save"]
+
+
+def canonical(content: Any) -> bytes:
+    """JSON with one spelling for one value."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def save(blobs: Blobs, value: Any, step: str, output: str = "result") -> Saved:
+    """Store a step's result; its kind follows from what it is.
+
+    Raises:
+        Failed: ``no-artifact-kind``, ``step-returned-nan``.
+    """
+    home = type(value).__module__.partition(".")[0]
+    if isinstance(value, Path):
+        return _save_path(blobs, value, step)
+    if is_table(value):
+        from tidemill.engine.tables import columns_of, manifest, write_chunks  # noqa: PLC0415
+        from tidemill.store.table import Table  # noqa: PLC0415
+
+        table = Table.of(value)
+        return manifest(write_chunks(blobs, table), columns_of(table))
+    if home == "numpy" and hasattr(value, "dtype") and getattr(value, "ndim", 0):
+        return _save_array(blobs, value)
+    if home == "tidemill" and hasattr(value, "to_json") and hasattr(type(value), "from_json"):
+        return _json(blobs, "report", value.to_json(), {"type": _type_name(value)})
+    if _is_model(value):
+        return _save_model(blobs, value)
+    plain = _plain(value, step, "")
+    if plain is not _NOT_PLAIN:
+        return _json(blobs, "value", plain, {})
+    if isinstance(value, dict):
+        return _save_state(blobs, cast("dict[str, Any]", value), step)
+    raise Failed(
+        f"Step '{step}' returned a {type(value).__module__}.{type(value).__qualname__} as '{output}', "
+        "which has no place in the store.",
+        why="A result is a number, text, list or dict of such; an array; a table; a model; a report; "
+        "a pathlib.Path of a file or folder; or a dict of arrays.",
+        hint="Return one of these, or write it to a file in tm.scratch() and return its path.",
+        code="no-artifact-kind",
+    )
+
+
+def load(blobs: Blobs, ref: "Ref | Artifact", scratch: Path | None = None) -> Any:
+    """The value of an artifact. Files and folders are laid out below ``scratch``."""
+    if ref.kind == "table":
+        from tidemill.engine.tables import read_table  # noqa: PLC0415
+
+        return read_table(blobs, {"content": content_of(blobs, ref)})
+    if ref.kind == "value":
+        return content_of(blobs, ref)
+    if ref.kind == "array":
+        import numpy as np  # noqa: PLC0415
+
+        return np.load(blobs.path(Digest(ref.digest)), mmap_mode="r", allow_pickle=False)
+    if ref.kind == "report":
+        import importlib  # noqa: PLC0415
+
+        module, _, name = str(ref.meta["type"]).partition(":")
+        return getattr(importlib.import_module(module), name).from_json(content_of(blobs, ref))
+    if ref.kind == "state":
+        return _load_state(blobs, ref)
+    if ref.kind == "model":
+        from tidemill.models.trained import TrainedModel  # noqa: PLC0415
+
+        with tempfile.TemporaryDirectory() as folder:
+            untar(blobs.path(Digest(ref.digest)), Path(folder))
+            return TrainedModel.unpack(Path(folder))
+    folder = Path(tempfile.mkdtemp(dir=scratch))
+    untar(blobs.path(Digest(ref.digest)), folder)
+    return folder / str(ref.meta["name"]) if ref.meta.get("name") else folder
+
+
+def load_value(store: "Store", digest: str, *, scratch: Path | None = None) -> Any:
+    """The value of the artifact that ``digest`` names.
+
+    A table is a ``Table``, an array memory-mapped, a model a ``TrainedModel``, a report its own class, a
+    file or predictor a path below ``scratch`` (default: a fresh temporary folder).
+
+    Raises:
+        NotFound: ``artifact-not-found``, ``blob-not-found``.
+    """
+    return load(store.blobs, artifact(store, digest), scratch)
+
+
+def artifact(store: "Store", digest: str) -> "Artifact":
+    """The record of an artifact.
+
+    Raises:
+        NotFound: ``artifact-not-found``.
+    """
+    from tidemill.store.catalog.records import Artifact  # noqa: PLC0415
+
+    with store.catalog.read() as transaction:
+        found = transaction.first(Artifact, {"digest": digest})
+    if found is None:
+        raise NotFound(f"The store holds no artifact {digest}.", code="artifact-not-found")
+    return found
+
+
+def blobs_of(record: "Ref | Saved | Artifact") -> list[str]:
+    """Every blob that an artifact needs; what garbage collection must keep."""
+    own = [] if "content" in record.meta else [record.digest]
+    return [*own, *record.meta.get("blobs", ())]
+
+
+def content_of(blobs: Blobs, ref: "Ref | Artifact") -> Any:
+    """The JSON content of a value, table or report."""
+    if "content" in ref.meta:
+        return ref.meta["content"]
+    return json.loads(blobs.get(Digest(ref.digest)))
+
+
+def _json(blobs: Blobs, kind: str, content: Any, meta: dict[str, Any]) -> Saved:
+    data = canonical(content)
+    if len(data) <= INLINE_BYTES:
+        return Saved(digest_of(data), kind, len(data), {**meta, "content": content})
+    return Saved(blobs.put(data), kind, len(data), meta)
+
+
+class _NotPlain:
+    pass
+
+
+_NOT_PLAIN = _NotPlain()
+
+
+def _plain(value: Any, step: str, path: str) -> Any:
+    """``value`` as JSON can say it, NumPy's scalars as Python's; ``_NOT_PLAIN`` where it cannot."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise Failed(
+                f"Step '{step}' returned {'NaN' if math.isnan(value) else 'infinity'}{f' at {path}' if path else ''}.",
+                why="It is not a number that can be compared, stored as JSON or trusted in a report.",
+                hint="Find where it comes from (a division by zero, an empty mean); return None for 'no number'.",
+                code="step-returned-nan",
+                details={"step": step, "path": path},
+            )
+        return value
+    if isinstance(value, (list, tuple)):
+        members = [_plain(v, step, f"{path}[{i}]") for i, v in enumerate(cast("list[Any]", value))]
+        return _NOT_PLAIN if any(m is _NOT_PLAIN for m in members) else members
+    if isinstance(value, dict):
+        pairs = cast("dict[Any, Any]", value)
+        if not all(isinstance(k, str) for k in pairs):
+            return _NOT_PLAIN
+        made = {k: _plain(v, step, f"{path}.{k}".lstrip(".")) for k, v in pairs.items()}
+        return _NOT_PLAIN if any(m is _NOT_PLAIN for m in made.values()) else made
+    if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0:
+        return _plain(value.item(), step, path)
+    return _NOT_PLAIN
+
+
+def is_table(value: Any) -> bool:
+    """Whether a value is a frame of a kind that Tidemill knows."""
+    home = type(value).__module__.partition(".")[0]
+    if home == "tidemill":
+        return type(value).__qualname__ == "Table"
+    name = type(value).__qualname__
+    return (home, name) in {("polars", "DataFrame"), ("pandas", "DataFrame"), ("pyarrow", "Table"), ("pyarrow.lib", "Table")}
+
+
+def _is_model(value: Any) -> bool:
+    if type(value).__qualname__ == "TrainedModel":
+        return True
+    homes = {c.__module__.partition(".")[0] for c in type(value).__mro__}
+    return bool(homes & {"keras", "sklearn", "onnx"})
+
+
+def _type_name(value: Any) -> str:
+    return f"{type(value).__module__}:{type(value).__qualname__}"
+
+
+def _save_array(blobs: Blobs, value: Any) -> Saved:
+    import numpy as np  # noqa: PLC0415
+
+    out = io.BytesIO()
+    np.save(out, np.ascontiguousarray(value), allow_pickle=False)
+    data = out.getvalue()
+    meta = {"dtype": str(value.dtype), "shape": list(value.shape)}
+    return Saved(blobs.put(data), "array", len(data), meta)
+
+
+def _save_model(blobs: Blobs, value: Any) -> Saved:
+    from tidemill.models.trained import TrainedModel  # noqa: PLC0415
+
+    if not isinstance(value, TrainedModel):
+        value = wrap_model(value, {})
+    with tempfile.TemporaryDirectory() as folder:
+        value.pack(Path(folder))
+        classes = list(value.classes) if value.classes is not None else None
+        meta = {"framework": value.framework, "features": value.features, "label": value.label, "classes": classes}
+        return _tarred(blobs, Path(folder), "model", meta)
+
+
+def wrap_model(native: Any, facts: dict[str, Any]) -> Any:
+    """A framework's model as a ``TrainedModel``."""
+    from tidemill.models.adapters import owner  # noqa: PLC0415
+    from tidemill.models.trained import TrainedModel  # noqa: PLC0415
+
+    classes = facts.get("classes")
+    return TrainedModel(
+        native=native,
+        framework=owner(native),
+        features=str(facts.get("features") or ""),
+        label=str(facts.get("label") or ""),
+        classes=tuple(map(str, classes)) if classes is not None else None,
+        history=dict(facts.get("history") or {}),
+    )
+
+
+def _save_path(blobs: Blobs, path: Path, step: str) -> Saved:
+    if not path.exists():
+        raise Failed(
+            f"Step '{step}' returned the path {path}, where there is nothing.",
+            hint="Write the file before returning its path; tm.scratch() is a good folder for it.",
+            code="step-returned-wrong-type",
+        )
+    if path.is_file():
+        return _tarred(blobs, path, "file", {"name": path.name})
+    kind = "predictor" if (path / "predictor.json").is_file() else "file"
+    return _tarred(blobs, path, kind, {"name": ""})
+
+
+def _tarred(blobs: Blobs, path: Path, kind: str, meta: dict[str, Any]) -> Saved:
+    scratch = blobs.scratch()
+    try:
+        with scratch.open("wb") as out:
+            write_tar(path, out)
+        digest = blobs.put_file(scratch)
+        return Saved(digest, kind, scratch.stat().st_size, meta)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def write_tar(path: Path, out: Any) -> None:
+    """A file or a folder as a tar of the same bytes for the same content."""
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        members = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+        for member in members:
+            name = member.name if path.is_file() else member.relative_to(path).as_posix()
+            info = tarfile.TarInfo(name)
+            info.size = member.stat().st_size
+            info.mode = 0o644
+            with member.open("rb") as file:
+                tar.addfile(info, file)
+
+
+def untar(tar: Path, folder: Path) -> None:
+    """Lay out what ``write_tar`` wrote; nothing leaves ``folder``."""
+    with tarfile.open(tar) as archive:
+        archive.extractall(folder, filter="data")
+
+
+def _save_state(blobs: Blobs, state: dict[str, Any], step: str) -> Saved:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        described = {str(key): _put_state(folder, str(key), value, step) for key, value in state.items()}
+        (folder / "state.json").write_bytes(canonical(described))
+        return _tarred(blobs, folder, "state", {"keys": sorted(described)})
+
+
+def _put_state(folder: Path, key: str, value: Any, step: str) -> dict[str, Any]:
+    if type(value).__module__ == "numpy" and getattr(value, "ndim", 0):
+        import numpy as np  # noqa: PLC0415
+
+        file = f"{len(list(folder.iterdir()))}.npy"
+        try:
+            np.save(folder / file, np.ascontiguousarray(value), allow_pickle=False)
+        except ValueError as error:
+            raise _no_state(step, key, value) from error
+        return {"array": file}
+    plain = _plain(value, step, key)
+    if plain is not _NOT_PLAIN:
+        return {"value": plain}
+    if any(c.__module__.partition(".")[0] == "sklearn" for c in type(value).__mro__):
+        from tidemill.models.adapters import adapter  # noqa: PLC0415
+
+        inner = folder / f"{key}.model"
+        inner.mkdir()
+        adapter("sklearn").save(value, inner)
+        return {"model": inner.name}
+    raise _no_state(step, key, value)
+
+
+def _no_state(step: str, key: str, value: Any) -> Failed:
+    return Failed(
+        f"Step '{step}' returned a dict whose '{key}' is a {type(value).__qualname__}.",
+        why="A dict of results holds arrays (not of objects) and plain values.",
+        hint="Turn it into an array, a number, text, or a list or dict of them.",
+        code="no-artifact-kind",
+    )
+
+
+def _load_state(blobs: Blobs, ref: "Ref | Artifact") -> dict[str, Any]:
+    import numpy as np  # noqa: PLC0415
+
+    state: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        untar(blobs.path(Digest(ref.digest)), folder)
+        for key, how in json.loads((folder / "state.json").read_bytes()).items():
+            if "array" in how:
+                state[key] = np.load(folder / how["array"], allow_pickle=False)
+            elif "model" in how:
+                from tidemill.models.adapters import adapter  # noqa: PLC0415
+
+                state[key] = adapter("sklearn").load(folder / how["model"], None)
+            else:
+                state[key] = how["value"]
+    return state

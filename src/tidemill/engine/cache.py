@@ -1,0 +1,100 @@
+"""What earlier runs left: whole steps by key, chunks of row-wise steps by memo key. An entry counts only if
+everything it names is still stored."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from tidemill.core import identity
+from tidemill.core.names import Digest
+from tidemill.engine import tables
+from tidemill.engine.artifacts import blobs_of, content_of
+from tidemill.engine.orders import Chunk, ChunkTask, Memo, Ref
+from tidemill.store.catalog import records
+
+if TYPE_CHECKING:
+    from tidemill.store.open import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A step's stored outputs."""
+
+    outputs: dict[str, Ref]
+    rows_in: int | None
+    rows_out: int | None
+
+
+def lookup(store: "Store", keys: Sequence[str]) -> dict[str, Hit]:
+    """The whole steps that are stored, by key."""
+    with store.catalog.read() as transaction:
+        entries = transaction.cached(keys)
+        wanted = sorted({d for e in entries.values() for d in e.get("outputs", {}).values()})
+        found = {}
+        for start in range(0, len(wanted), 500):
+            for record in transaction.find(records.Artifact, {"digest": wanted[start : start + 500]}):
+                found[record.digest] = record
+    hits: dict[str, Hit] = {}
+    for key, entry in entries.items():
+        outputs = entry.get("outputs", {})
+        if all(d in found and _stored(store, found[d]) for d in outputs.values()):
+            refs = {n: Ref(d, found[d].kind, found[d].meta) for n, d in outputs.items()}
+            hits[key] = Hit(refs, entry.get("rows_in"), entry.get("rows_out"))
+    return hits
+
+
+def _stored(store: "Store", record: records.Artifact) -> bool:
+    return all(store.blobs.exists(Digest(d)) for d in blobs_of(record))
+
+
+def entry_of(outputs: Mapping[str, str], rows_in: int | None, rows_out: int | None) -> dict[str, Any]:
+    """What is remembered for a whole step."""
+    return {"outputs": dict(outputs), "rows_in": rows_in, "rows_out": rows_out}
+
+
+@dataclass(slots=True)
+class ChunkPlan:
+    """How a row-wise step gets its output: what is there already, and what is to be computed.
+
+    Attributes:
+        keys: Each chunk's memo key.
+        done: By chunk index, its outputs as stored.
+        memos: By chunk index, the memo that was found usable.
+        tasks: The rest.
+    """
+
+    keys: list[str]
+    chunks: list[Chunk]
+    done: dict[int, dict[str, Chunk]]
+    memos: dict[int, Memo]
+    tasks: list[ChunkTask]
+
+
+def plan_chunks(store: "Store", base: str, table: Ref) -> ChunkPlan:
+    """Which chunks of ``table`` a row-wise step must compute.
+
+    A memo serves when the rows that it was computed without are all dropped now too; rows dropped since
+    are then dropped from its output.
+    """
+    chunks = cast("list[Chunk]", content_of(store.blobs, table)["chunks"])
+    keys = [identity.chunk(base, c["digest"]) for c in chunks]
+    with store.catalog.read() as transaction:
+        memos = cast("dict[str, Memo]", transaction.cached(list(dict.fromkeys(keys))))
+    plan = ChunkPlan(keys, chunks, {}, {}, [])
+    for index, (key, chunk) in enumerate(zip(keys, chunks, strict=True)):
+        memo = memos.get(key)
+        if memo is None or not _memo_stored(store, memo):
+            plan.tasks.append(ChunkTask(index, chunk))
+        elif memo["without"] == chunk["dropped"]:
+            plan.done[index], plan.memos[index] = memo["outputs"], memo
+        elif tables.read_ids(store.blobs, memo["without"]) <= tables.read_ids(store.blobs, chunk["dropped"]):
+            plan.memos[index] = memo
+            plan.tasks.append(ChunkTask(index, chunk, memo))
+        else:
+            plan.tasks.append(ChunkTask(index, chunk))
+    return plan
+
+
+def _memo_stored(store: "Store", memo: Memo) -> bool:
+    named = [d for c in memo["outputs"].values() for d in (c["digest"], c["dropped"]) if d]
+    return all(store.blobs.exists(Digest(d)) for d in [*named, *([memo["without"]] if memo["without"] else [])])

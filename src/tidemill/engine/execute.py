@@ -1,0 +1,345 @@
+"""Carries out one order: loads the component and its inputs, calls it, checks and stores what it returns."""
+
+import importlib
+import random
+import shutil
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tidemill.core.errors import Conflict, Failed, InvalidInput, TidemillError
+from tidemill.engine import artifacts, tables
+from tidemill.engine.orders import ChunkTask, Memo, Order, Outcome, Ref
+from tidemill.pipeline import load, values
+from tidemill.pipeline.annotations import TABLE_FORMS, results_of, shown
+from tidemill.pipeline.components import EMPTY, TRAINER_SETTINGS, Component
+from tidemill.pipeline.frames import to_form
+from tidemill.pipeline.progress import scratch_folder
+from tidemill.pipeline.rowwise import apply_rows, apply_state, arguments_of, fit_state
+from tidemill.store.blobs import Blobs
+
+if TYPE_CHECKING:
+    from tidemill.store.table import Table
+
+_HERE = str(Path(__file__).parent.parent)
+
+
+def execute(order: Order, component: Component[..., Any] | None = None) -> Outcome:
+    """Carry out an order. Every exception of the step becomes ``Outcome.error``."""
+    started = time.perf_counter()
+    outcome = Outcome()
+    blobs = Blobs(Path(order.store) / "blobs")
+    scratch = blobs.scratch()
+    token = scratch_folder.set(scratch)
+    try:
+        if component is None:
+            component = find(order)
+        seed(order.seed)
+        _run(order, component, blobs, scratch, outcome)
+    except TidemillError as error:
+        outcome.error = _described(error, order)
+    except Exception as error:  # noqa: BLE001 - whatever the user's code raises is the step's failure
+        outcome.error = _raised(error, order)
+    finally:
+        scratch_folder.reset(token)
+        shutil.rmtree(scratch, ignore_errors=True)
+    outcome.seconds = time.perf_counter() - started
+    return outcome
+
+
+def find(order: Order) -> Component[..., Any]:
+    """Import the component that an order names.
+
+    Raises:
+        Conflict: ``code-changed``, when its file is no longer the one the key was made of.
+        InvalidInput: ``invalid-pipeline-file``.
+    """
+    if order.folder is not None:
+        load.enter(Path(order.folder))
+    if order.file is not None and load.module_name(Path(order.file)) == order.module:
+        home = load.load_module(Path(order.file))
+    else:
+        home = importlib.import_module(order.module)
+    found: Any = home
+    for part in order.variable.split("."):
+        found = getattr(found, part)
+    loaded = load.files()
+    for file, stat in order.files.items():
+        if file in loaded and loaded[file] != stat:
+            raise Conflict(
+                f"{file} was changed while the run was going on.",
+                why=f"Step '{order.step}' would be computed by other code than the run was planned with.",
+                hint="Run again.",
+                code="code-changed",
+            )
+    return found
+
+
+def seed(number: int) -> None:
+    """Set the seeds of what is loaded: ``random``, NumPy, Keras."""
+    random.seed(number)
+    if (numpy := sys.modules.get("numpy")) is not None:
+        numpy.random.seed(number % 2**32)
+    if (keras := sys.modules.get("keras")) is not None and hasattr(keras, "utils"):
+        keras.utils.set_random_seed(number % 2**32)
+
+
+def _run(order: Order, component: Component[..., Any], blobs: Blobs, scratch: Path, outcome: Outcome) -> None:
+    if order.role in ("rows", "apply"):
+        _run_chunks(order, component, blobs, scratch, outcome)
+        return
+    if order.role == "fit":
+        table = artifacts.load(blobs, order.inputs["table"], scratch)
+        seed(order.seed)
+        outcome.rows_in = outcome.rows_computed = len(table)
+        outcome.saved["result"] = _saved_state(order, blobs, fit_state(component, table, order.settings))
+        return
+    arguments = arguments_of(component, order.settings)
+    known = {p.name: p for p in component.parameters}
+    loaded: dict[str, Any] = {}
+    for name, source in order.inputs.items():
+        form = known[name].form if name in known else "any"
+        value = _loaded(order, blobs, source, form, name, scratch)
+        loaded[name] = value
+        if name in known:
+            arguments[name] = value
+    outcome.rows_in = _rows_in(order)
+    # User code that its arguments only now imported has its random state set as well.
+    seed(order.seed)
+    if component.kind == "trainer":
+        returned = _trained(component, arguments, loaded, order)
+    else:
+        returned = component.function(**arguments)
+    if component.kind == "check":
+        returned = _checked(order, returned)
+    _save_results(order, component, blobs, returned, outcome)
+    outcome.rows_computed = outcome.rows_in
+
+
+def _loaded(order: Order, blobs: Blobs, source: Any, form: Any, name: str, scratch: Path) -> Any:
+    if isinstance(source, tuple):
+        return [_loaded(order, blobs, s, form, name, scratch) for s in source]
+    if isinstance(source, dict):
+        return {n: _loaded(order, blobs, s, form, name, scratch) for n, s in source.items()}
+    assert isinstance(source, Ref)
+    if source.kind in ("file", "predictor"):
+        scratch.mkdir(parents=True, exist_ok=True)
+    value = artifacts.load(blobs, source, scratch)
+    if source.kind == "table":
+        return to_form(value, form, step=order.step, parameter=name)
+    if source.kind == "model" and form == "native-model":
+        return value.native
+    wanted = {"model": "model", "native-model": "model", "report": "report", "path": "file"}.get(form)
+    if form in TABLE_FORMS or (wanted and wanted != source.kind and source.kind != "predictor"):
+        raise InvalidInput(
+            f"Step '{order.step}' wants a {wanted or 'table'} as '{name}', but gets a {source.kind}.",
+            hint="Pass the result of another step, or correct the annotation.",
+            code="wrong-input-kind",
+            details={"step": order.step, "parameter": name},
+        )
+    return value
+
+
+def _rows_in(order: Order) -> int | None:
+    found = [s for v in order.inputs.values() for s in ([v] if isinstance(v, Ref) else v if isinstance(v, tuple) else v.values())]
+    counts = [int(s.meta["rows"]) for s in found if s.kind == "table"]
+    return sum(counts) if counts else None
+
+
+# -- row-wise steps
+
+
+def _run_chunks(
+    order: Order, component: Component[..., Any], blobs: Blobs, scratch: Path, outcome: Outcome
+) -> None:
+    known = {p.name: p for p in component.parameters}
+    arguments = arguments_of(component, order.settings)
+    state: Any = None
+    for name, source in order.inputs.items():
+        value = _loaded(order, blobs, source, known[name].form if name in known else "any", name, scratch)
+        if order.role == "apply" and name == "state":
+            state = value
+        else:
+            arguments[name] = value
+    outcome.rows_computed = 0
+    for task in order.tasks:
+        if task.memo is not None:
+            outcome.chunks[task.index] = _redropped(blobs, task, task.memo)
+            continue
+        table = tables.read_chunk(blobs, task.chunk)
+        if order.role == "apply":
+            made: tuple[Table, ...] = (apply_state(component, table, order.settings, state),)
+        else:
+            made = apply_rows(component, table, arguments)
+        chunks = {n: tables.write_chunk(blobs, t) for n, t in zip(order.outputs, made, strict=True)}
+        columns = {n: tables.columns_of(t) for n, t in zip(order.outputs, made, strict=True)}
+        outcome.rows_computed += len(table)
+        outcome.chunks[task.index] = chunks
+        outcome.memos[task.index] = Memo(outputs=chunks, columns=columns, without=task.chunk["dropped"])
+
+
+def _redropped(blobs: Blobs, task: ChunkTask, memo: Memo) -> "dict[str, Any]":
+    gone = tables.read_ids(blobs, task.chunk["dropped"]) - tables.read_ids(blobs, memo["without"])
+    return {name: tables.redrop(blobs, chunk, gone) for name, chunk in memo["outputs"].items()}
+
+
+# -- what is returned
+
+
+def _trained(
+    component: Component[..., Any], arguments: dict[str, Any], loaded: dict[str, Any], order: Order
+) -> Any:
+    facts = {n: component.options.get(n) for n in TRAINER_SETTINGS}
+    facts |= {n: order.settings[n] for n in TRAINER_SETTINGS if order.settings.get(n) is not None}
+    table = next((v for v in loaded.values() if type(v).__qualname__ == "Table"), None)
+    if component.is_object:
+        native = _fitted_object(component, table, facts, order)
+    else:
+        native = component.function(**arguments)
+    if type(native).__qualname__ == "TrainedModel":
+        return native
+    if facts["classes"] is None and facts["label"] and table is not None:
+        facts["classes"] = _classes_of(table, str(facts["label"]))
+    return artifacts.wrap_model(native, facts)
+
+
+def _fitted_object(component: Component[..., Any], table: Any, facts: dict[str, Any], order: Order) -> Any:
+    if table is None or not facts["features"] or not facts["label"]:
+        raise InvalidInput(
+            f"Step '{order.step}' does not say what the estimator learns from what.",
+            hint="Say tm.trainer(estimator, features='image', label='label') and pass the training table.",
+            code="wrong-definition",
+        )
+    from sklearn.base import clone  # noqa: PLC0415 - only a scikit-learn object comes here
+
+    estimator = clone(component.function)
+    if "random_state" in estimator.get_params() and estimator.get_params()["random_state"] is None:
+        estimator.set_params(random_state=order.seed)
+    features = table.numpy(str(facts["features"]))
+    return estimator.fit(features.reshape(len(features), -1), table.numpy(str(facts["label"])))
+
+
+def _classes_of(table: Any, label: str) -> tuple[str, ...] | None:
+    import numpy as np  # noqa: PLC0415
+
+    if label not in table.columns or table.shape_of(label):
+        return None
+    cells = table.numpy(label)
+    return tuple(map(str, np.unique(cells))) if cells.dtype.kind in "OUT" else None
+
+
+def _saved_state(order: Order, blobs: Blobs, state: Any) -> Any:
+    if not isinstance(state, dict):
+        raise Failed(
+            f"Step '{order.step}': fit() must return a dict of arrays and plain values, "
+            f"not a {type(state).__qualname__}.",
+            hint="Return what was learned by name, such as {'mean': mean}.",
+            code="step-returned-wrong-type",
+        )
+    return artifacts.save(blobs, state, order.step)
+
+
+def _checked(order: Order, returned: Any) -> bool:
+    if returned is None or returned is True:
+        return True
+    complaints = [returned] if isinstance(returned, str) else returned if isinstance(returned, list) else []
+    if returned is not False and not complaints:
+        if isinstance(returned, list):
+            return True
+        raise _wrong_type(order, "result", "True, False, a text or a list of texts", returned)
+    raise Failed(
+        f"Check '{order.step}' failed{': ' + '; '.join(map(str, complaints[:20])) if complaints else ''}.",
+        hint="Correct the data, or the check.",
+        code="check-failed",
+        details={"step": order.step, "complaints": [str(c) for c in complaints[:100]]},
+    )
+
+
+def _save_results(
+    order: Order, component: Component[..., Any], blobs: Blobs, returned: Any, outcome: Outcome
+) -> None:
+    annotation = component.result if component.kind not in ("trainer", "check") else EMPTY
+    if len(order.outputs) == 1:
+        _check_type(order, "result", annotation, returned)
+        outcome.saved["result"] = artifacts.save(blobs, returned, order.step)
+        return
+    if not isinstance(returned, tuple) or len(returned) != len(order.outputs):
+        raise _wrong_type(order, "result", f"a tuple of {len(order.outputs)}", returned)
+    wanted = results_of(annotation) or (EMPTY,) * len(order.outputs)
+    for name, kind, value in zip(order.outputs, wanted, returned, strict=True):
+        _check_type(order, name, kind, value)
+        outcome.saved[name] = artifacts.save(blobs, value, order.step, name)
+
+
+def _check_type(order: Order, output: str, annotation: Any, value: Any) -> None:
+    """Plain annotations are promises: a later step, a gate or a report relies on them."""
+    if annotation is EMPTY or isinstance(annotation, str):
+        return
+    plain = value.item() if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0 else value
+    scalars = {int, float, str, bool, type(None)}
+    if annotation is None and value is not None:
+        raise _wrong_type(order, output, "None", value)
+    if annotation in scalars:
+        try:
+            if isinstance(plain, str) != (annotation is str):
+                raise ValueError
+            values.convert(plain, annotation)
+        except ValueError:
+            raise _wrong_type(order, output, shown(annotation), value) from None
+    elif annotation in (list, dict) and not isinstance(value, annotation):
+        raise _wrong_type(order, output, shown(annotation), value)
+    else:
+        from tidemill.pipeline.annotations import form_of  # noqa: PLC0415
+
+        form = form_of(annotation)
+        saved_as_table = artifacts.is_table(value)
+        if (form in TABLE_FORMS) != saved_as_table and (form in TABLE_FORMS or form in ("numpy", "path")):
+            raise _wrong_type(order, output, shown(annotation), value)
+
+
+def _wrong_type(order: Order, output: str, wanted: str, value: Any) -> Failed:
+    what = "" if output == "result" else f" as '{output}'"
+    return Failed(
+        f"Step '{order.step}' must return {wanted}{what}, not {type(value).__qualname__}"
+        f"{f' {value!r:.60}' if isinstance(value, (bool, int, float, str, type(None))) else ''}.",
+        why="So its return annotation says.",
+        hint="Correct the function or its annotation.",
+        code="step-returned-wrong-type",
+        details={"step": order.step},
+    )
+
+
+# -- errors
+
+
+def _described(error: TidemillError, order: Order) -> dict[str, Any]:
+    body = error.to_json()
+    details = dict(error.details) | {"step": order.step}
+    trace = _trimmed(error)
+    if trace:
+        details["traceback"] = trace
+    return body | {"details": details}
+
+
+def _raised(error: Exception, order: Order) -> dict[str, Any]:
+    text = str(error)
+    return {
+        "code": "step-failed",
+        "message": f"Step '{order.step}' raised {type(error).__name__}{': ' + text if text else ''}.",
+        "hint": "Correct the step and run again: the steps that are finished are not computed again.",
+        "details": {"step": order.step, "traceback": _trimmed(error) or "".join(traceback.format_exception(error))},
+    }
+
+
+def _trimmed(error: BaseException) -> str:
+    """The traceback from the user's first frame on; empty where there is none."""
+    frames = traceback.extract_tb(error.__traceback__)
+    for at, frame in enumerate(frames):
+        own = frame.filename.startswith(_HERE) and "/parts/" not in frame.filename
+        if not own and not load.installed(frame.filename) and not frame.filename.startswith("<frozen"):
+            shown_frames = traceback.StackSummary.from_list(frames[at:])
+            lines = ["Traceback (most recent call last):\n", *shown_frames.format()]
+            return "".join([*lines, *traceback.format_exception_only(error)])
+    return ""

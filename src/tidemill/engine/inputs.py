@@ -1,0 +1,144 @@
+"""Datasets as inputs: a commit's rows as chunks, made once for each of its fragments and kept."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tidemill.core import events, identity
+from tidemill.core.errors import NotFound
+from tidemill.core.names import Digest, Reference
+from tidemill.engine import cache, tables
+from tidemill.engine.orders import Chunk, Ref, Saved
+
+if TYPE_CHECKING:
+    from tidemill.store.open import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A dataset that was read.
+
+    Attributes:
+        key: The cache key of this commit's table.
+        entries: What the cache is to remember; empty when nothing was read.
+        rows_read: Rows that were taken out of the dataset now; None when none had to be looked at.
+    """
+
+    commit: str
+    table: Saved
+    key: str
+    entries: dict[str, dict[str, Any]]
+    rows_read: int | None
+
+
+def read(
+    store: "Store",
+    reference: Reference,
+    resolve: Callable[[Reference], Any] | None,
+    sink: events.Sink,
+) -> Read:
+    """The rows of a dataset as a table artifact.
+
+    When the branch's head has not moved, its table is known without opening the dataset.
+
+    Raises:
+        NotFound: ``dataset-not-found`` and what else ``resolve`` raises.
+    """
+    head = _head_key(store, reference)
+    if head is not None and (known := _known(store, head)) is not None:
+        return known
+    if resolve is None:
+        raise NotFound(f"There is no dataset '{reference}' here.", code="dataset-not-found")
+    snapshot = resolve(reference)
+    key = _commit_key(reference.name, snapshot.commit.id)
+    hit = cache.lookup(store, [key]).get(key)
+    entries: dict[str, dict[str, Any]] = {}
+    rows_read: int | None = None
+    if hit is not None:
+        table = _saved(hit.outputs["result"])
+    else:
+        table, entries, rows_read = _exported(store, snapshot, sink)
+    if head is not None:
+        entries[head] = {"commit": snapshot.commit.id, "key": key}
+    return Read(snapshot.commit.id, table, key, entries, rows_read)
+
+
+def _commit_key(dataset: str, commit: str) -> str:
+    return identity.step(f"dataset:{dataset}", {}, {}, {}, {"commit": commit})
+
+
+def _head_key(store: "Store", reference: Reference) -> str | None:
+    from tidemill.data.heads import head_token  # noqa: PLC0415 - only a run with a dataset needs it
+
+    token = head_token(store.folder, reference.name, reference.at)
+    return None if token is None else identity.value(["dataset-head", reference.name, reference.at, token])
+
+
+def _known(store: "Store", head: str) -> Read | None:
+    with store.catalog.read() as transaction:
+        entry = transaction.cached([head]).get(head)
+    if entry is None:
+        return None
+    key = str(entry["key"])
+    hit = cache.lookup(store, [key]).get(key)
+    return Read(str(entry["commit"]), _saved(hit.outputs["result"]), key, {}, None) if hit else None
+
+
+def _saved(ref: Ref) -> Saved:
+    return Saved(ref.digest, ref.kind, 0, ref.meta)
+
+
+def _exported(
+    store: "Store", snapshot: Any, sink: events.Sink
+) -> tuple[Saved, dict[str, dict[str, Any]], int]:
+    """The snapshot's chunks: of a fragment seen before, the ones made then; of a new one, made now."""
+    entries: dict[str, dict[str, Any]] = {}
+    chunks: list[Chunk] = []
+    columns: list[dict[str, Any]] = []
+    rows_read, done = 0, 0
+    for fragment in snapshot.fragments():
+        key = identity.value(["fragment", fragment.digest])
+        made = _reused(store, key, fragment)
+        if made is None:
+            table = fragment.read()
+            rows_read += len(table)
+            columns = columns or tables.columns_of(table)
+            made = tables.write_chunks(store.blobs, table)
+            entries[key] = {"chunks": [dict(c) for c in made], "columns": columns}
+        done += fragment.rows
+        sink(events.Progress(f"reading {snapshot.dataset}", done, snapshot.rows, "rows"))
+        chunks += made
+    if not chunks:
+        empty = snapshot.read()
+        chunks, columns = tables.write_chunks(store.blobs, empty), tables.columns_of(empty)
+    columns = columns or _columns_of_chunk(store, chunks[0])
+    return tables.manifest(chunks, columns), entries, rows_read
+
+
+def _columns_of_chunk(store: "Store", chunk: Chunk) -> list[dict[str, Any]]:
+    from tidemill.store.table import read as read_file  # noqa: PLC0415
+
+    return tables.columns_of(read_file(store.blobs.path(Digest(chunk["digest"]))))
+
+
+def _reused(store: "Store", key: str, fragment: Any) -> list[Chunk] | None:
+    """The chunks that this fragment was exported to, less the rows deleted since; None if they lack rows."""
+    import numpy as np  # noqa: PLC0415
+
+    from tidemill.store.table import ID  # noqa: PLC0415
+    from tidemill.store.table import read as read_file  # noqa: PLC0415
+
+    with store.catalog.read() as transaction:
+        entry = transaction.cached([key]).get(key)
+    if entry is None or not all(store.blobs.exists(Digest(c["digest"])) for c in entry["chunks"]):
+        return None
+    live = np.sort(fragment.ids())
+    made: list[Chunk] = []
+    covered = 0
+    for chunk in entry["chunks"]:
+        ids = read_file(store.blobs.path(Digest(chunk["digest"]))).numpy(ID)
+        gone = ids[~tables.is_in(ids, live)]
+        covered += len(ids) - len(gone)
+        dropped = tables.write_ids(store.blobs, gone.tolist())
+        made.append(Chunk(digest=chunk["digest"], rows=len(ids) - len(gone), dropped=dropped))
+    return made if covered == len(live) else None

@@ -1,0 +1,144 @@
+"""The run's records: written as steps end, one durable transaction each; hits are gathered into one."""
+
+import os
+import socket
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from tidemill.core.clock import new_run_id, now, stamp
+from tidemill.engine import cache
+from tidemill.engine.orders import Memo, Saved
+from tidemill.store.catalog import records
+
+if TYPE_CHECKING:
+    from tidemill.store.catalog.database import Transaction
+    from tidemill.store.open import Store
+
+
+class Ledger:
+    """Opens a run, takes its steps, closes it."""
+
+    def __init__(
+        self, store: "Store", *, pipeline: str, file: str | None, parameters: dict[str, Any], trigger: str
+    ) -> None:
+        self._store = store
+        self._lock = ExitStack()
+        self._waiting: list[records.Step] = []
+        self.steps: dict[str, records.Step] = {}
+        self.run = records.Run(
+            id=new_run_id(),
+            pipeline=pipeline,
+            file=file,
+            parameters=parameters,
+            trigger=trigger,
+            status="running",
+            started_at=stamp(now()),
+            finished_at=None,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+        )
+        # Held while this process lives: a run whose lock is free and that has no end was interrupted.
+        self._lock.enter_context(store.locks.hold(lock_name(self.run.id)))
+        try:
+            with store.catalog.write() as transaction:
+                transaction.add(self.run)
+        except BaseException:
+            self._unlock()
+            raise
+
+    def input(self, name: str, commit: str) -> None:
+        """Note which commit of a dataset is read."""
+        self.run.inputs[name] = commit
+
+    def hit(self, step: records.Step) -> None:
+        """Note a step that was not computed; written with the next transaction."""
+        self.steps[step.name] = step
+        self._waiting.append(step)
+
+    def computed(
+        self,
+        step: records.Step,
+        saved: dict[str, Saved],
+        memos: dict[str, Memo],
+        entries: dict[str, dict[str, Any]] | None = None,
+    ) -> None:
+        """Record a step that was computed, its artifacts and what the cache is to remember: all or nothing."""
+        moment = stamp(now())
+        self.steps[step.name] = step
+        with self._store.catalog.write() as transaction:
+            self._flush(transaction)
+            transaction.put(step)
+            for artifact in saved.values():
+                transaction.add_new(
+                    records.Artifact(artifact.digest, artifact.kind, artifact.size_bytes, artifact.meta, moment)
+                )
+            if step.key is not None:
+                entry = cache.entry_of(step.outputs, step.rows_in, step.rows_out)
+                transaction.remember(step.key, entry, moment)
+            for key, memo in memos.items():
+                transaction.remember(key, memo, moment)
+            for key, entry in (entries or {}).items():
+                transaction.remember(key, entry, moment)
+
+    def memos(self, memos: dict[str, Memo]) -> None:
+        """Remember finished chunks of a step that is not finished."""
+        if memos:
+            with self._store.catalog.write() as transaction:
+                for key, memo in memos.items():
+                    transaction.remember(key, memo, stamp(now()))
+
+    def failed(self, step: records.Step) -> None:
+        """Record a step that failed."""
+        self.steps[step.name] = step
+        with self._store.catalog.write() as transaction:
+            self._flush(transaction)
+            transaction.put(step)
+
+    def close(self, status: records.RunStatus, outputs: dict[str, str], error: dict[str, Any] | None) -> None:
+        """Record the run's end."""
+        self.run = replace(self.run, status=status, finished_at=stamp(now()), outputs=outputs, error=error)
+        try:
+            with self._store.catalog.write() as transaction:
+                self._flush(transaction)
+                transaction.put(self.run)
+        finally:
+            self._unlock()
+
+    def _flush(self, transaction: "Transaction") -> None:
+        for step in self._waiting:
+            transaction.put(step)
+        self._waiting.clear()
+
+    def _unlock(self) -> None:
+        (self._store.folder / "locks" / f"{lock_name(self.run.id)}.lock").unlink(missing_ok=True)
+        self._lock.close()
+
+
+def lock_name(run: str) -> str:
+    """The lock that a living run holds."""
+    return f"run-{run}"
+
+
+def mark_interrupted(store: "Store") -> list[str]:
+    """Mark every run of this machine whose process is gone as interrupted; their ids, oldest first."""
+    with store.catalog.read() as transaction:
+        running = transaction.find(records.Run, {"status": "running"}, order=("started_at",))
+    here = socket.gethostname()
+    gone = [r.id for r in running if r.host == here and not store.locks.is_held(lock_name(r.id))]
+    if gone:
+        with store.catalog.write() as transaction:
+            transaction.change(
+                records.Run,
+                {"id": gone, "status": "running"},
+                status="interrupted",
+                finished_at=stamp(now()),
+                error={
+                    "code": "interrupted",
+                    "message": "The process of this run was ended from outside.",
+                    "hint": "Run again: its finished steps are not computed again.",
+                },
+            )
+        for run in gone:
+            (store.folder / "locks" / f"{lock_name(run)}.lock").unlink(missing_ok=True)
+    return gone

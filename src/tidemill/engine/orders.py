@@ -1,0 +1,104 @@
+"""What goes to a worker and what comes back: small, picklable, and all that either side needs."""
+
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+
+class Chunk(TypedDict):
+    """A piece of a table.
+
+    ``digest`` names the Arrow file; ``dropped`` the list of ``_id`` in it that are rows no more (or None);
+    ``rows`` counts those that are.
+    """
+
+    digest: str
+    rows: int
+    dropped: str | None
+
+
+class Memo(TypedDict):
+    """A chunk's outputs through one row-wise step, and which of its rows were not computed."""
+
+    outputs: dict[str, Chunk]
+    columns: dict[str, list[dict[str, Any]]]
+    without: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """An artifact, with what its kind needs to be read."""
+
+    digest: str
+    kind: str
+    meta: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """An artifact that a worker stored, for the catalog to record."""
+
+    digest: str
+    kind: str
+    size_bytes: int
+    meta: dict[str, Any]
+
+    @property
+    def ref(self) -> Ref:
+        """As an input of later steps."""
+        return Ref(self.digest, self.kind, self.meta)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkTask:
+    """One chunk to be computed; with ``memo``, only to be freed of the rows dropped since."""
+
+    index: int
+    chunk: Chunk
+    memo: Memo | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One step, or a part of its chunks, to be computed.
+
+    Attributes:
+        folder: The project folder that user modules are imported from; None for installed components.
+        files: The project's files with the time and size they had when the key was made.
+        inputs: By parameter: a reference, several, or several by name.
+    """
+
+    step: str
+    role: str
+    module: str
+    variable: str
+    file: str | None
+    folder: str | None
+    files: dict[str, tuple[int, int]]
+    settings: dict[str, Any]
+    inputs: dict[str, Any]
+    outputs: tuple[str, ...]
+    table: str | None
+    tasks: tuple[ChunkTask, ...]
+    seed: int
+    store: str
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of an order.
+
+    Attributes:
+        memos: For row-wise steps: each task's index, its output chunks now, and the memo to keep (None: the
+            old one stands).
+        error: An error's ``to_json``; then nothing else counts.
+    """
+
+    saved: dict[str, Saved] = field(default_factory=dict[str, Saved])
+    chunks: dict[int, dict[str, Chunk]] = field(default_factory=dict[int, dict[str, Chunk]])
+    memos: dict[int, Memo] = field(default_factory=dict[int, Memo])
+    rows_in: int | None = None
+    rows_computed: int | None = None
+    seconds: float = 0.0
+    peak_bytes: int | None = None
+    log: str | None = None
+    error: dict[str, Any] | None = None

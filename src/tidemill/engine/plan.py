@@ -1,0 +1,81 @@
+"""What a step's result depends on: the parts of its cache key, each kept so that a later run can say what changed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tidemill.core import identity
+from tidemill.engine.closure import Closure
+from tidemill.engine.orders import Ref
+from tidemill.pipeline.graph import Node
+
+_OPTIONS = ("columns", "to", "outputs", "features", "label", "classes", "version")
+"""Options of a component that can change its result; shown in brackets beside the settings."""
+
+Inputs = dict[str, Any]
+"""By parameter: a ``Ref``, a tuple of them, or a dict of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of one step's key."""
+
+    component: str
+    code: dict[str, str]
+    packages: dict[str, str]
+    settings: dict[str, Any]
+    inputs: dict[str, Any]
+
+    def key(self) -> str:
+        """The cache key."""
+        return identity.step(self.component, self.code, self.packages, self.settings, self.inputs)
+
+    def chunk_base(self, table: str) -> str:
+        """The key made without the table, from which the chunks' memo keys are made."""
+        others = {n: d for n, d in self.inputs.items() if n != table}
+        return identity.step(self.component, self.code, self.packages, self.settings, others)
+
+    def to_json(self) -> dict[str, Any]:
+        """As a step record keeps it."""
+        return {"code": self.code, "packages": self.packages, "settings": self.settings, "inputs": self.inputs}
+
+
+def parts_of(node: Node, closure: Closure, inputs: Inputs, seed: int) -> Parts:
+    """The parts of a node's key, once its inputs are there."""
+    component = node.component
+    assert component is not None
+    options = {f"({n})": component.options[n] for n in _OPTIONS if component.options.get(n) is not None}
+    options = {n: list(v) if isinstance(v, tuple) else v for n, v in options.items()}
+    name = component.name if node.role in ("call", "rows") else f"{component.name}.{node.role}"
+    settings = {**node.settings, **options, "(seed)": seed}
+    return Parts(name, closure.code, closure.packages, settings, {n: _digests(s) for n, s in inputs.items()})
+
+
+def _digests(source: Any) -> Any:
+    if isinstance(source, Ref):
+        return source.digest
+    if isinstance(source, tuple):
+        return [_digests(s) for s in source]
+    return {n: _digests(s) for n, s in source.items()}
+
+
+def resolve_inputs(node: Node, found: Mapping[tuple[str, str], Ref]) -> Inputs | None:
+    """The node's inputs, or None while one is still to be computed."""
+    made: Inputs = {}
+    for name, source in node.inputs.items():
+        if isinstance(source, tuple):
+            several = [found.get((p.node, p.output)) for p in source]
+            if None in several:
+                return None
+            made[name] = tuple(several)
+        elif isinstance(source, dict):
+            named = {n: found.get((p.node, p.output)) for n, p in source.items()}
+            if None in named.values():
+                return None
+            made[name] = named
+        else:
+            ref = found.get((source.node, source.output))
+            if ref is None:
+                return None
+            made[name] = ref
+    return made

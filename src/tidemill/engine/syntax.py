@@ -1,0 +1,142 @@
+"""Normalised syntax of functions, classes and modules: what stays equal under formatting and comments."""
+
+import ast
+import linecache
+import os
+from dataclasses import dataclass, field
+from types import CodeType
+
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(slots=True)
+class Source:
+    """A parsed file: its functions by first line, its classes by qualified name."""
+
+    tree: ast.Module
+    functions: dict[tuple[int, str], _Function] = field(default_factory=dict[tuple[int, str], _Function])
+    lambdas: dict[int, list[ast.Lambda]] = field(default_factory=dict[int, list[ast.Lambda]])
+    classes: dict[str, list[ast.ClassDef]] = field(default_factory=dict[str, list[ast.ClassDef]])
+
+
+_parsed: dict[str, tuple[object, Source | None]] = {}
+
+
+def source(file: str) -> Source | None:
+    """The parsed file (or notebook cell), or None where there is no source."""
+    try:
+        stat = os.stat(file)  # noqa: PTH116 - in the path of every cached step
+        mark: object = (stat.st_mtime_ns, stat.st_size)
+    except OSError:
+        mark = None
+    known = _parsed.get(file)
+    if known is not None and mark is not None and known[0] == mark:
+        return known[1]
+    made = _parse(file, in_memory=mark is None)
+    _parsed[file] = (mark, made)
+    return made
+
+
+def _parse(file: str, *, in_memory: bool) -> Source | None:
+    try:
+        if in_memory:
+            text = "".join(linecache.getlines(file))
+        else:
+            with open(file, "rb") as stream:  # noqa: PTH123 - bytes: the parser reads the coding line itself
+                text = stream.read()
+        if not text:
+            return None
+        tree = ast.parse(text)
+    except (OSError, SyntaxError, ValueError):
+        return None
+    made = Source(tree)
+    _index(made, tree, "")
+    return made
+
+
+def _index(made: Source, node: ast.AST, prefix: str) -> None:
+    for child in ast.iter_child_nodes(node):
+        inner = prefix
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            first = min([child.lineno, *(d.lineno for d in child.decorator_list)])
+            made.functions[first, child.name] = child
+            inner = f"{prefix}{child.name}.<locals>."
+            _drop_docstring(child)
+        elif isinstance(child, ast.ClassDef):
+            made.classes.setdefault(prefix + child.name, []).append(child)
+            inner = f"{prefix}{child.name}."
+            _drop_docstring(child)
+        elif isinstance(child, ast.Lambda):
+            made.lambdas.setdefault(child.lineno, []).append(child)
+        _index(made, child, inner)
+    if isinstance(node, ast.Module):
+        _drop_docstring(node)
+
+
+def _drop_docstring(node: _Function | ast.ClassDef | ast.Module) -> None:
+    first = node.body[0] if node.body else None
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+        node.body = node.body[1:]
+
+
+def of_function(code: CodeType) -> str | None:
+    """The syntax of a function, without its decorators; None where its source cannot be found."""
+    found = source(code.co_filename)
+    if found is None:
+        return None
+    if code.co_name == "<lambda>":
+        # Several lambdas of one line cannot be told apart: all of them together are safe.
+        lambdas = found.lambdas.get(code.co_firstlineno)
+        return "\n".join(map(ast.dump, lambdas)) if lambdas else None
+    node = found.functions.get((code.co_firstlineno, code.co_name))
+    if node is None:
+        return None
+    returns = ast.dump(node.returns) if node.returns else ""
+    body = "\n".join(map(ast.dump, node.body))
+    return f"{type(node).__name__} {node.name}\n{ast.dump(node.args)}\n{returns}\n{body}"
+
+
+def of_class(file: str, qualname: str) -> str | None:
+    """The syntax of a class without its decorators and its methods' bodies, which are parts of their own."""
+    found = source(file)
+    nodes = found.classes.get(qualname) if found else None
+    if not nodes:
+        return None
+    lines: list[str] = []
+    for node in nodes:
+        lines += [f"class {node.name}", *map(ast.dump, node.bases), *map(ast.dump, node.keywords)]
+        for member in node.body:
+            if isinstance(member, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                lines.append(f"def {member.name} {[ast.dump(d) for d in member.decorator_list]}")
+            else:
+                lines.append(ast.dump(member))
+    return "\n".join(lines)
+
+
+def of_module(file: str) -> str | None:
+    """The syntax of a whole module."""
+    found = source(file)
+    return ast.dump(found.tree) if found else None
+
+
+def imports_of(file: str) -> list[tuple[str, int, tuple[str, ...]]]:
+    """Every import of a module, wherever it stands: name, level, and the names taken from it."""
+    found = source(file)
+    made: list[tuple[str, int, tuple[str, ...]]] = []
+    for node in ast.walk(found.tree) if found else ():
+        if isinstance(node, ast.Import):
+            made += [(alias.name, 0, ()) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            made.append((node.module or "", node.level, tuple(a.name for a in node.names)))
+    return made
+
+
+def of_bytecode(code: CodeType) -> str:
+    """What stands in for syntax where a function has no source."""
+    constants = [
+        of_bytecode(c) if isinstance(c, CodeType) else f"{type(c).__name__} {c!r}"
+        for c in code.co_consts
+        if not isinstance(c, frozenset)
+    ]
+    constants += sorted(f"frozenset {sorted(map(repr, c))}" for c in code.co_consts if isinstance(c, frozenset))
+    return f"{code.co_code.hex()} {code.co_names} {code.co_varnames} {constants}"

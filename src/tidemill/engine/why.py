@@ -1,0 +1,154 @@
+"""Why a step was computed: what of its key differs from the last time."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tidemill.core.errors import NotFound
+from tidemill.core.names import nearest
+from tidemill.store.catalog import records
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tidemill.store.catalog.database import Transaction
+    from tidemill.store.open import Store
+
+FIRST = "it was never computed before"
+LOST = "its stored result is gone"
+_LOOK_BACK = 20
+"""How many earlier runs are searched for a record of the step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One part of a key that differs.
+
+    Attributes:
+        kind: ``code``, ``package``, ``setting`` or ``input``.
+        before: None where the part is new; after: None where it is gone.
+    """
+
+    kind: str
+    name: str
+    before: Any
+    after: Any
+
+    def __str__(self) -> str:
+        if self.kind in ("setting", "package"):
+            if self.before is None:
+                return f"{self.kind} {self.name} is new ({_short(self.after)})"
+            if self.after is None:
+                return f"{self.kind} {self.name} is gone"
+            return f"{self.kind} {self.name}: {_short(self.before)} → {_short(self.after)}"
+        noun = "code" if self.kind == "code" else "input"
+        how = "is new" if self.before is None else "is gone" if self.after is None else "changed"
+        return f"{noun} {self.name} {how}"
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """The answer to ``tidemill why RUN STEP``.
+
+    Attributes:
+        reason: One line, as the step's record has it; for a step that was not computed, why not.
+        changes: What differs from ``against``.
+        against: The earlier run that it is compared with; None where there is none.
+    """
+
+    run: str
+    step: str
+    status: str
+    reason: str
+    changes: tuple[Change, ...]
+    against: str | None
+    parts: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        return {
+            "run": self.run,
+            "step": self.step,
+            "status": self.status,
+            "why": self.reason,
+            "against": self.against,
+            "changes": [
+                {"kind": c.kind, "name": c.name, "before": c.before, "after": c.after} for c in self.changes
+            ],
+        }
+
+
+def why(store: "Store", run: str, step: str) -> Why:
+    """Why ``step`` of ``run`` was computed, or was not.
+
+    Raises:
+        NotFound: ``run-not-found``, ``step-not-found``.
+    """
+    with store.catalog.read() as transaction:
+        found = transaction.first(records.Run, {"id": run})
+        if found is None:
+            raise NotFound(
+                f"There is no run '{run}'.", hint="Type 'tidemill runs' to see them.", code="run-not-found"
+            )
+        record = transaction.first(records.Step, {"run": run, "name": step})
+        if record is None:
+            names = [s.name for s in transaction.find(records.Step, {"run": run}, order=("position",))]
+            close = nearest(step, names)
+            raise NotFound(
+                f"Run '{run}' has no step '{step}'.",
+                hint=f"Did you mean '{close}'?" if close else f"It has: {', '.join(names) or 'none'}.",
+                code="step-not-found",
+            )
+        before = last_record(transaction, found, record.name)
+    changes = tuple(compare(before.parts, record.parts)) if before else ()
+    return Why(run, step, record.status, record.why or _why_not(record), changes,
+               before.run if before else None, record.parts)
+
+
+def _why_not(record: records.Step) -> str:
+    if record.status == "cached":
+        return "nothing that it depends on has changed since it was computed"
+    if record.status == "skipped":
+        return "a step before it failed"
+    return ""
+
+
+def last_record(transaction: "Transaction", run: records.Run, step: str) -> records.Step | None:
+    """The step's record in the latest earlier run of the same pipeline that got as far."""
+    runs = transaction.find(
+        records.Run, {"pipeline": run.pipeline}, order=("-started_at", "-id"), limit=_LOOK_BACK * 5
+    )
+    earlier = [r.id for r in runs if (r.started_at, r.id) < (run.started_at, run.id)][:_LOOK_BACK]
+    found = {s.run: s for s in transaction.find(records.Step, {"run": earlier, "name": step}) if s.key}
+    return next((found[r] for r in earlier if r in found), None)
+
+
+def compare(before: "Mapping[str, Any]", after: "Mapping[str, Any]") -> list[Change]:
+    """What differs between the parts of two keys."""
+    changes: list[Change] = []
+    for kind, part in (("setting", "settings"), ("input", "inputs"), ("code", "code"), ("package", "packages")):
+        old, new = before.get(part) or {}, after.get(part) or {}
+        changes += [
+            Change(kind, name, old.get(name), new.get(name))
+            for name in sorted({*old, *new})
+            if old.get(name, _MISSING) != new.get(name, _MISSING)
+        ]
+    return changes
+
+
+_MISSING = object()
+
+
+def reason(changes: "list[Change]", *, first: bool) -> str:
+    """One line for a step that is computed."""
+    if first:
+        return FIRST
+    if not changes:
+        return LOST
+    told = [str(c) for c in changes[:3]]
+    more = len(changes) - len(told)
+    return "; ".join(told) + (f"; and {more} more" if more > 0 else "")
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."

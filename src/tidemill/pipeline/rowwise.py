@@ -1,0 +1,190 @@
+"""What a row-wise component does with one table: the same for a chunk in a run and for rows in a notebook."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tidemill.core.errors import Failed, InvalidInput
+from tidemill.pipeline import values
+from tidemill.pipeline.components import Component
+from tidemill.pipeline.frames import from_frame, to_form
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tidemill.store.table import Table
+
+
+def apply_rows(
+    component: Component[..., Any], table: "Table", arguments: Mapping[str, Any]
+) -> "tuple[Table, ...]":
+    """Run a ``row_step`` on a table; one table for each of its outputs.
+
+    Raises:
+        Failed: ``not-row-wise``, ``step-returned-wrong-type``.
+    """
+    step = component.short_name
+    if component.columns:
+        arrays = [table.numpy(c) for c in component.columns]
+        made = component.function(*arrays, **arguments)
+        return (_with_result(component, table, made),)
+    first = component.parameters[0]
+    frame = to_form(table, first.form, step=step, parameter=first.name)
+    returned = component.function(frame, **arguments)
+    several = returned if len(component.outputs) > 1 else (returned,)
+    if not isinstance(several, (tuple, list)) or len(several) != len(component.outputs):
+        raise _wrong_type(step, f"{len(component.outputs)} tables", returned)
+    return tuple(_checked(step, table, _as_table(step, member, table)) for member in several)
+
+
+def apply_state(
+    component: Component[..., Any], table: "Table", settings: Mapping[str, Any], state: Any
+) -> "Table":
+    """Run a fitted transform on a table."""
+    instance = component.instance(settings)
+    if component.is_object:
+        made = _transform_object(component, table, state)
+        return _with_result(component, table, made)
+    if component.columns:
+        arrays = [table.numpy(c) for c in component.columns]
+        return _with_result(component, table, instance.apply(*arrays, state))
+    form = _form(instance.apply)
+    step = component.short_name
+    returned = instance.apply(to_form(table, form, step=step, parameter="table"), state)
+    return _checked(step, table, _as_table(step, returned, table))
+
+
+def fit_state(component: Component[..., Any], table: "Table", settings: Mapping[str, Any]) -> Any:
+    """Fit a transform: its state, a dict of arrays and plain values."""
+    instance = component.instance(settings)
+    if component.is_object:
+        from sklearn.base import clone  # noqa: PLC0415 - only a scikit-learn object comes here
+
+        fitted = clone(instance)
+        fitted.fit(_matrix(component, table))
+        return {"fitted": fitted}
+    if component.columns:
+        return instance.fit(*(table.numpy(c) for c in component.columns))
+    form = _form(instance.fit)
+    return instance.fit(to_form(table, form, step=component.short_name, parameter="table"))
+
+
+def arguments_of(component: Component[..., Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings as the function's annotations want them (a list back as a tuple)."""
+    known = {p.name: p for p in component.parameters}
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        parameter = known.get(name)
+        if parameter is None:
+            continue
+        try:
+            found[name] = values.convert(value, parameter.annotation)
+        except ValueError:
+            found[name] = value
+    return found
+
+
+def _form(method: Any) -> Any:
+    from tidemill.pipeline.components import parameters_of  # noqa: PLC0415
+
+    parameters = parameters_of(method)
+    return parameters[0].form if parameters else "table"
+
+
+def _matrix(component: Component[..., Any], table: "Table") -> "np.ndarray[Any, Any]":
+    import numpy as np  # noqa: PLC0415
+
+    columns = component.columns
+    if not columns:
+        raise InvalidInput(
+            f"Transform '{component.short_name}' does not say which columns it takes.",
+            hint="Type tm.transform(StandardScaler(), columns='image').",
+            code="wrong-definition",
+        )
+    return np.concatenate([table.numpy(c).reshape(len(table), -1) for c in columns], axis=1)
+
+
+def _transform_object(
+    component: Component[..., Any], table: "Table", state: Mapping[str, Any]
+) -> "np.ndarray[Any, Any]":
+    import numpy as np  # noqa: PLC0415
+
+    shape = table.shape_of(component.columns[0])
+    if not len(table):
+        return np.zeros((0, *shape))
+    made = state["fitted"].transform(_matrix(component, table))
+    made = np.asarray(made.toarray() if hasattr(made, "toarray") else made)
+    same = len(component.columns) == 1 and made.ndim > 1 and made[0].size == int(np.prod(shape or (1,)))
+    return made.reshape(len(table), *shape) if same else made
+
+
+def _with_result(component: Component[..., Any], table: "Table", made: Any) -> "Table":
+    import numpy as np  # noqa: PLC0415
+
+    step = component.short_name
+    if not isinstance(made, np.ndarray):
+        raise _wrong_type(step, "a NumPy array", made)
+    if made.ndim == 0 or len(made) != len(table):
+        raise Failed(
+            f"Step '{step}' got {len(table)} rows and returned an array of shape {made.shape}.",
+            why="A row_step in column form returns one value for each row.",
+            hint="Return an array of the same length; to drop rows, take the whole table.",
+            code="not-row-wise",
+        )
+    name = component.options.get("to") or component.columns[0]
+    return table.with_column(name, _plain_strings(made))
+
+
+def _plain_strings(made: "np.ndarray[Any, Any]") -> Any:
+    # Arrow takes NumPy's fixed-width text only one by one.
+    return made.tolist() if made.dtype.kind in "UT" else made
+
+
+def _as_table(step: str, returned: Any, like: "Table") -> "Table":
+    try:
+        return from_frame(returned, like)
+    except InvalidInput as error:
+        if error.code != "not-a-table":
+            raise
+        raise _wrong_type(step, "a table", returned) from error
+
+
+def _checked(step: str, before: "Table", after: "Table") -> "Table":
+    """``after``, if its rows are some of ``before``'s, in their order."""
+    from tidemill.store.table import ID  # noqa: PLC0415
+
+    if ID not in before.columns:
+        return after
+    if ID not in after.columns:
+        raise Failed(
+            f"Step '{step}' returned a table without the column '{ID}'.",
+            why="A row_step's rows keep their identity: by it only changed rows are computed again.",
+            hint=f"Keep '{ID}' when you choose columns.",
+            code="not-row-wise",
+        )
+    import numpy as np  # noqa: PLC0415
+
+    old, new = before.numpy(ID), after.numpy(ID)
+    if len(old) == len(new) and bool((old == new).all()):
+        return after
+    order = np.argsort(old, kind="stable")
+    places = np.searchsorted(old, new, sorter=order)
+    inside = places < len(old)
+    rows = order[np.where(inside, places, 0)] if len(old) else np.zeros(len(new), np.int64)
+    known = inside & (old[rows] == new) if len(old) else np.zeros(len(new), bool)
+    if not known.all() or (np.diff(rows) <= 0).any():
+        what = "rows that it did not get" if not known.all() else "its rows in another order, or twice"
+        raise Failed(
+            f"Step '{step}' returned {what}.",
+            why="A row_step may change or drop rows; it never adds, repeats or reorders them.",
+            hint="Use @tm.step for what needs the whole table.",
+            code="not-row-wise",
+        )
+    return after
+
+
+def _wrong_type(step: str, wanted: str, got: Any) -> Failed:
+    return Failed(
+        f"Step '{step}' must return {wanted}, not a {type(got).__qualname__}.",
+        hint="Correct what the function returns.",
+        code="step-returned-wrong-type",
+    )
