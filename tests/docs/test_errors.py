@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ def codes_in(tree: ast.AST) -> list[str]:
     return found
 
 
+@cache
 def used() -> dict[str, str]:
     """Pattern of a code to the file that uses it."""
     found: dict[str, str] = {}
