@@ -30,7 +30,9 @@ __all__ = ["blobs_of", "canonical", "digest_of", "load", "load_value", "save"]
 
 def canonical(content: Any) -> bytes:
     """JSON with one spelling for one value."""
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return json.dumps(
+        content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
 
 
 def save(blobs: Blobs, value: Any, step: str, output: str = "result") -> Saved:
@@ -187,7 +189,12 @@ def is_table(value: Any) -> bool:
     if home == "tidemill":
         return type(value).__qualname__ == "Table"
     name = type(value).__qualname__
-    return (home, name) in {("polars", "DataFrame"), ("pandas", "DataFrame"), ("pyarrow", "Table"), ("pyarrow.lib", "Table")}
+    return (home, name) in {
+        ("polars", "DataFrame"),
+        ("pandas", "DataFrame"),
+        ("pyarrow", "Table"),
+        ("pyarrow.lib", "Table"),
+    }
 
 
 def _is_model(value: Any) -> bool:
@@ -219,7 +226,12 @@ def _save_model(blobs: Blobs, value: Any) -> Saved:
     with tempfile.TemporaryDirectory() as folder:
         value.pack(Path(folder))
         classes = list(value.classes) if value.classes is not None else None
-        meta = {"framework": value.framework, "features": value.features, "label": value.label, "classes": classes}
+        meta = {
+            "framework": value.framework,
+            "features": value.features,
+            "label": value.label,
+            "classes": classes,
+        }
         return _tarred(blobs, Path(folder), "model", meta)
 
 

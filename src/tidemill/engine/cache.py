@@ -1,5 +1,7 @@
-"""What earlier runs left: whole steps by key, chunks of row-wise steps by memo key. An entry counts only if
-everything it names is still stored."""
+"""What earlier runs left: whole steps by key, chunks of row-wise steps by memo key.
+
+An entry counts only if everything it names is still stored.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -77,7 +79,7 @@ def plan_chunks(store: "Store", base: str, table: Ref) -> ChunkPlan:
     are then dropped from its output.
     """
     chunks = cast("list[Chunk]", content_of(store.blobs, table)["chunks"])
-    keys = [identity.chunk(base, c["digest"]) for c in chunks]
+    keys: list[str] = [identity.chunk(base, c["digest"]) for c in chunks]
     with store.catalog.read() as transaction:
         memos = cast("dict[str, Memo]", transaction.cached(list(dict.fromkeys(keys))))
     plan = ChunkPlan(keys, chunks, {}, {}, [])
@@ -97,4 +99,6 @@ def plan_chunks(store: "Store", base: str, table: Ref) -> ChunkPlan:
 
 def _memo_stored(store: "Store", memo: Memo) -> bool:
     named = [d for c in memo["outputs"].values() for d in (c["digest"], c["dropped"]) if d]
-    return all(store.blobs.exists(Digest(d)) for d in [*named, *([memo["without"]] if memo["without"] else [])])
+    return all(
+        store.blobs.exists(Digest(d)) for d in [*named, *([memo["without"]] if memo["without"] else [])]
+    )

@@ -81,35 +81,23 @@ class _Walk:
 
     def reach(self, where: str, value: Any) -> None:
         """Add what ``value``, found at ``where``, is made of."""
-        if isinstance(value, Component):
-            value = value.function
-        elif isinstance(value, Pipeline):
+        if isinstance(value, (Component, Pipeline)):
             value = value.function
         if isinstance(value, (functools.partial, functools.partialmethod)):
             self.reach(where, value.func)
             self._note(f"{where}(partial)", self.describe(where, [list(value.args), dict(value.keywords)]))
         elif isinstance(value, types.ModuleType):
             self._module(value.__name__, getattr(value, "__file__", None))
-        elif isinstance(value, types.MethodType):
-            self.reach(where, value.__func__)
-            self.reach(f"{where}.self", value.__self__)
         elif isinstance(value, types.FunctionType):
             self._function(value)
-        elif isinstance(value, (staticmethod, classmethod)):
-            self.reach(where, value.__func__)
-        elif isinstance(value, property):
-            for accessor in (value.fget, value.fset, value.fdel):
-                if accessor is not None:
-                    self.reach(where, accessor)
-        elif isinstance(value, functools.cached_property):
-            self.reach(where, value.func)
         elif isinstance(value, type):
             self._class(value)
         elif isinstance(value, _SKIPPED_TYPES):
             self.package((getattr(value, "__module__", None) or "builtins").partition(".")[0])
-        elif callable(value) and hasattr(value, "__wrapped__") and not isinstance(value, type):
+        elif (held := _wrapped(value)) is not None:
             self.package(type(value).__module__.partition(".")[0])
-            self.reach(where, value.__wrapped__)
+            for inner in held:
+                self.reach(where, inner)
         else:
             self._note(where, self.describe(where, value))
 
@@ -159,12 +147,9 @@ class _Walk:
         name = f"{module}:{function.__qualname__}"
         text = syntax.of_function(code) or syntax.of_bytecode(code)
         self._add(name, identity.code(name, text))
-        defaults = list(function.__defaults__ or ()) + list((function.__kwdefaults__ or {}).values())
+        defaults: list[Any] = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
         for number, default in enumerate(defaults):
-            if not isinstance(default, (type(None), bool, int, float, str, bytes)):
-                self.reach(f"{name}(default {number})", default)
-            elif default is not None:
-                self._note(f"{name}(default {number})", default)
+            self.reach(f"{name}(default {number})", default)
         for variable, cell in zip(code.co_freevars, function.__closure__ or (), strict=False):
             if variable in self.ignored:
                 continue
@@ -283,7 +268,7 @@ class _Walk:
 
     def describe(self, where: str, value: Any) -> Any:
         """``value`` as a tree that has an identity; code inside it is reached on the way."""
-        if value is None or isinstance(value, (bool, int, float, str, bytes)) and type(value) in _PLAIN:
+        if value is None or type(value) in _PLAIN:
             return value
         if id(value) in self.open:
             return ["again", len(self.open) - self.open.index(id(value))]
@@ -302,7 +287,9 @@ class _Walk:
         if type(value) in (set, frozenset):
             members = [self.describe(where, v) for v in cast("set[Any]", value)]
             return [type(value).__name__, *sorted(members, key=lambda m: identity.pre_image("sort", m))]
-        if isinstance(value, (type, types.FunctionType, types.MethodType, types.ModuleType, Component, Pipeline)):
+        if isinstance(
+            value, (type, types.FunctionType, types.MethodType, types.ModuleType, Component, Pipeline)
+        ):
             self.reach(where, value)
             return ["code", _name_of(value)]
         if isinstance(value, (types.GenericAlias, types.UnionType)) or type(value).__module__ == "typing":
@@ -316,7 +303,11 @@ class _Walk:
             return ["fitted", self.describe(where, value.component), self.describe(where, value.state)]
         if hasattr(value, "get_config") and hasattr(value, "get_weights"):
             # A Keras object pickles as a dated archive: its configuration and weights are its content.
-            return ["keras", self.describe(where, value.get_config()), self.describe(where, value.get_weights())]
+            return [
+                "keras",
+                self.describe(where, value.get_config()),
+                self.describe(where, value.get_weights()),
+            ]
         return self._reduced(where, value)
 
     def _reduced(self, where: str, value: Any) -> Any:
@@ -345,6 +336,21 @@ class _Walk:
 
 
 _PLAIN = {bool, int, float, str, bytes}
+
+
+def _wrapped(value: Any) -> list[Any] | None:
+    """The functions (and the instance) behind a method, a descriptor or a wrapper; None for other things."""
+    if isinstance(value, types.MethodType):
+        return [value.__func__, value.__self__]
+    if isinstance(value, (staticmethod, classmethod)):
+        return [cast("Any", value).__func__]
+    if isinstance(value, property):
+        return [accessor for accessor in (value.fget, value.fset, value.fdel) if accessor is not None]
+    if isinstance(value, functools.cached_property):
+        return [cast("Any", value).func]
+    if callable(value) and hasattr(value, "__wrapped__"):
+        return [cast("Any", value).__wrapped__]
+    return None
 
 
 def _name_of(thing: Any) -> str:
@@ -380,5 +386,3 @@ def _attributes(instructions: Sequence[dis.Instruction], start: int) -> list[str
             break
         found.append(str(instruction.argval))
     return found
-
-

@@ -36,7 +36,7 @@ def execute(order: Order, component: Component[..., Any] | None = None) -> Outco
     try:
         if component is None:
             component = find(order)
-        seed(order.seed)
+        _load_random(order.packages)
         _run(order, component, blobs, scratch, outcome)
     except TidemillError as error:
         outcome.error = _described(error, order)
@@ -77,12 +77,22 @@ def find(order: Order) -> Component[..., Any]:
     return found
 
 
+def _load_random(packages: tuple[str, ...]) -> None:
+    """Import what has a random state of its own before it is set, or a cold worker would draw other numbers."""
+    if packages != ("python",):
+        importlib.import_module("numpy")
+    if "keras" in packages:
+        importlib.import_module("keras")
+
+
 def seed(number: int) -> None:
     """Set the seeds of what is loaded: ``random``, NumPy, Keras."""
     random.seed(number)
     if (numpy := sys.modules.get("numpy")) is not None:
         numpy.random.seed(number % 2**32)
     if (keras := sys.modules.get("keras")) is not None and hasattr(keras, "utils"):
+        # Layers are numbered by process: a warm worker must name them as a cold one does.
+        keras.utils.clear_session()
         keras.utils.set_random_seed(number % 2**32)
 
 
@@ -106,7 +116,6 @@ def _run(order: Order, component: Component[..., Any], blobs: Blobs, scratch: Pa
         if name in known:
             arguments[name] = value
     outcome.rows_in = _rows_in(order)
-    # User code that its arguments only now imported has its random state set as well.
     seed(order.seed)
     if component.kind == "trainer":
         returned = _trained(component, arguments, loaded, order)
@@ -132,7 +141,7 @@ def _loaded(order: Order, blobs: Blobs, source: Any, form: Any, name: str, scrat
     if source.kind == "model" and form == "native-model":
         return value.native
     wanted = {"model": "model", "native-model": "model", "report": "report", "path": "file"}.get(form)
-    if form in TABLE_FORMS or (wanted and wanted != source.kind and source.kind != "predictor"):
+    if form in TABLE_FORMS or (wanted and source.kind not in (wanted, "predictor")):
         raise InvalidInput(
             f"Step '{order.step}' wants a {wanted or 'table'} as '{name}', but gets a {source.kind}.",
             hint="Pass the result of another step, or correct the annotation.",
@@ -143,7 +152,11 @@ def _loaded(order: Order, blobs: Blobs, source: Any, form: Any, name: str, scrat
 
 
 def _rows_in(order: Order) -> int | None:
-    found = [s for v in order.inputs.values() for s in ([v] if isinstance(v, Ref) else v if isinstance(v, tuple) else v.values())]
+    found = [
+        s
+        for v in order.inputs.values()
+        for s in ([v] if isinstance(v, Ref) else v if isinstance(v, tuple) else v.values())
+    ]
     counts = [int(s.meta["rows"]) for s in found if s.kind == "table"]
     return sum(counts) if counts else None
 
@@ -164,6 +177,7 @@ def _run_chunks(
         else:
             arguments[name] = value
     outcome.rows_computed = 0
+    seed(order.seed)
     for task in order.tasks:
         if task.memo is not None:
             outcome.chunks[task.index] = _redropped(blobs, task, task.memo)
@@ -185,7 +199,7 @@ def _redropped(blobs: Blobs, task: ChunkTask, memo: Memo) -> "dict[str, Any]":
     return {name: tables.redrop(blobs, chunk, gone) for name, chunk in memo["outputs"].items()}
 
 
-# -- what is returned
+# -- what came of it
 
 
 def _trained(
@@ -214,7 +228,7 @@ def _fitted_object(component: Component[..., Any], table: Any, facts: dict[str, 
         )
     from sklearn.base import clone  # noqa: PLC0415 - only a scikit-learn object comes here
 
-    estimator = clone(component.function)
+    estimator: Any = clone(component.function)
     if "random_state" in estimator.get_params() and estimator.get_params()["random_state"] is None:
         estimator.set_params(random_state=order.seed)
     features = table.numpy(str(facts["features"]))
@@ -282,12 +296,8 @@ def _check_type(order: Order, output: str, annotation: Any, value: Any) -> None:
     if annotation is None and value is not None:
         raise _wrong_type(order, output, "None", value)
     if annotation in scalars:
-        try:
-            if isinstance(plain, str) != (annotation is str):
-                raise ValueError
-            values.convert(plain, annotation)
-        except ValueError:
-            raise _wrong_type(order, output, shown(annotation), value) from None
+        if not _fits(plain, annotation):
+            raise _wrong_type(order, output, shown(annotation), value)
     elif annotation in (list, dict) and not isinstance(value, annotation):
         raise _wrong_type(order, output, shown(annotation), value)
     else:
@@ -297,6 +307,17 @@ def _check_type(order: Order, output: str, annotation: Any, value: Any) -> None:
         saved_as_table = artifacts.is_table(value)
         if (form in TABLE_FORMS) != saved_as_table and (form in TABLE_FORMS or form in ("numpy", "path")):
             raise _wrong_type(order, output, shown(annotation), value)
+
+
+def _fits(value: Any, annotation: Any) -> bool:
+    # Text would convert to a number; as a result it is the wrong type.
+    if isinstance(value, str) != (annotation is str):
+        return False
+    try:
+        values.convert(value, annotation)
+    except ValueError:
+        return False
+    return True
 
 
 def _wrong_type(order: Order, output: str, wanted: str, value: Any) -> Failed:
@@ -329,7 +350,10 @@ def _raised(error: Exception, order: Order) -> dict[str, Any]:
         "code": "step-failed",
         "message": f"Step '{order.step}' raised {type(error).__name__}{': ' + text if text else ''}.",
         "hint": "Correct the step and run again: the steps that are finished are not computed again.",
-        "details": {"step": order.step, "traceback": _trimmed(error) or "".join(traceback.format_exception(error))},
+        "details": {
+            "step": order.step,
+            "traceback": _trimmed(error) or "".join(traceback.format_exception(error)),
+        },
     }
 
 

@@ -20,8 +20,8 @@ class Read:
 
     Attributes:
         key: The cache key of this commit's table.
-        entries: What the cache is to remember; empty when nothing was read.
-        rows_read: Rows that were taken out of the dataset now; None when none had to be looked at.
+        entries: What the cache is to remember besides.
+        rows_read: Rows that were taken out of the dataset now; None when its table was there already.
     """
 
     commit: str

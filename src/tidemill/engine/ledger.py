@@ -71,7 +71,9 @@ class Ledger:
             transaction.put(step)
             for artifact in saved.values():
                 transaction.add_new(
-                    records.Artifact(artifact.digest, artifact.kind, artifact.size_bytes, artifact.meta, moment)
+                    records.Artifact(
+                        artifact.digest, artifact.kind, artifact.size_bytes, artifact.meta, moment
+                    )
                 )
             if step.key is not None:
                 entry = cache.entry_of(step.outputs, step.rows_in, step.rows_out)

@@ -64,6 +64,7 @@ class Order:
     Attributes:
         folder: The project folder that user modules are imported from; None for installed components.
         files: The project's files with the time and size they had when the key was made.
+        packages: The installed packages that the step's code reaches.
         inputs: By parameter: a reference, several, or several by name.
     """
 
@@ -74,6 +75,7 @@ class Order:
     file: str | None
     folder: str | None
     files: dict[str, tuple[int, int]]
+    packages: tuple[str, ...]
     settings: dict[str, Any]
     inputs: dict[str, Any]
     outputs: tuple[str, ...]

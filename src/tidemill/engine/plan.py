@@ -37,7 +37,12 @@ class Parts:
 
     def to_json(self) -> dict[str, Any]:
         """As a step record keeps it."""
-        return {"code": self.code, "packages": self.packages, "settings": self.settings, "inputs": self.inputs}
+        return {
+            "code": self.code,
+            "packages": self.packages,
+            "settings": self.settings,
+            "inputs": self.inputs,
+        }
 
 
 def parts_of(node: Node, closure: Closure, inputs: Inputs, seed: int) -> Parts:

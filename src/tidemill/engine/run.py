@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,20 +12,18 @@ from tidemill.core.clock import now, stamp
 from tidemill.core.errors import Conflict, Interrupted, TidemillError
 from tidemill.core.names import Reference
 from tidemill.engine import cache, inputs, plan, tables
-from tidemill.engine import why as reasons
 from tidemill.engine.closure import Closure, closure_of
 from tidemill.engine.executors.inline import run_inline
 from tidemill.engine.executors.local import LocalExecutor, threads
 from tidemill.engine.ledger import Ledger, mark_interrupted
 from tidemill.engine.orders import Order, Outcome, Ref, Saved
+from tidemill.engine.why import FIRST, compare, last_record, reason
 from tidemill.pipeline.components import Component
 from tidemill.pipeline.graph import Graph, Node
 from tidemill.store.catalog import records
 
 if TYPE_CHECKING:
     from tidemill.store.open import Store
-
-__all__ = ["RunResult", "mark_interrupted", "run"]
 
 _POLL_SECONDS = 0.02
 _LOCKS = 4096
@@ -96,11 +94,14 @@ def run(
         raise error from None
     except BaseException as error:
         execution.abort()
-        described = error.to_json() if isinstance(error, TidemillError) else {"code": "internal", "message": str(error)}
-        try:
+        described = (
+            error.to_json()
+            if isinstance(error, TidemillError)
+            else {"code": "internal", "message": str(error)}
+        )
+        # The first error is the one to tell; the next command marks the run as interrupted.
+        with suppress(TidemillError):
             ledger.close("failed", {}, described)
-        except TidemillError:
-            pass  # the first error is the one to tell; the next command marks the run as interrupted
         raise
     outputs = {} if execution.error else execution.outputs()
     status: records.RunStatus = "failed" if execution.error else "succeeded"
@@ -168,7 +169,8 @@ class _Execution:
             blocked = False
             if self.error is None:
                 blocked = self._start_ready()
-            if not self.jobs and not blocked and (self.error or not self.waiting):
+            if not self.jobs and not blocked:
+                assert self.error or not self.waiting, "a step waits for what nothing makes"
                 break
             self._collect(_POLL_SECONDS if blocked else None)
         for node in self.waiting:
@@ -228,7 +230,9 @@ class _Execution:
         for name, ref in hit.outputs.items():
             self.found[node.name, name] = ref
         outputs = {n: r.digest for n, r in hit.outputs.items()}
-        step = self._step(node, "cached", parts, key, outputs=outputs, rows_in=hit.rows_in, rows_out=hit.rows_out)
+        step = self._step(
+            node, "cached", parts, key, outputs=outputs, rows_in=hit.rows_in, rows_out=hit.rows_out
+        )
         self.ledger.hit(step)
         self.sink(events.StepFinished(self.ledger.run.id, node.name, "cached", 0.0, "", None))
 
@@ -259,10 +263,10 @@ class _Execution:
 
     def _why(self, node: Node, parts: plan.Parts) -> str:
         with self.store.catalog.read() as transaction:
-            before = reasons.last_record(transaction, self.ledger.run, node.name)
+            before = last_record(transaction, self.ledger.run, node.name)
         if before is None:
-            return reasons.FIRST
-        return reasons.reason(reasons.compare(before.parts, parts.to_json()), first=False)
+            return FIRST
+        return reason(compare(before.parts, parts.to_json()), first=False)
 
     # -- orders
 
@@ -287,7 +291,9 @@ class _Execution:
         file = component.file
         inside = component.module.startswith("tidemill.")
         closure = self.closures[id(component.origin)]
-        given = {n: s for n, s in job.inputs.items() if not (node.role in ("rows", "apply") and n == node.table)}
+        given = {
+            n: s for n, s in job.inputs.items() if not (node.role in ("rows", "apply") and n == node.table)
+        }
         return Order(
             step=node.name,
             role=node.role,
@@ -296,6 +302,7 @@ class _Execution:
             file=str(file) if file and not inside else None,
             folder=_folder(component),
             files=_stats(closure.files),
+            packages=tuple(closure.packages),
             settings=node.settings,
             inputs=given,
             outputs=node.outputs,
@@ -359,7 +366,9 @@ class _Execution:
 
     def _finish(self, job: _Job) -> None:
         failed = next((o.error for o in job.outcomes if o.error is not None), None)
-        incomplete = job.chunks is not None and len(job.chunks.tasks) > sum(len(o.chunks) for o in job.outcomes)
+        incomplete = job.chunks is not None and len(job.chunks.tasks) > sum(
+            len(o.chunks) for o in job.outcomes
+        )
         try:
             if failed is not None:
                 self._failed(job, self._name_step(job, failed))
@@ -379,11 +388,15 @@ class _Execution:
             self.found[node.name, name] = artifact.ref
         rows_in, rows_out = self._rows_in(job), _rows_out(saved)
         outputs = {n: s.digest for n, s in saved.items()}
-        step = self._step(node, "computed", job.parts, job.key, job=job, outputs=outputs,
-                          rows_in=rows_in, rows_out=rows_out)
+        step = self._step(
+            node, "computed", job.parts, job.key, job=job, outputs=outputs, rows_in=rows_in, rows_out=rows_out
+        )
         self.ledger.computed(step, saved, self._memos(job))
-        self.sink(events.StepFinished(self.ledger.run.id, node.name, "computed", step.seconds, job.why,
-                                      step.rows_computed))
+        self.sink(
+            events.StepFinished(
+                self.ledger.run.id, node.name, "computed", step.seconds, job.why, step.rows_computed
+            )
+        )
 
     def _assembled(self, job: _Job) -> dict[str, Saved]:
         """The output tables of a row-wise step, from old and new chunks."""
@@ -392,7 +405,7 @@ class _Execution:
         done = dict(chunks.done)
         columns: dict[str, list[dict[str, Any]]] = {}
         for memo in chunks.memos.values():
-            columns.update({n: c for n, c in memo["columns"].items()})
+            columns.update(memo["columns"])
         for outcome in job.outcomes:
             done.update(outcome.chunks)
             for memo in outcome.memos.values():
@@ -414,7 +427,9 @@ class _Execution:
         self.ledger.memos(self._memos(job))
         step = self._step(job.node, "failed", job.parts, None, job=job, error=error)
         self.ledger.failed(step)
-        self.sink(events.StepFinished(self.ledger.run.id, job.node.name, "failed", step.seconds, job.why, None))
+        self.sink(
+            events.StepFinished(self.ledger.run.id, job.node.name, "failed", step.seconds, job.why, None)
+        )
 
     def _name_step(self, job: _Job, error: dict[str, Any]) -> dict[str, Any]:
         details = {**error.get("details", {}), "step": job.node.name}
@@ -435,23 +450,34 @@ class _Execution:
         run_id = self.ledger.run.id
         name = reference.name
         try:
-            read = inputs.read(self.store, reference, self.resolve, lambda event: self.sink(event))
+            read = inputs.read(self.store, reference, self.resolve, self.sink)
         except TidemillError as error:
             self.error = {**error.to_json(), "details": {**error.details, "step": node.name}}
             self.waiting.remove(node)
             self.ledger.failed(self._step(node, "failed", None, None, error=self.error))
-            self.sink(events.StepFinished(run_id, node.name, "failed", time.perf_counter() - started, "", None))
+            self.sink(
+                events.StepFinished(run_id, node.name, "failed", time.perf_counter() - started, "", None)
+            )
             return
         self.waiting.remove(node)
         self.ledger.input(name if name not in self.ledger.run.inputs else str(reference), read.commit)
         self.found[node.name, "result"] = read.table.ref
         parts = plan.Parts(f"dataset:{name}", {}, {}, {}, {"commit": read.commit})
         rows = int(read.table.meta["rows"])
-        status: records.StepStatus = "computed" if read.entries else "cached"
-        why = self._why(node, parts) if read.entries else ""
-        step = self._step(node, status, parts, read.key, outputs={"result": read.table.digest},
-                          rows_in=rows, rows_out=rows, rows_computed=read.rows_read, why=why,
-                          seconds=time.perf_counter() - started)
+        status: records.StepStatus = "cached" if read.rows_read is None else "computed"
+        why = self._why(node, parts) if status == "computed" else ""
+        step = self._step(
+            node,
+            status,
+            parts,
+            read.key,
+            outputs={"result": read.table.digest},
+            rows_in=rows,
+            rows_out=rows,
+            rows_computed=read.rows_read,
+            why=why,
+            seconds=time.perf_counter() - started,
+        )
         if read.entries:
             self.ledger.computed(step, {"result": read.table}, {}, read.entries)
         else:

@@ -75,7 +75,11 @@ def _index(made: Source, node: ast.AST, prefix: str) -> None:
 
 def _drop_docstring(node: _Function | ast.ClassDef | ast.Module) -> None:
     first = node.body[0] if node.body else None
-    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+    if (
+        isinstance(first, ast.Expr)
+        and isinstance(first.value, ast.Constant)
+        and isinstance(first.value.value, str)
+    ):
         node.body = node.body[1:]
 
 
@@ -138,5 +142,7 @@ def of_bytecode(code: CodeType) -> str:
         for c in code.co_consts
         if not isinstance(c, frozenset)
     ]
-    constants += sorted(f"frozenset {sorted(map(repr, c))}" for c in code.co_consts if isinstance(c, frozenset))
+    constants += sorted(
+        f"frozenset {sorted(map(repr, c))}" for c in code.co_consts if isinstance(c, frozenset)
+    )
     return f"{code.co_code.hex()} {code.co_names} {code.co_varnames} {constants}"

@@ -89,7 +89,8 @@ def columns_of(table: "Table") -> list[dict[str, Any]]:
     """Name, type and cell shape of each column."""
     schema = table.to_arrow().schema
     return [
-        {"name": n, "type": str(schema.field(n).type), "shape": list(table.shape_of(n))} for n in table.columns
+        {"name": n, "type": str(schema.field(n).type), "shape": list(table.shape_of(n))}
+        for n in table.columns
     ]
 
 
@@ -137,7 +138,9 @@ def redrop(blobs: Blobs, chunk: Chunk, dropped: frozenset[int]) -> Chunk:
     from tidemill.store.table import ID, read  # noqa: PLC0415
 
     if not dropped:
-        return Chunk(digest=chunk["digest"], rows=len(read(blobs.path(Digest(chunk["digest"])))), dropped=None)
+        return Chunk(
+            digest=chunk["digest"], rows=len(read(blobs.path(Digest(chunk["digest"])))), dropped=None
+        )
     table = read(blobs.path(Digest(chunk["digest"])))
     import numpy as np  # noqa: PLC0415
 

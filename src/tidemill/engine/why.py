@@ -100,8 +100,15 @@ def why(store: "Store", run: str, step: str) -> Why:
             )
         before = last_record(transaction, found, record.name)
     changes = tuple(compare(before.parts, record.parts)) if before else ()
-    return Why(run, step, record.status, record.why or _why_not(record), changes,
-               before.run if before else None, record.parts)
+    return Why(
+        run,
+        step,
+        record.status,
+        record.why or _why_not(record),
+        changes,
+        before.run if before else None,
+        record.parts,
+    )
 
 
 def _why_not(record: records.Step) -> str:
@@ -125,7 +132,12 @@ def last_record(transaction: "Transaction", run: records.Run, step: str) -> reco
 def compare(before: "Mapping[str, Any]", after: "Mapping[str, Any]") -> list[Change]:
     """What differs between the parts of two keys."""
     changes: list[Change] = []
-    for kind, part in (("setting", "settings"), ("input", "inputs"), ("code", "code"), ("package", "packages")):
+    for kind, part in (
+        ("setting", "settings"),
+        ("input", "inputs"),
+        ("code", "code"),
+        ("package", "packages"),
+    ):
         old, new = before.get(part) or {}, after.get(part) or {}
         changes += [
             Change(kind, name, old.get(name), new.get(name))

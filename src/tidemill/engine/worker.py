@@ -4,6 +4,7 @@ Started with ``spawn`` semantics (a fresh interpreter), never forked: frameworks
 a fork.
 """
 
+import io
 import os
 import queue
 import signal
@@ -88,6 +89,10 @@ class _Capture:
         self._file = path.open("w+b", buffering=0)
         for descriptor in (1, 2):
             os.dup2(self._file.fileno(), descriptor)
+        # Lines in the order in which they were printed, whoever printed them.
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(line_buffering=True)
 
     def start(self) -> None:
         self._file.seek(0)

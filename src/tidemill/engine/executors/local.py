@@ -182,10 +182,12 @@ def _died(worker: Worker) -> Outcome:
         error={
             "code": "worker-died",
             "message": f"The worker process {how} amid the step.",
-            "why": "Most often the machine ran out of memory." if out_of_memory else
-            "The step, or a library it uses, ended the process.",
+            "why": "Most often the machine ran out of memory."
+            if out_of_memory
+            else "The step, or a library it uses, ended the process.",
             "hint": "Run again: finished steps are kept. If it happens again, give the step less data at once."
-            if out_of_memory else "Look at what it printed, in the details.",
+            if out_of_memory
+            else "Look at what it printed, in the details.",
             "details": {"printed": printed},
         }
     )
