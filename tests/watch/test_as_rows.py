@@ -24,8 +24,8 @@ SCHEMA = pa.schema(
 )
 
 
-def correction(prediction: str, label: str = "coat", **inputs: Any) -> Correction:
-    return Correction(prediction, label, "sha256:ab", 1, inputs, "shirt", "2026-01-01T00:00:00.000000Z")
+def correction(prediction: str, label: str | float = "coat", **inputs: Any) -> Correction:
+    return Correction(prediction, 1, label, "sha256:ab", 1, inputs, "shirt", "2026-01-01T00:00:00.000000Z")
 
 
 def image(start: int) -> "np.ndarray[Any, Any]":
@@ -106,8 +106,18 @@ def test_a_number_as_label():
     schema = pa.schema([pa.field("x", pa.float64()), pa.field("price", pa.float64())])
     made = as_rows([correction("p1", "12.5", x=np.array(1.0))], schema, label="price")
     assert made.numpy("price").tolist() == [12.5]
+    assert as_rows([correction("p1", 3)], schema, label="price").numpy("price").tolist() == [3.0]
+    assert as_rows([correction("p1", 3)], SCHEMA).numpy("label").tolist() == ["3"]
     with pytest.raises(InvalidInput, match="label 'cheap'"):
         as_rows([correction("p1", "cheap", x=np.array(1.0))], schema, label="price")
+
+
+def test_a_fraction_is_no_whole_number():
+    schema = pa.schema([pa.field("stars", pa.int64())])
+    assert as_rows([correction("p1", "4")], schema, label="stars").numpy("stars").tolist() == [4]
+    for label in ("4.5", 4.5):
+        with pytest.raises(InvalidInput):
+            as_rows([correction("p1", label)], schema, label="stars")
 
 
 def test_many_images_are_many_rows():

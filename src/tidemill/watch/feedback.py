@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core import identity
 from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.core.names import nearest
+from tidemill.serve import log_layout
+from tidemill.serve.log_reader import LogReader
+from tidemill.store.open import Store
 from tidemill.store.table import ID, PREDICTION, SHAPE, SYSTEM_COLUMNS, Table, array_size
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ class Correction:
 
     Attributes:
         prediction: The prediction's id.
+        sequence: The label's place in the environment's log; the next harvest goes on after the largest.
         label: The label that was given last.
         release: Digest of the release that predicted.
         number: Its number.
@@ -31,12 +35,49 @@ class Correction:
     """
 
     prediction: str
-    label: str
+    sequence: int
+    label: str | float
     release: str
     number: int
     inputs: "Mapping[str, np.ndarray[Any, Any]]"
     predicted: str | float | None
     given_at: str
+
+
+def harvest(store: Store, environment: str, *, after: int = 0) -> list[Correction]:
+    """What came back for an environment's predictions, in the order in which it came.
+
+    Args:
+        store: Where the environment's prediction log is.
+        environment: Which environment.
+        after: Only labels whose ``sequence`` is larger; 0 for all.
+
+    Returns:
+        One correction a prediction, with the label that was given last. A label for a prediction that the
+        log does not have is left out.
+
+    Raises:
+        NotFound: ``log-not-found``, when nothing was served there yet.
+    """
+    file = log_layout.log_file(store.environments_folder, environment)
+    with LogReader(file) as log:
+        # A later label for the same prediction takes the earlier one's place, and its own turn.
+        latest = {found.prediction: found for found in log.feedback(after=after)}
+        given = {found.id: found for found in log.predictions(list(latest))}
+    return [
+        Correction(
+            prediction=label.prediction,
+            sequence=label.sequence,
+            label=label.label,
+            release=given[label.prediction].release,
+            number=given[label.prediction].number,
+            inputs=given[label.prediction].inputs,
+            predicted=_predicted(given[label.prediction].outputs),
+            given_at=label.time,
+        )
+        for label in sorted(latest.values(), key=lambda label: label.sequence)
+        if label.prediction in given
+    ]
 
 
 def as_rows(corrections: Sequence[Correction], schema: "pa.Schema", *, label: str = "label") -> Table:
@@ -80,18 +121,34 @@ def as_rows(corrections: Sequence[Correction], schema: "pa.Schema", *, label: st
     return Table(pa.Table.from_arrays(list(columns.values()), schema=pa.schema(list(columns))))
 
 
+def _predicted(outputs: "Mapping[str, np.ndarray[Any, Any]]") -> str | float | None:
+    for name in ("label", "value"):
+        if name in outputs:
+            return outputs[name].item()
+    return None
+
+
 def _labels(corrections: Sequence[Correction], field: "pa.Field") -> "pa.Array":
     import pyarrow as pa  # noqa: PLC0415
 
     labels: list[object] = []
     for correction in corrections:
         try:
-            number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
-            value = json.loads(correction.label) if number else correction.label
-            labels.append(pa.scalar(value, field.type).as_py())
-        except (pa.ArrowException, ValueError, TypeError) as error:
+            labels.append(_label(correction.label, field.type))
+        except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
             raise _no_fit(correction, field, f"the label '{correction.label}' is no {field.type}") from error
     return pa.array(labels, field.type)
+
+
+def _label(given: str | float, kind: "pa.DataType") -> object:
+    import pyarrow as pa  # noqa: PLC0415
+
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return str(given)
+    value = json.loads(given) if isinstance(given, str) else given
+    if pa.types.is_integer(kind) and value != int(value):
+        raise ValueError(value)
+    return pa.scalar(value, kind).as_py()
 
 
 def _column(corrections: Sequence[Correction], field: "pa.Field") -> "pa.Array":
