@@ -2,7 +2,6 @@
 
 import json
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,16 +11,14 @@ from hypothesis import strategies as st
 
 from tidemill.core.config import GateSettings
 from tidemill.core.errors import InvalidInput
+from tidemill.evaluation.paired import Comparison, paired
 from tidemill.release import gate
 from tidemill.release.gate import Against, Rule, Smoke
 
 
-@dataclass(frozen=True)
-class Interval:
-    difference: float
-    low: float
-    high: float
-    n: int
+def comparison(low: float) -> Comparison:
+    """A comparison whose interval begins at ``low``."""
+    return Comparison(low + 0.004, low, low + 0.008, 20_998, "", 0.95, 0, 0, 0.9, 0.9)
 
 
 def judge(*rules: str, metrics: dict[str, float] | None = None, **more: Any) -> tuple[bool, list[Rule]]:
@@ -129,11 +126,19 @@ def test_latency_says_by_how_much():
 
 @pytest.mark.parametrize(("low", "passes"), [(-0.004, True), (-0.01, True), (-0.0101, False), (0.002, True)])
 def test_the_candidate_may_lose_no_more_than_max_drop_at_the_low_end(low: float, passes: bool):
-    passed, [rule] = judge(against=Against("sha256:ab", 1, Interval(low + 0.004, low, low + 0.008, 20_998)))
+    passed, [rule] = judge(against=Against("sha256:ab", 1, comparison(low)))
     assert passed is passes
     assert rule.name == "no worse than release 1"
     assert "20,998" in rule.reason
     assert ("missed by" in rule.reason) is not passes
+
+
+def test_few_rows_are_not_enough_to_be_sure():
+    many, few = (np.arange(n) % 10 != 0 for n in (20_000, 50))
+    for correct, passes in ((many, True), (few, False)):
+        shifted = np.roll(correct, 1)
+        passed, [rule] = judge(against=Against("sha256:ab", 2, paired(shifted, correct)))
+        assert passed is passes, rule.reason
 
 
 def test_a_rule_is_plain_json_even_without_a_number():
