@@ -10,7 +10,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "tidemill"
 ROWS = re.findall(
-    r"^\| `([a-z0-9-]+)` \| ([^|]*) \| ([^|]*) \|$", (ROOT / "docs" / "errors.md").read_text("utf-8"), re.MULTILINE
+    r"^\| `([a-z0-9-]+)` \| ([^|]*) \| ([^|]*) \|$",
+    (ROOT / "docs" / "errors.md").read_text("utf-8"),
+    re.MULTILINE,
 )
 DOCUMENTED = [code for code, _, _ in ROWS]
 
@@ -20,7 +22,9 @@ def patterns(node: ast.expr) -> list[str]:
     if isinstance(node, ast.Constant):
         return [re.escape(node.value)] if isinstance(node.value, str) else []
     if isinstance(node, ast.JoinedStr):
-        return ["".join(re.escape(p.value) if isinstance(p, ast.Constant) else "[a-z0-9-]+" for p in node.values)]  # pyright: ignore[reportArgumentType]
+        return [
+            "".join(re.escape(p.value) if isinstance(p, ast.Constant) else "[a-z0-9-]+" for p in node.values)
+        ]  # pyright: ignore[reportArgumentType]
     if isinstance(node, ast.IfExp):
         return patterns(node.body) + patterns(node.orelse)
     return []

@@ -42,14 +42,18 @@ def test_a_lock_pins_every_line_with_hashes_and_names_no_address(lock: Path):
     lines = text.replace("\\\n", " ").splitlines()
     assert lines
     for line in lines:
-        assert re.fullmatch(r"[a-z0-9.-]+==[^\s;]+( ; [^\\]*?)?(\s+--hash=sha256:[0-9a-f]{64})+\s*", line), line
+        assert re.fullmatch(r"[a-z0-9.-]+==[^\s;]+( ; [^\\]*?)?(\s+--hash=sha256:[0-9a-f]{64})+\s*", line), (
+            line
+        )
     assert "://" not in text
     assert " @ " not in text
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda p: p.name)
 def test_no_lock_pulls_in_an_accelerator_build(lock: Path):
-    assert [n for n in pins(lock) if re.search(r"nvidia|cuda|cu1\d|rocm|triton|^torch|tensorflow|-tpu", n)] == []
+    assert [
+        n for n in pins(lock) if re.search(r"nvidia|cuda|cu1\d|rocm|triton|^torch|tensorflow|-tpu", n)
+    ] == []
 
 
 def test_the_locks_have_what_pyproject_asks_for():

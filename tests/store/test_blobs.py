@@ -133,10 +133,16 @@ def test_a_killed_writer_leaves_only_whole_blobs(tmp_path: Path):
     }
 
 
-def test_what_is_being_written_now_is_not_swept(blobs: Blobs):
-    scratch = blobs.scratch()
-    scratch.write_bytes(b"not finished yet")
+def test_what_is_being_written_now_is_no_blob_and_is_not_swept(blobs: Blobs):
+    kept = blobs.put(b"finished")
+    scratch, beside = blobs.scratch(), blobs.path(kept).with_name(blobs.path(kept).name + "#1")
+    for unfinished in (scratch, beside):
+        unfinished.write_bytes(b"not finished yet")
+    assert list(blobs.all()) == [kept]
     blobs.remove_unfinished()
     assert scratch.exists()
+    assert beside.exists()
     blobs.remove_unfinished(older_than_seconds=-1)
     assert not scratch.exists()
+    assert not beside.exists()
+    assert blobs.verify(kept)

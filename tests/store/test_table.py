@@ -76,7 +76,10 @@ def test_missing_cells_are_known_and_never_zero():
     tensors = Table.of({"n": pa.array([1, 2])}).with_column("image", image, shape=(2,))
     assert tensors.missing("image").tolist() == [[False, True], [False, False]]
     assert Table(tensors.to_arrow().slice(1)).missing("image").tolist() == [[False, False]]
-    for column, of in (("n", made), ("image", tensors)):
+    whole = pa.array([[1, 2], None, [None, 4]], pa.list_(pa.uint8(), 2))
+    gone = Table.of({"n": pa.array([1, 2, 3])}).with_column("image", whole, shape=(2,))
+    assert gone.missing("image").tolist() == [[False, False], [True, True], [True, False]]
+    for column, of in (("n", made), ("image", tensors), ("image", gone)):
         with pytest.raises(InvalidInput, match=f"Column '{column}' has") as caught:
             of.numpy(column)
         assert caught.value.code == "missing-cells"
