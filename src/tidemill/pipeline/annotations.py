@@ -79,6 +79,7 @@ def form_of(annotation: Any) -> Form:
     if isinstance(annotation, str):
         return _form_of_text(annotation)
     origin = typing.get_origin(annotation)
+    forms: set[Form]
     if origin in (typing.Union, types.UnionType):
         forms = {form_of(a) for a in typing.get_args(annotation) if a is not type(None)}
         return forms.pop() if len(forms) == 1 else "any"

@@ -153,7 +153,9 @@ class Component(Generic[P, R]):
                 return (table, *parameters_of(self.function, skip=len(self.columns)))
             first, *rest = parameters_of(self.function) or (None,)
             if first is None:
-                raise _wrong_definition(self.function, "takes no parameter", "A row_step's first takes the rows.")
+                raise _wrong_definition(
+                    self.function, "takes no parameter", "A row_step's first takes the rows."
+                )
             # The first parameter carries the rows whatever its annotation says.
             form: Form = first.form if first.form in ARTIFACT_FORMS else "table"
             return (Parameter(first.name, first.annotation, EMPTY, form), *rest)
@@ -219,15 +221,19 @@ class Component(Generic[P, R]):
                     hint="Make it in a step and pass that step's result.",
                     code="not-an-artifact",
                 )
-            if parameter is not None:
-                try:
-                    value = values.convert(value, parameter.annotation)
-                except ValueError:
-                    raise values.wrong_type(
-                        f"Setting of step '{step}':", name, value, parameter.annotation
-                    ) from None
-            settings[name] = values.plain(value, step, name)
+            settings[name] = self._setting(step, name, value, parameter)
         return settings, inputs
+
+    @staticmethod
+    def _setting(step: str, name: str, value: Any, parameter: Parameter | None) -> Any:
+        if parameter is None:
+            return values.plain(value, step, name)
+        try:
+            converted = values.convert(value, parameter.annotation)
+        except ValueError:
+            what = f"Setting of step '{step}':"
+            raise values.wrong_type(what, name, value, parameter.annotation) from None
+        return values.plain(converted, step, name)
 
     def _named(self, step: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         names = [p.name for p in self.parameters]
@@ -465,9 +471,7 @@ def trainer(function: Any = None, /, **options: Any) -> Any:
             labels in the order of the model's outputs (default: the sorted labels of the first table).
             The call may give these three too. ``ignore`` and ``version`` as for ``step``.
     """
-    return _decorate(
-        "trainer", function, options, (*TRAINER_SETTINGS, "ignore", "version"), _caller_module()
-    )
+    return _decorate("trainer", function, options, (*TRAINER_SETTINGS, "ignore", "version"), _caller_module())
 
 
 @overload

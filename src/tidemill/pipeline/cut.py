@@ -51,11 +51,13 @@ class Cut:
     Attributes:
         trainer: The step that made the model.
         dataset: The step name of the dataset whose rows it takes.
+        table: The rows as the trainer takes them.
         stages: From raw row to the model's table, in order.
     """
 
     trainer: str
     dataset: str
+    table: Port
     stages: tuple[StageSpec, ...]
 
 
@@ -88,7 +90,9 @@ def outline(graph: Graph, model: Port | str) -> Cut:
         for start in ports_in(source):
             path, end = _path(graph, start)
             if end.role == "dataset":
-                return Cut(trainer.name, end.name, tuple(_stage(n) for n in reversed(path) if _served(n)))
+                return Cut(
+                    trainer.name, end.name, start, tuple(_stage(n) for n in reversed(path) if _served(n))
+                )
             if end.kind == "step" and blocked is None:
                 blocked = end
     raise InvalidInput(

@@ -1,6 +1,6 @@
 """The graph: nodes in the order of their making, which is a topological order; and the builder that makes it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ class Node:
 
     name: str
     role: Role
-    component: "Component | None"
+    component: "Component[..., Any] | None"
     settings: dict[str, Any]
     inputs: dict[str, Input]
     outputs: tuple[str, ...]
@@ -103,7 +103,7 @@ class Builder:
         self,
         name: str,
         role: Role,
-        component: "Component | None",
+        component: "Component[..., Any] | None",
         settings: Mapping[str, Any],
         inputs: Mapping[str, Input],
         outputs: tuple[str, ...],
@@ -171,7 +171,7 @@ def current() -> Builder | None:
 
 
 @contextmanager
-def building(builder: Builder) -> Iterator[Builder]:
+def building(builder: Builder) -> Generator[Builder]:
     """While it lasts, calls of components add nodes to ``builder``."""
     token = _building.set(builder)
     try:

@@ -46,14 +46,14 @@ class Handle:
             details={"step": self._port.node},
         )
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> bool:  # noqa: PLE0304 - it always raises
         self._refuse(
             "as a condition",
             "Put the 'if' inside a step that takes this result, or decide by a parameter of the pipeline, "
             "which is a plain value.",
         )
 
-    def __len__(self) -> int:
+    def __len__(self) -> int:  # noqa: PLE0303 - it always raises
         self._refuse("by len()", "Call len() inside a step that takes this result.")
 
     def __iter__(self) -> NoReturn:
@@ -69,7 +69,7 @@ class Handle:
             "Take the part inside a step; or annotate the step's return as tuple[...] and unpack it.",
         )
 
-    def __call__(self, *_: object, **__: object) -> NoReturn:
+    def __call__(self, *_: object, **__: object) -> NoReturn:  # noqa: D102 - it always raises
         self._refuse("as a function", "Call it inside a step that takes this result.")
 
     def __getattr__(self, name: str) -> NoReturn:

@@ -24,8 +24,10 @@ class Leak:
 def is_split(node: Node) -> bool:
     """Whether the node parts rows: a row-wise step with several results, or one that says so."""
     component = node.component
-    return node.role == "rows" and component is not None and (
-        len(node.outputs) > 1 or bool(component.options.get("split"))
+    return (
+        node.role == "rows"
+        and component is not None
+        and (len(node.outputs) > 1 or bool(component.options.get("split")))
     )
 
 

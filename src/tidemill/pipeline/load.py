@@ -61,7 +61,9 @@ def load_module(path: Path) -> ModuleType:
     file = path.resolve()
     if not file.is_file():
         raise NotFound(
-            f"There is no file {path}.", hint="Type the path of the pipeline's Python file.", code="file-not-found"
+            f"There is no file {path}.",
+            hint="Type the path of the pipeline's Python file.",
+            code="file-not-found",
         )
     enter(file.parent)
     name = module_name(file)

@@ -59,7 +59,7 @@ def fit_state(component: Component[..., Any], table: "Table", settings: Mapping[
     if component.is_object:
         from sklearn.base import clone  # noqa: PLC0415 - only a scikit-learn object comes here
 
-        fitted = clone(instance)
+        fitted: Any = clone(instance)
         fitted.fit(_matrix(component, table))
         return {"fitted": fitted}
     if component.columns:

@@ -192,7 +192,9 @@ def plain(value: object, step: str, parameter: str) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(v, step, parameter) for v in typing.cast("Sequence[object]", value)]
     if isinstance(value, dict):
-        return {str(k): plain(v, step, parameter) for k, v in typing.cast("dict[object, object]", value).items()}
+        return {
+            str(k): plain(v, step, parameter) for k, v in typing.cast("dict[object, object]", value).items()
+        }
     if isinstance(value, Handle):
         bool(value)
     raise InvalidInput(
