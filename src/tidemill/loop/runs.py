@@ -1,0 +1,281 @@
+"""Runs: start one, look at one, ask why, draw its report. A run with a model ends with the gate's verdict."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tidemill.core import clock
+from tidemill.core.errors import InvalidInput, NotFound, TidemillError
+from tidemill.core.events import Note, Sink, silent
+from tidemill.loop import judging, predictors, registry
+from tidemill.loop.views import ReportFile, RunSummary, RunView, StepView, VerdictView, WhyView
+from tidemill.loop.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tidemill.core.names import Reference
+    from tidemill.pipeline.graph import Graph
+    from tidemill.pipeline.pipelines import Pipeline
+    from tidemill.store.catalog import records
+
+
+def run(
+    ws: Workspace,
+    pipeline: "Path | str | Pipeline[..., Any]",
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    name: str | None = None,
+    trigger: str = "person",
+    sink: Sink = silent,
+) -> RunView:
+    """Run a pipeline. A failed run is returned with its error, not raised.
+
+    Args:
+        ws: The project.
+        pipeline: A file, or a pipeline itself.
+        parameters: By name; text is converted by annotation.
+        name: Which pipeline of the file.
+        trigger: What started it.
+        sink: Gets the steps' events.
+
+    Raises:
+        InvalidInput: When the file, a parameter or the graph is wrong; then nothing was run.
+        Interrupted: When it was stopped from the keyboard.
+    """
+    from tidemill.engine.run import run as execute  # noqa: PLC0415
+    from tidemill.pipeline.load import load  # noqa: PLC0415
+
+    defined = load(Path(pipeline), name) if isinstance(pipeline, (str, Path)) else pipeline
+    values = defined.values(parameters or {})
+    graph = predictors.with_predictor(defined.build(parameters or {}), defined.name, defined.file, sink)
+    result = execute(
+        ws.store,
+        graph,
+        pipeline_name=defined.name,
+        file=defined.file,
+        parameters={n: v if _is_json(v) else str(v) for n, v in values.items()},
+        trigger=trigger,
+        sink=sink,
+        workers=ws.project.workers,
+        project_folder=ws.folder,
+        resolve=lambda reference: _snapshot(ws, reference),
+        seed=_seed(values),
+    )
+    if result.run.status == "succeeded":
+        registry.register(ws, graph, result)
+        _judge(ws, graph, result.run, sink)
+    return _view(ws, result.run, result.steps)
+
+
+def runs(ws: Workspace, pipeline: str | None = None, limit: int | None = 20) -> list[RunSummary]:
+    """The latest runs, newest first."""
+    from tidemill.engine.run import mark_interrupted  # noqa: PLC0415
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    mark_interrupted(ws.store)
+    where = {"pipeline": pipeline} if pipeline else {}
+    with ws.store.catalog.read() as read:
+        found = read.find(records.Run, where, order=("-started_at", "-id"), limit=limit)
+        steps = read.find(records.Step, {"run": [r.id for r in found]})
+    summaries: list[RunSummary] = []
+    for record in found:
+        own = [s for s in steps if s.run == record.id]
+        summaries.append(
+            RunSummary(
+                record.id,
+                record.pipeline,
+                record.status,
+                record.started_at,
+                _seconds(record),
+                record.trigger,
+                registry.metrics_of(ws, record),
+                sum(s.status == "computed" for s in own),
+                sum(s.status == "cached" for s in own),
+            )
+        )
+    return summaries
+
+
+def show_run(ws: Workspace, run: str = "latest") -> RunView:
+    """One run, by id, by the start of one, or ``latest``.
+
+    Raises:
+        NotFound: ``run-not-found``.
+        InvalidInput: ``ambiguous-run``.
+    """
+    from tidemill.engine.run import mark_interrupted  # noqa: PLC0415
+
+    mark_interrupted(ws.store)
+    record = find_run(ws, run)
+    return _view(ws, record, steps_of(ws, record.id))
+
+
+def why(ws: Workspace, run: str, step: str) -> WhyView:
+    """Why a step of a run was computed, or was not: what changed since the run before.
+
+    Raises:
+        NotFound: ``run-not-found``, ``step-not-found``.
+    """
+    from tidemill.engine.why import why as ask  # noqa: PLC0415
+
+    found = ask(ws.store, find_run(ws, run).id, step)
+    body = found.to_json()
+    return WhyView(found.run, found.step, found.status, found.reason, found.against, body["changes"])
+
+
+def report(ws: Workspace, run: str = "latest", path: Path | None = None) -> ReportFile:
+    """Write a run's report as one HTML page.
+
+    Args:
+        ws: The project.
+        run: Which run.
+        path: Where; ``report-RUN.html`` in the project's folder if None.
+
+    Raises:
+        NotFound: ``no-report``, when the run made none.
+    """
+    from tidemill.engine.artifacts import load_value  # noqa: PLC0415
+    from tidemill.evaluation.page import render  # noqa: PLC0415
+
+    record = find_run(ws, run, with_report=run == "latest")
+    digest = registry.digest_of_kind(ws, record, "report")
+    if digest is None:
+        raise NotFound(
+            f"Run {record.id} has no report.",
+            why="Its pipeline returned none, or the run did not get so far.",
+            hint="Return parts.evaluate(model, test) from the pipeline.",
+            code="no-report",
+        )
+    found = load_value(ws.store, digest)
+    verdict = judging.verdict_of(ws, record.id)
+    facts: dict[str, object] = {
+        "Run": record.id,
+        "Started": record.started_at,
+        "Data": dict(record.inputs),
+        "Parameters": dict(record.parameters),
+    }
+    target = path or ws.folder / f"report-{record.id}.html"
+    body = None if verdict is None else {"passed": verdict.passed, "rules": verdict.rules}
+    target.write_text(render(found, facts=facts, verdict=body), "utf-8")
+    return ReportFile(record.id, str(target), dict(found.metrics))
+
+
+def find_run(ws: Workspace, run: str, *, with_report: bool = False) -> "records.Run":
+    """A run by id, by the start of one, or ``latest`` (the latest that made a report, if asked)."""
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    with ws.store.catalog.read() as read:
+        every = read.find(records.Run, order=("-started_at", "-id"))
+    if run == "latest":
+        fit = [r for r in every if "report" in r.outputs] if with_report else every
+        if fit:
+            return fit[0]
+        raise NotFound(
+            "There is no run yet." if not every else "No run has made a report yet.",
+            hint="Type 'tidemill run pipeline.py'.",
+            code="run-not-found",
+        )
+    found = [r for r in every if r.id == run] or [r for r in every if r.id.startswith(run)]
+    if not found:
+        raise NotFound(
+            f"There is no run '{run}'.", hint="Type 'tidemill runs' to see them.", code="run-not-found"
+        )
+    if len(found) > 1:
+        raise InvalidInput(
+            f"'{run}' is the start of {len(found)} runs.",
+            hint=f"They are: {', '.join(r.id for r in found[:5])}.",
+            code="ambiguous-run",
+        )
+    return found[0]
+
+
+def steps_of(ws: Workspace, run: str) -> "list[records.Step]":
+    """A run's steps, in order."""
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    with ws.store.catalog.read() as read:
+        return read.find(records.Step, {"run": run}, order=("position",))
+
+
+def _judge(ws: Workspace, graph: "Graph", record: "records.Run", sink: Sink) -> None:
+    if not predictors.is_judged(graph):
+        return
+    try:
+        judging.judge_run(ws, graph, record)
+    except TidemillError as error:
+        sink(Note(f"The gate could not judge run {record.id}: {error.message}"))
+        raise
+
+
+def _snapshot(ws: Workspace, reference: "Reference") -> Any:
+    return ws.datasets.open(reference.name).snapshot(reference.at)
+
+
+def _seed(values: Mapping[str, Any]) -> int:
+    """A pipeline that has a parameter ``random_state`` or ``seed`` says so itself."""
+    for name in ("random_state", "seed"):
+        value = values.get(name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value % 2**32
+    return 0
+
+
+def _view(ws: Workspace, record: "records.Run", steps: "list[records.Step]") -> RunView:
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    digests = list(record.outputs.values())
+    with ws.store.catalog.read() as read:
+        known = {a.digest: a for a in read.find(records.Artifact, {"digest": digests})}
+    outputs: dict[str, Any] = {}
+    for name, digest in record.outputs.items():
+        artifact = known[digest]
+        if artifact.kind == "value" and "content" in artifact.meta:
+            outputs[name] = artifact.meta["content"]
+        else:
+            shown = ("rows", "columns", "shape", "dtype", "framework")
+            facts = {n: artifact.meta[n] for n in shown if n in artifact.meta}
+            outputs[name] = {"kind": artifact.kind, "digest": digest, **facts}
+    verdict = judging.verdict_of(ws, record.id)
+    return RunView(
+        record.id,
+        record.pipeline,
+        record.status,
+        outputs,
+        [
+            StepView(
+                s.name,
+                s.status,
+                s.seconds,
+                s.why,
+                s.component,
+                s.rows_in,
+                s.rows_out,
+                s.rows_computed,
+            )
+            for s in steps
+        ],
+        _seconds(record) or 0.0,
+        record.parameters,
+        record.inputs,
+        record.trigger,
+        record.started_at,
+        registry.model_of(ws, record),
+        VerdictView(verdict.passed, verdict.rules, verdict.against) if verdict else None,
+        record.error,
+    )
+
+
+def _seconds(record: "records.Run") -> float | None:
+    if record.finished_at is None:
+        return None
+    passed: datetime = clock.parse(record.finished_at)
+    return (passed - clock.parse(record.started_at)).total_seconds()
+
+
+def _is_json(value: object) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True

@@ -1,0 +1,364 @@
+"""What the use cases return: plain facts for a face to draw. ``dataclasses.asdict`` of a view is its JSON."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Initialised:
+    """A new project."""
+
+    folder: str
+    store: str
+    files: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class RowCounts:
+    """How many rows a change added, changed and removed."""
+
+    added: int
+    changed: int
+    removed: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImportView:
+    """What an import did; ``commit`` is the head afterwards, ``total`` its rows."""
+
+    dataset: str
+    commit: str
+    number: int
+    rows: RowCounts
+    total: int
+    unchanged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetView:
+    """A dataset, with the head of its branch main."""
+
+    name: str
+    branches: int
+    tags: int
+    rows: int
+    commit: str
+    number: int
+    time: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommitView:
+    """One commit."""
+
+    id: str
+    number: int
+    branch: str
+    time: str
+    author: str
+    message: str
+    rows: int
+    parents: list[str]
+    tags: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class DataShow:
+    """A dataset at a commit: its columns and a few rows."""
+
+    dataset: str
+    commit: CommitView
+    columns: list[dict[str, Any]]
+    sample: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class DiffView:
+    """What differs between two commits; ``cells`` are the first changed ones."""
+
+    a: str
+    b: str
+    added: int
+    changed: int
+    removed: int
+    cells: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class BranchView:
+    """A branch and its head."""
+
+    dataset: str
+    branch: str
+    commit: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class TagView:
+    """A tag and its commit."""
+
+    dataset: str
+    tag: str
+    commit: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A file that was written."""
+
+    dataset: str
+    commit: str
+    path: str
+    rows: int
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """One step of a run."""
+
+    name: str
+    status: str
+    seconds: float
+    why: str
+    component: str
+    rows_in: int | None = None
+    rows_out: int | None = None
+    rows_computed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictView:
+    """What the gate said; each rule has ``name``, ``passed``, ``reason``, ``value``, ``limit``."""
+
+    passed: bool
+    rules: list[dict[str, Any]]
+    against: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """One run, whole."""
+
+    run: str
+    pipeline: str
+    status: str
+    outputs: dict[str, Any]
+    steps: list[StepView]
+    seconds: float
+    parameters: dict[str, Any]
+    inputs: dict[str, str]
+    trigger: str
+    started_at: str
+    model: dict[str, Any] | None = None
+    verdict: VerdictView | None = None
+    error: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """One line of ``tidemill runs``."""
+
+    run: str
+    pipeline: str
+    status: str
+    started_at: str
+    seconds: float | None
+    trigger: str
+    metrics: dict[str, float]
+    computed: int
+    cached: int
+
+
+@dataclass(frozen=True, slots=True)
+class WhyView:
+    """Why a step was computed, or was not."""
+
+    run: str
+    step: str
+    status: str
+    why: str
+    previous: str | None
+    changes: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFile:
+    """A report's page."""
+
+    run: str
+    path: str
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    """A registered model."""
+
+    name: str
+    version: int
+    run: str
+    framework: str
+    metrics: dict[str, Any]
+    digest: str
+    created_at: str
+    releases: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseView:
+    """A release and the environments it is live in."""
+
+    name: str
+    number: int
+    digest: str
+    run: str
+    created_at: str
+    author: str
+    environments: list[str] = field(default_factory=list[str])
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What re-hashing a release found."""
+
+    name: str
+    number: int
+    digest: str
+    checked: int
+    problems: list[str]
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentView:
+    """A release in an environment."""
+
+    environment: str
+    release: str
+    number: int
+    digest: str
+    address: str | None
+    status: str
+    replaced: int | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentView:
+    """An environment as it is now."""
+
+    environment: str
+    release: str | None
+    number: int | None
+    address: str | None
+    running: bool
+    predictions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """Answers of an environment; each has ``prediction``, and ``label`` with ``probability`` or ``value``."""
+
+    environment: str
+    model: str
+    release: int
+    count: int
+    predictions: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackSent:
+    """Labels that an environment took."""
+
+    environment: str
+    accepted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """Feedback that became rows of a dataset."""
+
+    dataset: str
+    branch: str
+    commit: str
+    number: int
+    rows: RowCounts
+
+
+@dataclass(frozen=True, slots=True)
+class RefitView:
+    """What a refit did, and why."""
+
+    trigger: str
+    cause: str
+    run: str | None
+    verdict: VerdictView | None
+    release: int | None
+    deployed: bool
+    reason: str
+    rows_computed: int | None = None
+    preparation_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MergeView:
+    """What a merge did, and what it set off."""
+
+    dataset: str
+    source: str
+    into: str
+    commit: str
+    number: int
+    rows: RowCounts
+    already: bool
+    fired: list[RefitView]
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Where a thing comes from: nodes from the thing asked about back to the data."""
+
+    of: str
+    nodes: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """What ``gc`` removed, or would."""
+
+    blobs: int
+    bytes: int
+    cache_entries: int
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check of ``tidemill doctor``."""
+
+    check: str
+    ok: bool
+    message: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StageView:
+    """One stage of the demo."""
+
+    name: str
+    result: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSummary:
+    """What the demo made, and what to type next."""
+
+    folder: str
+    stages: list[StageView]
+    facts: dict[str, Any]
+    next: list[str]

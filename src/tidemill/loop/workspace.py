@@ -1,0 +1,119 @@
+"""A project with its store open: what every use case starts from."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tidemill.core.config import FILE, Project, find_project, load_project
+from tidemill.core.names import check_name
+from tidemill.loop.views import Initialised
+
+if TYPE_CHECKING:
+    from tidemill.data import Datasets
+    from tidemill.store.open import Store
+
+_TOML = """\
+# The settings of this project; docs/settings.md lists them all.
+
+[pipelines.{name}]
+file = "pipeline.py"
+
+[pipelines.{name}.gate]
+rules = []
+"""
+_PIPELINE = '''\
+"""A first pipeline. Run it with: tidemill run pipeline.py -p n=3"""
+
+import tidemill as tm
+
+
+@tm.step
+def double(x: int) -> int:
+    return 2 * x
+
+
+@tm.pipeline(name="{name}")
+def quadruple(n: int = 1) -> int:
+    return double(double(n))
+'''
+_IGNORED = ".tidemill/\n__pycache__/\n"
+
+
+class Workspace:
+    """An open project. Its store opens when it is first used."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+
+    @property
+    def settings(self):  # noqa: ANN201 - the type is core's own
+        """The project's settings."""
+        return self.project.settings
+
+    @property
+    def folder(self) -> Path:
+        """The project's folder."""
+        return self.project.folder
+
+    @cached_property
+    def store(self) -> "Store":
+        """The store; made if the project has none yet."""
+        from tidemill.store.open import Store  # noqa: PLC0415 - SQLAlchemy takes 0.25 s
+
+        return Store.create(self.project.store_folder)
+
+    @cached_property
+    def datasets(self) -> "Datasets":
+        """The store's datasets."""
+        from tidemill.data import Datasets  # noqa: PLC0415
+
+        return Datasets(self.store, self.project.author)
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if "store" in self.__dict__:
+            self.store.close()
+
+
+def open_workspace(folder: Path | None = None) -> Workspace:
+    """Open the project that ``folder`` (default: the working directory) lies in.
+
+    Raises:
+        NotFound: ``project-not-found``.
+        InvalidInput: ``invalid-settings``.
+    """
+    return Workspace(find_project(folder))
+
+
+def init(folder: Path, name: str | None = None) -> Initialised:
+    """Make ``folder`` a project: settings, a first pipeline, a store. What is there already stays as it is.
+
+    Args:
+        folder: Where; made if it is not there.
+        name: What the pipeline is called; the folder's name if None.
+
+    Raises:
+        InvalidInput: ``invalid-name``.
+    """
+    folder = folder.resolve()
+    chosen = check_name("pipeline", name or _as_name(folder.name))
+    folder.mkdir(parents=True, exist_ok=True)
+    made: list[str] = []
+    texts = {
+        FILE: _TOML.format(name=chosen),
+        "pipeline.py": _PIPELINE.format(name=chosen),
+        ".gitignore": _IGNORED,
+    }
+    for file, text in texts.items():
+        if not (folder / file).exists():
+            (folder / file).write_text(text, "utf-8")
+            made.append(file)
+    workspace = Workspace(load_project(folder))
+    store = workspace.store.folder
+    workspace.close()
+    return Initialised(str(folder), str(store), made)
+
+
+def _as_name(text: str) -> str:
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in text.lower())
+    return kept.strip("-._")[:64] or "project"
