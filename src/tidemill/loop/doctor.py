@@ -1,0 +1,116 @@
+"""Doctor: is this installation and this project sound, and what to type if not."""
+
+import importlib.util
+import shutil
+import sys
+from pathlib import Path
+
+from tidemill.core.errors import TidemillError
+from tidemill.core.events import Progress, Sink, silent
+from tidemill.loop.views import Finding
+from tidemill.loop.workspace import Workspace, open_workspace
+
+_LOW_DISK_BYTES = 1024**3
+_EXTRAS = {
+    "keras": ("keras", "jax", "jax2onnx"),
+    "sklearn": ("sklearn", "skops", "skl2onnx"),
+    "tune": ("optuna",),
+}
+
+
+def doctor(folder: Path | None = None, *, sink: Sink = silent) -> list[Finding]:
+    """Look at Python, the extras, the disk, the project, its store and everything in it."""
+    found = [
+        Finding("python", ok=sys.version_info >= (3, 11), message=sys.version.split()[0]),
+        *(_extra(name, modules) for name, modules in _EXTRAS.items()),
+    ]
+    try:
+        ws = open_workspace(folder)
+        store = ws.store
+        found.append(Finding("project", ok=True, message=str(ws.folder)))
+        free = shutil.disk_usage(store.folder).free
+        found.append(
+            Finding(
+                "disk",
+                free > _LOW_DISK_BYTES,
+                f"{free / 1e9:.1f} GB free where the store is",
+                None if free > _LOW_DISK_BYTES else "Free space, perhaps by 'tidemill gc'.",
+            )
+        )
+        found += [_runs(ws), _blobs(ws, sink), *_datasets(ws), *_releases(ws), *_environments(ws)]
+        ws.close()
+    except TidemillError as error:
+        found.append(Finding("project", ok=False, message=error.message, hint=error.hint))
+    return found
+
+
+def _extra(name: str, modules: tuple[str, ...]) -> Finding:
+    lacking = [m for m in modules if importlib.util.find_spec(m) is None]
+    text = "installed" if not lacking else f"not installed ({', '.join(lacking)}); only needed by its users"
+    return Finding(f"extra {name}", ok=True, message=text, hint=f"pip install 'tidemill[{name}]'" if lacking else None)
+
+
+def _runs(ws: Workspace) -> Finding:
+    from tidemill.engine.run import mark_interrupted  # noqa: PLC0415
+
+    gone = mark_interrupted(ws.store)
+    text = f"{len(gone)} were interrupted and are marked so now" if gone else "none hangs"
+    return Finding("runs", ok=True, message=text)
+
+
+def _blobs(ws: Workspace, sink: Sink) -> Finding:
+    every = list(ws.store.blobs.all())
+    bad: list[str] = []
+    for number, digest in enumerate(every):
+        if not ws.store.blobs.verify(digest):
+            bad.append(digest)
+        sink(Progress("checking blobs", number + 1, len(every), "blobs"))
+    if bad:
+        return Finding(
+            "blobs",
+            ok=False,
+            message=f"{len(bad)} of {len(every)} are damaged: {', '.join(bad[:3])}",
+            hint="Restore them from a copy of the store, or remove them and run again.",
+        )
+    return Finding("blobs", ok=True, message=f"{len(every)}, all with the digest they are named by")
+
+
+def _datasets(ws: Workspace) -> list[Finding]:
+    found: list[Finding] = []
+    for name in ws.datasets.names():
+        try:
+            snapshot = ws.datasets.open(name).snapshot()
+            rows = len(snapshot.read(["_id"]))
+            fine = rows == snapshot.rows
+            text = f"commit {snapshot.commit.number}, {rows} rows"
+            hint = None if fine else "Its newest commit names another count; restore it from a copy."
+            found.append(Finding(f"dataset {name}", fine, text, hint))
+        except TidemillError as error:
+            found.append(Finding(f"dataset {name}", ok=False, message=error.message, hint=error.hint))
+    return found
+
+
+def _releases(ws: Workspace) -> list[Finding]:
+    from tidemill.loop.releases import releases, verify_release  # noqa: PLC0415
+
+    found: list[Finding] = []
+    for release in releases(ws):
+        checked = verify_release(ws, f"{release.name}/{release.number}")
+        text = "every digest holds" if checked.ok else "; ".join(checked.problems[:3])
+        found.append(Finding(f"release {release.name}/{release.number}", checked.ok, text))
+    return found
+
+
+def _environments(ws: Workspace) -> list[Finding]:
+    from tidemill.loop.deploy import environments  # noqa: PLC0415
+
+    return [
+        Finding(
+            f"environment {e.environment}",
+            ok=True,
+            message=f"release {e.number}, " + (f"running at {e.address}" if e.running else "not running"),
+            hint=None if e.running else f"Type 'tidemill serve {e.environment}' to start it.",
+        )
+        for e in environments(ws)
+        if e.number is not None
+    ]

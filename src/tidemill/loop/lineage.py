@@ -1,0 +1,182 @@
+"""Lineage: from a prediction, a release, a run, a model or a dataset back to the rows behind it."""
+
+from typing import TYPE_CHECKING, Any
+
+from tidemill.core.errors import NotFound, TidemillError
+from tidemill.loop import registry
+from tidemill.loop.views import Lineage
+from tidemill.loop.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tidemill.store.catalog import records
+
+Node = dict[str, Any]
+
+
+def lineage(ws: Workspace, ref: str) -> Lineage:
+    """Where a thing comes from.
+
+    Args:
+        ws: The project.
+        ref: A prediction's id, a release (``fashion/2``), a run's id, ``model:NAME/VERSION``, or a dataset
+            (``fashion@main``).
+
+    Raises:
+        NotFound: ``nothing-of-that-name``.
+    """
+    for find in (_prediction, _run, _model, _release, _dataset):
+        nodes = find(ws, ref)
+        if nodes:
+            return Lineage(ref, nodes)
+    raise NotFound(
+        f"'{ref}' is no prediction, release, run, model or dataset of this project.",
+        hint="Type 'tidemill runs', 'tidemill release list' or 'tidemill data list' to see what there is.",
+        code="nothing-of-that-name",
+    )
+
+
+def _prediction(ws: Workspace, ref: str) -> list[Node]:
+    from tidemill.serve.log import open_reading  # noqa: PLC0415
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    for file in sorted(ws.store.environments_folder.glob("*.predictions.db")):
+        found = open_reading(file).prediction(ref)
+        if found is None:
+            continue
+        with ws.store.catalog.read() as read:
+            release = read.first(records.Release, {"digest": found.release})
+        outputs = {n: _cell(a) for n, a in found.outputs.items()}
+        node: Node = {
+            "kind": "prediction",
+            "id": ref,
+            "text": f"answered {outputs.get('label', outputs.get('value'))} at {found.at}",
+            "environment": file.name.removesuffix(".predictions.db"),
+            "outputs": outputs,
+        }
+        return [node, *(_of_release(ws, release) if release else [])]
+    return []
+
+
+def _release(ws: Workspace, ref: str) -> list[Node]:
+    from tidemill.loop.releases import find_release  # noqa: PLC0415
+
+    try:
+        return _of_release(ws, find_release(ws, ref))
+    except TidemillError:
+        return []
+
+
+def _run(ws: Workspace, ref: str) -> list[Node]:
+    from tidemill.loop.runs import find_run  # noqa: PLC0415
+
+    if not ref[:1].isdigit() or len(ref) < 8:
+        return []
+    try:
+        return _of_run(ws, find_run(ws, ref))
+    except TidemillError:
+        return []
+
+
+def _model(ws: Workspace, ref: str) -> list[Node]:
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    name, _, version = ref.removeprefix("model:").partition("/")
+    if not ref.startswith("model:") or not version.isdecimal():
+        return []
+    with ws.store.catalog.read() as read:
+        model = read.first(records.Model, {"name": name, "version": int(version)})
+        run = read.first(records.Run, {"id": model.run}) if model else None
+    return _of_run(ws, run) if run else []
+
+
+def _dataset(ws: Workspace, ref: str) -> list[Node]:
+    from tidemill.core.names import Reference  # noqa: PLC0415
+
+    try:
+        reference = Reference.parse(ref)
+        commits = ws.datasets.open(reference.name).log(reference.at)
+    except TidemillError:
+        return []
+    return [
+        {
+            "kind": "commit",
+            "id": c.id,
+            "text": f"{reference.name}, commit {c.number}: {c.message} ({c.rows} rows, {c.author}, {c.time})",
+            "rows": c.rows,
+            "number": c.number,
+        }
+        for c in commits
+    ]
+
+
+def _of_release(ws: Workspace, release: "records.Release") -> list[Node]:
+    from tidemill.release import bundle  # noqa: PLC0415
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    manifest = bundle.manifest(ws.store, release)
+    with ws.store.catalog.read() as read:
+        run = read.first(records.Run, {"id": release.run})
+    nodes: list[Node] = [
+        {
+            "kind": "release",
+            "id": f"{release.name}/{release.number}",
+            "text": f"release {release.number} of {release.name}, made by {release.author} at {release.created_at}",
+            "digest": release.digest,
+        }
+    ]
+    if run is not None:
+        nodes += _of_run(ws, run)
+    nodes += [
+        {"kind": "code", "id": digest, "text": path, "path": path} for path, digest in manifest["code"].items()
+    ]
+    return nodes
+
+
+def _of_run(ws: Workspace, run: "records.Run") -> list[Node]:
+    from tidemill.loop.runs import steps_of  # noqa: PLC0415
+
+    nodes: list[Node] = [
+        {
+            "kind": "run",
+            "id": run.id,
+            "text": f"run {run.id} of {run.pipeline} ({run.status}), started by {run.trigger}",
+            "parameters": run.parameters,
+        }
+    ]
+    model = registry.model_of(ws, run)
+    if model is not None:
+        nodes.append(
+            {
+                "kind": "model",
+                "id": f"model:{model['name']}/{model['version']}",
+                "text": f"model {model['name']} version {model['version']}",
+                "digest": run.outputs["model"],
+            }
+        )
+    for ref, commit in run.inputs.items():
+        name = ref.partition("@")[0]
+        try:
+            found = ws.datasets.open(name).resolve(commit)
+            text = f"{name}, commit {found.number}: {found.message} ({found.rows} rows)"
+            node: Node = {"kind": "commit", "id": commit, "text": text, "rows": found.rows, "number": found.number}
+        except TidemillError:
+            node = {"kind": "commit", "id": commit, "text": f"{name}, a commit that is not there any more"}
+        nodes.append(node)
+    for step in steps_of(ws, run.id):
+        if step.rows_out is not None:
+            nodes.append(
+                {
+                    "kind": "rows",
+                    "id": step.name,
+                    "text": f"{step.name}: {step.rows_in} rows in, {step.rows_out} out, "
+                    f"{step.rows_computed or 0} computed in this run",
+                    "rows_in": step.rows_in,
+                    "rows_out": step.rows_out,
+                    "rows_computed": step.rows_computed,
+                }
+            )
+    return nodes
+
+
+def _cell(array: Any) -> Any:
+    return array.tolist() if hasattr(array, "tolist") else array

@@ -1,0 +1,196 @@
+"""Releases: make one from a run that passed its gate, list, look into, verify."""
+
+from typing import TYPE_CHECKING, Any
+
+from tidemill.core import identity
+from tidemill.core.errors import InvalidInput, NotFound, TidemillError
+from tidemill.core.events import Sink, silent
+from tidemill.core.names import Digest
+from tidemill.loop import judging
+from tidemill.loop.runs import find_run
+from tidemill.loop.views import ReleaseView, Verified
+from tidemill.loop.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tidemill.data import Snapshot
+    from tidemill.store.catalog import records
+
+
+def create_release(ws: Workspace, run: str = "latest", *, sink: Sink = silent) -> ReleaseView:
+    """Make the release of a run; asked again, the same one is returned.
+
+    Raises:
+        NotFound: ``run-not-found``.
+        NotAllowed: ``gate-not-passed``, ``no-verdict``, ``run-not-succeeded``.
+        InvalidInput: ``nothing-to-release``, when the run made no predictor or report.
+    """
+    from tidemill.release import bundle  # noqa: PLC0415
+    from tidemill.release.lock import environment_lock  # noqa: PLC0415
+
+    del sink
+    record = find_run(ws, run, with_report=run == "latest")
+    lacking = [name for name in ("model", "report", "predictor") if name not in record.outputs]
+    if record.status == "succeeded" and lacking:
+        raise InvalidInput(
+            f"Run {record.id} has nothing to release: it made no {' and no '.join(lacking)}.",
+            why="A release serves a predictor, which is cut from the graph of a trained model.",
+            hint="Return {'model': model, 'report': parts.evaluate(model, test)} from the pipeline.",
+            code="nothing-to-release",
+        )
+    before = _released_before(ws, record)
+    if before is not None:
+        return _view(ws, before)
+    predictor, code, packages = judging.predictor_facts(ws, record)
+    hashes, source = _lock_text(ws)
+    lock = environment_lock(packages, hashes=hashes, hashes_from=source)
+    release = bundle.create(
+        ws.store,
+        name=record.pipeline,
+        run=record,
+        predictor=predictor,
+        model=Digest(record.outputs["model"]),
+        report=Digest(record.outputs["report"]),
+        verdict=judging.verdict_of(ws, record.id),
+        data={ref: data_facts(ws, ref.partition("@")[0], commit) for ref, commit in record.inputs.items()},
+        code={path: ws.store.blobs.put(text.encode()) for path, text in code.items()},
+        lock=ws.store.blobs.put(lock.encode()),
+        author=ws.project.author,
+    )
+    return _view(ws, release)
+
+
+def releases(ws: Workspace, name: str | None = None) -> list[ReleaseView]:
+    """The releases, newest first."""
+    from tidemill.release import bundle  # noqa: PLC0415
+
+    return [_view(ws, r) for r in bundle.releases(ws.store, name)]
+
+
+def show_release(ws: Workspace, ref: str = "latest") -> dict[str, Any]:
+    """A release's record and its manifest."""
+    import dataclasses  # noqa: PLC0415
+
+    from tidemill.release import bundle  # noqa: PLC0415
+
+    release = find_release(ws, ref)
+    return {**dataclasses.asdict(_view(ws, release)), "manifest": bundle.manifest(ws.store, release)}
+
+
+def verify_release(ws: Workspace, ref: str = "latest") -> Verified:
+    """Hash every byte of a release again, and the data it was trained on."""
+    from tidemill.release import bundle  # noqa: PLC0415
+
+    release = find_release(ws, ref)
+
+    def content_of(ref: str, commit: str) -> str | None:
+        try:
+            return str(data_facts(ws, ref.partition("@")[0], commit)["content"])
+        except TidemillError:
+            return None
+
+    findings = bundle.verify(ws.store, release, content_of)
+    problems = [f"{f.part} is {f.problem} ({f.digest})" for f in findings]
+    checked = len(bundle.holds(ws.store, release)) if not findings else 0
+    return Verified(release.name, release.number, release.digest, checked, problems, ok=not problems)
+
+
+def find_release(ws: Workspace, ref: str) -> "records.Release":
+    """``2``, ``fashion/2``, ``latest``, ``fashion`` or the start of a digest.
+
+    Raises:
+        NotFound: ``release-not-found``.
+        InvalidInput: ``ambiguous-release``.
+    """
+    from tidemill.release import bundle  # noqa: PLC0415
+
+    every = bundle.releases(ws.store)
+    names = {r.name for r in every}
+    name, separator, which = ref.partition("/")
+    if separator:
+        return bundle.find(ws.store, name, which or "latest")
+    if ref in names:
+        return bundle.find(ws.store, ref, "latest")
+    if not every:
+        raise NotFound(
+            "There is no release yet.", hint="Type 'tidemill release create' after a run.", code="release-not-found"
+        )
+    if ref == "latest":
+        return every[0]
+    start = ref.removeprefix("sha256:")
+    found = [r for r in every if ref == str(r.number)]
+    found = found or [r for r in every if len(start) >= 4 and r.digest.startswith(f"sha256:{start}")]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InvalidInput(
+            f"'{ref}' names {len(found)} releases.",
+            hint=f"Name the pipeline too: {', '.join(f'{r.name}/{r.number}' for r in found[:5])}.",
+            code="ambiguous-release",
+        )
+    raise NotFound(
+        f"There is no release '{ref}'.",
+        hint="Type 'tidemill release list' to see them.",
+        code="release-not-found",
+    )
+
+
+def data_facts(ws: Workspace, name: str, commit: str) -> dict[str, Any]:
+    """What a release says of a dataset's commit; ``content`` is the digest of what its rows are stored as."""
+    snapshot = ws.datasets.open(name).snapshot(commit)
+    return {
+        "commit": commit,
+        "number": snapshot.commit.number,
+        "rows": snapshot.rows,
+        "content": _content(snapshot),
+    }
+
+
+def _content(snapshot: "Snapshot") -> str:
+    return identity.value(
+        [[f.digest, identity.blob(memoryview(f.ids()).cast("B"))] for f in snapshot.fragments()]
+    )
+
+
+def _released_before(ws: Workspace, run: "records.Run") -> "records.Release | None":
+    """The release of this run, or of an earlier one of which this is a repetition from the cache."""
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    with ws.store.catalog.read() as read:
+        own = read.first(records.Release, {"run": run.id})
+        if own is not None:
+            return own
+        same = [r for r in read.find(records.Release, {"name": run.pipeline}, order=("-number",))]
+        earlier = {r.id: r for r in read.find(records.Run, {"id": [r.run for r in same]})}
+    for release in same:
+        other = earlier[release.run]
+        if (other.outputs, other.inputs, other.parameters) == (run.outputs, run.inputs, run.parameters):
+            return release
+    return None
+
+
+def _lock_text(ws: Workspace) -> tuple[str, str]:
+    from tidemill.loop.resources import runtime_lock  # noqa: PLC0415
+
+    own = ws.folder / "requirements.txt"
+    if own.is_file():
+        return own.read_text("utf-8"), own.name
+    shipped = runtime_lock()
+    return shipped.read_text("utf-8"), f"Tidemill's own {shipped.parent.name}/{shipped.name}"
+
+
+def _view(ws: Workspace, release: "records.Release") -> ReleaseView:
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    with ws.store.catalog.read() as read:
+        live = read.find(records.Deployment, {"release_digest": release.digest, "status": "live"})
+    order = list(ws.settings.environments)
+    names = sorted({d.environment for d in live}, key=lambda n: order.index(n) if n in order else len(order))
+    return ReleaseView(
+        release.name,
+        release.number,
+        release.digest,
+        release.run,
+        release.created_at,
+        release.author,
+        names,
+    )
