@@ -37,7 +37,6 @@ def test_every_command_and_option_says_what_it_does():
     for path, command in generate.walk(main, "tidemill"):
         if not command.help:
             silent.append(path)
-        for parameter in command.params:
-            if parameter.param_type_name == "option" and not parameter.help:
-                silent.append(f"{path} {parameter.opts[0]}")
+        options = [p for p in command.params if p.param_type_name == "option"]
+        silent += [f"{path} {option.opts[0]}" for option in options if not option.help]
     assert silent == []
