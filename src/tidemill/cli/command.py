@@ -1,0 +1,156 @@
+"""What every command has: an example in its help, ``--json``, and the state it is called with."""
+
+import sys
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from tidemill.cli import streams
+
+if TYPE_CHECKING:
+    from tidemill.core.events import Sink
+    from tidemill.loop.workspace import Workspace
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class State:
+    """What the options in front of a command said, and what its ``--json`` did.
+
+    Attributes:
+        folder: The project folder that ``-C`` named.
+        log: How progress appears: ``auto``, ``lines``, ``json`` or ``off``.
+        debug: Whether errors show their traceback.
+        as_json: Whether standard output gets one JSON document instead of text.
+    """
+
+    folder: Path | None = None
+    log: str = "auto"
+    debug: bool = False
+    as_json: bool = False
+
+    def workspace(self) -> "Workspace":
+        """The project that the command works on."""
+        from tidemill.loop import workspace  # noqa: PLC0415
+
+        return workspace.open_workspace(self.folder)
+
+    @contextmanager
+    def watch(self) -> Generator["Sink"]:
+        """A sink that shows on standard error what the work inside the block tells."""
+        from tidemill.cli import watching  # noqa: PLC0415
+
+        with watching.watch(self.log, terminal=sys.stderr.isatty()) as sink:
+            yield sink
+
+    def show(self, view: T, draw: Callable[[T], Any]) -> None:
+        """Print a view: as JSON where that was asked for, else as ``draw`` makes it."""
+        if self.as_json:
+            streams.write_json(view)
+        else:
+            streams.write(draw(view))
+
+    def exit_unless(self, good: bool) -> None:  # noqa: FBT001 - reads as a sentence
+        """End with exit status 1 where what was shown is a no."""
+        if not good:
+            raise click.exceptions.Exit(1)
+
+
+pass_state = click.make_pass_decorator(State, ensure=True)
+
+
+class Command(click.Command):
+    """A command with ``--json`` and an example."""
+
+    def __init__(self, *arguments: Any, example: str, **attributes: Any) -> None:
+        super().__init__(*arguments, **attributes)
+        self.example = example
+        self.params.append(
+            click.Option(
+                ["--json"],
+                is_flag=True,
+                expose_value=False,
+                callback=_note_json,
+                help="Print one JSON document on standard output, and nothing else there.",
+            )
+        )
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the example."""
+        del ctx
+        _write_example(formatter, self.example)
+
+
+class Group(click.Group):
+    """A group whose commands are imported when they are looked up.
+
+    Args:
+        sections: Heading to name of a command to ``module:attribute`` under ``tidemill.cli.verbs``.
+        example: What to type, for the help.
+    """
+
+    def __init__(
+        self, *arguments: Any, sections: Mapping[str, Mapping[str, str]], example: str, **attributes: Any
+    ) -> None:
+        super().__init__(*arguments, **attributes)
+        self.sections = sections
+        self.example = example
+        self._homes = {name: home for rows in sections.values() for name, home in rows.items()}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every name, in the order of the help."""
+        del ctx
+        return list(self._homes)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        del ctx
+        home = self._homes.get(cmd_name)
+        if home is None:
+            return None
+        module, _, attribute = home.partition(":")
+        return getattr(import_module(f"tidemill.cli.verbs.{module}"), attribute)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands under their headings, all in one column."""
+        width = max(len(name) for name in self._homes)
+        for heading, names in self.sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(list(self._lines(ctx, formatter, list(names), width)))
+
+    def _lines(
+        self, ctx: click.Context, formatter: click.HelpFormatter, names: list[str], width: int
+    ) -> Iterator[tuple[str, str]]:
+        limit = formatter.width - 6 - width
+        for name in names:
+            command = self.get_command(ctx, name)
+            assert command is not None
+            yield name.ljust(width), command.get_short_help_str(limit)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the example."""
+        del ctx
+        _write_example(formatter, self.example)
+
+
+def command(name: str, *, example: str) -> Callable[[Callable[..., Any]], Command]:
+    """Make a function a command; ``example`` is one line that can be typed."""
+    return click.command(name, cls=Command, example=example)
+
+
+def _write_example(formatter: click.HelpFormatter, example: str) -> None:
+    formatter.write_paragraph()
+    formatter.write_text("Example:")
+    formatter.write(f"  {example}\n")
+
+
+def _note_json(context: click.Context, parameter: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's
+    del parameter
+    if value:
+        context.ensure_object(State).as_json = True

@@ -1,0 +1,127 @@
+"""Every way a command can fail, as a text or JSON and an exit status."""
+
+import shlex
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from tidemill.cli import streams
+from tidemill.core.errors import InternalError, Interrupted, InvalidInput, TidemillError
+
+INTERRUPTED = 130
+"""128 and the number of SIGINT, as shells have it."""
+READER_GONE = 141
+"""128 and the number of SIGPIPE: what a program says that a shell's ``| head`` ended."""
+
+
+def typed(arguments: Sequence[str] | None) -> list[str]:
+    """The words after the program's name."""
+    return sys.argv[1:] if arguments is None else list(arguments)
+
+
+def report(error: BaseException, words: Sequence[str]) -> int:
+    """Say what went wrong, where the command line ``words`` wants it said.
+
+    Returns:
+        The exit status.
+    """
+    if isinstance(error, BrokenPipeError):
+        streams.abandon()
+        return READER_GONE
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        streams.note(error.format_message())
+        return 2
+    options = words[: words.index("--")] if "--" in words else words
+    fault = translated(error, words)
+    if "--debug" in options:
+        streams.note("".join(traceback.format_exception(error)).rstrip())
+    if "--json" in options:
+        _say_json(fault)
+    else:
+        streams.note(text(fault, color=sys.stderr.isatty()))
+    streams.abandon() if fault.code == "output-not-written" else None
+    return INTERRUPTED if isinstance(error, KeyboardInterrupt | click.Abort) else fault.exit_status
+
+
+def _say_json(fault: TidemillError) -> None:
+    try:
+        streams.write_json({"error": fault.to_json()})
+    except (OSError, TidemillError, TypeError):
+        streams.note(text(fault, color=False))
+
+
+def translated(error: BaseException, words: Sequence[str]) -> TidemillError:
+    """Any error as one of Tidemill's own."""
+    if isinstance(error, TidemillError):
+        return error
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        return Interrupted("Stopped; what was finished is kept.", hint="Type the same command again to go on.")
+    if isinstance(error, click.UsageError):
+        return _usage(error)
+    if isinstance(error, click.ClickException):
+        return InvalidInput(error.format_message(), code="usage")
+    return InternalError(
+        f"{type(error).__name__}: {error}" if str(error) else type(error).__name__,
+        why="Tidemill did not expect this: it is a bug. Your data and everything finished before are kept.",
+        hint=f"Type {shlex.join(['tidemill', '--debug', *words])!r} for the traceback, and report it.",
+    )
+
+
+def _usage(error: click.UsageError) -> InvalidInput:
+    context = error.ctx
+    path = context.command_path if context else "tidemill"
+    near = list(getattr(error, "possibilities", None) or [])
+    if isinstance(error, click.exceptions.NoSuchOption):
+        place = _place(error.option_name, context)
+        hint = place or (f"Did you mean '{near[0]}'?" if near else f"Type '{path} --help' for its options.")
+        return InvalidInput(f"'{path}' has no option '{error.option_name}'.", hint=hint, code="usage")
+    if isinstance(error, click.exceptions.NoSuchCommand):
+        if near:
+            return InvalidInput(
+                f"'{path}' has no command '{error.command_name}'.", hint=f"Did you mean '{path} {near[0]}'?", code="usage"
+            )
+        return InvalidInput(
+            f"'{path}' has no command '{error.command_name}'.", hint=f"Type '{path} --help' for all.", code="usage"
+        )
+    return InvalidInput(
+        error.format_message(),
+        why=f"{context.get_usage().replace('Usage: ', 'It is used as: ')}" if context else None,
+        hint=f"Type '{path} --help'.",
+        code="usage",
+    )
+
+
+def _place(option: str, context: click.Context | None) -> str | None:
+    """Where an option belongs that was typed on the wrong side of the command's name."""
+    if context is None:
+        return None
+    if context.parent is None:
+        return "It belongs after the command: 'tidemill runs --json'." if option == "--json" else None
+    root = context.find_root()
+    known = {name for parameter in root.command.params for name in parameter.opts}
+    rest = context.command_path.removeprefix(root.command_path).strip()
+    return f"It belongs before the command: 'tidemill {option} {rest}'." if option in known else None
+
+
+def text(fault: TidemillError, *, color: bool) -> str:
+    """An error as a person reads it."""
+
+    def paint(words: str, **style: Any) -> str:
+        return click.style(words, **style) if color else words
+
+    lines = [f"{paint(f'error[{fault.code}]', fg='red', bold=True)}: {_indented(fault.message)}"]
+    if fault.why:
+        lines.append(f"  {paint('why', bold=True)}: {_indented(fault.why)}")
+    if fault.hint:
+        lines.append(f"  {paint('try', fg='green', bold=True)}: {_indented(fault.hint)}")
+    trace = fault.details.get("traceback")
+    if isinstance(trace, str) and trace.strip():
+        lines += ["", *(f"  {line}" for line in trace.rstrip().splitlines())]
+    return "\n".join(lines)
+
+
+def _indented(words: str) -> str:
+    return words.strip().replace("\n", "\n    ")

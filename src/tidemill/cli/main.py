@@ -1,0 +1,100 @@
+"""The program ``tidemill``: the root of the commands, and the one place where it ends.
+
+A command's module is imported when that command is typed, or when all of them are listed.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tidemill import __version__
+from tidemill.cli import faults, streams
+from tidemill.cli.command import Group, State
+
+_SECTIONS = {
+    "Begin": {
+        "demo": "project:demo",
+        "init": "project:init",
+        "doctor": "project:doctor",
+    },
+    "Data": {
+        "data": "data:data",
+    },
+    "Pipelines and models": {
+        "run": "runs:run",
+        "runs": "runs:runs",
+        "show": "runs:show",
+        "why": "runs:why",
+        "report": "runs:report",
+        "models": "models:models",
+    },
+    "Release and serve": {
+        "release": "releases:release",
+        "promote": "environments:promote",
+        "rollback": "environments:rollback",
+        "serve": "environments:serve",
+        "stop": "environments:stop",
+        "status": "environments:status",
+    },
+    "Close the loop": {
+        "predict": "predictions:predict",
+        "feedback": "predictions:feedback",
+        "refit": "circle:refit",
+        "lineage": "circle:lineage",
+        "gc": "project:gc",
+    },
+}
+"""Heading in ``tidemill --help`` to name of a command to where it is, in ``tidemill.cli.verbs``."""
+
+
+class Root(Group):
+    """The root group: runs a command, and turns whatever it raises into a text and an exit status."""
+
+    def main(self, args: Any = None, prog_name: str | None = None, **extra: Any) -> Any:
+        """Run one command line, and exit.
+
+        Raises:
+            SystemExit: Always; 0 done, 1 a run or a gate said no, 2 the user's mistake, 70 a bug,
+                130 interrupted, 141 the reader of the output went away.
+        """
+        words = faults.typed(args)
+        name = prog_name or "tidemill"
+        streams.make_writable()
+        self._main_shell_completion(extra, name)
+        try:
+            with self.make_context(name, list(words)) as context:
+                self.invoke(context)
+            streams.flush()
+        except click.exceptions.Exit as end:
+            status = end.exit_code
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - this is where every error is given its words
+            status = faults.report(error, words)
+        else:
+            status = 0
+        raise SystemExit(status)
+
+
+@click.group(cls=Root, sections=_SECTIONS, example="tidemill demo --data digits")
+@click.option(
+    "-C",
+    "--project",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Work on the project in this folder instead of the one around the working directory.",
+)
+@click.option(
+    "--log",
+    type=click.Choice(["auto", "lines", "json", "off"]),
+    default="auto",
+    show_default=True,
+    help="How progress appears on standard error: a live view on a terminal and lines elsewhere, "
+    "always lines, one JSON object a line, or not at all.",
+)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(__version__, message="%(version)s", help="Show the version and exit.")
+@click.pass_context
+def main(context: click.Context, project: Path | None, log: str, *, debug: bool) -> None:
+    """The whole AI delivery loop on one store: data, pipelines, models, releases, serving, feedback."""
+    state = context.ensure_object(State)
+    state.folder, state.log, state.debug = project, log, debug

@@ -1,0 +1,1 @@
+"""What a person sees: pure functions from a view of ``loop`` to text or a Rich renderable."""

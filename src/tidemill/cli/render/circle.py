@@ -1,0 +1,44 @@
+"""What closes the loop, drawn."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tidemill.cli.render.shapes import short, written
+
+if TYPE_CHECKING:
+    from tidemill.loop.views import Lineage, RefitView
+
+
+def refit(view: "RefitView") -> str:
+    """What a refit did, and the rules that said no."""
+    lines = [f"{view.reason} ({view.cause})" if view.cause else view.reason]
+    if view.run is not None:
+        computed = "" if view.rows_computed is None else f", {view.rows_computed:,} rows prepared"
+        lines.append(f"  run {view.run}{computed}")
+    if view.release is not None:
+        lines.append(f"  release {view.release}, {'deployed' if view.deployed else 'not deployed'}")
+    if view.verdict is not None:
+        lines.append(f"  gate {'passed' if view.verdict.passed else 'not passed'}")
+        lines += [
+            f"    {'ok' if rule['passed'] else 'no'}  {rule['name']}: {rule['reason']}" for rule in view.verdict.rules
+        ]
+    return "\n".join(lines)
+
+
+def lineage(view: "Lineage") -> str:
+    """From the thing asked about back to the data, one thing a line."""
+    if not view.nodes:
+        return f"Nothing is known about where {view.of} comes from."
+    width = max(len(str(node.get("kind", ""))) for node in view.nodes)
+    return "\n".join(_node(node, width) for node in view.nodes)
+
+
+def _node(node: Mapping[str, Any], width: int) -> str:
+    name = str(node.get("id", ""))
+    words = [str(node.get("kind", "")).ljust(width), short(name) if name.startswith("sha256:") else name]
+    if node.get("text"):
+        words.append(str(node["text"]))
+    rest = {n: v for n, v in node.items() if n not in {"kind", "id", "text"} and v not in (None, [], {}, "")}
+    if rest:
+        words.append(f"({written(rest, None)})")
+    return "  ".join(words)

@@ -1,0 +1,57 @@
+"""What runs where, drawn."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tidemill.cli.render.shapes import seconds, table
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from tidemill.loop.views import DeploymentView, EnvironmentView
+
+SERVING = ("environment", "release", "number", "address", "pid")
+"""The fields of what ``loop.deploy.serve`` returns that ``--json`` prints."""
+
+
+def _named(release: str, number: int) -> str:
+    """``fashion/2``, whether or not ``release`` already says its number."""
+    return release if release.endswith(f"/{number}") else f"{release}/{number}"
+
+
+def deployment(view: "DeploymentView") -> str:
+    """What runs now, where, and instead of what."""
+    instead = f", in place of {view.replaced}" if view.replaced is not None and view.replaced != view.number else ""
+    where = f" at {view.address}" if view.address else ""
+    return (
+        f"{view.environment}: release {_named(view.release, view.number)} is {view.status}{where}{instead} "
+        f"({seconds(view.seconds)})"
+    )
+
+
+def serving(environment: str, release: str, number: int) -> str:
+    """What stands behind the address."""
+    return f"{environment} serves release {_named(release, number)}. Ctrl-C stops it."
+
+
+def stopped(view: Mapping[str, Any]) -> str:
+    """Whether there was anything to stop."""
+    return f"{view['environment']} {'stopped' if view['stopped'] else 'was not running'}."
+
+
+def environments(views: "Sequence[EnvironmentView]") -> "RenderableType":
+    """One line an environment."""
+    return table(
+        ["environment", "release", "state", "address", "predictions"],
+        [
+            (
+                v.environment,
+                None if v.release is None or v.number is None else _named(v.release, v.number),
+                "running" if v.running else "stopped" if v.release else "empty",
+                v.address if v.running else None,
+                v.predictions,
+            )
+            for v in views
+        ],
+        empty="The settings name no environment.",
+    )

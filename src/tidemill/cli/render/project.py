@@ -1,0 +1,52 @@
+"""The project itself, drawn."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tidemill.cli.render.shapes import facts, heading, mark, size, stack, table, written
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from tidemill.loop.views import DemoSummary, Finding, Freed, Initialised
+
+
+def initialised(view: "Initialised") -> str:
+    """What was made, and what to type next."""
+    if not view.files:
+        return f"{view.folder} is a project already; nothing was changed."
+    made = ", ".join(view.files)
+    lines = [f"{view.folder} is a project now: {made}, and a store in {view.store}."]
+    if "pipeline.py" in view.files:
+        lines.append("Next: tidemill run pipeline.py -p n=3")
+    return "\n".join(lines)
+
+
+def demo(view: "DemoSummary") -> "RenderableType":
+    """Every stage, what it made, and what to type next."""
+    stages = table(
+        ["stage", "result", "seconds"],
+        [(s.name, written(s.result, None), f"{s.seconds:.1f}") for s in view.stages],
+        empty="No stage was run.",
+    )
+    made = facts([("folder", view.folder), *((name, value) for name, value in view.facts.items())])
+    return stack(stages, made, heading("Worth typing next:", "\n".join(f"  {line}" for line in view.next)))
+
+
+def doctor(findings: Sequence["Finding"]) -> "RenderableType":
+    """Each check, and what to do about those that fail."""
+    rows = [
+        (mark(good=f.ok), f.check, f.message + (f" Try: {f.hint}" if f.hint and not f.ok else "")) for f in findings
+    ]
+    rows = [(first, check, written(words, None)) for first, check, words in rows]
+    failed = sum(not f.ok for f in findings)
+    summary = "All is well." if not failed else f"{failed} of {len(findings)} checks failed."
+    return stack(table(["", "check", "found"], rows, empty="Nothing was checked."), summary)
+
+
+def gc(view: "Freed") -> str:
+    """What was removed, or would be."""
+    verb = "Would free" if view.dry_run else "Freed"
+    return f"{verb} {size(view.bytes)}: {view.blobs:,} blobs and {view.cache_entries:,} cache entries."
+
+

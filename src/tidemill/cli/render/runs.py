@@ -1,0 +1,141 @@
+"""Runs, drawn."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tidemill.cli.render.shapes import facts, heading, mark, seconds, short, stack, status, table, when, written
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from tidemill.loop.views import ReportFile, RunSummary, RunView, StepView, VerdictView, WhyView
+
+
+def run(view: "RunView") -> "RenderableType":
+    """What came of a run that just ended; its steps were told while it went on."""
+    done: dict[str, int] = {}
+    for step in view.steps:
+        done[step.status] = done.get(step.status, 0) + 1
+    steps = ", ".join(f"{count} {word}" for word, count in done.items())
+    summary = f"{view.pipeline}: run {view.run} {view.status} in {seconds(view.seconds)} ({steps or 'no steps'})"
+    return stack(summary, _outputs(view), _model(view), verdict(view.verdict), _error(view.error))
+
+
+def run_in_full(view: "RunView") -> "RenderableType":
+    """A run with its parameters, inputs and steps."""
+    about = facts(
+        [
+            ("run", view.run),
+            ("pipeline", view.pipeline),
+            ("status", status(view.status)),
+            ("started", f"{when(view.started_at)} UTC"),
+            ("took", seconds(view.seconds)),
+            ("trigger", view.trigger),
+            ("inputs", ", ".join(f"{name} = {commit}" for name, commit in view.inputs.items()) or None),
+        ]
+    )
+    parameters = heading("Parameters", facts(view.parameters.items())) if view.parameters else None
+    return stack(
+        about,
+        parameters,
+        heading("Steps", steps(view.steps)),
+        _outputs(view),
+        _model(view),
+        verdict(view.verdict),
+        _error(view.error),
+    )
+
+
+def steps(views: Sequence["StepView"]) -> "RenderableType":
+    """One line a step."""
+    return table(
+        ["step", "status", "seconds", "rows", "computed", "why"],
+        [
+            (s.name, status(s.status), f"{s.seconds:.3f}", s.rows_out, s.rows_computed, written(s.why, None))
+            for s in views
+        ],
+        empty="No step was reached.",
+    )
+
+
+def _outputs(view: "RunView") -> "RenderableType | None":
+    if not view.outputs:
+        return None
+    return heading("Outputs", facts((name, _output(value)) for name, value in view.outputs.items()))
+
+
+def _output(value: Any) -> Any:
+    if not isinstance(value, Mapping) or "kind" not in value or "digest" not in value:
+        return written(value)
+    rest = {name: fact for name, fact in value.items() if name not in {"kind", "digest"} and fact is not None}
+    return " ".join([str(value["kind"]), *([written(rest)] if rest else []), short(str(value["digest"]))])
+
+
+def _model(view: "RunView") -> "RenderableType | None":
+    return None if view.model is None else f"Model {view.model['name']}, version {view.model['version']}"
+
+
+def verdict(view: "VerdictView | None") -> "RenderableType | None":
+    """Each rule of the gate, and why it said what it said."""
+    if view is None:
+        return None
+    against = f" (against {view.against})" if view.against else ""
+    title = f"Gate: {'passed' if view.passed else 'not passed'}{against}"
+    rows = [(mark(good=rule["passed"]), rule["name"], written(rule["reason"], None)) for rule in view.rules]
+    return heading(title, table(["", "rule", "reason"], rows, empty="It has no rules."))
+
+
+def _error(error: "Mapping[str, Any] | None") -> "RenderableType | None":
+    if error is None:
+        return None
+    lines = [f"error[{error.get('code', 'failed')}]: {error.get('message', '')}"]
+    lines += [f"  {word}: {error[name]}" for name, word in (("why", "why"), ("hint", "try")) if error.get(name)]
+    trace = (error.get("details") or {}).get("traceback")
+    if trace:
+        lines += ["", *(f"  {line}" for line in str(trace).rstrip().splitlines())]
+    return "\n".join(lines)
+
+
+def runs(views: Sequence["RunSummary"]) -> "RenderableType":
+    """One line a run."""
+    return table(
+        ["run", "pipeline", "status", "started (UTC)", "seconds", "computed", "cached", "trigger", "metrics"],
+        [
+            (
+                v.run,
+                v.pipeline,
+                status(v.status),
+                when(v.started_at),
+                None if v.seconds is None else f"{v.seconds:.1f}",
+                v.computed,
+                v.cached,
+                v.trigger,
+                written(v.metrics, None) or None,
+            )
+            for v in views
+        ],
+        empty="There are no runs. Type: tidemill run pipeline.py",
+    )
+
+
+def why(view: "WhyView") -> "RenderableType":
+    """The reason, and each thing that changed, with its difference."""
+    against = f" (compared with run {view.previous})" if view.previous else ""
+    summary = f"{view.step} in run {view.run}: {view.status}" + (f", {view.why}" if view.why else "") + against
+    return stack(summary, *(_change(change) for change in view.changes))
+
+
+def _change(change: Mapping[str, Any]) -> "RenderableType":
+    title = f"{change.get('what', 'changed')} {change.get('name') or ''}".rstrip()
+    if change.get("diff"):
+        return heading(title, "\n".join(f"  {line}" for line in str(change["diff"]).splitlines()))
+    return f"{title}: {_side(change.get('before'))} -> {_side(change.get('after'))}"
+
+
+def _side(value: object) -> str:
+    return short(value) if isinstance(value, str) and value.startswith("sha256:") else written(value)
+
+
+def report(view: "ReportFile") -> "RenderableType":
+    """Where the page is, and its headline numbers."""
+    return stack(f"The report of run {view.run} is {view.path}", facts(view.metrics.items()) if view.metrics else None)

@@ -1,0 +1,134 @@
+"""Standard output and standard error: JSON, text and Rich renderables, and what can go wrong with a pipe."""
+
+import dataclasses
+import io
+import json
+import math
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Any, TextIO
+
+from tidemill.core.errors import StorageError
+
+_WIDE = 4096
+"""Columns of a text that no terminal shows: a table is never folded or cut in a file."""
+
+
+def make_writable() -> None:
+    """Have characters that a stream's encoding lacks replaced, instead of failing at the last step."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def flush() -> None:
+    """Hand everything on while an error can still be told."""
+    _guarded(sys.stdout.flush)
+
+
+def write(thing: object) -> None:
+    """One text or Rich renderable, and a line end, on standard output."""
+    _print(thing if isinstance(thing, str) else text(thing, sys.stdout))
+
+
+def write_json(tree: object) -> None:
+    """One JSON document on one line of standard output."""
+    _print(to_json(tree))
+
+
+def note(line: str) -> None:
+    """One line for a person, on standard error; not being able to say it is no failure."""
+    try:
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        pass
+
+
+def abandon() -> None:
+    """Point standard output at nothing, so that the interpreter's own last flush has no complaint."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        pass
+
+
+def text(renderable: object, stream: TextIO, width: int | None = None) -> str:
+    """A Rich renderable as ``stream`` should get it: coloured and as wide as the terminal, else plain.
+
+    Args:
+        renderable: What to draw.
+        stream: Where it will go.
+        width: Columns; None takes the terminal's.
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    terminal = stream.isatty()
+    console = Console(
+        file=stream if terminal else None,
+        width=width or (None if terminal else _WIDE),
+        highlight=False,
+        soft_wrap=False,
+        no_color=None if terminal else True,
+        emoji=False,
+        markup=False,
+    )
+    with console.capture() as caught:
+        console.print(renderable)
+    lines = caught.get().splitlines()
+    return "\n".join(line if terminal else line.rstrip() for line in lines)
+
+
+def to_json(tree: object) -> str:
+    """One line of JSON. A number that is not finite is null, since JSON has none."""
+    escape = not (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf8")
+    return json.dumps(plain(tree), ensure_ascii=escape, allow_nan=False)
+
+
+def plain(tree: Any) -> Any:
+    """A view as dicts, lists, texts, numbers, booleans and None.
+
+    Raises:
+        TypeError: For a value that has no JSON form; views are made of plain values, so that is a bug.
+    """
+    match tree:
+        case None | bool() | int() | str():
+            return tree
+        case float():
+            return tree if math.isfinite(tree) else None
+        case PurePath():
+            return str(tree)
+        case Mapping():
+            return {str(name): plain(value) for name, value in tree.items()}
+        case Sequence() | set() | frozenset() if not isinstance(tree, bytes | bytearray | memoryview):
+            return [plain(member) for member in tree]
+        case _ if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
+            return {field.name: plain(getattr(tree, field.name)) for field in dataclasses.fields(tree)}
+        case _ if hasattr(tree, "tolist"):
+            return plain(tree.tolist())
+        case _:
+            raise TypeError(f"A {type(tree).__qualname__} has no JSON form.")
+
+
+def _print(line: str) -> None:
+    def put() -> None:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+    _guarded(put)
+
+
+def _guarded(put: Any) -> None:
+    try:
+        put()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise StorageError(
+            "The output could not be written.",
+            why=f"The file or device behind standard output says: {error.strerror}.",
+            hint="Free space there, or send the output elsewhere.",
+            code="output-not-written",
+        ) from error

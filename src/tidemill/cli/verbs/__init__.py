@@ -1,0 +1,1 @@
+"""The commands. A file is one subject; a function is one command. Each imports what it calls when it is called."""

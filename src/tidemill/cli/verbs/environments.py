@@ -1,0 +1,96 @@
+"""Commands about what runs where: promote, rollback, serve, stop, status."""
+
+import click
+
+from tidemill.cli import streams
+from tidemill.cli.command import State, command, pass_state
+from tidemill.cli.signals import ending_is_interrupt
+
+
+@command("promote", example="tidemill promote latest dev")
+@click.argument("release")
+@click.argument("environment")
+@click.option("--reason", metavar="TEXT", help="Kept with the deployment.")
+@pass_state
+def promote(state: State, release: str, environment: str, reason: str | None) -> None:
+    """Put a release into an environment, once it answered real requests.
+
+    The one that runs there goes on until the new one is ready, and no request fails.
+    """
+    from tidemill.cli.render import environments as render  # noqa: PLC0415
+    from tidemill.loop import deploy as loop  # noqa: PLC0415
+
+    with state.watch() as sink:
+        deployed = loop.promote(state.workspace(), release, environment, reason, sink=sink)
+    state.show(deployed, render.deployment)
+
+
+@command("rollback", example="tidemill rollback prod --reason 'too many coats'")
+@click.argument("environment")
+@click.option("--reason", metavar="TEXT", help="Kept with the deployment.")
+@pass_state
+def rollback(state: State, environment: str, reason: str | None) -> None:
+    """Put the release back that ran in an environment before."""
+    from tidemill.cli.render import environments as render  # noqa: PLC0415
+    from tidemill.loop import deploy as loop  # noqa: PLC0415
+
+    with state.watch() as sink:
+        deployed = loop.rollback(state.workspace(), environment, reason, sink=sink)
+    state.show(deployed, render.deployment)
+
+
+@command("serve", example="tidemill serve prod --port 8000")
+@click.argument("environment")
+@click.option("--host", metavar="ADDRESS", help="Address to bind to, instead of the one in the settings.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), metavar="N", help="Port, instead of the one in the settings; 0 is a free one."
+)
+@pass_state
+def serve(state: State, environment: str, host: str | None, port: int | None) -> None:
+    """Serve an environment's release until Ctrl-C.
+
+    The first line of output is the address; with --json, an object that holds it.
+    """
+    from tidemill.cli.render import environments as render  # noqa: PLC0415
+    from tidemill.loop import deploy as loop  # noqa: PLC0415
+
+    workspace = state.workspace()
+    with ending_is_interrupt():
+        serving = loop.serve(workspace, environment, port=port, host=host)
+        try:
+            if state.as_json:
+                streams.write_json({name: getattr(serving, name) for name in render.SERVING})
+            else:
+                streams.write(serving.address)
+                streams.note(render.serving(environment, serving.release, serving.number))
+            serving.wait()
+        except BaseException as end:
+            loop.stop(workspace, environment)
+            if not isinstance(end, KeyboardInterrupt):
+                raise
+            streams.note(f"{environment} stopped.")
+
+
+@command("stop", example="tidemill stop prod")
+@click.argument("environment")
+@pass_state
+def stop(state: State, environment: str) -> None:
+    """Stop what serves an environment, after it answered what it had accepted."""
+    from tidemill.cli.render import environments as render  # noqa: PLC0415
+    from tidemill.loop import deploy as loop  # noqa: PLC0415
+
+    was_running = loop.stop(state.workspace(), environment)
+    state.show({"environment": environment, "stopped": was_running}, render.stopped)
+
+
+@command("status", example="tidemill status")
+@click.argument("environment", required=False)
+@pass_state
+def status(state: State, environment: str | None) -> None:
+    """Show what runs in each environment, or in one."""
+    from tidemill.cli.parameters import only  # noqa: PLC0415
+    from tidemill.cli.render import environments as render  # noqa: PLC0415
+    from tidemill.loop import deploy as loop  # noqa: PLC0415
+
+    every = loop.environments(state.workspace())
+    state.show(only(environment, every) if environment else every, render.environments)

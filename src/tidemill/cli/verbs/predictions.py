@@ -1,0 +1,64 @@
+"""Commands that use a served model: predict, feedback."""
+
+import click
+
+from tidemill.cli.command import State, command, pass_state
+from tidemill.cli.parameters import labels_from, rows_from
+
+
+@command("predict", example="tidemill predict prod rows.json --limit 10")
+@click.argument("environment")
+@click.argument("file")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N rows.")
+@pass_state
+def predict(state: State, environment: str, file: str, limit: int | None) -> None:
+    """Ask an environment for its answers to the rows of FILE.
+
+    FILE is CSV, JSON or an image; '-' reads JSON rows from standard input.
+    """
+    from tidemill.cli.render import predictions as render  # noqa: PLC0415
+    from tidemill.loop import predict as loop  # noqa: PLC0415
+
+    rows = rows_from(file)
+    with state.watch() as sink:
+        predicted = loop.predict(state.workspace(), environment, rows, limit, sink=sink)
+    state.show(predicted, render.predicted)
+
+
+@command("feedback", example="tidemill feedback prod labels.csv --collect fashion")
+@click.argument("environment")
+@click.argument("file", required=False)
+@click.option("--prediction", metavar="ID", help="One prediction, instead of a FILE of them.")
+@click.option("--label", metavar="LABEL", help="What that prediction should have been.")
+@click.option("--collect", metavar="DATASET", help="Then make rows of all feedback, on a branch of this dataset.")
+@click.option("--branch", default="feedback", show_default=True, metavar="NAME", help="That branch.")
+@pass_state
+def feedback(
+    state: State,
+    environment: str,
+    file: str | None,
+    prediction: str | None,
+    label: str | None,
+    collect: str | None,
+    branch: str,
+) -> None:
+    """Tell an environment what its predictions should have been.
+
+    FILE is CSV with the columns 'prediction' and 'label'; '-' is standard input.
+    """
+    from tidemill.cli.render import predictions as render  # noqa: PLC0415
+    from tidemill.loop import predict as loop  # noqa: PLC0415
+
+    items = labels_from(file, prediction, label)
+    if not items and collect is None:
+        raise click.UsageError("Give a FILE, or --prediction with --label, or --collect.")
+    workspace = state.workspace()
+    sent = collected = None
+    if items is not None:
+        with state.watch() as sink:
+            sent = loop.send_feedback(workspace, environment, items, sink=sink)
+    if collect is not None:
+        collected = loop.collect_feedback(workspace, environment, collect, branch)
+    state.show(
+        {"environment": environment, "accepted": sent.accepted if sent else 0, "collected": collected}, render.feedback
+    )

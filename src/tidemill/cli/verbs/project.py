@@ -1,0 +1,88 @@
+"""Commands about the project itself: init, demo, doctor, gc."""
+
+from pathlib import Path
+
+import click
+
+from tidemill.cli.command import State, command, pass_state
+
+
+@command("init", example="tidemill init my-project")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), required=False)
+@click.option("--name", metavar="NAME", help="Name of the first pipeline; without it, the folder's name.")
+@pass_state
+def init(state: State, folder: Path | None, name: str | None) -> None:
+    """Make a folder a project: settings, a first pipeline, a store.
+
+    What is there already stays as it is.
+    """
+    from tidemill.cli.render import project as render  # noqa: PLC0415
+    from tidemill.loop import workspace  # noqa: PLC0415
+
+    base = state.folder or Path()
+    state.show(workspace.init(base / folder if folder else base, name), render.initialised)
+
+
+@command("demo", example="tidemill demo --data digits --framework sklearn")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=Path("tidemill-demo"))
+@click.option(
+    "--data",
+    type=click.Choice(["fashion", "digits"]),
+    default="fashion",
+    show_default=True,
+    help="70,000 images of clothes (downloaded once), or 1,797 handwritten digits (no download).",
+)
+@click.option(
+    "--framework",
+    type=click.Choice(["keras", "sklearn"]),
+    default="keras",
+    show_default=True,
+    help="What the model is made with.",
+)
+@pass_state
+def demo(state: State, folder: Path, data: str, framework: str) -> None:
+    """Turn the whole loop once on real data, in FOLDER (tidemill-demo).
+
+    Import, train, report, gate, release, promote, predict, feed back, refit, trace. Killed at any moment, it goes
+    on where it was when typed again.
+    """
+    from tidemill.cli.render import project as render  # noqa: PLC0415
+    from tidemill.loop import demo as loop  # noqa: PLC0415
+
+    with state.watch() as sink:
+        summary = loop.demo((state.folder or Path()) / folder, data=data, framework=framework, sink=sink)
+    state.show(summary, render.demo)
+
+
+@command("doctor", example="tidemill doctor")
+@pass_state
+def doctor(state: State) -> None:
+    """Check the installation, the project and its store.
+
+    Exits 1 when a check fails.
+    """
+    from tidemill.cli.render import project as render  # noqa: PLC0415
+    from tidemill.core.errors import NotFound  # noqa: PLC0415
+    from tidemill.loop import doctor as loop  # noqa: PLC0415
+
+    try:
+        subject = state.workspace()
+    except NotFound:
+        subject = state.folder or Path()
+    with state.watch() as sink:
+        findings = loop.doctor(subject, sink=sink)
+    state.show(findings, render.doctor)
+    state.exit_unless(all(finding.ok for finding in findings))
+
+
+@command("gc", example="tidemill gc --dry-run")
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@pass_state
+def gc(state: State, *, dry_run: bool) -> None:
+    """Remove what no commit, run or release holds."""
+    from tidemill.cli.render import project as render  # noqa: PLC0415
+    from tidemill.loop import gc as loop  # noqa: PLC0415
+
+    with state.watch() as sink:
+        freed = loop.gc(state.workspace(), dry_run=dry_run, sink=sink)
+    state.show(freed, render.gc)

@@ -1,0 +1,97 @@
+"""Commands about runs: run, runs, show, why, report."""
+
+from pathlib import Path
+
+import click
+
+from tidemill.cli.command import State, command, pass_state
+from tidemill.cli.parameters import assignments, file_and_name
+
+
+@command("run", example="tidemill run pipeline.py -p epochs=3 -p data=fashion@main")
+@click.argument("file", metavar="FILE[:NAME]")
+@click.option(
+    "-p",
+    "--parameter",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter of the pipeline; may be given several times.",
+)
+@pass_state
+def run(state: State, file: str, parameters: tuple[str, ...]) -> None:
+    """Run a pipeline; what did not change is not computed again.
+
+    NAME picks one of several pipelines in FILE. Exits 1 when the run failed; every finished step is kept.
+    """
+    from tidemill.cli.render import runs as render  # noqa: PLC0415
+    from tidemill.loop import runs as loop  # noqa: PLC0415
+
+    values = assignments("--parameter", parameters)
+    path, name = file_and_name(file)
+    with state.watch() as sink:
+        view = loop.run(state.workspace(), path, values, name=name, sink=sink)
+    state.show(view, render.run)
+    state.exit_unless(view.status == "succeeded")
+
+
+@command("runs", example="tidemill runs --pipeline fashion --limit 5")
+@click.option("--pipeline", metavar="NAME", help="Only runs of this pipeline.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Only the newest.")
+@pass_state
+def runs(state: State, pipeline: str | None, limit: int) -> None:
+    """List the runs, newest first."""
+    from tidemill.cli.render import runs as render  # noqa: PLC0415
+    from tidemill.loop import runs as loop  # noqa: PLC0415
+
+    state.show(loop.runs(state.workspace(), pipeline, limit), render.runs)
+
+
+@command("show", example="tidemill show latest")
+@click.argument("run", default="latest")
+@pass_state
+def show(state: State, run: str) -> None:
+    """Show a run: its steps, outputs, parameters and verdict.
+
+    RUN is an id, the beginning of one, or 'latest'.
+    """
+    from tidemill.cli.render import runs as render  # noqa: PLC0415
+    from tidemill.loop import runs as loop  # noqa: PLC0415
+
+    state.show(loop.show_run(state.workspace(), run), render.run_in_full)
+
+
+@command("why", example="tidemill why latest train")
+@click.argument("run")
+@click.argument("step")
+@pass_state
+def why(state: State, run: str, step: str) -> None:
+    """Say why a step was computed, or was not.
+
+    RUN is an id, the beginning of one, or 'latest'.
+    """
+    from tidemill.cli.render import runs as render  # noqa: PLC0415
+    from tidemill.loop import runs as loop  # noqa: PLC0415
+
+    state.show(loop.why(state.workspace(), run, step), render.why)
+
+
+@command("report", example="tidemill report latest --output report.html")
+@click.argument("run", default="latest")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Where to write it; without it, into the project.",
+)
+@pass_state
+def report(state: State, run: str, output: Path | None) -> None:
+    """Write a run's report as one HTML page that needs nothing else.
+
+    RUN is an id, the beginning of one, or 'latest'.
+    """
+    from tidemill.cli.render import runs as render  # noqa: PLC0415
+    from tidemill.loop import runs as loop  # noqa: PLC0415
+
+    state.show(loop.report(state.workspace(), run, output), render.report)
