@@ -7,16 +7,21 @@ from tidemill.data.commits import Changes, Commit
 from tidemill.data.csv_import import Imported, import_csv
 from tidemill.data.csv_layout import Tensor
 from tidemill.data.datasets import Dataset, Datasets
+from tidemill.data.difference import Cell, Diff
 from tidemill.data.heads import head_token
+from tidemill.data.merge import Merged
 from tidemill.data.snapshot import Fragment, Snapshot
 
 __all__ = [
+    "Cell",
     "Changes",
     "Commit",
     "Dataset",
     "Datasets",
+    "Diff",
     "Fragment",
     "Imported",
+    "Merged",
     "Snapshot",
     "Tensor",
     "head_token",

@@ -82,10 +82,9 @@ def _cast(array: Any, field: "pa.Field", dataset: str) -> Any:
 
     if array.type == field.type:
         return array
+    both = pa.types.is_fixed_size_list(field.type) and pa.types.is_fixed_size_list(array.type)
     try:
-        if pa.types.is_fixed_size_list(field.type) and pa.types.is_fixed_size_list(array.type):
-            if array.type.list_size != field.type.list_size:
-                raise pa.ArrowInvalid(f"{array.type.list_size} cells, not {field.type.list_size}")
+        if both and array.type.list_size == field.type.list_size:
             return pa.chunked_array([_cast_tensor(c, field.type) for c in array.chunks], field.type)
         return array.cast(field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
@@ -129,11 +128,16 @@ def differs(old: "pa.ChunkedArray", new: "pa.ChunkedArray") -> "np.ndarray[Any, 
     import pyarrow.compute as pc  # noqa: PLC0415
 
     lacks_a, lacks_b = np.asarray(a.is_null()), np.asarray(b.is_null())
-    unequal = np.asarray(pc.fill_null(pc.not_equal(a, b), pa.scalar(False)))
+    unequal = np.asarray(pc.not_equal(a, b).fill_null(pa.scalar(0).cast(pa.bool_())))
     if pa.types.is_floating(a.type):
-        nan_a = np.asarray(pc.fill_null(pc.is_nan(a), False))
-        unequal &= ~(nan_a & np.asarray(pc.fill_null(pc.is_nan(b), False)))
+        unequal &= ~(_is_nan(a) & _is_nan(b))
     return np.where(lacks_a | lacks_b, lacks_a != lacks_b, unequal)
+
+
+def _is_nan(array: Any) -> "np.ndarray[Any, Any]":
+    import numpy as np  # noqa: PLC0415
+
+    return np.asarray(array.is_null(nan_is_null=True)) & ~np.asarray(array.is_null())
 
 
 def _one(array: Any) -> Any:

@@ -2,11 +2,13 @@
 
 import csv
 import re
+import sys
 from collections.abc import Iterator, Sequence
 
 from tidemill.core.errors import InvalidInput
 
 _PIECE_BYTES = 1 << 20
+_NOT_EMPTY = re.compile(rb"[^\r\n]")
 
 
 def check_text(file: str, data: bytearray) -> None:
@@ -32,14 +34,14 @@ def header(file: str, data: bytearray) -> list[str]:
     """The names in the first line.
 
     Raises:
-        InvalidInput: ``empty-file``, when there is no first line, or nothing after it.
+        InvalidInput: ``empty-file``, when there is no first line, or nothing after it; ``unreadable-csv``.
     """
-    records = _records(data)
-    try:
-        first = next((cells for _, cells in records if cells), None)
-        second = next((cells for _, cells in records if cells), None)
-    except csv.Error as error:
-        raise _unreadable(file, 1, str(error)) from error
+    _, line, first = next(_records(file, data), (0, 0, None))
+    # A record ends a line, so what follows the first one starts where its last line ended.
+    end = 0
+    for _ in range(line):
+        end = data.find(b"\n", end) + 1 or len(data)
+    second = _NOT_EMPTY.search(data, end)
     if first is None or second is None:
         raise InvalidInput(
             f"{file} is empty." if first is None else f"{file} has a header and no row after it.",
@@ -49,6 +51,16 @@ def header(file: str, data: bytearray) -> list[str]:
             details={"file": file, "line": 1, "column": 1},
         )
     return first
+
+
+def check_quotes(file: str, data: bytearray) -> None:
+    """Refuse a double quote that is never closed; slow.
+
+    Raises:
+        InvalidInput: ``unreadable-csv``, with the line where that value begins.
+    """
+    for _ in _records(file, data):
+        pass
 
 
 def first_fault(
@@ -69,7 +81,7 @@ def first_fault(
     found = re.search(r"In CSV column #(\d+):.*invalid value '(.*)'", arrow_says, re.DOTALL)
     if found:
         position, value = int(found[1]), found[2]
-        for line, cells in _rows(data):
+        for line, cells in _rows(file, data):
             if cells[position].strip() == value.strip():
                 return InvalidInput(
                     f"{file}, line {line}, column '{names[position]}': '{value}' is not {types[position]}.",
@@ -82,38 +94,42 @@ def first_fault(
 
 
 def _first_ragged(file: str, data: bytearray, names: Sequence[str]) -> InvalidInput | None:
-    line = 0
-    try:
-        for line, cells in _rows(data):
-            if len(cells) == len(names):
-                continue
-            short = len(cells) < len(names)
-            column = names[len(cells)] if short else str(len(names) + 1)
-            where = f"it ends before column '{column}'" if short else f"cell {column} has no column"
-            return InvalidInput(
-                f"{file}, line {line}: {len(cells)} cells where the header names {len(names)} columns; {where}.",
-                hint="Correct that line; a comma inside a value needs double quotes around the value.",
-                code="ragged-row",
-                details={"file": file, "line": line, "column": column},
-            )
-    except csv.Error as error:
-        return _unreadable(file, line + 1, str(error))
+    for line, cells in _rows(file, data):
+        if len(cells) == len(names):
+            continue
+        short = len(cells) < len(names)
+        column = names[len(cells)] if short else str(len(names) + 1)
+        where = f"it ends before column '{column}'" if short else f"cell {column} has no column"
+        return InvalidInput(
+            f"{file}, line {line}: {len(cells)} cells where the header names {len(names)} columns; {where}.",
+            hint="Correct that line; a comma inside a value needs double quotes around the value.",
+            code="ragged-row",
+            details={"file": file, "line": line, "column": column},
+        )
     return None
 
 
-def _rows(data: bytearray) -> Iterator[tuple[int, list[str]]]:
-    """Line and cells of each record after the header; empty lines are skipped, as the fast reader does."""
-    records = ((line, cells) for line, cells in _records(data) if cells)
+def _rows(file: str, data: bytearray) -> Iterator[tuple[int, list[str]]]:
+    """First line and cells of each record after the header."""
+    records = _records(file, data)
     next(records, None)
-    return records
+    return ((start, cells) for start, _, cells in records)
 
 
-def _records(data: bytearray) -> Iterator[tuple[int, list[str]]]:
+def _records(file: str, data: bytearray) -> Iterator[tuple[int, int, list[str]]]:
+    """First line, last line and cells of each record; empty lines are skipped, as the fast reader does."""
     reader = csv.reader(_lines(data), strict=True)
-    line = 0
-    for cells in reader:
-        yield line + 1, cells
-        line = reader.line_num
+    start = 1
+    limit = csv.field_size_limit(sys.maxsize)
+    try:
+        for cells in reader:
+            if cells:
+                yield start, reader.line_num, cells
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise _unreadable(file, start, str(error)) from error
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _lines(data: bytearray) -> Iterator[str]:

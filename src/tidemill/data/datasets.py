@@ -9,9 +9,11 @@ from tidemill.core.errors import AlreadyExists, InvalidInput, NotAllowed, NotFou
 from tidemill.core.names import check_name, nearest
 from tidemill.data.columns import arrange, system_schema
 from tidemill.data.commits import Changes, Commit, properties
+from tidemill.data.difference import Diff
 from tidemill.data.history import History
 from tidemill.data.identities import with_ids
 from tidemill.data.lance_table import MAIN, LanceTable
+from tidemill.data.merge import Merged, plan_merge
 from tidemill.data.snapshot import Snapshot
 from tidemill.data.upsert import Plan, plan_upsert
 from tidemill.store.table import ID, Table
@@ -276,6 +278,33 @@ class Dataset:
             if not plan.changes:
                 return head, plan.changes
             return self._apply(plan, head, branch, (head.id,), message), plan.changes
+
+    def diff(self, a: str | None, b: str | None) -> Diff:
+        """What differs from ``a`` to ``b``."""
+        return Diff(self.snapshot(a), self.snapshot(b))
+
+    def merge(self, source: str, *, into: str = MAIN, message: str | None = None) -> Merged:
+        """Bring what ``source`` changed since the two parted into a branch: a commit with two parents.
+
+        Args:
+            source: A branch, tag or commit.
+            into: The branch.
+            message: Of the merge commit.
+
+        Raises:
+            Conflict: ``merge-conflict``, with the first 20 in its details; then nothing is changed.
+            NotFound: ``commit-not-found``, ``branch-not-found``.
+        """
+        with self._locked():
+            theirs, ours = self.resolve(source), self._history.head(into)
+            base = self._history.merge_base(ours, theirs)
+            fast_forward = base.id == ours.id
+            plan = plan_merge(*(Snapshot(self._table, c) for c in (base, ours, theirs)), names=(source, into))
+            if plan is None:
+                return Merged(ours, Changes(), already=True, fast_forward=False)
+            text = message or f"Merge {source} into {into}"
+            commit = self._apply(plan, ours, into, (ours.id, theirs.id), text)
+            return Merged(commit, plan.changes, already=False, fast_forward=fast_forward)
 
     def _apply(self, plan: Plan, head: Commit, branch: str, parents: tuple[str, ...], message: str) -> Commit:
         stored = properties(

@@ -117,7 +117,7 @@ def _batch_cells(batch: "pa.RecordBatch") -> Iterator[list[identity.Value]]:
             missing.append(absent)
     packed = np.concatenate(data, axis=1) if data else np.zeros((rows, 0), np.uint8)
     absent = np.concatenate(missing, axis=1) if missing else np.zeros((rows, 0), bool)
-    some = absent.any(axis=1)
+    some: Any = absent.any(axis=1)
     bits = np.packbits(absent, axis=1)
     width = packed.shape[1]
     flat = packed.tobytes()

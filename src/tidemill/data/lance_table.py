@@ -118,7 +118,9 @@ class LanceTable:
             emptied: list[int] = []
             updated: list[Any] = []
             for fragment, offsets in gone.items():
-                left = opened.get_fragment(fragment).delete_rows(offsets.tolist())
+                there = opened.get_fragment(fragment)
+                assert there is not None, f"fragment {fragment} is not in version {version}"
+                left = there.delete_rows(offsets.tolist())
                 if left is None:
                     emptied.append(fragment)
                 else:

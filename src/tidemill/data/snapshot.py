@@ -1,12 +1,14 @@
 """A dataset at one commit, to be read: whole, by rows, or fragment by fragment. Never changes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core import identity
 from tidemill.core.errors import NotFound
 from tidemill.core.names import Digest, nearest
+from tidemill.data import export
 from tidemill.data.commits import Commit
 from tidemill.data.lance_table import LanceTable, translated
 from tidemill.store.table import ID, SYSTEM_COLUMNS, Table
@@ -121,6 +123,43 @@ class Snapshot:
             if ids is None:
                 return Table(self._opened.to_table(columns=names))
             return Table(self._opened.take(self._positions(ids), columns=names))
+
+    def write_csv(self, path: Path, *, ids: bool = False) -> int:
+        """Write the rows as CSV; a tensor unfolds into its columns, numbered from 1.
+
+        What was at ``path`` is replaced when all is written. Importing the file again changes nothing. With
+        ``ids``, a cell that was edited in it is imported as a change of its row even where there is no key.
+
+        Returns:
+            The rows written.
+
+        Raises:
+            StorageError: ``storage``.
+        """
+        names = [*([ID] if ids else []), *self.columns]
+        export.write_csv(path, self._part_of_schema(names), self._pieces(names))
+        return self.rows
+
+    def write_parquet(self, path: Path, *, ids: bool = True) -> int:
+        """Write the rows as Parquet; a tensor is a fixed-size list. ``ids`` includes the system columns.
+
+        Returns:
+            The rows written.
+
+        Raises:
+            StorageError: ``storage``.
+        """
+        names = [n for n in self.schema.names if ids or n not in SYSTEM_COLUMNS]
+        export.write_parquet(path, self._part_of_schema(names), self._pieces(names))
+        return self.rows
+
+    def _part_of_schema(self, names: list[str]) -> "pa.Schema":
+        import pyarrow as pa  # noqa: PLC0415
+
+        return pa.schema([self.schema.field(n) for n in names])
+
+    def _pieces(self, names: list[str]) -> "Iterator[pa.Table]":
+        return (fragment.read(names).to_arrow() for fragment in self.fragments())
 
     def _positions(self, ids: "Iterable[int]") -> list[int]:
         import numpy as np  # noqa: PLC0415

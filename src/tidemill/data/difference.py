@@ -1,0 +1,103 @@
+"""What differs between two commits, by ``_id``. Reads the rows' contents only where the commits share no file."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tidemill.data.columns import differs
+from tidemill.data.commits import Changes
+from tidemill.data.snapshot import Snapshot
+from tidemill.store.table import ID
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+
+class Cell(NamedTuple):
+    """One cell that differs. A tensor is one cell; its value is a flat list."""
+
+    id: int
+    column: str
+    old: Any
+    new: Any
+
+
+class Diff:
+    """From one commit to another: rows that came, went, or have another cell.
+
+    Attributes:
+        old: The snapshot before.
+        new: The snapshot after.
+        added: The ``_id``s only in ``new``; uint64, sorted. ``removed`` and ``changed`` likewise.
+    """
+
+    def __init__(self, old: Snapshot, new: Snapshot) -> None:
+        import numpy as np  # noqa: PLC0415
+
+        self.old = old
+        self.new = new
+        before, after = _apart(old, new)
+        self.added: np.ndarray[Any, Any] = np.setdiff1d(after, before)
+        self.removed: np.ndarray[Any, Any] = np.setdiff1d(before, after)
+        self._moved: np.ndarray[Any, Any] = np.intersect1d(before, after)
+
+    @property
+    def counts(self) -> Changes:
+        """How many rows of each kind."""
+        return Changes(len(self.added), len(self.changed), len(self.removed))
+
+    @cached_property
+    def changed(self) -> "np.ndarray[Any, Any]":
+        """The ``_id``s in both with a cell that differs; uint64, sorted."""
+        import numpy as np  # noqa: PLC0415
+
+        apart = np.zeros(len(self._moved), bool)
+        for mask in self._masks.values():
+            apart |= mask
+        return self._moved[apart]
+
+    def cells(self, limit: int | None = None) -> list[Cell]:
+        """The cells that differ in changed rows, by ``_id`` and column; at most ``limit``."""
+        import numpy as np  # noqa: PLC0415
+
+        found: list[Cell] = []
+        before, after = self._pair
+        wanted = np.flatnonzero(np.isin(self._moved, self.changed))
+        for row in wanted.tolist():
+            for name, mask in self._masks.items():
+                if not mask[row]:
+                    continue
+                if limit is not None and len(found) >= limit:
+                    return found
+                old, new = before.column(name)[row].as_py(), after.column(name)[row].as_py()
+                found.append(Cell(int(self._moved[row]), name, old, new))
+        return found
+
+    @cached_property
+    def _pair(self) -> "tuple[pa.Table, pa.Table]":
+        return sorted_rows(self.old, self._moved), sorted_rows(self.new, self._moved)
+
+    @cached_property
+    def _masks(self) -> "dict[str, np.ndarray[Any, Any]]":
+        before, after = self._pair
+        return {n: differs(before.column(n), after.column(n)) for n in before.column_names if n != ID}
+
+
+def sorted_rows(snapshot: Snapshot, ids: "np.ndarray[Any, Any]") -> "pa.Table":
+    """The rows with these ``_id``s, by ``_id``."""
+    return snapshot.read(ids=ids).to_arrow().sort_by(ID)
+
+
+def _apart(old: Snapshot, new: Snapshot) -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
+    """The ``_id``s on each side that do not lie in the same file on the other: all others are equal."""
+    import numpy as np  # noqa: PLC0415
+
+    ours, theirs = ({f.digest: f for f in s.fragments()} for s in (old, new))
+    before: list[np.ndarray[Any, Any]] = [np.zeros(0, np.uint64)]
+    after: list[np.ndarray[Any, Any]] = [np.zeros(0, np.uint64)]
+    for digest in ours.keys() | theirs.keys():
+        a = ours[digest].ids() if digest in ours else before[0]
+        b = theirs[digest].ids() if digest in theirs else after[0]
+        before.append(np.setdiff1d(a, b))
+        after.append(np.setdiff1d(b, a))
+    return np.concatenate(before), np.concatenate(after)
