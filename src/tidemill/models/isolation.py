@@ -47,7 +47,8 @@ class IsolatedCode:
         except TidemillError:
             raise
         except Exception as error:
-            if isinstance(error, ModuleNotFoundError) and error.name == module_name:
+            sought = (f"{module_name}.", f"{self._inside(module_name)}.")
+            if isinstance(error, ModuleNotFoundError) and any(s.startswith(f"{error.name}.") for s in sought):
                 raise self._not_found(reference) from error
             raise InvalidInput(
                 f"The module '{module_name}' in {self.folder} cannot be imported: {error}.",
@@ -63,9 +64,17 @@ class IsolatedCode:
 
     def module(self, name: str) -> types.ModuleType:
         """Import one module by the name that its own project calls it."""
-        if name.partition(".")[0] in self._tops:
-            return importlib.import_module(f"{self._package}.{name}")
-        return importlib.import_module(name)
+        return importlib.import_module(self._inside(name) if self._holds(name) else name)
+
+    def _inside(self, name: str) -> str:
+        return f"{self._package}.{name}"
+
+    def _holds(self, name: str) -> bool:
+        """Whether the folder has this module; a package may be here in part, and its rest installed."""
+        if name.partition(".")[0] not in self._tops:
+            return False
+        path = self.folder.joinpath(*name.split("."))
+        return path.is_dir() or path.with_name(f"{path.name}.py").is_file()
 
     def _builtins(self) -> dict[str, Any]:
         def isolated_import(
@@ -75,14 +84,13 @@ class IsolatedCode:
             fromlist: Sequence[str] | None = (),
             level: int = 0,
         ) -> Any:
-            top = name.partition(".")[0]
-            if level or top not in self._tops:
+            if level or not self._holds(name):
                 return builtins.__import__(name, globals, locals, fromlist or (), level)
-            inside = f"{self._package}.{name}"
+            inside = self._inside(name)
             if fromlist:
                 return builtins.__import__(inside, globals, locals, fromlist, 0)
             importlib.import_module(inside)
-            return sys.modules[f"{self._package}.{top}"]
+            return sys.modules[self._inside(name.partition(".")[0])]
 
         return {**vars(builtins), "__import__": isolated_import}
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidemill.core.errors import Failed, InvalidInput
+from tidemill.core.errors import Failed, InvalidInput, TidemillError
 from tidemill.models import adapters, archive
 from tidemill.models.columns import Check, Columns
 from tidemill.models.isolation import IsolatedCode
@@ -150,6 +150,15 @@ def _runner(
     native = framework.load(folder / NATIVE_FOLDER, code)
 
     def run(features: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-        return framework.predict(native, features)
+        try:
+            return framework.predict(native, features)
+        except TidemillError:
+            raise
+        except Exception as error:
+            raise Failed(
+                f"The model failed on {len(features)} rows: {type(error).__name__}: {error}.",
+                hint="Try the model on these rows in Python.",
+                code="model-failed",
+            ) from error
 
     return run

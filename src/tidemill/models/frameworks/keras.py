@@ -35,7 +35,8 @@ def save(model: Any, folder: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         written = Path(scratch) / FILE
         try:
-            model.save(written)
+            with _own_deprecations_ignored():
+                model.save(written)
         except Exception as error:
             raise InvalidInput(
                 f"Keras cannot write the model: {error}.",
@@ -45,6 +46,7 @@ def save(model: Any, folder: Path) -> None:
             ) from error
         members = archive.read_zip(written)
     archive.rewrite_json(members, "metadata.json", lambda body: {**body, "date_saved": "1980-01-01@00:00:00"})
+    archive.rewrite_json(members, "config.json", _numbered)
     archive.write_zip(folder / FILE, members)
 
 
@@ -57,7 +59,8 @@ def load(folder: Path, code: "IsolatedCode | None") -> Any:
     keras, path = _keras(), folder / FILE
     del code
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        with _own_deprecations_ignored():
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
         unsafe = "safe_mode" in str(error) or "lambda" in str(error).lower()
         raise InvalidInput(
@@ -126,6 +129,23 @@ def packages() -> dict[str, str]:
     return adapters.versions("keras", "jax", "jaxlib", "numpy", "h5py")
 
 
+def _numbered(config: Any) -> Any:
+    """The configuration with the memory addresses that name shared objects replaced by numbers."""
+    numbers: dict[int, int] = {}
+
+    def walk(node: Any) -> Any:
+        if isinstance(node, list):
+            return [walk(n) for n in node]
+        if not isinstance(node, dict):
+            return node
+        return {
+            name: numbers.setdefault(value, len(numbers)) if name == "shared_object_id" else walk(value)
+            for name, value in node.items()
+        }
+
+    return walk(config)
+
+
 def _keras() -> Any:
     for name, value in adapters.WORKER_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -160,6 +180,16 @@ def _as_wanted(model: Any, features: "np.ndarray[Any, Any]") -> "np.ndarray[Any,
         if size * len(rows) == rows.size:
             return rows.reshape(len(rows), *wanted)
     return rows
+
+
+@contextmanager
+def _own_deprecations_ignored() -> Iterator[None]:
+    """Keras' variables do not know NumPy 2's ``copy`` yet, which NumPy reports to whoever called Keras."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "__array__ implementation doesn't accept a copy", DeprecationWarning
+        )
+        yield
 
 
 @contextmanager
