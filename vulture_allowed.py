@@ -1,0 +1,41 @@
+"""Names that vulture finds unused and that are used all the same, each with who uses it."""
+
+# Python itself, by name.
+_.__class__
+_.__dir__
+_.__getattr__
+_.__path__
+
+# click calls them, or a decorator registers them.
+_.format_commands
+_.format_epilog
+_.list_commands
+import_
+
+# importlib calls it on a loader.
+_.set_data
+
+# Set for other libraries to read: zipfile, ONNX Runtime, sqlite3.
+_.external_attr
+_.intra_op_num_threads
+_.inter_op_num_threads
+_.log_severity_level
+_.isolation_level
+
+# SQLAlchemy calls it when a connection is made.
+prepare
+
+# Alembic reads them in each migration.
+revision
+down_revision
+branch_labels
+depends_on
+
+# Columns of the catalog: read by who queries them.
+_.fired_at
+_.pid
+
+# Parameters of overloads: only the implementation uses them.
+ignore
+sees_test_rows
+training_only
