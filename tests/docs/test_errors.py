@@ -23,8 +23,10 @@ def patterns(node: ast.expr) -> list[str]:
         return [re.escape(node.value)] if isinstance(node.value, str) else []
     if isinstance(node, ast.JoinedStr):
         return [
-            "".join(re.escape(p.value) if isinstance(p, ast.Constant) else "[a-z0-9-]+" for p in node.values)
-        ]  # pyright: ignore[reportArgumentType]
+            "".join(
+                "[a-z0-9-]+" if isinstance(p, ast.FormattedValue) else patterns(p)[0] for p in node.values
+            )
+        ]
     if isinstance(node, ast.IfExp):
         return patterns(node.body) + patterns(node.orelse)
     return []
