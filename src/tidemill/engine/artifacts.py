@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from tidemill.core.errors import Failed, NotFound
+from tidemill.core.errors import Failed, InvalidInput, NotFound
 from tidemill.core.identity import blob as digest_of
 from tidemill.core.names import Digest
 from tidemill.engine.orders import Ref, Saved
@@ -59,7 +59,7 @@ def save(blobs: Blobs, value: Any, step: str, output: str = "result") -> Saved:
     plain = _plain(value, step, "")
     if plain is not _NOT_PLAIN:
         return _json(blobs, "value", plain, {})
-    if isinstance(value, dict):
+    if isinstance(value, dict) and all(isinstance(k, str) for k in cast("dict[Any, Any]", value)):
         return _save_state(blobs, cast("dict[str, Any]", value), step)
     raise Failed(
         f"Step '{step}' returned a {type(value).__module__}.{type(value).__qualname__} as '{output}', "
@@ -89,7 +89,9 @@ def load(blobs: Blobs, ref: "Ref | Artifact", scratch: Path | None = None) -> An
         module, _, name = str(ref.meta["type"]).partition(":")
         return getattr(importlib.import_module(module), name).from_json(content_of(blobs, ref))
     if ref.kind == "state":
-        return _load_state(blobs, ref)
+        from tidemill.models import state as states  # noqa: PLC0415
+
+        return states.read(blobs.path(Digest(ref.digest)))
     if ref.kind == "model":
         from tidemill.models.trained import TrainedModel  # noqa: PLC0415
 
@@ -237,17 +239,13 @@ def _save_model(blobs: Blobs, value: Any) -> Saved:
 
 def wrap_model(native: Any, facts: dict[str, Any]) -> Any:
     """A framework's model as a ``TrainedModel``."""
-    from tidemill.models.adapters import owner  # noqa: PLC0415
     from tidemill.models.trained import TrainedModel  # noqa: PLC0415
 
-    classes = facts.get("classes")
-    return TrainedModel(
-        native=native,
-        framework=owner(native),
+    return TrainedModel.of(
+        native,
         features=str(facts.get("features") or ""),
         label=str(facts.get("label") or ""),
-        classes=tuple(map(str, classes)) if classes is not None else None,
-        history=dict(facts.get("history") or {}),
+        classes=facts.get("classes"),
     )
 
 
@@ -295,59 +293,18 @@ def untar(tar: Path, folder: Path) -> None:
 
 
 def _save_state(blobs: Blobs, state: dict[str, Any], step: str) -> Saved:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        described = {str(key): _put_state(folder, str(key), value, step) for key, value in state.items()}
-        (folder / "state.json").write_bytes(canonical(described))
-        return _tarred(blobs, folder, "state", {"keys": sorted(described)})
+    from tidemill.models import state as states  # noqa: PLC0415
 
-
-def _put_state(folder: Path, key: str, value: Any, step: str) -> dict[str, Any]:
-    if type(value).__module__ == "numpy" and getattr(value, "ndim", 0):
-        import numpy as np  # noqa: PLC0415
-
-        file = f"{len(list(folder.iterdir()))}.npy"
-        try:
-            np.save(folder / file, np.ascontiguousarray(value), allow_pickle=False)
-        except ValueError as error:
-            raise _no_state(step, key, value) from error
-        return {"array": file}
-    plain = _plain(value, step, key)
-    if plain is not _NOT_PLAIN:
-        return {"value": plain}
-    if any(c.__module__.partition(".")[0] == "sklearn" for c in type(value).__mro__):
-        from tidemill.models.adapters import adapter  # noqa: PLC0415
-
-        inner = folder / f"{key}.model"
-        inner.mkdir()
-        adapter("sklearn").save(value, inner)
-        return {"model": inner.name}
-    raise _no_state(step, key, value)
-
-
-def _no_state(step: str, key: str, value: Any) -> Failed:
-    return Failed(
-        f"Step '{step}' returned a dict whose '{key}' is a {type(value).__qualname__}.",
-        why="A dict of results holds arrays (not of objects) and plain values.",
-        hint="Turn it into an array, a number, text, or a list or dict of them.",
-        code="no-artifact-kind",
-    )
-
-
-def _load_state(blobs: Blobs, ref: "Ref | Artifact") -> dict[str, Any]:
-    import numpy as np  # noqa: PLC0415
-
-    state: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        untar(blobs.path(Digest(ref.digest)), folder)
-        for key, how in json.loads((folder / "state.json").read_bytes()).items():
-            if "array" in how:
-                state[key] = np.load(folder / how["array"], allow_pickle=False)
-            elif "model" in how:
-                from tidemill.models.adapters import adapter  # noqa: PLC0415
-
-                state[key] = adapter("sklearn").load(folder / how["model"], None)
-            else:
-                state[key] = how["value"]
-    return state
+    scratch = blobs.scratch()
+    try:
+        states.write(state, scratch)
+        return Saved(blobs.put_file(scratch), "state", scratch.stat().st_size, {"keys": sorted(state)})
+    except InvalidInput as error:
+        raise Failed(
+            f"Step '{step}' returned a dict that cannot be stored: {error.message}",
+            why=error.why,
+            hint="Return numbers, text, arrays, and lists and dicts of them.",
+            code="no-artifact-kind",
+        ) from error
+    finally:
+        scratch.unlink(missing_ok=True)

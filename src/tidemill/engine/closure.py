@@ -5,6 +5,7 @@ function only imports inside its body is followed in the source instead, so that
 to plan a run. Not seen: what is looked up by a computed name, and files that a step reads by itself.
 """
 
+import copyreg
 import dis
 import enum
 import functools
@@ -313,7 +314,8 @@ class _Walk:
     def _reduced(self, where: str, value: Any) -> Any:
         """By the object's own pickling protocol, read as a tree: the same content gives the same tree."""
         try:
-            reduced = value.__reduce_ex__(4)
+            registered = copyreg.dispatch_table.get(type(value))
+            reduced = registered(value) if registered else value.__reduce_ex__(4)
         except Exception as error:
             raise self._no_digest(where, value) from error
         if isinstance(reduced, str):

@@ -18,6 +18,7 @@ from tidemill.engine.executors.local import LocalExecutor, threads
 from tidemill.engine.ledger import Ledger, mark_interrupted
 from tidemill.engine.orders import Order, Outcome, Ref, Saved
 from tidemill.engine.why import FIRST, compare, last_record, reason
+from tidemill.pipeline import load
 from tidemill.pipeline.components import Component
 from tidemill.pipeline.graph import Graph, Node
 from tidemill.store.catalog import records
@@ -355,6 +356,7 @@ class _Execution:
         job.outcomes.append(outcome)
         if outcome.error is not None and self.error is None:
             self.error = self._name_step(job, outcome.error)
+        self._count_rows(job)
         if self.error is not None:
             # Orders of a failed run that nobody has begun are not begun.
             for other, _ in self.orders:
@@ -363,6 +365,13 @@ class _Execution:
         for other in [job, *self.jobs]:
             if other.pending == 0 and other in self.jobs:
                 self._finish(other)
+
+    def _count_rows(self, job: _Job) -> None:
+        if job.chunks is not None and len(job.chunks.tasks) > 1:
+            ended = [i for o in job.outcomes for i in o.chunks]
+            done = sum(job.chunks.chunks[i]["rows"] for i in ended)
+            total = sum(t.chunk["rows"] for t in job.chunks.tasks)
+            self.sink(events.Progress(job.node.name, done, total, "rows"))
 
     def _finish(self, job: _Job) -> None:
         failed = next((o.error for o in job.outcomes if o.error is not None), None)
@@ -544,9 +553,7 @@ def _folder(component: Component[..., Any]) -> str | None:
     file = component.file
     if file is None or component.module.startswith("tidemill."):
         return None
-    from tidemill.pipeline.load import installed  # noqa: PLC0415
-
-    if installed(str(file)):
+    if load.installed(str(file)):
         return None
     depth = component.module.count(".") + (1 if file.name == "__init__.py" else 0)
     folder = file.parent
@@ -556,11 +563,6 @@ def _folder(component: Component[..., Any]) -> str | None:
 
 
 def _stats(files: frozenset[str]) -> dict[str, tuple[int, int]]:
-    found: dict[str, tuple[int, int]] = {}
-    for file in files:
-        try:
-            stat = Path(file).stat()
-        except OSError:
-            continue
-        found[file] = (stat.st_mtime_ns, stat.st_size)
-    return found
+    """The files' time and size when they were loaded: what the key was made of."""
+    loaded = load.files()
+    return {file: loaded[file] for file in files if file in loaded}

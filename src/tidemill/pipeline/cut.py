@@ -35,11 +35,9 @@ class StageSpec:
     def to_json(self) -> dict[str, Any]:
         """The stage without its state, as the predictor's description holds it."""
         return {
-            "step": self.step,
-            "role": self.role,
+            "name": self.step,
+            "kind": "row_step" if self.role == "rows" else "transform",
             "component": self.component,
-            "module": self.module,
-            "variable": self.variable,
             "settings": self.settings,
         }
 
