@@ -173,7 +173,7 @@ def unpack(store: Store, release: records.Release, folder: Path) -> Path:
         raise StorageError(
             f"The predictor of release {release.name} {release.number} is damaged.",
             why=f"Its bytes do not hash to {predictor}.",
-            hint=f"Type 'tidemill release verify {release.name} {release.number}' to see what else is.",
+            hint=f"Type 'tidemill release verify {release.name}/{release.number}' to see what else is.",
             code="release-damaged",
         )
     tar = store.blobs.path(predictor)

@@ -74,7 +74,7 @@ def check_order(store: Store, settings: Settings, release: records.Release, envi
     raise NotAllowed(
         f"Release {release.number} of '{release.name}' cannot enter '{environment}' yet.",
         why=f"It must have been live in '{after}' first.",
-        hint=f"Type 'tidemill promote {release.name} {release.number} {after}'.",
+        hint=f"Type 'tidemill promote {release.name}/{release.number} {after}'.",
         code="promotion-order",
         details={"release": release.number, "environment": environment, "after": after},
     )
