@@ -61,7 +61,7 @@ def dense(digits: Digits) -> TrainedModel:
     import keras
 
     keras.utils.set_random_seed(0)
-    native = keras.Sequential(
+    native: Any = keras.Sequential(
         [
             keras.Input((8, 8)),
             keras.layers.Flatten(),

@@ -340,7 +340,9 @@ def test_bad_rows_are_refused_by_field(
 
 
 def test_a_non_finite_number_under_a_mask_is_no_number(floats: Predictor) -> None:
-    holed = np.ma.MaskedArray(np.array([[1, np.nan, 3], [1, 1, 1]], np.float32), mask=[[0, 1, 0], [0, 0, 0]])
+    holed = np.ma.MaskedArray(
+        np.array([[1, np.nan, 3], [1, 1, 1]], np.float32), mask=np.array([[False, True, False], [False] * 3])
+    )
     with pytest.raises(InvalidInput) as caught:
         floats.predict(good() | {"vector": holed})
     assert caught.value.code == "missing-value"

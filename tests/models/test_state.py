@@ -41,7 +41,7 @@ def same(a: Any, b: Any) -> bool:
         return len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
-    return a == b or (a != a and b != b)
+    return a == b or bool(np.isnan(a) and np.isnan(b))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -137,6 +137,8 @@ def per_class(scores: Sequence[ClassScore]) -> Spec:
                 "field": "value",
                 "type": "quantitative",
                 "title": None,
+                # A stacked bar with round ends brings a clip path, whose id counts up with each drawing.
+                "stack": None,
                 "scale": {"domain": [0, 1]},
                 "axis": {"format": ".0%", "tickCount": 5},
             },

@@ -229,8 +229,8 @@ def _worst(
     return tuple(
         Mistake(
             png.encode(features[row]) if drawn and features is not None else None,
-            classes[true[row]],
-            classes[predicted[row]],
+            classes[int(true[row])],
+            classes[int(predicted[row])],
             float(confidence[row]),
             None if ids is None else int(ids[row]),
         )

@@ -53,7 +53,7 @@ class Check:
         import numpy as np  # noqa: PLC0415
 
         self._wanted = [(t.name, np.dtype(DATATYPES[t.datatype]), t.cell) for t in inputs]
-        self._names = frozenset(t.name for t in inputs)
+        self._names = {t.name for t in inputs}
 
     def __call__(self, columns: Columns) -> "tuple[int, dict[str, np.ndarray[Any, Any]]]":
         """The number of rows, and the columns in the signature's dtypes.
@@ -65,7 +65,7 @@ class Check:
                 ``wrong-dtype``, ``non-finite``; the details name the ``field`` and, where one is to
                 blame, the ``row``.
         """
-        if columns.keys() != self._names:
+        if set(columns) != self._names:
             raise self._wrong_names(columns)
         rows = -1
         checked: dict[str, np.ndarray[Any, Any]] = {}

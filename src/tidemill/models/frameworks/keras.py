@@ -5,7 +5,7 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -183,7 +183,7 @@ def _as_wanted(model: Any, features: "np.ndarray[Any, Any]") -> "np.ndarray[Any,
 
 
 @contextmanager
-def _own_deprecations_ignored() -> Iterator[None]:
+def _own_deprecations_ignored() -> Generator[None]:
     """Keras' variables do not know NumPy 2's ``copy`` yet, which NumPy reports to whoever called Keras."""
     with warnings.catch_warnings():
         warnings.filterwarnings(
@@ -193,7 +193,7 @@ def _own_deprecations_ignored() -> Iterator[None]:
 
 
 @contextmanager
-def _without_foreign_plugins() -> Iterator[None]:
+def _without_foreign_plugins() -> Generator[None]:
     """Keep jax2onnx from loading what it has for other libraries than Keras.
 
     Its first conversion imports every plugin; those for Equinox and Flax compile layers while they are
