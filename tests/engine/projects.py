@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from tidemill.core.events import Event
 from tidemill.core.names import Reference
 from tidemill.data.datasets import Datasets
 from tidemill.data.snapshot import Snapshot
@@ -17,6 +16,9 @@ from tidemill.pipeline.load import load
 from tidemill.store.catalog import records
 from tidemill.store.open import Store
 from tidemill.store.table import Table
+
+if TYPE_CHECKING:
+    from tidemill.core.events import Event
 
 
 class Project:

@@ -40,7 +40,9 @@ def execute(order: Order, component: Component[..., Any] | None = None) -> Outco
         _run(order, component, blobs, scratch, outcome)
     except TidemillError as error:
         outcome.error = _described(error, order)
-    except Exception as error:  # noqa: BLE001 - whatever the user's code raises is the step's failure
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a Rust library's panic and sys.exit() fail the step too
         outcome.error = _raised(error, order)
     finally:
         scratch_folder.reset(token)
@@ -344,7 +346,7 @@ def _described(error: TidemillError, order: Order) -> dict[str, Any]:
     return body | {"details": details}
 
 
-def _raised(error: Exception, order: Order) -> dict[str, Any]:
+def _raised(error: BaseException, order: Order) -> dict[str, Any]:
     text = str(error)
     return {
         "code": "step-failed",
