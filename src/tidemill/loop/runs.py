@@ -249,6 +249,7 @@ def _view(ws: Workspace, record: "records.Run", steps: "list[records.Step]") -> 
                 s.seconds,
                 s.why,
                 s.component,
+                s.kind,
                 s.rows_in,
                 s.rows_out,
                 s.rows_computed,

@@ -124,6 +124,7 @@ class StepView:
     seconds: float
     why: str
     component: str
+    kind: str
     rows_in: int | None = None
     rows_out: int | None = None
     rows_computed: int | None = None

@@ -1,0 +1,409 @@
+"""The demo: the whole loop on real data, stage by stage. Killed anywhere, it goes on where it was."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tidemill.core.config import FILE, load_project
+from tidemill.core.errors import Failed, InvalidInput
+from tidemill.core.events import Progress, Sink, StageFinished, StageStarted, silent
+from tidemill.loop import data as datasets
+from tidemill.loop import deploy, refit, releases, runs
+from tidemill.loop import lineage as tracing
+from tidemill.loop import predict as predictions
+from tidemill.loop.resources import example
+from tidemill.loop.views import DemoSummary, RefitView, RunView, StageView
+from tidemill.loop.workspace import Workspace
+
+if TYPE_CHECKING:
+    import numpy as np
+
+KEPT_BACK = {"fashion": 1000, "digits": 200}
+"""How many of the last images are tomorrow's traffic."""
+_TOML = """\
+# The demo's settings; docs/settings.md lists all there are.
+
+[pipelines.{name}]
+file = "pipeline.py"
+
+# What a candidate must pass before it can become a release.
+[pipelines.{name}.gate]
+rules = ["accuracy >= {least}"]
+latency_ms = 5.0
+smoke = true
+
+# A merge into the dataset's main branch refits the model and deploys what passes the gate.
+[triggers.new-labels]
+dataset = "{name}@main"
+pipeline = "{name}"
+deploy = "prod"
+"""
+_LEAST_ACCURACY = {"fashion": 0.87, "digits": 0.9}
+_TENSOR = {"fashion": "pixel*:28x28", "digits": "pixel*:8x8"}
+_FEEDBACK_BRANCH = "feedback"
+_BATCH = 50
+
+
+@dataclass(slots=True)
+class _Demo:
+    """One demo under way."""
+
+    ws: Workspace
+    name: str
+    framework: str
+    sink: Sink
+    done: list[StageView] = field(default_factory=list[StageView])
+    facts: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """What the demo's runs are given."""
+        own = {"data": f"{self.name}@main"}
+        return {**own, "framework": self.framework} if self.name == "fashion" else own
+
+    @property
+    def csv(self) -> Path:
+        """The raw file."""
+        return self.ws.folder / "data" / f"{self.name}.csv"
+
+    @property
+    def traffic_file(self) -> Path:
+        """The images that were kept back, with their true labels."""
+        return self.ws.folder / "data" / "traffic.npz"
+
+
+def demo(
+    folder: Path, *, data: str = "fashion", framework: str = "keras", sink: Sink = silent
+) -> DemoSummary:
+    """Turn the loop once: import, run, report, gate, release, promote, predict, feedback, refit, trace.
+
+    Args:
+        folder: The demo's project; made if it is not there, gone on with if it is.
+        data: ``fashion`` (70,000 images, downloaded) or ``digits`` (1,797 of scikit-learn's own).
+        framework: ``keras`` or ``sklearn``; digits are always scikit-learn's.
+        sink: Gets stages, steps and progress.
+
+    Raises:
+        InvalidInput: ``unknown-demo``; ``other-demo``, when the folder holds a demo of the other data.
+        NotFound: ``data-not-found``.
+        Failed: ``gate-not-passed``, ``run-failed``, ``deployment-failed``.
+    """
+    if data not in KEPT_BACK:
+        raise InvalidInput(
+            f"There is no demo on '{data}'.", hint="Take 'fashion' or 'digits'.", code="unknown-demo"
+        )
+    work = _Demo(_project(folder.resolve(), data), data, framework, sink)
+    try:
+        _turn(work)
+    finally:
+        for environment in work.ws.settings.environments:
+            deploy.stop(work.ws, environment)
+        work.ws.close()
+    return DemoSummary(
+        str(work.ws.folder),
+        work.done,
+        work.facts,
+        [
+            f"cd {folder}",
+            "tidemill serve prod",
+            "tidemill lineage " + str(work.facts["prediction"]),
+        ],
+    )
+
+
+def _turn(work: _Demo) -> None:
+    stages: list[tuple[str, str, Callable[[_Demo], str]]] = [
+        ("data", "Find the raw data", _find_data),
+        ("import", "Import the CSV", _import),
+        ("run", "Run the pipeline", _run),
+        ("report", "Draw the report", _report),
+        ("gate", "Ask the gate", _gate),
+        ("release", "Make release 1", _release),
+        ("promote", "Promote it to prod", _promote),
+        ("predict", "Answer tomorrow's traffic", _predict),
+        ("feedback", "Take the true labels back", _feedback),
+        ("refit", "Refit while requests go on", _refit),
+        ("trace", "Trace one prediction", _trace),
+    ]
+    for index, (name, title, stage) in enumerate(stages):
+        work.sink(StageStarted(name, title, index + 1, len(stages)))
+        started = time.perf_counter()
+        result = stage(work)
+        seconds = time.perf_counter() - started
+        work.done.append(StageView(name, result, round(seconds, 3)))
+        work.sink(StageFinished(name, result, seconds))
+
+
+def _project(folder: Path, data: str) -> Workspace:
+    """The demo's project folder, with its settings and its pipeline."""
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    settings = folder / FILE
+    text = _TOML.format(name=data, least=_LEAST_ACCURACY[data])
+    if not settings.exists():
+        settings.write_text(text, "utf-8")
+    if not (folder / "pipeline.py").exists():
+        (folder / "pipeline.py").write_text((example(data) / "pipeline.py").read_text("utf-8"), "utf-8")
+    ws = Workspace(load_project(folder))
+    if data not in ws.settings.pipelines:
+        raise InvalidInput(
+            f"{folder} holds another project than the demo on '{data}'.",
+            hint="Name another folder: tidemill demo FOLDER.",
+            code="other-demo",
+        )
+    return ws
+
+
+# -- the stages
+
+
+def _find_data(work: _Demo) -> str:
+    import numpy as np  # noqa: PLC0415
+
+    from tidemill.loop import fashion  # noqa: PLC0415
+
+    if not (work.csv.exists() and work.traffic_file.exists()):
+        images = fashion.load(work.sink) if work.name == "fashion" else _digits()
+        kept = KEPT_BACK[work.name]
+        part = work.traffic_file.with_name("part.npz")
+        np.savez(part, image=images.images[-kept:], label=images.labels[-kept:])
+        part.replace(work.traffic_file)
+        work.sink(Progress("writing the raw CSV", 0, None, "rows"))
+        fashion.write_csv(fashion.Images(images.images[:-kept], images.labels[:-kept]), work.csv)
+    size = work.csv.stat().st_size
+    rows = len(_traffic(work)[1])
+    return f"{work.csv.relative_to(work.ws.folder)}, {size / 1e6:.0f} MB; {rows} images kept back as tomorrow's traffic"
+
+
+def _digits() -> Any:
+    from sklearn.datasets import load_digits  # noqa: PLC0415
+
+    from tidemill.loop.fashion import Images  # noqa: PLC0415
+
+    found: Any = load_digits()
+    return Images(found.images.astype("uint8"), found.target.astype(str))
+
+
+def _import(work: _Demo) -> str:
+    imported = datasets.import_data(
+        work.ws,
+        work.name,
+        work.csv,
+        tensors={"image": _TENSOR[work.name]},
+        types={"label": "string"},
+        label="label",
+        message="the raw data",
+        sink=work.sink,
+    )
+    work.facts["rows"] = imported.total
+    first = datasets.log(work.ws, work.name)[-1]
+    return f"dataset {work.name}, commit {first.number} ({first.id}): {first.rows} rows"
+
+
+def _run(work: _Demo) -> str:
+    view = runs.run(
+        work.ws, work.ws.folder / "pipeline.py", {**work.parameters, "data": _first_commit(work)}, name=work.name, sink=work.sink
+    )
+    if view.status != "succeeded":
+        error = view.error or {}
+        raise Failed(
+            f"Run {view.run} failed: {error.get('message', '')}",
+            why=error.get("why"),
+            hint=error.get("hint"),
+            code=str(error.get("code", "run-failed")),
+            details=error.get("details"),
+        )
+    work.facts["run"] = view.run
+    work.facts.setdefault("preparation_seconds", sum(s.seconds for s in view.steps if s.kind in refit.PREPARATION))
+    computed = sum(s.status == "computed" for s in view.steps)
+    return f"run {view.run}: {computed} of {len(view.steps)} steps computed, {view.seconds:.1f} s"
+
+
+def _first_commit(work: _Demo) -> str:
+    """The data as they were before any feedback: what release 1 is made of, also when the demo goes on later."""
+    return f"{work.name}@{datasets.log(work.ws, work.name)[-1].id}"
+
+
+def _report(work: _Demo) -> str:
+    made = runs.report(work.ws, work.facts["run"], work.ws.folder / "report.html")
+    accuracy, elementwise = made.metrics["accuracy"], made.metrics["elementwise_accuracy"]
+    work.facts["accuracy"] = accuracy
+    work.facts["elementwise_accuracy"] = elementwise
+    return f"report.html: accuracy {accuracy:.4f}; element-wise accuracy of the same model {elementwise:.4f}"
+
+
+def _gate(work: _Demo) -> str:
+    verdict = _show(work).verdict
+    if verdict is None:
+        raise Failed(f"Run {work.facts['run']} was not judged.", code="no-verdict")
+    missed = [f"{r['name']}: {r['reason']}" for r in verdict.rules if not r["passed"]]
+    if missed:
+        raise Failed(
+            f"The gate says no to run {work.facts['run']}: {'; '.join(missed)}.",
+            hint="Open report.html to see the model; the rules are in tidemill.toml.",
+            code="gate-not-passed",
+            details={"failed": missed},
+        )
+    return "passed: " + "; ".join(f"{r['name']} ({r['reason']})" for r in verdict.rules)
+
+
+def _show(work: _Demo) -> RunView:
+    return runs.show_run(work.ws, work.facts["run"])
+
+
+def _release(work: _Demo) -> str:
+    made = releases.create_release(work.ws, work.facts["run"], sink=work.sink)
+    checked = releases.verify_release(work.ws, f"{made.name}/{made.number}")
+    if not checked.ok:
+        raise Failed(f"Release {made.number} does not verify: {'; '.join(checked.problems)}", code="release-damaged")
+    return f"{made.name}/{made.number}, {made.digest[:19]}: {checked.checked} digests verified"
+
+
+def _promote(work: _Demo) -> str:
+    """Release 1 through every environment; one that a later release is live in already is only started again."""
+    places: list[str] = []
+    for environment in work.ws.settings.environments:
+        live = {e.environment: e for e in deploy.environments(work.ws)}[environment]
+        if live.number is None:
+            deploy.promote(work.ws, f"{work.name}/1", environment, sink=work.sink)
+        elif not live.running:
+            deploy.serve(work.ws, environment, sink=work.sink)
+        places.append(environment)
+        work.sink(Progress("promoting", len(places), len(work.ws.settings.environments), "environments"))
+    return f"{' → '.join(places)}; prod answers at {deploy.address_of(work.ws, 'prod')}"
+
+
+def _traffic(work: _Demo) -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
+    import numpy as np  # noqa: PLC0415
+
+    with np.load(work.traffic_file, allow_pickle=False) as held:
+        return held["image"], held["label"]
+
+
+def _traffic_id(number: int) -> str:
+    return f"traffic-{number:04d}"
+
+
+def _predict(work: _Demo) -> str:
+    """The kept images over HTTP, half by the inference protocol and half by plain /predict. Ids make it repeatable."""
+    images, labels = _traffic(work)
+    right = 0
+    with predictions.client(work.ws, "prod") as client:
+        for start in range(0, len(images), _BATCH):
+            batch = images[start : start + _BATCH]
+            ids = [_traffic_id(start + i) for i in range(len(batch))]
+            answers = predictions.ask(client, {"image": batch}, ids, protocol=start // _BATCH % 2 == 0)
+            right += sum(a == b for a, b in zip(answers, labels[start : start + _BATCH], strict=True))
+            work.sink(Progress("predicting", start + len(batch), len(images), "requests"))
+    work.facts["prediction"] = _traffic_id(0)
+    work.facts["traffic"] = len(images)
+    logged = deploy.predictions_in(work.ws, "prod")
+    return f"{len(images)} images answered, {right / len(images):.3f} rightly; {logged} predictions logged"
+
+
+def _feedback(work: _Demo) -> str:
+    _, labels = _traffic(work)
+    items = [(_traffic_id(n), str(label)) for n, label in enumerate(labels)]
+    sent = predictions.send_feedback(work.ws, "prod", items, sink=work.sink)
+    known = {b.branch for b in datasets.branches(work.ws, work.name)}
+    if _FEEDBACK_BRANCH not in known:
+        datasets.branch(work.ws, _first_commit(work), _FEEDBACK_BRANCH)
+    collected = predictions.collect_feedback(work.ws, "prod", work.name, _FEEDBACK_BRANCH)
+    merged = datasets.merge(
+        work.ws, work.name, _FEEDBACK_BRANCH, message="labels from production", fire=False, sink=work.sink
+    )
+    work.facts["merge"] = merged.commit
+    return (
+        f"{sent.accepted} labels are rows of {work.name}@{collected.branch}, "
+        f"merged as commit {merged.number} ({merged.commit})"
+    )
+
+
+def _refit(work: _Demo) -> str:
+    """The merge's trigger, while a client keeps asking: release 2 takes over and no request may fail."""
+    before = work.facts["preparation_seconds"]
+    logged = deploy.predictions_in(work.ws, "prod")
+    with _Load(work) as load:
+        fired = refit.fire_merge(work.ws, work.name, "main", work.facts["merge"], sink=work.sink)
+    if load.errors:
+        raise Failed(
+            f"{len(load.errors)} requests failed while prod was replaced: {load.errors[0]}.",
+            code="deployment-failed",
+        )
+    unlogged = load.answered - (deploy.predictions_in(work.ws, "prod") - logged)
+    if unlogged > 0:
+        raise Failed(f"{unlogged} answered predictions are not in the log.", code="prediction-lost")
+    work.facts["requests_during_refit"] = load.answered
+    if not fired:
+        number = next(r.number for r in releases.releases(work.ws, work.name) if "prod" in r.environments)
+        return f"answered before: release {number} is live in prod"
+    return _told(work, fired[0], before, load.answered)
+
+
+def _told(work: _Demo, done: RefitView, before: float, answered: int) -> str:
+    if done.verdict is None or not done.verdict.passed:
+        rules = done.verdict.rules if done.verdict else []
+        missed = "; ".join(f"{r['name']}: {r['reason']}" for r in rules if not r["passed"])
+        raise Failed(
+            f"The gate says no to the refitted model of run {done.run}: {missed}.",
+            hint="Release 1 still serves prod.",
+            code="gate-not-passed",
+        )
+    work.facts["refit_run"] = done.run
+    work.facts["rows_computed_again"] = done.rows_computed
+    work.facts["refit_preparation_seconds"] = done.preparation_seconds
+    against = next((r for r in done.verdict.rules if "release" in r["name"]), None)
+    share = (done.preparation_seconds or 0) / before if before else 0.0
+    compared = f"; {against['name']}: {against['reason']}" if against else ""
+    return (
+        f"release {done.release} replaced release 1 in prod: {answered} requests meanwhile, none failed; "
+        f"preparation took {share:.0%} of the first{compared}"
+    )
+
+
+def _trace(work: _Demo) -> str:
+    nodes = tracing.lineage(work.ws, work.facts["prediction"]).nodes
+    by_kind = {n["kind"]: n for n in reversed(nodes)}
+    work.facts["lineage"] = nodes
+    order = ("prediction", "release", "run", "model", "code", "commit")
+    return " ← ".join(f"{kind} {_short(by_kind[kind]['id'])}" for kind in order if kind in by_kind)
+
+
+def _short(text: str) -> str:
+    return text[:19] if text.startswith("sha256:") else text
+
+
+class _Load:
+    """A client that keeps asking prod, one request after the other, and counts what went wrong."""
+
+    def __init__(self, work: _Demo) -> None:
+        self._work = work
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._ask, name="load", daemon=True)
+        self.answered = 0
+        self.errors: list[str] = []
+
+    def __enter__(self) -> "_Load":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _ask(self) -> None:
+        images, _ = _traffic(self._work)
+        number = 0
+        with predictions.client(self._work.ws, "prod") as client:
+            while not self._stop.is_set():
+                image = images[number % len(images)]
+                number += 1
+                try:
+                    predictions.ask(client, {"image": image[None]}, None, protocol=number % 2 == 0)
+                    self.answered += 1
+                except Exception as error:  # noqa: BLE001 - whatever it is, the demo must tell of it
+                    self.errors.append(f"{type(error).__name__}: {error}")
+                # A steady client, not a flood: the machine has a model to train meanwhile.
+                time.sleep(0.005)

@@ -1,0 +1,209 @@
+"""Deployment: promote a release, roll back, serve an environment, see what runs where."""
+
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tidemill.core.errors import Interrupted
+from tidemill.core.events import Sink, silent
+from tidemill.loop.releases import find_release
+from tidemill.loop.views import DeploymentView, EnvironmentView
+from tidemill.loop.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tidemill.release.servers import Status
+    from tidemill.store.catalog import records
+
+_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What serves an environment. It is a process of its own; ``wait`` follows it to its end."""
+
+    environment: str
+    release: str
+    number: int
+    address: str
+    pid: int
+    workspace: Workspace
+
+    def wait(self) -> None:
+        """Return when nothing serves the environment any more; a release that takes over is followed."""
+        pid = self.pid
+        while True:
+            while _is_running(pid):
+                time.sleep(_POLL_SECONDS)
+            running = status(self.workspace, self.environment)
+            if running is None:
+                return
+            pid = running.pid
+
+
+def promote(
+    ws: Workspace, release: str, environment: str, reason: str | None = None, *, sink: Sink = silent
+) -> DeploymentView:
+    """Let a release take over an environment, after it was checked there with real requests.
+
+    Raises:
+        NotFound: ``release-not-found``, ``environment-not-found``.
+        NotAllowed: ``promotion-order``.
+        Failed: ``deployment-failed``; what ran before still does.
+    """
+    from tidemill.release import environments as places  # noqa: PLC0415
+
+    started = time.perf_counter()
+    before = places.current(ws.store, environment)
+    found = find_release(ws, release)
+    deployment = places.promote(
+        ws.store,
+        ws.settings,
+        release=found,
+        environment=environment,
+        author=ws.project.author,
+        reason=reason or "promoted",
+        sink=sink,
+    )
+    return _view(ws, deployment, before, started)
+
+
+def rollback(
+    ws: Workspace, environment: str, reason: str | None = None, *, sink: Sink = silent
+) -> DeploymentView:
+    """Bring back the release that was live in an environment before the current one.
+
+    Raises:
+        NotAllowed: ``nothing-to-roll-back-to``.
+        Failed: ``deployment-failed``; what ran before still does.
+    """
+    from tidemill.release import environments as places  # noqa: PLC0415
+
+    started = time.perf_counter()
+    before = places.current(ws.store, environment)
+    deployment = places.rollback(
+        ws.store,
+        ws.settings,
+        environment=environment,
+        author=ws.project.author,
+        reason=reason or "rolled back",
+        sink=sink,
+    )
+    return _view(ws, deployment, before, started)
+
+
+def environments(ws: Workspace) -> list[EnvironmentView]:
+    """Every environment: its release, whether it runs and where, and how much it has answered."""
+    from tidemill.release import environments as places  # noqa: PLC0415
+
+    places.recover(ws.store, ws.settings)
+    found: list[EnvironmentView] = []
+    for name in ws.settings.environments:
+        live = places.current(ws.store, name)
+        running = places.status(ws.store, name)
+        found.append(
+            EnvironmentView(
+                name,
+                live.release_name if live else None,
+                live.release_number if live else None,
+                running.address if running else None,
+                running is not None,
+                predictions_in(ws, name),
+            )
+        )
+    return found
+
+
+def serve(
+    ws: Workspace, environment: str, port: int | None = None, host: str | None = None, *, sink: Sink = silent
+) -> Serving:
+    """Start the current release of an environment, or find it running.
+
+    Raises:
+        NotFound: ``environment-not-found``, ``nothing-deployed``.
+        Failed: ``deployment-failed``.
+    """
+    from tidemill.release import environments as places  # noqa: PLC0415
+
+    running = places.serve_again(
+        ws.store, ws.settings, environment=environment, host=host, port=port, sink=sink
+    )
+    return Serving(environment, running.name, running.number, running.address, running.pid, ws)
+
+
+def status(ws: Workspace, environment: str) -> "Status | None":
+    """What an environment's server says of itself; None where none runs."""
+    from tidemill.release import environments as places  # noqa: PLC0415
+
+    return places.status(ws.store, environment)
+
+
+def stop(ws: Workspace, environment: str) -> bool:
+    """Let an environment's server finish what it has and end. Whether one was running."""
+    from tidemill.release import environments as places  # noqa: PLC0415
+
+    return places.stop(ws.store, ws.settings, environment=environment)
+
+
+def address_of(ws: Workspace, environment: str) -> str:
+    """Where an environment answers.
+
+    Raises:
+        NotFound: ``environment-not-found``.
+        Interrupted: ``not-serving``, when nothing runs there.
+    """
+    from tidemill.release import environments as places  # noqa: PLC0415
+    from tidemill.release.history import environment_settings  # noqa: PLC0415
+
+    environment_settings(ws.settings, environment)
+    running = places.status(ws.store, environment)
+    if running is None:
+        raise Interrupted(
+            f"Nothing serves '{environment}' now.",
+            hint=f"Type 'tidemill serve {environment}' in another terminal.",
+            code="not-serving",
+        )
+    return running.address
+
+
+def predictions_in(ws: Workspace, environment: str) -> int:
+    """How many predictions an environment has logged."""
+    from tidemill.serve.client import log_file  # noqa: PLC0415
+    from tidemill.serve.log_reader import open_reading  # noqa: PLC0415
+
+    file = log_file(ws.store.environments_folder, environment)
+    if not file.exists():
+        return 0
+    with open_reading(file) as reader:
+        return reader.count()
+
+
+def _view(
+    ws: Workspace, deployment: "records.Deployment", before: "records.Deployment | None", started: float
+) -> DeploymentView:
+    from tidemill.release import environments as places  # noqa: PLC0415
+
+    running: Status | None = places.status(ws.store, deployment.environment)
+    replaced = before.release_number if before and before.release_digest != deployment.release_digest else None
+    return DeploymentView(
+        deployment.environment,
+        deployment.release_name,
+        deployment.release_number,
+        deployment.release_digest,
+        running.address if running else None,
+        deployment.status,
+        replaced,
+        time.perf_counter() - started,
+    )
+
+
+def _is_running(pid: int) -> bool:
+    with suppress(ChildProcessError):
+        # A child that has ended stays in the process table until it is waited for.
+        os.waitpid(pid, os.WNOHANG)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
