@@ -6,9 +6,11 @@ What is there already is never written again: it is what users have.
 """
 
 import sys
+import tempfile
 from pathlib import Path
 
 from tidemill.core.names import Digest
+from tidemill.data import Datasets, Tensor, import_csv
 from tidemill.store.catalog import records
 from tidemill.store.layout import LAYOUT
 from tidemill.store.open import Store
@@ -19,14 +21,34 @@ RUN = "20261124-105904-7f3a9c"
 
 
 def write(folder: Path) -> None:
-    """One record of each kind, and the blobs that they name."""
+    """A dataset with a history, one record of each kind, and the blobs that they name."""
     store = Store.create(folder)
     model, manifest = store.blobs.put(b"a model"), store.blobs.put(b'{"layout": 1, "name": "fashion"}')
     log = store.blobs.put(b"what the step printed\n")
     with store.catalog.write() as t:
         t.add(*everything(model, manifest, log))
         t.remember("sha256:" + "1" * 64, {"model": model}, AT)
+    write_dataset(Datasets(store, "Ada"))
     store.close()
+
+
+def write_dataset(datasets: Datasets) -> None:
+    """``fashion``: two commits, the first of them tagged ``v1``; on branch ``feedback`` one row more."""
+    header, rows = "label,pixel1,pixel2,pixel3,pixel4", ["shirt,0,1,2,255", "coat,7,,9,8", "bag,5,5,5,5"]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "fashion.csv"
+        tensors = {"image": Tensor("pixel", (2, 2))}
+
+        def add(count: int, branch: str = "main") -> None:
+            file.write_text("\n".join([header, *rows[:count]]) + "\n", "utf-8")
+            import_csv(datasets, "fashion", file, tensors=tensors, label="label", branch=branch)
+
+        add(1)
+        fashion = datasets.open("fashion")
+        fashion.tag("v1")
+        add(2)
+        fashion.branch("feedback")
+        add(3, "feedback")
 
 
 def everything(model: Digest, manifest: Digest, log: Digest) -> list[object]:
