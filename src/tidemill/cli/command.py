@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from tidemill.cli import streams
+from tidemill.cli.render import errors
 
 if TYPE_CHECKING:
     from tidemill.core.events import Sink
@@ -56,6 +57,11 @@ class State:
         else:
             streams.write(draw(view))
 
+    def complain(self, error: Mapping[str, Any] | None) -> None:
+        """Tell the error that a view carries on standard error, where it is not in the JSON."""
+        if error is not None and not self.as_json:
+            streams.note(errors.error(error, color=sys.stderr.isatty()))
+
     def exit_unless(self, good: bool) -> None:  # noqa: FBT001 - reads as a sentence
         """End with exit status 1 where what was shown is a no."""
         if not good:
@@ -81,6 +87,10 @@ class Command(click.Command):
             )
         )
 
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """``--help``, written as everything else is."""
+        return _written_by_streams(super().get_help_option(ctx))
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the example."""
         del ctx
@@ -105,15 +115,13 @@ class Group(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Every name, in the order of the help."""
-        del ctx
-        return list(self._homes)
+        return [*self._homes, *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command."""
-        del ctx
         home = self._homes.get(cmd_name)
         if home is None:
-            return None
+            return super().get_command(ctx, cmd_name)
         module, _, attribute = home.partition(":")
         return getattr(import_module(f"tidemill.cli.verbs.{module}"), attribute)
 
@@ -133,6 +141,10 @@ class Group(click.Group):
             assert command is not None
             yield name.ljust(width), command.get_short_help_str(limit)
 
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """``--help``, written as everything else is."""
+        return _written_by_streams(super().get_help_option(ctx))
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the example."""
         del ctx
@@ -148,6 +160,20 @@ def _write_example(formatter: click.HelpFormatter, example: str) -> None:
     formatter.write_paragraph()
     formatter.write_text("Example:")
     formatter.write(f"  {example}\n")
+
+
+def _written_by_streams(option: click.Option | None) -> click.Option | None:
+    # click's own callback writes to standard output itself, where a full disk or a closed pipe has no words.
+    if option is not None:
+        option.callback = _show_help
+    return option
+
+
+def _show_help(context: click.Context, parameter: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's
+    del parameter
+    if value and not context.resilient_parsing:
+        streams.write(context.get_help())
+        context.exit()
 
 
 def _note_json(context: click.Context, parameter: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's

@@ -4,12 +4,13 @@ import shlex
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
 from tidemill.cli import streams
+from tidemill.cli.render import errors
 from tidemill.core.errors import InternalError, Interrupted, InvalidInput, TidemillError
+from tidemill.core.names import nearest
 
 INTERRUPTED = 130
 """128 and the number of SIGINT, as shells have it."""
@@ -28,7 +29,7 @@ def report(error: BaseException, words: Sequence[str]) -> int:
     Returns:
         The exit status.
     """
-    if isinstance(error, BrokenPipeError):
+    if isinstance(error, streams.ReaderGone):
         streams.abandon()
         return READER_GONE
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
@@ -36,21 +37,32 @@ def report(error: BaseException, words: Sequence[str]) -> int:
         return 2
     options = words[: words.index("--")] if "--" in words else words
     fault = translated(error, words)
-    if "--debug" in options:
+    if "--debug" in options and not isinstance(error, click.UsageError):
         streams.note("".join(traceback.format_exception(error)).rstrip())
     if "--json" in options:
         _say_json(fault)
     else:
-        streams.note(text(fault, color=sys.stderr.isatty()))
-    streams.abandon() if fault.code == "output-not-written" else None
-    return INTERRUPTED if isinstance(error, KeyboardInterrupt | click.Abort) else fault.exit_status
+        streams.note(errors.error(fault.to_json(), color=sys.stderr.isatty()))
+    if fault.code == "output-not-written":
+        streams.abandon()
+    return INTERRUPTED if _from_keyboard(error) else fault.exit_status
+
+
+def _from_keyboard(error: BaseException) -> bool:
+    """Whether somebody pressed Ctrl-C: then that is what the caller wants to know, whatever came of it."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, KeyboardInterrupt | click.Abort):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
 
 
 def _say_json(fault: TidemillError) -> None:
     try:
         streams.write_json({"error": fault.to_json()})
-    except (OSError, TidemillError, TypeError):
-        streams.note(text(fault, color=False))
+    except (streams.ReaderGone, TidemillError, TypeError):
+        streams.note(errors.error(fault.to_json(), color=False))
 
 
 def translated(error: BaseException, words: Sequence[str]) -> TidemillError:
@@ -58,7 +70,9 @@ def translated(error: BaseException, words: Sequence[str]) -> TidemillError:
     if isinstance(error, TidemillError):
         return error
     if isinstance(error, KeyboardInterrupt | click.Abort):
-        return Interrupted("Stopped; what was finished is kept.", hint="Type the same command again to go on.")
+        return Interrupted(
+            "Stopped; what was finished is kept.", hint="Type the same command again to go on."
+        )
     if isinstance(error, click.UsageError):
         return _usage(error)
     if isinstance(error, click.ClickException):
@@ -66,26 +80,24 @@ def translated(error: BaseException, words: Sequence[str]) -> TidemillError:
     return InternalError(
         f"{type(error).__name__}: {error}" if str(error) else type(error).__name__,
         why="Tidemill did not expect this: it is a bug. Your data and everything finished before are kept.",
-        hint=f"Type {shlex.join(['tidemill', '--debug', *words])!r} for the traceback, and report it.",
+        hint=f"Type {shlex.join(['tidemill', '--debug', *(w for w in words if w != '--debug')])!r} for the traceback, and report it.",
     )
 
 
 def _usage(error: click.UsageError) -> InvalidInput:
     context = error.ctx
     path = context.command_path if context else "tidemill"
-    near = list(getattr(error, "possibilities", None) or [])
     if isinstance(error, click.exceptions.NoSuchOption):
         place = _place(error.option_name, context)
+        near = error.possibilities
         hint = place or (f"Did you mean '{near[0]}'?" if near else f"Type '{path} --help' for its options.")
         return InvalidInput(f"'{path}' has no option '{error.option_name}'.", hint=hint, code="usage")
     if isinstance(error, click.exceptions.NoSuchCommand):
-        if near:
-            return InvalidInput(
-                f"'{path}' has no command '{error.command_name}'.", hint=f"Did you mean '{path} {near[0]}'?", code="usage"
-            )
-        return InvalidInput(
-            f"'{path}' has no command '{error.command_name}'.", hint=f"Type '{path} --help' for all.", code="usage"
-        )
+        group = context.command if context else None
+        names = group.list_commands(context) if context and isinstance(group, click.Group) else []
+        close = nearest(error.command_name, names)
+        hint = f"Did you mean '{path} {close}'?" if close else f"Type '{path} --help' for all."
+        return InvalidInput(f"'{path}' has no command '{error.command_name}'.", hint=hint, code="usage")
     return InvalidInput(
         error.format_message(),
         why=f"{context.get_usage().replace('Usage: ', 'It is used as: ')}" if context else None,
@@ -104,24 +116,3 @@ def _place(option: str, context: click.Context | None) -> str | None:
     known = {name for parameter in root.command.params for name in parameter.opts}
     rest = context.command_path.removeprefix(root.command_path).strip()
     return f"It belongs before the command: 'tidemill {option} {rest}'." if option in known else None
-
-
-def text(fault: TidemillError, *, color: bool) -> str:
-    """An error as a person reads it."""
-
-    def paint(words: str, **style: Any) -> str:
-        return click.style(words, **style) if color else words
-
-    lines = [f"{paint(f'error[{fault.code}]', fg='red', bold=True)}: {_indented(fault.message)}"]
-    if fault.why:
-        lines.append(f"  {paint('why', bold=True)}: {_indented(fault.why)}")
-    if fault.hint:
-        lines.append(f"  {paint('try', fg='green', bold=True)}: {_indented(fault.hint)}")
-    trace = fault.details.get("traceback")
-    if isinstance(trace, str) and trace.strip():
-        lines += ["", *(f"  {line}" for line in trace.rstrip().splitlines())]
-    return "\n".join(lines)
-
-
-def _indented(words: str) -> str:
-    return words.strip().replace("\n", "\n    ")

@@ -51,7 +51,7 @@ _SECTIONS = {
 class Root(Group):
     """The root group: runs a command, and turns whatever it raises into a text and an exit status."""
 
-    def main(self, args: Any = None, prog_name: str | None = None, **extra: Any) -> Any:
+    def main(self, args: Any = None, prog_name: str | None = None, **extra: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride] - it always ends here
         """Run one command line, and exit.
 
         Raises:
@@ -75,6 +75,13 @@ class Root(Group):
         raise SystemExit(status)
 
 
+def _show_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's
+    del parameter
+    if value:
+        streams.write(__version__)
+        context.exit()
+
+
 @click.group(cls=Root, sections=_SECTIONS, example="tidemill demo --data digits")
 @click.option(
     "-C",
@@ -92,7 +99,14 @@ class Root(Group):
     "always lines, one JSON object a line, or not at all.",
 )
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.version_option(__version__, message="%(version)s", help="Show the version and exit.")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
 @click.pass_context
 def main(context: click.Context, project: Path | None, log: str, *, debug: bool) -> None:
     """The whole AI delivery loop on one store: data, pipelines, models, releases, serving, feedback."""

@@ -111,7 +111,9 @@ def _pairs(name: str, text: str) -> Sequence[tuple[str, str]]:
                 )
             for place, column in zip(at, ("prediction", "label"), strict=True):
                 if not row[place].strip():
-                    raise _invalid_feedback(f"{name}, line {reader.line_num}, column '{column}': the cell is empty.")
+                    raise _invalid_feedback(
+                        f"{name}, line {reader.line_num}, column '{column}': the cell is empty."
+                    )
             found.append((row[at[0]].strip(), row[at[1]]))
     except csv.Error as error:
         raise _invalid_feedback(f"{name}, line {reader.line_num}: {error}.") from error

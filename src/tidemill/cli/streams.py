@@ -1,5 +1,6 @@
 """Standard output and standard error: JSON, text and Rich renderables, and what can go wrong with a pipe."""
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -7,10 +8,17 @@ import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import date, time, timedelta
+from decimal import Decimal
 from pathlib import PurePath
 from typing import Any, TextIO
 
 from tidemill.core.errors import StorageError
+
+
+class ReaderGone(Exception):
+    """Whoever read standard output has closed it; there is nobody left to tell."""
+
 
 _WIDE = 4096
 """Columns of a text that no terminal shows: a table is never folded or cut in a file."""
@@ -25,7 +33,7 @@ def make_writable() -> None:
 
 def flush() -> None:
     """Hand everything on while an error can still be told."""
-    _guarded(sys.stdout.flush)
+    _guarded("")
 
 
 def write(thing: object) -> None:
@@ -49,10 +57,8 @@ def note(line: str) -> None:
 
 def abandon() -> None:
     """Point standard output at nothing, so that the interpreter's own last flush has no complaint."""
-    try:
+    with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):
-        pass
 
 
 def text(renderable: object, stream: TextIO, width: int | None = None) -> str:
@@ -66,18 +72,18 @@ def text(renderable: object, stream: TextIO, width: int | None = None) -> str:
     from rich.console import Console  # noqa: PLC0415
 
     terminal = stream.isatty()
+    drawn = io.StringIO()
     console = Console(
-        file=stream if terminal else None,
+        file=drawn,
+        force_terminal=terminal,
         width=width or (None if terminal else _WIDE),
-        highlight=False,
-        soft_wrap=False,
         no_color=None if terminal else True,
+        highlight=False,
         emoji=False,
         markup=False,
     )
-    with console.capture() as caught:
-        console.print(renderable)
-    lines = caught.get().splitlines()
+    console.print(renderable)
+    lines = drawn.getvalue().splitlines()
     return "\n".join(line if terminal else line.rstrip() for line in lines)
 
 
@@ -98,11 +104,17 @@ def plain(tree: Any) -> Any:
             return tree
         case float():
             return tree if math.isfinite(tree) else None
-        case PurePath():
+        case PurePath() | Decimal():
             return str(tree)
+        case date() | time():
+            return tree.isoformat()
+        case timedelta():
+            return tree.total_seconds()
+        case bytes():
+            return tree.hex()
         case Mapping():
             return {str(name): plain(value) for name, value in tree.items()}
-        case Sequence() | set() | frozenset() if not isinstance(tree, bytes | bytearray | memoryview):
+        case Sequence() | set() | frozenset():
             return [plain(member) for member in tree]
         case _ if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
             return {field.name: plain(getattr(tree, field.name)) for field in dataclasses.fields(tree)}
@@ -113,18 +125,15 @@ def plain(tree: Any) -> Any:
 
 
 def _print(line: str) -> None:
-    def put() -> None:
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
-
-    _guarded(put)
+    _guarded(line + "\n")
 
 
-def _guarded(put: Any) -> None:
+def _guarded(words: str) -> None:
     try:
-        put()
-    except BrokenPipeError:
-        raise
+        sys.stdout.write(words)
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        raise ReaderGone from error
     except OSError as error:
         raise StorageError(
             "The output could not be written.",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tidemill.cli.render.shapes import short, written
+from tidemill.cli.render.shapes import short
 
 if TYPE_CHECKING:
     from tidemill.loop.views import Lineage, RefitView
@@ -20,7 +20,8 @@ def refit(view: "RefitView") -> str:
     if view.verdict is not None:
         lines.append(f"  gate {'passed' if view.verdict.passed else 'not passed'}")
         lines += [
-            f"    {'ok' if rule['passed'] else 'no'}  {rule['name']}: {rule['reason']}" for rule in view.verdict.rules
+            f"    {'ok' if rule['passed'] else 'no'}  {rule['name']}: {rule['reason']}"
+            for rule in view.verdict.rules
         ]
     return "\n".join(lines)
 
@@ -34,11 +35,10 @@ def lineage(view: "Lineage") -> str:
 
 
 def _node(node: Mapping[str, Any], width: int) -> str:
-    name = str(node.get("id", ""))
-    words = [str(node.get("kind", "")).ljust(width), short(name) if name.startswith("sha256:") else name]
-    if node.get("text"):
-        words.append(str(node["text"]))
-    rest = {n: v for n, v in node.items() if n not in {"kind", "id", "text"} and v not in (None, [], {}, "")}
-    if rest:
-        words.append(f"({written(rest, None)})")
-    return "  ".join(words)
+    name, text = str(node.get("id", "")), str(node.get("text") or "")
+    words = [str(node.get("kind", "")).ljust(width)]
+    if name and name not in text and not text.startswith(name):
+        words.append(short(name) if name.startswith("sha256:") else name)
+    words += [text] if text else []
+    digest = node.get("digest")
+    return "  ".join([*words, short(str(digest))] if digest else words)

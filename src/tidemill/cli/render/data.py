@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from tidemill.loop.views import (
         BranchView,
         CommitView,
-        DataShow,
         DatasetView,
+        DataShow,
         DiffView,
         Exported,
         ImportView,
@@ -49,7 +49,16 @@ def log(views: Sequence["CommitView"]) -> "RenderableType":
     return table(
         ["commit no.", "commit", "branch", "time (UTC)", "author", "rows", "tags", "message"],
         [
-            (v.number, v.id, v.branch, when(v.time), v.author, v.rows, ", ".join(v.tags), written(v.message, None))
+            (
+                v.number,
+                v.id,
+                v.branch,
+                when(v.time),
+                v.author,
+                v.rows,
+                ", ".join(v.tags),
+                written(v.message, None),
+            )
             for v in views
         ],
         empty="There are no commits.",
@@ -70,10 +79,14 @@ def show(view: "DataShow") -> "RenderableType":
         ]
     )
     columns = table(
-        ["column", "type", "missing"], [(c["name"], c["type"], c["missing"]) for c in view.columns], empty="No columns."
+        ["column", "type", "missing"],
+        [(c["name"], c["type"], c["missing"]) for c in view.columns],
+        empty="No columns.",
     )
     names = list(dict.fromkeys(name for row in view.sample for name in row))
-    sample = table(names, [[_cell(name, row.get(name)) for name in names] for row in view.sample], empty="No rows.")
+    sample = table(
+        names, [[_cell(name, row.get(name)) for name in names] for row in view.sample], empty="No rows."
+    )
     return stack(about, columns, sample)
 
 
@@ -98,7 +111,9 @@ def diff(view: "DiffView") -> "RenderableType":
 def branches(views: Sequence["BranchView"]) -> "RenderableType":
     """One line a branch."""
     return table(
-        ["branch", "commit no.", "commit"], [(v.branch, v.number, v.commit) for v in views], empty="There are no branches."
+        ["branch", "commit no.", "commit"],
+        [(v.branch, v.number, v.commit) for v in views],
+        empty="There are no branches.",
     )
 
 
@@ -114,7 +129,11 @@ def branch_deleted(view: "BranchView") -> str:
 
 def tags(views: Sequence["TagView"]) -> "RenderableType":
     """One line a tag."""
-    return table(["tag", "commit no.", "commit"], [(v.tag, v.number, v.commit) for v in views], empty="There are no tags.")
+    return table(
+        ["tag", "commit no.", "commit"],
+        [(v.tag, v.number, v.commit) for v in views],
+        empty="There are no tags.",
+    )
 
 
 def tag(view: "TagView") -> str:

@@ -21,7 +21,9 @@ def _named(release: str, number: int) -> str:
 
 def deployment(view: "DeploymentView") -> str:
     """What runs now, where, and instead of what."""
-    instead = f", in place of {view.replaced}" if view.replaced is not None and view.replaced != view.number else ""
+    instead = (
+        f", in place of {view.replaced}" if view.replaced is not None and view.replaced != view.number else ""
+    )
     where = f" at {view.address}" if view.address else ""
     return (
         f"{view.environment}: release {_named(view.release, view.number)} is {view.status}{where}{instead} "

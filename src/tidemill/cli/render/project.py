@@ -36,7 +36,8 @@ def demo(view: "DemoSummary") -> "RenderableType":
 def doctor(findings: Sequence["Finding"]) -> "RenderableType":
     """Each check, and what to do about those that fail."""
     rows = [
-        (mark(good=f.ok), f.check, f.message + (f" Try: {f.hint}" if f.hint and not f.ok else "")) for f in findings
+        (mark(good=f.ok), f.check, f.message + (f" Try: {f.hint}" if f.hint and not f.ok else ""))
+        for f in findings
     ]
     rows = [(first, check, written(words, None)) for first, check, words in rows]
     failed = sum(not f.ok for f in findings)
@@ -48,5 +49,3 @@ def gc(view: "Freed") -> str:
     """What was removed, or would be."""
     verb = "Would free" if view.dry_run else "Freed"
     return f"{verb} {size(view.bytes)}: {view.blobs:,} blobs and {view.cache_entries:,} cache entries."
-
-

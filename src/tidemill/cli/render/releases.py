@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tidemill.cli.render.shapes import facts, heading, short, stack, table, when, written
+from tidemill.cli.render.shapes import exact, facts, heading, short, stack, table, when, written
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -40,9 +40,15 @@ def releases(views: Sequence["ReleaseView"]) -> "RenderableType":
 
 def release(view: Mapping[str, Any]) -> "RenderableType":
     """All that a release is made of: what is short first, then each part of the manifest."""
+    manifest = view.get("manifest")
+    if isinstance(manifest, Mapping):
+        view = {**manifest, **{name: value for name, value in view.items() if name != "manifest"}}
     plain = [(name, value) for name, value in view.items() if not isinstance(value, Mapping | list)]
     parts = [(name, value) for name, value in view.items() if isinstance(value, Mapping | list) and value]
-    return stack(facts(plain), *(heading(name, _part(value)) for name, value in parts))
+    return stack(
+        facts((name, exact(value)) for name, value in plain),
+        *(heading(name, _part(value)) for name, value in parts),
+    )
 
 
 def _part(value: Any) -> "RenderableType":
@@ -52,7 +58,7 @@ def _part(value: Any) -> "RenderableType":
 
 
 def _leaf(value: Any) -> str:
-    return written(value, None) if isinstance(value, str | int | float | None) else written(value, 200)
+    return exact(value) if isinstance(value, str | int | float | None) else written(value, 200)
 
 
 def verified(view: "Verified") -> str:
@@ -60,4 +66,6 @@ def verified(view: "Verified") -> str:
     name = f"{view.name}/{view.number}"
     if view.ok:
         return f"Release {name} is whole: {view.checked:,} digests agree ({view.digest})."
-    return "\n".join([f"Release {name} is NOT what was released:", *(f"  {problem}" for problem in view.problems)])
+    return "\n".join(
+        [f"Release {name} is NOT what was released:", *(f"  {problem}" for problem in view.problems)]
+    )

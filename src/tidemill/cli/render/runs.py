@@ -3,7 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tidemill.cli.render.shapes import facts, heading, mark, seconds, short, stack, status, table, when, written
+from tidemill.cli.render.shapes import (
+    exact,
+    facts,
+    heading,
+    mark,
+    seconds,
+    short,
+    stack,
+    status,
+    table,
+    when,
+    written,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -17,8 +29,10 @@ def run(view: "RunView") -> "RenderableType":
     for step in view.steps:
         done[step.status] = done.get(step.status, 0) + 1
     steps = ", ".join(f"{count} {word}" for word, count in done.items())
-    summary = f"{view.pipeline}: run {view.run} {view.status} in {seconds(view.seconds)} ({steps or 'no steps'})"
-    return stack(summary, _outputs(view), _model(view), verdict(view.verdict), _error(view.error))
+    summary = (
+        f"{view.pipeline}: run {view.run} {view.status} in {seconds(view.seconds)} ({steps or 'no steps'})"
+    )
+    return stack(summary, _outputs(view), _model(view), verdict(view.verdict))
 
 
 def run_in_full(view: "RunView") -> "RenderableType":
@@ -34,7 +48,11 @@ def run_in_full(view: "RunView") -> "RenderableType":
             ("inputs", ", ".join(f"{name} = {commit}" for name, commit in view.inputs.items()) or None),
         ]
     )
-    parameters = heading("Parameters", facts(view.parameters.items())) if view.parameters else None
+    parameters = (
+        heading("Parameters", facts((name, exact(value)) for name, value in view.parameters.items()))
+        if view.parameters
+        else None
+    )
     return stack(
         about,
         parameters,
@@ -42,7 +60,6 @@ def run_in_full(view: "RunView") -> "RenderableType":
         _outputs(view),
         _model(view),
         verdict(view.verdict),
-        _error(view.error),
     )
 
 
@@ -66,7 +83,7 @@ def _outputs(view: "RunView") -> "RenderableType | None":
 
 def _output(value: Any) -> Any:
     if not isinstance(value, Mapping) or "kind" not in value or "digest" not in value:
-        return written(value)
+        return exact(value)
     rest = {name: fact for name, fact in value.items() if name not in {"kind", "digest"} and fact is not None}
     return " ".join([str(value["kind"]), *([written(rest)] if rest else []), short(str(value["digest"]))])
 
@@ -83,17 +100,6 @@ def verdict(view: "VerdictView | None") -> "RenderableType | None":
     title = f"Gate: {'passed' if view.passed else 'not passed'}{against}"
     rows = [(mark(good=rule["passed"]), rule["name"], written(rule["reason"], None)) for rule in view.rules]
     return heading(title, table(["", "rule", "reason"], rows, empty="It has no rules."))
-
-
-def _error(error: "Mapping[str, Any] | None") -> "RenderableType | None":
-    if error is None:
-        return None
-    lines = [f"error[{error.get('code', 'failed')}]: {error.get('message', '')}"]
-    lines += [f"  {word}: {error[name]}" for name, word in (("why", "why"), ("hint", "try")) if error.get(name)]
-    trace = (error.get("details") or {}).get("traceback")
-    if trace:
-        lines += ["", *(f"  {line}" for line in str(trace).rstrip().splitlines())]
-    return "\n".join(lines)
 
 
 def runs(views: Sequence["RunSummary"]) -> "RenderableType":
@@ -121,7 +127,9 @@ def runs(views: Sequence["RunSummary"]) -> "RenderableType":
 def why(view: "WhyView") -> "RenderableType":
     """The reason, and each thing that changed, with its difference."""
     against = f" (compared with run {view.previous})" if view.previous else ""
-    summary = f"{view.step} in run {view.run}: {view.status}" + (f", {view.why}" if view.why else "") + against
+    summary = (
+        f"{view.step} in run {view.run}: {view.status}" + (f", {view.why}" if view.why else "") + against
+    )
     return stack(summary, *(_change(change) for change in view.changes))
 
 
@@ -138,4 +146,6 @@ def _side(value: object) -> str:
 
 def report(view: "ReportFile") -> "RenderableType":
     """Where the page is, and its headline numbers."""
-    return stack(f"The report of run {view.run} is {view.path}", facts(view.metrics.items()) if view.metrics else None)
+    return stack(
+        f"The report of run {view.run} is {view.path}", facts(view.metrics.items()) if view.metrics else None
+    )

@@ -10,7 +10,19 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 RIGHT = frozenset(
-    {"rows", "commit no.", "branches", "tags", "seconds", "version", "number", "predictions", "missing", "computed", "cached"}
+    {
+        "rows",
+        "commit no.",
+        "branches",
+        "tags",
+        "seconds",
+        "version",
+        "number",
+        "predictions",
+        "missing",
+        "computed",
+        "cached",
+    }
 )
 """Columns that hold numbers, and stand right."""
 _CELL = 40
@@ -114,6 +126,11 @@ def written(value: object, limit: int | None = _CELL) -> str:
     return text if limit is None or len(text) <= limit else text[: limit - 1] + "…"
 
 
+def exact(value: object) -> str:
+    """A value as it would be typed: no thousands separators, nothing cut."""
+    return str(value).lower() if isinstance(value, bool) else "none" if value is None else str(value)
+
+
 def _members(values: Sequence[Any]) -> str:
     if values and isinstance(values[0], list | tuple):
         shape: list[int] = []
@@ -159,5 +176,7 @@ def short(digest: str) -> str:
 
 def counts(added: int, changed: int, removed: int) -> str:
     """What a change did to rows, in words."""
-    parts = [f"{n:,} {word}" for n, word in ((added, "added"), (changed, "changed"), (removed, "removed")) if n]
+    parts = [
+        f"{n:,} {word}" for n, word in ((added, "added"), (changed, "changed"), (removed, "removed")) if n
+    ]
     return ", ".join(parts) or "nothing"

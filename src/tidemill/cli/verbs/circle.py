@@ -8,7 +8,11 @@ from tidemill.cli.command import State, command, pass_state
 @command("refit", example="tidemill refit fashion --environment prod")
 @click.argument("pipeline", required=False)
 @click.option(
-    "--environment", default="prod", show_default=True, metavar="NAME", help="Where the running model is met, and replaced."
+    "--environment",
+    default="prod",
+    show_default=True,
+    metavar="NAME",
+    help="Where the running model is met, and replaced.",
 )
 @click.option("--force", is_flag=True, help="Also when nothing changed since the running release.")
 @pass_state

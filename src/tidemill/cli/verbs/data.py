@@ -39,7 +39,9 @@ def _message(purpose: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
     return click.option("-m", "--message", metavar="TEXT", help=purpose)
 
 
-@command("import", example="tidemill data import fashion fashion.csv --tensor image=pixel*:28x28 --label label")
+@command(
+    "import", example="tidemill data import fashion fashion.csv --tensor image=pixel*:28x28 --label label"
+)
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
@@ -50,7 +52,11 @@ def _message(purpose: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
     help="Fold numbered columns into one: image=pixel*:28x28 makes 'image' of pixel1 to pixel784.",
 )
 @click.option(
-    "--type", "types", multiple=True, metavar="COLUMN=TYPE", help="Read a column as this type instead of the found one."
+    "--type",
+    "types",
+    multiple=True,
+    metavar="COLUMN=TYPE",
+    help="Read a column as this type instead of the found one.",
 )
 @click.option(
     "--key",
@@ -135,7 +141,11 @@ def show(state: State, ref: str, rows: int) -> None:
 @click.argument("a")
 @click.argument("b")
 @click.option(
-    "--limit", type=click.IntRange(min=0), default=20, show_default=True, help="Changed cells to show at most."
+    "--limit",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="Changed cells to show at most.",
 )
 @pass_state
 def diff(state: State, a: str, b: str, limit: int) -> None:
@@ -168,7 +178,9 @@ def branch(state: State, ref: str, name: str | None, *, delete: bool) -> None:
 @command("merge", example="tidemill data merge fashion feedback --into main")
 @click.argument("name")
 @click.argument("source")
-@click.option("--into", default="main", show_default=True, metavar="BRANCH", help="The branch that gets the changes.")
+@click.option(
+    "--into", default="main", show_default=True, metavar="BRANCH", help="The branch that gets the changes."
+)
 @_message("What the merge is for.")
 @click.option("--no-fire", is_flag=True, help="Do not start what a merge into this branch triggers.")
 @pass_state

@@ -43,7 +43,10 @@ def rollback(state: State, environment: str, reason: str | None) -> None:
 @click.argument("environment")
 @click.option("--host", metavar="ADDRESS", help="Address to bind to, instead of the one in the settings.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), metavar="N", help="Port, instead of the one in the settings; 0 is a free one."
+    "--port",
+    type=click.IntRange(0, 65535),
+    metavar="N",
+    help="Port, instead of the one in the settings; 0 is a free one.",
 )
 @pass_state
 def serve(state: State, environment: str, host: str | None, port: int | None) -> None:

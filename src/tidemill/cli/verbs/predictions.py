@@ -30,7 +30,9 @@ def predict(state: State, environment: str, file: str, limit: int | None) -> Non
 @click.argument("file", required=False)
 @click.option("--prediction", metavar="ID", help="One prediction, instead of a FILE of them.")
 @click.option("--label", metavar="LABEL", help="What that prediction should have been.")
-@click.option("--collect", metavar="DATASET", help="Then make rows of all feedback, on a branch of this dataset.")
+@click.option(
+    "--collect", metavar="DATASET", help="Then make rows of all feedback, on a branch of this dataset."
+)
 @click.option("--branch", default="feedback", show_default=True, metavar="NAME", help="That branch.")
 @pass_state
 def feedback(
@@ -46,12 +48,12 @@ def feedback(
 
     FILE is CSV with the columns 'prediction' and 'label'; '-' is standard input.
     """
-    from tidemill.cli.render import predictions as render  # noqa: PLC0415
-    from tidemill.loop import predict as loop  # noqa: PLC0415
-
     items = labels_from(file, prediction, label)
     if not items and collect is None:
         raise click.UsageError("Give a FILE, or --prediction with --label, or --collect.")
+    from tidemill.cli.render import predictions as render  # noqa: PLC0415
+    from tidemill.loop import predict as loop  # noqa: PLC0415
+
     workspace = state.workspace()
     sent = collected = None
     if items is not None:
@@ -60,5 +62,6 @@ def feedback(
     if collect is not None:
         collected = loop.collect_feedback(workspace, environment, collect, branch)
     state.show(
-        {"environment": environment, "accepted": sent.accepted if sent else 0, "collected": collected}, render.feedback
+        {"environment": environment, "accepted": sent.accepted if sent else 0, "collected": collected},
+        render.feedback,
     )

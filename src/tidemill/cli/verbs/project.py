@@ -62,15 +62,10 @@ def doctor(state: State) -> None:
     Exits 1 when a check fails.
     """
     from tidemill.cli.render import project as render  # noqa: PLC0415
-    from tidemill.core.errors import NotFound  # noqa: PLC0415
     from tidemill.loop import doctor as loop  # noqa: PLC0415
 
-    try:
-        subject = state.workspace()
-    except NotFound:
-        subject = state.folder or Path()
     with state.watch() as sink:
-        findings = loop.doctor(subject, sink=sink)
+        findings = loop.doctor(state.folder, sink=sink)
     state.show(findings, render.doctor)
     state.exit_unless(all(finding.ok for finding in findings))
 

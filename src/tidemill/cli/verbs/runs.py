@@ -32,6 +32,7 @@ def run(state: State, file: str, parameters: tuple[str, ...]) -> None:
     with state.watch() as sink:
         view = loop.run(state.workspace(), path, values, name=name, sink=sink)
     state.show(view, render.run)
+    state.complain(view.error)
     state.exit_unless(view.status == "succeeded")
 
 
@@ -58,7 +59,9 @@ def show(state: State, run: str) -> None:
     from tidemill.cli.render import runs as render  # noqa: PLC0415
     from tidemill.loop import runs as loop  # noqa: PLC0415
 
-    state.show(loop.show_run(state.workspace(), run), render.run_in_full)
+    view = loop.show_run(state.workspace(), run)
+    state.show(view, render.run_in_full)
+    state.complain(view.error)
 
 
 @command("why", example="tidemill why latest train")
