@@ -33,22 +33,20 @@ def write(folder: Path) -> None:
 
 
 def write_dataset(datasets: Datasets) -> None:
-    """``fashion``: two commits, the first of them tagged ``v1``; on branch ``feedback`` one row more."""
+    """``fashion``: three commits, the first of them tagged ``v1``."""
     header, rows = "label,pixel1,pixel2,pixel3,pixel4", ["shirt,0,1,2,255", "coat,7,,9,8", "bag,5,5,5,5"]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "fashion.csv"
         tensors = {"image": Tensor("pixel", (2, 2))}
 
-        def add(count: int, branch: str = "main") -> None:
+        def add(count: int) -> None:
             file.write_text("\n".join([header, *rows[:count]]) + "\n", "utf-8")
-            import_csv(datasets, "fashion", file, tensors=tensors, label="label", branch=branch)
+            import_csv(datasets, "fashion", file, tensors=tensors, label="label")
 
         add(1)
-        fashion = datasets.open("fashion")
-        fashion.tag("v1")
+        datasets.open("fashion").tag("v1")
         add(2)
-        fashion.branch("feedback")
-        add(3, "feedback")
+        add(3)
 
 
 def everything(model: Digest, manifest: Digest, log: Digest) -> list[object]:
