@@ -15,7 +15,10 @@ def moved(tmp_path: Path, *, branch: bool) -> Datasets:
     store = Store.create(before)
     write.write_dataset(Datasets(store, "Ada"))
     if branch:
-        Datasets(store, "Ada").open("fashion").branch("feedback")
+        fashion = Datasets(store, "Ada").open("fashion")
+        fashion.branch("feedback", at="v1")
+        newest = fashion.snapshot().read()
+        fashion.commit(newest, branch="feedback", message="more", key=None, replace=False)
     store.close()
     shutil.move(before, after)
     return Datasets(Store.open(after), "Ada")
