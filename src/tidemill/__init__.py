@@ -9,8 +9,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tidemill.evaluation.report import Report
+    from tidemill.models.trained import TrainedModel
     from tidemill.pipeline.components import check, row_step, step, trainer, transform
     from tidemill.pipeline.dataset import Dataset, dataset
+    from tidemill.pipeline.model import Model, model
     from tidemill.pipeline.pipelines import pipeline
     from tidemill.pipeline.progress import progress, scratch
     from tidemill.store.table import Table
@@ -18,6 +21,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Model": "tidemill.pipeline.model",
+    "Report": "tidemill.evaluation.report",
+    "TrainedModel": "tidemill.models.trained",
+    "model": "tidemill.pipeline.model",
     "check": "tidemill.pipeline.components",
     "row_step": "tidemill.pipeline.components",
     "step": "tidemill.pipeline.components",
@@ -34,9 +41,13 @@ _HOMES = {
 
 __all__ = [
     "Dataset",
+    "Model",
+    "Report",
     "Table",
+    "TrainedModel",
     "check",
     "dataset",
+    "model",
     "pipeline",
     "progress",
     "row_step",

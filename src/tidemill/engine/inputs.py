@@ -1,4 +1,4 @@
-"""Datasets as inputs: a commit's rows as chunks, made once for each of its fragments and kept."""
+"""Datasets and registered models as inputs: a commit's rows as chunks, made once for each of its fragments and kept."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core import events, identity
 from tidemill.core.errors import NotFound
-from tidemill.core.names import Digest, Reference
+from tidemill.core.names import Digest, Reference, nearest
 from tidemill.engine import cache, tables
 from tidemill.engine.orders import Chunk, Ref, Saved
+from tidemill.pipeline.model import Model
+from tidemill.store.catalog import records
 
 if TYPE_CHECKING:
     from tidemill.store.open import Store
@@ -61,6 +63,32 @@ def read(
     if head is not None:
         entries[head] = {"commit": snapshot.commit.id, "key": key}
     return Read(snapshot.commit.id, table, key, entries, rows_read)
+
+
+def registered_model(store: "Store", wanted: Model) -> tuple[int, Ref]:
+    """The version and the artifact of a registered model.
+
+    Raises:
+        NotFound: ``model-not-found``.
+    """
+    with store.catalog.read() as transaction:
+        found = transaction.find(records.Model, {"name": wanted.name}, order=("-version",))
+        chosen = next((m for m in found if wanted.version in (None, m.version)), None)
+        if chosen is not None:
+            artifact = transaction.first(records.Artifact, {"digest": chosen.digest})
+            if artifact is not None:
+                return chosen.version, Ref(artifact.digest, artifact.kind, artifact.meta)
+        close = nearest(wanted.name, {m.name for m in transaction.find(records.Model)})
+    numbers = ", ".join(str(m.version) for m in found)
+    raise NotFound(
+        f"There is no registered model '{wanted}'.",
+        hint=f"'{wanted.name}' has: {numbers}."
+        if numbers
+        else f"Did you mean '{close}'?"
+        if close
+        else "Type 'tidemill models' to see them.",
+        code="model-not-found",
+    )
 
 
 def _commit_key(dataset: str, commit: str) -> str:

@@ -21,6 +21,7 @@ from tidemill.engine.why import FIRST, compare, last_record, reason
 from tidemill.pipeline import load
 from tidemill.pipeline.components import Component
 from tidemill.pipeline.graph import Graph, Node
+from tidemill.pipeline.model import Model
 from tidemill.store.catalog import records
 
 if TYPE_CHECKING:
@@ -199,10 +200,9 @@ class _Execution:
                 resolved = plan.resolve_inputs(node, self.found)
                 if resolved is None:
                     continue
-                if node.role == "dataset":
+                if node.component is None:
                     ready.append((node, None, None, resolved))
                     continue
-                assert node.component is not None
                 closure = self.closures[id(node.component.origin)]
                 parts = plan.parts_of(node, closure, resolved, self.seed)
                 ready.append((node, parts, parts.key(), resolved))
@@ -210,7 +210,7 @@ class _Execution:
             blocked, moved = False, False
             for node, parts, key, resolved in ready:
                 if parts is None or key is None:
-                    self._read_dataset(node)
+                    self._read(node)
                     moved = True
                 elif key in hits:
                     self._hit(node, parts, key, hits[key])
@@ -452,22 +452,32 @@ class _Execution:
         self.ledger.hit(step)
         self.sink(events.StepFinished(self.ledger.run.id, node.name, "skipped", 0.0, "", None))
 
-    def _read_dataset(self, node: Node) -> None:
+    def _read(self, node: Node) -> None:
         started = time.perf_counter()
-        reference = node.reference
-        assert reference is not None
-        run_id = self.ledger.run.id
-        name = reference.name
         try:
-            read = inputs.read(self.store, reference, self.resolve, self.sink)
+            if node.model is not None:
+                self._take_model(node, node.model)
+            else:
+                assert node.reference is not None
+                self._read_dataset(node, node.reference, started)
         except TidemillError as error:
             self.error = {**error.to_json(), "details": {**error.details, "step": node.name}}
             self.waiting.remove(node)
             self.ledger.failed(self._step(node, "failed", None, None, error=self.error))
-            self.sink(
-                events.StepFinished(run_id, node.name, "failed", time.perf_counter() - started, "", None)
-            )
-            return
+            seconds = time.perf_counter() - started
+            self.sink(events.StepFinished(self.ledger.run.id, node.name, "failed", seconds, "", None))
+
+    def _take_model(self, node: Node, wanted: Model) -> None:
+        version, ref = inputs.registered_model(self.store, wanted)
+        self.waiting.remove(node)
+        self.found[node.name, "result"] = ref
+        parts = plan.Parts(f"model:{wanted.name}", {}, {}, {}, {"version": str(version)})
+        self.ledger.hit(self._step(node, "cached", parts, ref.digest, outputs={"result": ref.digest}))
+        self.sink(events.StepFinished(self.ledger.run.id, node.name, "cached", 0.0, "", None))
+
+    def _read_dataset(self, node: Node, reference: Reference, started: float) -> None:
+        name = reference.name
+        read = inputs.read(self.store, reference, self.resolve, self.sink)
         self.waiting.remove(node)
         self.ledger.input(name if name not in self.ledger.run.inputs else str(reference), read.commit)
         self.found[node.name, "result"] = read.table.ref
@@ -491,7 +501,9 @@ class _Execution:
             self.ledger.computed(step, {"result": read.table}, {}, read.entries)
         else:
             self.ledger.hit(step)
-        self.sink(events.StepFinished(run_id, node.name, status, step.seconds, why, read.rows_read))
+        self.sink(
+            events.StepFinished(self.ledger.run.id, node.name, status, step.seconds, why, read.rows_read)
+        )
 
     def _step(
         self,
@@ -521,7 +533,9 @@ class _Execution:
             run=self.ledger.run.id,
             name=node.name,
             position=self.graph.nodes.index(node),
-            component=node.component.name if node.component else f"dataset:{node.reference}",
+            component=node.component.name
+            if node.component
+            else f"{node.role}:{node.reference or node.model}",
             kind=node.kind,
             status=status,
             key=key,

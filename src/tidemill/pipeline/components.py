@@ -18,6 +18,7 @@ from tidemill.pipeline import values
 from tidemill.pipeline.annotations import ARTIFACT_FORMS, Form, form_of, hints, results_of, shown
 from tidemill.pipeline.dataset import Dataset
 from tidemill.pipeline.handles import Handle
+from tidemill.pipeline.model import Model
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -266,7 +267,7 @@ class Component(Generic[P, R]):
         return given
 
     def _configured(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> "Component[..., Any]":
-        if any(isinstance(v, (Handle, Dataset)) for v in (*args, *kwargs.values())):
+        if any(isinstance(v, (Handle, Dataset, Model)) for v in (*args, *kwargs.values())):
             raise InvalidInput(
                 f"Transform '{self.short_name}' is called with the result of a step.",
                 hint=f"Fit it, then apply it: fitted = {self.short_name}.fit(train); "

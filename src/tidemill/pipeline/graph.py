@@ -10,12 +10,13 @@ from tidemill.core.errors import InvalidInput
 from tidemill.core.names import Reference
 from tidemill.pipeline.dataset import Dataset
 from tidemill.pipeline.handles import Handle, Port, builder_of, port_of
+from tidemill.pipeline.model import Model
 
 if TYPE_CHECKING:
     from tidemill.pipeline.components import Component
 
-Role = Literal["dataset", "call", "rows", "fit", "apply"]
-"""How a node computes: reads a dataset, calls a function once, or maps over rows; fits; applies a state."""
+Role = Literal["dataset", "model", "call", "rows", "fit", "apply"]
+"""How a node computes: reads a dataset, takes a registered model, calls a function once, or maps over rows; fits; applies a state."""
 
 Input = Port | tuple[Port, ...] | dict[str, Port]
 
@@ -25,11 +26,12 @@ class Node:
     """One step of a graph.
 
     Attributes:
-        component: None for a dataset that is read.
+        component: None for a dataset or a model that is read.
         settings: Plain values, by parameter name.
         inputs: Where each artifact parameter comes from: one port, several, or several by name.
         table: The parameter that carries the rows, for ``rows``, ``fit`` and ``apply``.
         reference: The dataset, for ``dataset``.
+        model: The registered model, for ``model``.
     """
 
     name: str
@@ -40,11 +42,12 @@ class Node:
     outputs: tuple[str, ...]
     table: str | None = None
     reference: Reference | None = None
+    model: Model | None = None
 
     @property
     def kind(self) -> str:
-        """The component's kind, or ``dataset``."""
-        return self.component.kind if self.component is not None else "dataset"
+        """The component's kind; ``dataset`` or ``model`` for what is read."""
+        return self.component.kind if self.component is not None else self.role
 
     def sources(self) -> Iterator[Port]:
         """Every port this node reads."""
@@ -97,7 +100,7 @@ class Builder:
     pipeline: str
     nodes: list[Node] = field(default_factory=list[Node])
     counts: dict[str, int] = field(default_factory=dict[str, int])
-    datasets: dict[str, Handle] = field(default_factory=dict[str, Handle])
+    read: dict[Reference | Model, Handle] = field(default_factory=dict[Reference | Model, Handle])
 
     def add(
         self,
@@ -110,28 +113,37 @@ class Builder:
         *,
         table: str | None = None,
         reference: Reference | None = None,
+        model: Model | None = None,
     ) -> tuple[Handle, ...]:
         """Add a node; a handle for each of its outputs."""
         count = self.counts[name] = self.counts.get(name, 0) + 1
         unique = name if count == 1 else f"{name}-{count}"
         self.nodes.append(
-            Node(unique, role, component, dict(settings), dict(inputs), outputs, table, reference)
+            Node(unique, role, component, dict(settings), dict(inputs), outputs, table, reference, model)
         )
         return tuple(Handle(Port(unique, output), self) for output in outputs)
 
-    def dataset(self, reference: Reference, name: str | None = None) -> Handle:
-        """The handle of a dataset's rows; the same reference is read once."""
-        key = str(reference)
-        if key not in self.datasets:
-            (self.datasets[key],) = self.add(
-                name or reference.name, "dataset", None, {}, {}, ("result",), reference=reference
+    def input(self, value: Dataset | Model, name: str | None = None) -> Handle:
+        """The handle of a dataset's rows, or of a registered model; the same one is read once."""
+        key = value.reference if isinstance(value, Dataset) else value
+        if key not in self.read:
+            role: Role = "dataset" if isinstance(value, Dataset) else "model"
+            (self.read[key],) = self.add(
+                name or key.name,
+                role,
+                None,
+                {},
+                {},
+                ("result",),
+                reference=value.reference if isinstance(value, Dataset) else None,
+                model=value if isinstance(value, Model) else None,
             )
-        return self.datasets[key]
+        return self.read[key]
 
     def source(self, step: str, parameter: str, value: object) -> Input | None:
-        """``value`` as an input, if it is a handle, a dataset, or a list, tuple or dict of nothing else."""
-        if isinstance(value, Dataset):
-            value = self.dataset(value.reference)
+        """``value`` as an input, if it is a handle, a dataset, a model, or a list, tuple or dict of nothing else."""
+        if isinstance(value, (Dataset, Model)):
+            value = self.input(value)
         if isinstance(value, Handle):
             if builder_of(value) is not self:
                 raise InvalidInput(

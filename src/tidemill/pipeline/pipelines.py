@@ -14,6 +14,7 @@ from tidemill.pipeline.components import EMPTY, Fitted, Parameter, parameters_of
 from tidemill.pipeline.dataset import Dataset
 from tidemill.pipeline.handles import Handle, Port, port_of
 from tidemill.pipeline.leaks import refuse_leaks
+from tidemill.pipeline.model import Model
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -92,15 +93,15 @@ class Pipeline(Generic[P, R]):
         builder = graphs.Builder(self.name)
         with graphs.building(builder):
             arguments = {
-                name: builder.dataset(value.reference, name) if isinstance(value, Dataset) else value
+                name: builder.input(value, name) if isinstance(value, (Dataset, Model)) else value
                 for name, value in self.values(given or {}).items()
             }
             returned = cast("Callable[..., object]", self.function)(**arguments)
             outputs = self._outputs(builder, returned)
         used = {p.node for n in builder.nodes for p in n.sources()} | {p.node for p in outputs.values()}
-        # A dataset that this build's values left unused is not read.
-        nodes = tuple(n for n in builder.nodes if n.role != "dataset" or n.name in used)
-        if not any(n.role != "dataset" for n in nodes) and not outputs:
+        # What this build's values left unused is not read.
+        nodes = tuple(n for n in builder.nodes if n.component is not None or n.name in used)
+        if not any(n.component for n in nodes) and not outputs:
             raise InvalidInput(
                 f"Pipeline '{self.name}' has no step.",
                 hint="Call a @tm.step function in its body.",
@@ -116,7 +117,7 @@ class Pipeline(Generic[P, R]):
             return {}
         if isinstance(returned, Fitted):
             returned = returned.state
-        if isinstance(returned, (Handle, Dataset)):
+        if isinstance(returned, (Handle, Dataset, Model)):
             return {"result": self._port(builder, "result", returned)}
         if isinstance(returned, dict):
             members = cast("dict[object, object]", returned).items()
@@ -129,8 +130,8 @@ class Pipeline(Generic[P, R]):
     def _port(self, builder: graphs.Builder, name: str, value: object) -> Port:
         if isinstance(value, Fitted):
             value = value.state
-        if isinstance(value, Dataset):
-            value = builder.dataset(value.reference)
+        if isinstance(value, (Dataset, Model)):
+            value = builder.input(value)
         if not isinstance(value, Handle):
             raise self._not_a_result(name, value)
         return port_of(value)

@@ -13,6 +13,7 @@ from tidemill.core.names import Reference
 from tidemill.pipeline.annotations import shown
 from tidemill.pipeline.dataset import Dataset, dataset
 from tidemill.pipeline.handles import Handle
+from tidemill.pipeline.model import Model, model
 
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
@@ -163,6 +164,14 @@ def _to_dataset(value: object) -> Dataset:
     raise _Unfit
 
 
+def _to_model(value: object) -> Model:
+    if isinstance(value, Model):
+        return value
+    if isinstance(value, str):
+        return model(value)
+    raise _Unfit
+
+
 def _to_none(value: object) -> None:
     if value is not None:
         raise _Unfit
@@ -175,6 +184,7 @@ _SCALARS: dict[Any, Any] = {
     str: _to_str,
     Path: _to_path,
     Dataset: _to_dataset,
+    Model: _to_model,
     type(None): _to_none,
 }
 

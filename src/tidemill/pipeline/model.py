@@ -1,0 +1,42 @@
+"""``tm.model("fashion@3")``: a reference to a registered model, as a pipeline's parameter or inside its body."""
+
+from dataclasses import dataclass
+
+from tidemill.core.errors import InvalidInput
+from tidemill.core.names import check_name
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A registered model by name and number. In a pipeline it stands for that model.
+
+    Not the model: a step receives it as ``tm.TrainedModel``, or as the framework's own by its annotation.
+
+    Attributes:
+        name: The pipeline that made it.
+        version: None is the newest when the run starts.
+    """
+
+    name: str
+    version: int | None = None
+
+    def __str__(self) -> str:
+        return self.name if self.version is None else f"{self.name}@{self.version}"
+
+
+def model(reference: str) -> Model:
+    """The model that ``name`` or ``name@version`` names.
+
+    Raises:
+        InvalidInput: ``invalid-reference`` or ``invalid-name``.
+    """
+    name, separator, version = reference.partition("@")
+    check_name("model", name)
+    if separator and not (version.isdecimal() and int(version) > 0):
+        raise InvalidInput(
+            f"'{reference}' does not name a model.",
+            why="After the '@' stands the model's number.",
+            hint=f"Type '{name}' for the newest, or '{name}@1'. 'tidemill models' shows them.",
+            code="invalid-reference",
+        )
+    return Model(name, int(version) if separator else None)

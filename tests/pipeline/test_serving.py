@@ -1,0 +1,107 @@
+"""A component in a predictor does to columns what it does to tables in a run."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+import tidemill as tm
+from tidemill.core.errors import InvalidInput
+from tidemill.pipeline.rowwise import apply_rows, apply_state, fit_state
+from tidemill.pipeline.serving import from_table, to_table
+
+IMAGES = np.arange(24, dtype=np.uint8).reshape(6, 2, 2)
+
+
+@tm.row_step(columns="image")
+def scaled(image: np.ndarray, by: float = 2.0) -> np.ndarray:
+    return image / np.float32(by)
+
+
+@tm.row_step(columns=("a", "b"), to="sum")
+def summed(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a + b
+
+
+@tm.row_step
+def positive(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.filter(pl.col("a") > 0)
+
+
+@tm.row_step
+def renamed(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(word=rows["word"].str.upper())
+
+
+@tm.row_step(served=lambda columns, least: {n: v[columns["a"] >= least] for n, v in columns.items()})
+def at_least(rows: tm.Table, least: int) -> tm.Table:
+    return rows.filter(rows.numpy("a") >= least)
+
+
+@tm.transform(columns="image")
+class Centred:
+    def fit(self, image: np.ndarray) -> dict:
+        return {"mean": image.mean(axis=0)}
+
+    def apply(self, image: np.ndarray, state: dict) -> np.ndarray:
+        return image - state["mean"]
+
+
+def columns() -> dict[str, np.ndarray]:
+    return {
+        "_row": np.arange(6),
+        "image": IMAGES,
+        "a": np.array([-1, 2, 3, -4, 5, 6]),
+        "b": np.arange(6),
+        "word": np.array(["a", "b", "c", "d", "e", "f"], object),
+    }
+
+
+@pytest.mark.parametrize(
+    ("component", "settings"),
+    [(scaled, {"by": 4.0}), (summed, {}), (positive, {}), (renamed, {}), (at_least, {"least": 3})],
+)
+def test_served_equals_run(component, settings: dict[str, object]) -> None:  # noqa: ANN001
+    (made,) = apply_rows(component, to_table(columns()), settings)
+    wanted, got = from_table(made), component.serve(columns(), settings, None)
+    assert set(got) == set(wanted)
+    for name, values in wanted.items():
+        assert np.array_equal(np.asarray(got[name]), values), name
+
+
+def test_a_fitted_transform_serves_what_it_applied() -> None:
+    table = to_table(columns())
+    state = fit_state(Centred, table, {})
+    wanted = apply_state(Centred, table, {}, state).numpy("image")
+    assert np.array_equal(Centred.serve(columns(), {}, state)["image"], wanted)
+
+
+def test_a_scikit_learn_transformer_serves_what_it_applied() -> None:
+    preprocessing = pytest.importorskip("sklearn.preprocessing")
+    standard = tm.transform(preprocessing.StandardScaler(), columns="image")
+    table = to_table(columns())
+    state = fit_state(standard, table, {})
+    wanted = apply_state(standard, table, {}, state)
+    assert wanted.shape_of("image") == (2, 2)
+    assert np.allclose(wanted.numpy("image").mean(axis=0), 0)
+    served = standard.serve(columns(), {}, state)["image"]
+    assert np.array_equal(served, wanted.numpy("image"))
+
+
+def test_missing_cells_travel_or_are_refused_by_name() -> None:
+    masked = columns() | {"image": np.ma.MaskedArray(IMAGES, np.arange(24).reshape(6, 2, 2) == 5)}
+    there = from_table(to_table(masked))["image"]
+    assert np.ma.getmaskarray(there).sum() == 1
+    with pytest.raises(InvalidInput) as caught:
+        scaled.serve(masked, {}, None)
+    assert caught.value.code == "missing-cells"
+    assert caught.value.details == {"row": 1, "field": "image"}
+
+
+def test_only_row_wise_components_can_be_stages() -> None:
+    @tm.step
+    def whole(rows: tm.Table) -> tm.Table:
+        return rows
+
+    with pytest.raises(InvalidInput, match="cannot be a stage"):
+        whole.serve(columns(), {}, None)
