@@ -3,10 +3,15 @@
 import heapq
 from collections.abc import Iterator
 
+from typing import TYPE_CHECKING
+
 from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.core.names import nearest
 from tidemill.data.commits import Commit, from_properties
 from tidemill.data.lance_table import MAIN, Fork, LanceTable
+
+if TYPE_CHECKING:
+    import lance
 
 _SHORTEST_PREFIX = 4
 
@@ -18,6 +23,7 @@ class History:
         self._dataset = dataset
         self._table = table
         self._seen: dict[tuple[str, int], Commit | None] = {}
+        self._opened: dict[str, lance.LanceDataset] = {}
 
     def head(self, branch: str) -> Commit:
         """The newest commit of a branch.
@@ -130,7 +136,8 @@ class History:
     def _commit(self, branch: str, version: int, forks: dict[str, Fork]) -> Commit | None:
         token = forks[branch].token if branch in forks else ""
         if (token, version) not in self._seen:
-            opened = self._table.open(branch, version)
-            stored = self._table.properties(opened, version)
+            if token not in self._opened:
+                self._opened[token] = self._table.open(branch)
+            stored = self._table.properties(self._opened[token], version)
             self._seen[token, version] = from_properties(self._dataset, branch, version, stored)
         return self._seen[token, version]
