@@ -1,0 +1,1 @@
+"""HTTP answers and the prediction log. One server process serves one release in one environment."""

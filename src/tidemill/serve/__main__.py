@@ -1,0 +1,64 @@
+"""``python -m tidemill.serve``: one server process. Started by ``tidemill serve`` and by promotions, and in images."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from tidemill.core.config import LimitSettings
+from tidemill.core.errors import TidemillError
+from tidemill.core.names import check_name
+
+
+def main() -> int:
+    """Serve; the exit status is 0 after an ordinary end, else the error's."""
+    defaults = LimitSettings()
+    parser = argparse.ArgumentParser(prog="python -m tidemill.serve", description="Serve one release.")
+    parser.add_argument("--bundle", type=Path, required=True, help="the predictor's folder")
+    parser.add_argument("--name", required=True, help="the model's name in the inference protocol")
+    parser.add_argument("--release", required=True, help="the release's digest")
+    parser.add_argument("--number", type=int, required=True, help="the release's number")
+    parser.add_argument("--environment", required=True, help="whose requests it answers")
+    parser.add_argument("--folder", type=Path, required=True, help="where its control socket and log are")
+    parser.add_argument("--host", default="127.0.0.1", help="address to bind to (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=0, help="port to bind to; 0 takes a free one")
+    parser.add_argument("--body-bytes", type=int, default=defaults.body_bytes, help="largest body taken")
+    parser.add_argument("--request-rows", type=int, default=defaults.request_rows, help="most rows taken")
+    parser.add_argument(
+        "--drain-seconds", type=float, default=defaults.drain_seconds, help="time to answer what is in flight"
+    )
+    parser.add_argument(
+        "--standby", action="store_true", help="wait on a private port until told to take over"
+    )
+    given = parser.parse_args()
+    try:
+        check_name("environment", given.environment)
+        # Here, not above: a wrong word on the command line is answered at once.
+        from tidemill.serve.options import Options  # noqa: PLC0415
+        from tidemill.serve.server import serve  # noqa: PLC0415
+
+        given.folder.mkdir(parents=True, exist_ok=True)
+        serve(
+            Options(
+                bundle=given.bundle,
+                name=given.name,
+                release=given.release,
+                number=given.number,
+                environment=given.environment,
+                folder=given.folder,
+                host=given.host,
+                port=given.port,
+                limits=LimitSettings(given.body_bytes, given.request_rows, given.drain_seconds),
+                standby=given.standby,
+            )
+        )
+    except TidemillError as error:
+        body = {"error": error.to_json()}
+        print(json.dumps(body), flush=True)  # noqa: T201 - what whoever started it waits for
+        print(f"{error.message} {error.hint or ''}".strip(), file=sys.stderr)  # noqa: T201
+        return error.exit_status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,315 @@
+"""The ASGI application: routes, bodies and their limits, errors as JSON.
+
+Loaded only in a server, never by ``import tidemill``.
+"""
+
+import asyncio
+import json
+import sys
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import tidemill
+from tidemill.core.clock import now, stamp
+from tidemill.core.config import LimitSettings
+from tidemill.core.errors import (
+    Conflict,
+    InternalError,
+    InvalidInput,
+    NotAllowed,
+    NotFound,
+    StorageError,
+    TidemillError,
+)
+from tidemill.core.names import nearest
+from tidemill.models.predictor import Predictor
+from tidemill.serve import inference, metrics
+from tidemill.serve.answering import Answering
+from tidemill.serve.bodies import encode, error_body
+from tidemill.serve.prediction_log import Expected, PredictionLog
+from tidemill.serve.rows import Rows, read_feedback
+
+_LINGER_SECONDS = 5.0
+_JSON = b"application/json"
+_BINARY = b"application/octet-stream"
+_TOO_LARGE = "body-too-large"
+_STATUS = ((NotFound, 404), (Conflict, 409), (NotAllowed, 405), (InvalidInput, 400), (StorageError, 503))
+
+Headers = list[tuple[bytes, bytes]]
+Response = tuple[int, bytes, bytes, Headers]
+"""Status, content type, body, further headers."""
+Handler = Callable[[Any, bytes, Expected | None], Awaitable[Response]]
+
+
+class _Gone(Exception):
+    """The client went away before its body was whole."""
+
+
+class Application:
+    """The server's HTTP face.
+
+    Attributes:
+        draining: Whether every answer asks the client to come back on a new connection.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        number: int,
+        release: str,
+        environment: str,
+        predictor: Predictor,
+        answering: Answering,
+        log: PredictionLog,
+        counted: metrics.Metrics,
+        limits: LimitSettings,
+    ) -> None:
+        self.draining = False
+        self._name, self._log, self._metrics, self._answering = name, log, counted, answering
+        self._limits = limits
+        self._info = {"model": name, "number": str(number), "release": release, "environment": environment}
+        self._inference = inference.Inference(predictor.signature, name, number, release)
+        self._rows = Rows(predictor.signature, predictor.classes)
+        model = f"/v2/models/{name}"
+        versioned = f"{model}/versions/{number}"
+        described = encode(inference.metadata(predictor.signature, name, number, predictor.form))
+        server = encode(
+            {"name": "tidemill", "version": tidemill.__version__, "extensions": ["binary_tensor_data"]}
+        )
+        self._get: dict[str, Handler] = {
+            "/v2": _fixed(server),
+            "/v2/": _fixed(server),
+            "/v2/health/live": _fixed(encode({"live": True})),
+            "/v2/health/ready": self._ready,
+            model: _fixed(described),
+            versioned: _fixed(described),
+            f"{model}/ready": self._model_ready,
+            f"{versioned}/ready": self._model_ready,
+            "/metrics": self._metrics_text,
+        }
+        self._post: dict[str, Handler] = {
+            f"{model}/infer": self._infer,
+            f"{versioned}/infer": self._infer,
+            "/predict": self._predict,
+            "/feedback": self._feedback,
+        }
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        began = time.perf_counter()
+        path, method = scope["path"], scope["method"]
+        handler = (self._post if method == "POST" else self._get if method in ("GET", "HEAD") else {}).get(
+            path
+        )
+        self._metrics.in_flight += 1
+        # A request that may write is waited for by the log's next commit, a moment.
+        expected = self._log.expect() if handler is not None and method == "POST" else None
+        linger = False
+        try:
+            body = b"" if expected is None else await self._body(scope, receive)
+            response = await (handler or _refusing(self._no_route(method, path)))(scope, body, expected)
+        except _Gone:
+            self._metrics.in_flight -= 1
+            return
+        except Exception as error:  # noqa: BLE001 - the server goes on whatever a request did
+            response = self._error(path, error)
+            linger = isinstance(error, InvalidInput) and error.code == _TOO_LARGE
+        finally:
+            if expected is not None:
+                expected.arrived()
+        status, kind, body, headers = response
+        try:
+            await self._send(send, receive, status, kind, body, headers, linger=linger)
+        finally:
+            self._metrics.in_flight -= 1
+            route = path if handler is not None else "other"
+            self._metrics.answered(route, status, time.perf_counter() - began)
+
+    async def _send(
+        self,
+        send: Any,
+        receive: Any,
+        status: int,
+        kind: bytes,
+        body: bytes,
+        headers: Headers,
+        *,
+        linger: bool,
+    ) -> None:
+        headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), *headers]
+        if self.draining or linger:
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        if not linger:
+            await send({"type": "http.response.body", "body": body})
+            return
+        # A connection that is closed on a client that still sends is reset, and the client never sees why.
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        try:
+            async with asyncio.timeout(_LINGER_SECONDS):
+                while (await receive()).get("more_body"):
+                    pass
+        except TimeoutError:
+            pass
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _body(self, scope: Any, receive: Any) -> bytes:
+        most = self._limits.body_bytes
+        for name, value in scope["headers"]:
+            if name == b"content-length" and value.isdigit() and int(value) > most:
+                raise _too_large(most)
+        message = await receive()
+        if not message.get("more_body"):
+            if message["type"] == "http.disconnect":
+                raise _Gone
+            body = message["body"]
+            if len(body) > most:
+                raise _too_large(most)
+            return body
+        parts = [message["body"]]
+        size = len(parts[0])
+        while message.get("more_body"):
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _Gone
+            parts.append(message["body"])
+            size += len(parts[-1])
+            if size > most:
+                raise _too_large(most)
+        return b"".join(parts)
+
+    async def _infer(self, scope: Any, body: bytes, expected: Expected | None) -> Response:
+        header = next((v for n, v in scope["headers"] if n == inference.HEADER), None)
+        asked, wanted = self._inference.read(body, header, self._limits.request_rows)
+        written, json_bytes = await self._answering.answer(
+            asked, lambda answer: self._inference.write(answer, wanted), expected
+        )
+        if json_bytes is None:
+            return 200, _JSON, written, []
+        return 200, _BINARY, written, [(inference.HEADER, b"%d" % json_bytes)]
+
+    async def _predict(self, scope: Any, body: bytes, expected: Expected | None) -> Response:
+        del scope
+        asked = self._rows.read(body, self._limits.request_rows)
+        written, _ = await self._answering.answer(
+            asked, lambda answer: (self._rows.write(answer), None), expected
+        )
+        return 200, _JSON, written, []
+
+    async def _feedback(self, scope: Any, body: bytes, expected: Expected | None) -> Response:
+        del scope
+        labels = read_feedback(body, self._limits.request_rows)
+        await self._answering.correct(labels, expected)
+        self._metrics.feedback += len(labels)
+        return 200, _JSON, encode({"recorded": len(labels)}), []
+
+    async def _ready(self, scope: Any, body: bytes, expected: Expected | None) -> Response:
+        del scope, body, expected
+        if self._log.failing is not None:
+            try:
+                await self._log.probe()
+            except StorageError as error:
+                return 503, _JSON, encode({"ready": False, "error": error_body(error)}), []
+        return 200, _JSON, encode({"ready": True}), []
+
+    async def _model_ready(self, scope: Any, body: bytes, expected: Expected | None) -> Response:
+        status, kind, answer, headers = await self._ready(scope, body, expected)
+        if status != 200:
+            return status, kind, answer, headers
+        return 200, _JSON, encode({"name": self._name, "ready": True}), []
+
+    async def _metrics_text(self, scope: Any, body: bytes, expected: Expected | None) -> Response:
+        del scope, body, expected
+        text = self._metrics.text(self._log.figures, self._info)
+        return 200, metrics.CONTENT_TYPE, text.encode(), []
+
+    def _no_route(self, method: str, path: str) -> TidemillError:
+        allowed = "POST" if path in self._post else "GET" if path in self._get else None
+        if allowed is not None:
+            return NotAllowed(
+                f"{path} does not take {method}.",
+                hint=f"Use {allowed}.",
+                code="wrong-method",
+                details={"field": "method", "allowed": allowed},
+            )
+        parts = path.split("/")
+        if path.startswith("/v2/models/") and parts[3] != self._name:
+            return NotFound(
+                f"There is no model '{parts[3]}' here.",
+                hint=f"This server has '{self._name}'.",
+                code="model-not-found",
+                details={"field": "model", "model": parts[3]},
+            )
+        if path.startswith(f"/v2/models/{self._name}/versions/"):
+            return NotFound(
+                f"The model '{self._name}' has no version '{parts[5]}' here.",
+                hint=f"This server has version {self._info['number']}; leave the version out to get it.",
+                code="version-not-found",
+                details={"field": "version", "version": parts[5]},
+            )
+        known = [*self._get, *self._post]
+        close = nearest(path, known)
+        return NotFound(
+            f"There is nothing at {path[:200]}.",
+            hint=f"Did you mean {close}?" if close else f"There are: {', '.join(sorted(known))}.",
+            code="route-not-found",
+            details={"field": "path"},
+        )
+
+    def _error(self, path: str, error: Exception) -> Response:
+        if not isinstance(error, TidemillError):
+            report(
+                "request-failed", path=path[:200], error=repr(error), trace=traceback.format_exception(error)
+            )
+            error = InternalError(
+                "The server failed on this request.",
+                why=f"{type(error).__name__}; its log has the trace.",
+                hint="Please report it.",
+            )
+        status = next((number for kind, number in _STATUS if isinstance(error, kind)), 500)
+        if error.code == _TOO_LARGE:
+            status = 413
+        body = error_body(error)
+        headers = [(b"allow", str(body["allowed"]).encode())] if status == 405 else []
+        if status == 503:
+            headers.append((b"retry-after", b"1"))
+        # The protocol wants a text at 'error', so what else there is to say stands beside it.
+        tree = {"error": error.message, **body} if path.startswith("/v2") else {"error": body}
+        return status, _JSON, encode(tree), headers
+
+
+def report(event: str, **facts: object) -> None:
+    """One line of JSON on stderr: a server's own log."""
+    line = json.dumps({"time": stamp(now()), "event": event, **facts}, default=str)
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def _fixed(body: bytes) -> Handler:
+    async def handler(scope: Any, given: bytes, expected: Expected | None) -> Response:
+        del scope, given, expected
+        return 200, _JSON, body, []
+
+    return handler
+
+
+def _refusing(error: TidemillError) -> Handler:
+    async def handler(scope: Any, given: bytes, expected: Expected | None) -> Response:
+        del scope, given, expected
+        raise error
+
+    return handler
+
+
+def _too_large(most: int) -> InvalidInput:
+    return InvalidInput(
+        f"The body is larger than the server takes ({most} bytes).",
+        hint="Send fewer rows in one request, or raise 'limits.body_bytes'.",
+        code=_TOO_LARGE,
+        details={"field": "body", "most": most},
+    )

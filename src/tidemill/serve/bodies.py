@@ -1,0 +1,169 @@
+"""What every kind of request and answer shares: JSON in and out, ids, errors as bodies.
+
+Loaded only in a server, never by ``import tidemill``.
+"""
+
+import json
+import math
+import os
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from tidemill.core.errors import InvalidInput, TidemillError
+
+encode = msgspec.json.Encoder().encode
+_ID = re.compile(r"[!-+\--~]{1,128}")
+_FIELD = re.compile(r"at `\$(.*?)`")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, decoded.
+
+    Attributes:
+        columns: Arrays, all with ``rows`` rows.
+        rows: How many.
+        id: The client's own id of the request, if it gave one.
+    """
+
+    columns: dict[str, Any]
+    rows: int
+    id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is sent back.
+
+    Attributes:
+        id: The request's.
+        ids: One prediction id a row.
+        outputs: Arrays, one row each.
+        release: Digest of the release that answered.
+        number: Its number.
+    """
+
+    id: str
+    ids: Sequence[str]
+    outputs: dict[str, Any]
+    release: str
+    number: int
+
+
+def decode(decoder: Any, body: bytes) -> Any:
+    """A body as the decoder's type.
+
+    Raises:
+        InvalidInput: ``not-json``, ``non-finite`` or ``wrong-field``, with ``field`` in the details.
+    """
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        found = _FIELD.search(text)
+        name = (found.group(1).lstrip(".") if found else "") or _named(text) or "body"
+        raise InvalidInput(
+            f"The field '{name}' is not as it must be: {text}.", code="wrong-field", details={"field": name}
+        ) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _not_finite(body) or InvalidInput(
+            f"The body is not JSON: {error}.",
+            hint="Send a JSON object in UTF-8.",
+            code="not-json",
+            details={"field": "body"},
+        ) from error
+
+
+def request_id(given: str | None) -> str | None:
+    """The client's id, if there is one.
+
+    Raises:
+        InvalidInput: ``invalid-id``.
+    """
+    if not given:
+        return None
+    if _ID.fullmatch(given) is None:
+        raise InvalidInput(
+            "The request's id cannot be used.",
+            why="An id has 1 to 128 printable ASCII characters, none of them a space or a comma.",
+            hint="Send a UUID, or no id.",
+            code="invalid-id",
+            details={"field": "id"},
+        )
+    return given
+
+
+def new_id() -> str:
+    """A request's id: unique, and in the order of time, so that the log's index grows at one end."""
+    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+
+
+def row_ids(request: str, rows: int) -> list[str]:
+    """The prediction ids of a request's rows: its own id for one row, ``id/0``, ``id/1``... for more."""
+    return [request] if rows == 1 else [f"{request}/{row}" for row in range(rows)]
+
+
+def error_body(error: TidemillError) -> dict[str, Any]:
+    """An error as the object that ``error`` holds: its JSON, its details beside the message."""
+    body = error.to_json()
+    details = body.pop("details", {})
+    return {**details, **body} if isinstance(details, dict) else body
+
+
+def _named(text: str) -> str | None:
+    found = re.search(r"field `(.*?)`", text)
+    return found.group(1) if found else None
+
+
+def _not_finite(body: bytes) -> InvalidInput | None:
+    """The words for a body that is JSON but for a NaN or an Infinity, which Python's own writer lets pass."""
+    try:
+        tree = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    path = _path_of_non_finite(tree)
+    if path is None:
+        return None
+    name, row = _field_and_row(tree, path)
+    details: dict[str, object] = {"field": name}
+    if row is not None:
+        details["row"] = row
+    return InvalidInput(
+        f"'{name}' holds a value that is not finite (NaN or Infinity).",
+        why="JSON has no such number, and no model can answer it.",
+        hint="Send null where a value is missing, if the model takes such rows.",
+        code="non-finite",
+        details=details,
+    )
+
+
+def _path_of_non_finite(tree: Any) -> list[Any] | None:
+    stack: list[tuple[Any, list[Any]]] = [(tree, [])]
+    while stack:
+        value, path = stack.pop()
+        if isinstance(value, float) and not math.isfinite(value):
+            return path
+        if isinstance(value, dict):
+            stack.extend((member, [*path, key]) for key, member in value.items())
+        elif isinstance(value, list):
+            stack.extend((member, [*path, at]) for at, member in enumerate(value))
+    return None
+
+
+def _field_and_row(tree: Any, path: list[Any]) -> tuple[str, int | None]:
+    """The column and the row that a path lies in, for both kinds of body."""
+    match path:
+        case ["inputs", int(at), "data", *_]:
+            given = tree["inputs"][at]
+            return str(given.get("name", "inputs")) if isinstance(given, dict) else "inputs", None
+        case ["rows", int(row), str(name), *_]:
+            return name, row
+        case [str(name), *_]:
+            return name, None
+        case _:
+            return "body", None

@@ -1,0 +1,301 @@
+"""Starting servers and speaking with them over their control sockets: what promotes, stops and asks them.
+
+Not for predictions: those go over HTTP (``http_client``).
+"""
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tidemill.core import errors
+from tidemill.core.config import LimitSettings
+from tidemill.core.errors import Failed, TidemillError
+from tidemill.serve import control
+
+_ASK_SECONDS = 10.0
+_LAST_WORDS_BYTES = 4096
+_started: list[subprocess.Popen[bytes]] = []
+"""Servers that this process started and that outlive the call: looked after, so that no zombie stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a server says of itself.
+
+    Attributes:
+        environment: Whose requests it answers.
+        name: The model's name in the protocol.
+        release: Digest of its release.
+        number: Its release's number.
+        address: ``http://host:port``; a private one while it is a standby.
+        pid: Its process.
+        started_at: When it started (``clock.stamp``).
+        standby: Whether it has not taken over yet.
+        in_flight: Requests that it answers just now.
+    """
+
+    environment: str
+    name: str
+    release: str
+    number: int
+    address: str
+    pid: int
+    started_at: str
+    standby: bool
+    in_flight: int
+
+
+class Standby:
+    """A server beside the live one, on a private port, ready to be asked and to take over.
+
+    It ends by itself if this process ends. As a context manager it is abandoned at the end, unless it has
+    taken over.
+
+    Attributes:
+        status: What it said when it was ready; ``status.address`` is where to send checks.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], status: Status, folder: Path) -> None:
+        self.status = status
+        self._process = process
+        self._folder = folder
+        self._live = False
+
+    @property
+    def address(self) -> str:
+        """Its private address."""
+        return self.status.address
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    def take_over(self, *, timeout_seconds: float = 60.0) -> Status:
+        """Let it become the live server: it takes the live one's listening socket, or binds its own address.
+
+        Returns:
+            Its status as the live server.
+
+        Raises:
+            Conflict: ``port-taken``.
+            Failed: ``take-over-failed``; what was live before still is.
+        """
+        file = control.socket_file(self._folder, self.status.environment, self.pid)
+        reply = _ask(file, "take_over", timeout_seconds)
+        if reply is None or "error" in reply:
+            raise _error(reply, f"The new server of '{self.status.environment}' could not take over.")
+        self._live = True
+        self._let_go()
+        return _status(reply)
+
+    def abandon(self) -> None:
+        """End it. After it has taken over this does nothing."""
+        if self._live:
+            return
+        self._let_go()
+        try:
+            self._process.wait(_ASK_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.abandon()
+
+    def _let_go(self) -> None:
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def start_standby(
+    *,
+    bundle: Path,
+    name: str,
+    release: str,
+    number: int,
+    environment: str,
+    folder: Path,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    limits: LimitSettings | None = None,
+    timeout_seconds: float = 120.0,
+) -> Standby:
+    """Start a server beside whatever is live in an environment, and wait until it answers.
+
+    Args:
+        bundle: The predictor's folder.
+        name: The model's name in the protocol.
+        release: The release's digest.
+        number: Its number.
+        environment: Whose requests it will answer.
+        folder: Where the environments' control sockets, logs and predictions are.
+        host: Where it will listen if it finds no live server to take the socket from, or one elsewhere.
+        port: Likewise; 0 for wherever the live server listens, or else a free one.
+        limits: What it refuses.
+        timeout_seconds: How long its start may take.
+
+    Raises:
+        Failed: ``server-not-started``, with its last words; or the error that it ended with.
+    """
+    limits = limits or LimitSettings()
+    folder.mkdir(parents=True, exist_ok=True)
+    _reap()
+    command = [
+        *(sys.executable, "-P", "-m", "tidemill.serve", "--standby"),
+        *("--bundle", str(bundle.absolute()), "--name", name, "--release", release, "--number", str(number)),
+        *("--environment", environment, "--folder", str(folder.absolute())),
+        *("--host", host, "--port", str(port), "--body-bytes", str(limits.body_bytes)),
+        *("--request-rows", str(limits.request_rows), "--drain-seconds", str(limits.drain_seconds)),
+    ]
+    words = folder / f"{environment}.log"
+    with words.open("ab") as log:
+        offset = log.tell()
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+        )
+    _started.append(process)
+    reply = _first_line(process, timeout_seconds)
+    if reply is None or "error" in reply:
+        for pipe in (process.stdin, process.stdout):
+            assert pipe is not None
+            pipe.close()
+        process.kill()
+        process.wait()
+        raise _error(
+            reply,
+            f"The server of release {number} for '{environment}' did not start.",
+            code="server-not-started",
+            why=_last_words(words, offset),
+        )
+    return Standby(process, _status(reply), folder)
+
+
+def status(folder: Path, environment: str) -> Status | None:
+    """What the live server of an environment says of itself; None where none is live.
+
+    Raises:
+        Failed: ``server-unreachable``, when its process is there and does not answer.
+    """
+    _reap()
+    reply = _ask(control.socket_file(folder, environment), "status", _ASK_SECONDS)
+    return None if reply is None or "error" in reply else _status(reply)
+
+
+def stop(folder: Path, environment: str, *, timeout_seconds: float = 60.0) -> Status | None:
+    """Let the live server of an environment answer what it has and end; returns when it has.
+
+    Returns:
+        What it said last; None where none was live.
+
+    Raises:
+        Failed: ``server-unreachable``, when it does not end in time.
+    """
+    file = control.socket_file(folder, environment)
+    channel = control.connect(file, timeout_seconds=timeout_seconds)
+    if channel is None:
+        return None
+    try:
+        channel.send({"verb": "stop"})
+        reply = channel.receive()
+        channel.wait_for_end()
+    except ConnectionError:
+        return None
+    except OSError as error:
+        raise _unreachable(file, error) from error
+    finally:
+        channel.close()
+        _reap()
+    return None if reply is None else _status(reply)
+
+
+def _ask(file: Path, verb: str, timeout_seconds: float) -> dict[str, Any] | None:
+    channel = control.connect(file, timeout_seconds=timeout_seconds)
+    if channel is None:
+        return None
+    try:
+        channel.send({"verb": verb, "protocol": control.PROTOCOL})
+        return channel.receive()
+    except ConnectionError:
+        return None
+    except OSError as error:
+        raise _unreachable(file, error) from error
+    finally:
+        channel.close()
+
+
+def _first_line(process: subprocess.Popen[bytes], timeout_seconds: float) -> dict[str, Any] | None:
+    assert process.stdout is not None
+    deadline, line = time.monotonic() + timeout_seconds, b""
+    while not line.endswith(b"\n"):
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
+            return None
+        piece = os.read(process.stdout.fileno(), 4096)
+        if not piece:
+            return None
+        line += piece
+    # What user code printed while it was imported may stand before the line that is meant.
+    last = line.strip().rpartition(b"\n")[2]
+    try:
+        found = json.loads(last)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _status(reply: dict[str, Any]) -> Status:
+    return Status(**{name: reply[name] for name in Status.__dataclass_fields__})
+
+
+def _error(
+    reply: dict[str, Any] | None,
+    message: str,
+    *,
+    code: str = "take-over-failed",
+    why: str | None = None,
+) -> TidemillError:
+    """The error that a server ended with, as its own class where it has one."""
+    body = (reply or {}).get("error") or {}
+    given = body.get("code")
+    kind = errors.Conflict if given in ("port-taken", "lock-timeout") else Failed
+    if not given:
+        return Failed(message, why=why or "It ended without a word.", code=code)
+    return kind(
+        f"{message} {body['message']}",
+        why=body.get("why") or why,
+        hint=body.get("hint"),
+        code=given if kind is not Failed else code,
+        details={**body.get("details", {}), "error": given},
+    )
+
+
+def _last_words(file: Path, offset: int) -> str | None:
+    with file.open("rb") as log:
+        log.seek(max(offset, file.stat().st_size - _LAST_WORDS_BYTES))
+        return log.read().decode("utf-8", "replace").strip() or None
+
+
+def _unreachable(file: Path, error: OSError) -> Failed:
+    return Failed(
+        f"The server behind {file} does not answer: {error}.",
+        hint="Look whether its process still runs; end it if it hangs.",
+        code="server-unreachable",
+    )
+
+
+def _reap() -> None:
+    _started[:] = [process for process in _started if process.poll() is None]

@@ -1,0 +1,242 @@
+"""A blocking client of a served environment, on the standard library alone: predictions and feedback over HTTP."""
+
+import http.client
+import json
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote, urlsplit
+
+from tidemill.core import errors
+from tidemill.core.clock import new_id
+from tidemill.core.errors import Failed, TidemillError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_BY_STATUS: dict[int, type[TidemillError]] = {
+    400: errors.InvalidInput,
+    404: errors.NotFound,
+    405: errors.InvalidInput,
+    409: errors.Conflict,
+    413: errors.InvalidInput,
+    503: errors.StorageError,
+}
+_HEADER = "Inference-Header-Content-Length"
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """One answered row.
+
+    Attributes:
+        prediction: Its id, to send feedback with.
+        release: Digest of the release that answered.
+        number: Its number.
+        values: What it answered: ``label`` and ``probabilities`` (by class), or ``value``.
+    """
+
+    prediction: str
+    release: str
+    number: int
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Inferred:
+    """An answer of the inference protocol.
+
+    Attributes:
+        predictions: One id a row.
+        release: Digest of the release that answered.
+        number: Its number.
+        outputs: Arrays by output name, one row each.
+    """
+
+    predictions: list[str]
+    release: str
+    number: int
+    outputs: "dict[str, np.ndarray[Any, Any]]"
+
+
+class Client:
+    """Speaks with the server at an address, over one connection that is kept. For one thread.
+
+    A request that found its connection closed is sent again on a new one, with the same id, so that it is
+    answered and logged once.
+    """
+
+    def __init__(self, address: str, *, timeout_seconds: float = 30.0) -> None:
+        """
+        Args:
+            address: ``http://host:port``, as ``client.Status`` has it.
+            timeout_seconds: How long to wait for the server at each step of a request.
+        """
+        parts = urlsplit(address)
+        if parts.scheme != "http" or not parts.hostname:
+            raise errors.InvalidInput(
+                f"'{address}' is no address of a server.",
+                hint="Give it as http://host:port.",
+                code="invalid-address",
+            )
+        self.address = address.rstrip("/")
+        self._connection = _Connection(parts.hostname, parts.port or 80, timeout=timeout_seconds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def predict(self, rows: Sequence[Mapping[str, Any]], *, id: str | None = None) -> list[Predicted]:  # noqa: A002
+        """Ask with rows as plain values (numbers, text, nested lists; None where a cell is missing).
+
+        Args:
+            rows: Each with every input of the model.
+            id: The request's id: the same id and rows get the same answer, logged once. A new one if None.
+
+        Raises:
+            InvalidInput, NotFound, Conflict, StorageError: As the server says; the details name ``field``
+                and ``row``.
+            Failed: ``server-unreachable``, or what else the server says.
+        """
+        answer = self._json("POST", "/predict", {"id": id or new_id(), "rows": [dict(row) for row in rows]})
+        return [
+            Predicted(
+                row["prediction"],
+                answer["release"],
+                answer["number"],
+                {name: value for name, value in row.items() if name != "prediction"},
+            )
+            for row in answer["predictions"]
+        ]
+
+    def infer(
+        self,
+        model: str,
+        columns: "Mapping[str, np.ndarray[Any, Any]]",
+        *,
+        id: str | None = None,  # noqa: A002
+    ) -> Inferred:
+        """Ask over the Open Inference Protocol v2 with arrays, sent and answered as raw bytes.
+
+        Args:
+            model: The model's name.
+            columns: Arrays of shape ``(rows, *cell)``, without missing cells; text as object or str arrays.
+            id: As for ``predict``.
+
+        Raises:
+            InvalidInput, NotFound, Conflict, StorageError, Failed: As ``predict``.
+        """
+        from tidemill.serve import tensors  # noqa: PLC0415 - NumPy loads when arrays are sent
+
+        inputs: list[dict[str, Any]] = []
+        tail: list[bytes] = []
+        for name, values in columns.items():
+            datatype = tensors.datatype_of(name, values)
+            tail.append(tensors.to_bytes(values, datatype))
+            inputs.append(
+                {
+                    "name": name,
+                    "shape": list(values.shape),
+                    "datatype": datatype,
+                    "parameters": {"binary_data_size": len(tail[-1])},
+                }
+            )
+        head = json.dumps(
+            {"id": id or new_id(), "inputs": inputs, "parameters": {"binary_data_output": True}}
+        ).encode()
+        headers = {"Content-Type": "application/octet-stream", _HEADER: str(len(head))}
+        path = f"/v2/models/{quote(model, safe='')}/infer"
+        given, body = self._send("POST", path, b"".join([head, *tail]), headers)
+        length = int(given[_HEADER] or len(body))
+        answer, rest = json.loads(body[:length]), memoryview(body)[length:]
+        outputs: dict[str, np.ndarray[Any, Any]] = {}
+        for output in answer["outputs"]:
+            size = output["parameters"]["binary_data_size"]
+            outputs[output["name"]] = tensors.from_bytes(
+                output["name"], rest[:size], output["datatype"], tuple(output["shape"])
+            )
+            rest = rest[size:]
+        said = answer["parameters"]
+        return Inferred(
+            said["predictions"].split(","), said["release"], int(answer["model_version"]), outputs
+        )
+
+    def feedback(self, labels: Mapping[str, str | float | int]) -> int:
+        """Send labels by prediction id; how many were recorded. A later label for the same one wins.
+
+        Raises:
+            NotFound: ``prediction-not-found``; then none is recorded.
+            StorageError, Failed: As ``predict``.
+        """
+        body = {"feedback": [{"prediction": name, "label": label} for name, label in labels.items()]}
+        return int(self._json("POST", "/feedback", body)["recorded"])
+
+    def ready(self) -> bool:
+        """Whether the server answers and can log."""
+        try:
+            return bool(self._json("GET", "/v2/health/ready", None)["ready"])
+        except TidemillError:
+            return False
+
+    def model(self, name: str) -> dict[str, Any]:
+        """The model's metadata: ``inputs`` and ``outputs``, each with name, datatype and shape."""
+        return self._json("GET", f"/v2/models/{quote(name, safe='')}", None)
+
+    def metrics(self) -> str:
+        """The server's metrics as Prometheus text."""
+        return self._send("GET", "/metrics", None, {})[1].decode()
+
+    def _json(self, method: str, path: str, tree: Any) -> Any:
+        body = None if tree is None else json.dumps(tree).encode()
+        return json.loads(self._send(method, path, body, {"Content-Type": "application/json"})[1])
+
+    def _send(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> tuple[Any, bytes]:
+        for attempt in (1, 2):
+            kept = self._connection.sock is not None
+            try:
+                self._connection.request(method, path, body, headers)
+                response = self._connection.getresponse()
+                data = response.read()
+                break
+            except (OSError, http.client.HTTPException) as error:
+                self._connection.close()
+                # A server may close a connection that was idle; that says nothing about the next one.
+                if attempt == 1 and kept and not isinstance(error, TimeoutError):
+                    continue
+                raise Failed(
+                    f"The server at {self.address} cannot be reached: {error}.",
+                    hint="Type 'tidemill serve ENVIRONMENT' to start it again.",
+                    code="server-unreachable",
+                ) from error
+        if response.status != 200:
+            raise _error(response.status, data)
+        return response.headers, data
+
+
+class _Connection(http.client.HTTPConnection):
+    def connect(self) -> None:
+        """Connect, and send small requests at once."""
+        super().connect()
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _error(status: int, data: bytes) -> TidemillError:
+    try:
+        tree: Any = json.loads(data)
+        body = dict(tree if isinstance(tree.get("error"), str) else tree["error"])
+        message, code = body.pop("message"), body.pop("code")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Failed(f"The server answered with status {status}.", why=data[:200].decode("utf-8", "replace"))
+    why, hint = body.pop("why", None), body.pop("hint", None)
+    body.pop("error", None)
+    return _BY_STATUS.get(status, Failed)(message, why=why, hint=hint, code=code, details=body)

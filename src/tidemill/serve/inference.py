@@ -1,0 +1,254 @@
+"""The Open Inference Protocol v2: requests to columns, answers to bodies. JSON, and the binary tensor extension.
+
+Loaded only in a server, never by ``import tidemill``.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from tidemill.core.errors import InvalidInput
+from tidemill.core.names import nearest
+from tidemill.models.signature import DATATYPES, Signature, Tensor
+from tidemill.serve import tensors
+from tidemill.serve.bodies import Answer, Asked, decode, encode, request_id
+
+HEADER = b"inference-header-content-length"
+
+
+class _Input(msgspec.Struct):
+    name: str
+    shape: list[int]
+    datatype: str
+    parameters: dict[str, Any] = {}
+    data: list[Any] | None = None
+
+
+class _Output(msgspec.Struct):
+    name: str
+    parameters: dict[str, Any] = {}
+
+
+class _Request(msgspec.Struct):
+    inputs: list[_Input]
+    id: str | None = None
+    parameters: dict[str, Any] = {}
+    outputs: list[_Output] | None = None
+
+
+_decoder = msgspec.json.Decoder(_Request)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which outputs the client wants, and whether as raw bytes."""
+
+    outputs: tuple[tuple[Tensor, bool], ...]
+
+
+class Inference:
+    """The protocol for one model."""
+
+    def __init__(self, signature: Signature, name: str, number: int, release: str) -> None:
+        self._inputs = {t.name: t for t in signature.inputs}
+        self._outputs = {t.name: t for t in signature.outputs}
+        self._name, self._number, self._release = name, number, release
+        self._all = Wanted(tuple((t, False) for t in signature.outputs))
+        self._all_binary = Wanted(tuple((t, True) for t in signature.outputs))
+
+    def read(self, body: bytes, header: bytes | None, max_rows: int) -> tuple[Asked, Wanted]:
+        """The columns that a body holds.
+
+        Args:
+            body: All of it.
+            header: The value of ``Inference-Header-Content-Length``: how much of the body is JSON.
+            max_rows: More is refused.
+
+        Raises:
+            InvalidInput: What is wrong with it; the details name ``field`` and ``row`` where there is one.
+        """
+        tail = memoryview(b"")
+        if header is not None:
+            length = _header_length(header, len(body))
+            body, tail = body[:length], memoryview(body)[length:]
+        request = decode(_decoder, body)
+        columns: dict[str, Any] = {}
+        rows = -1
+        for given in request.inputs:
+            shape = self._shape(given, columns)
+            if rows < 0:
+                rows = _row_count(shape[0], max_rows)
+            elif shape[0] != rows:
+                raise InvalidInput(
+                    f"'{given.name}' has {shape[0]} rows, '{request.inputs[0].name}' has {rows}.",
+                    hint="Send every input with the same number of rows.",
+                    code="wrong-shape",
+                    details={"field": given.name},
+                )
+            size = given.parameters.get("binary_data_size")
+            if size is None:
+                if given.data is None:
+                    raise _no_data(given.name)
+                columns[given.name] = tensors.from_json(given.name, given.data, given.datatype, shape)
+                continue
+            if not isinstance(size, int) or not 0 <= size <= len(tail):
+                raise _no_tail(given.name, size, len(tail), framed=header is not None)
+            columns[given.name] = tensors.from_bytes(given.name, tail[:size], given.datatype, shape)
+            tail = tail[size:]
+        if rows < 0:
+            raise InvalidInput(
+                "The request has no inputs.",
+                hint=f"The model takes: {', '.join(self._inputs)}.",
+                code="missing-column",
+                details={"field": next(iter(self._inputs))},
+            )
+        if len(tail):
+            raise InvalidInput(
+                f"{len(tail)} bytes of binary data belong to no input.",
+                hint="Let the sum of all 'binary_data_size' be what follows the JSON.",
+                code="wrong-size",
+                details={"field": "inputs"},
+            )
+        return Asked(columns, rows, request_id(request.id)), self._wanted(request)
+
+    def write(self, answer: Answer, wanted: Wanted) -> tuple[bytes, int | None]:
+        """The response's body, and how long its JSON part is where bytes follow it."""
+        outputs: list[dict[str, Any]] = []
+        tail: list[bytes] = []
+        for tensor, binary in wanted.outputs:
+            values = answer.outputs[tensor.name]
+            entry: dict[str, Any] = {
+                "name": tensor.name,
+                "datatype": tensor.datatype,
+                "shape": list(values.shape),
+            }
+            if binary:
+                raw = tensors.to_bytes(values, tensor.datatype)
+                entry["parameters"] = {"binary_data_size": len(raw)}
+                tail.append(raw)
+            else:
+                entry["data"] = values.ravel().tolist()
+            outputs.append(entry)
+        text = encode(
+            {
+                "model_name": self._name,
+                "model_version": str(answer.number),
+                "id": answer.id,
+                "parameters": {"release": answer.release, "predictions": ",".join(answer.ids)},
+                "outputs": outputs,
+            }
+        )
+        return (b"".join([text, *tail]), len(text)) if tail else (text, None)
+
+    def _shape(self, given: _Input, columns: Mapping[str, Any]) -> tuple[int, ...]:
+        name, shape = given.name, given.shape
+        if name not in self._inputs:
+            close = nearest(name, self._inputs)
+            raise InvalidInput(
+                f"The model has no input '{name}'.",
+                hint=f"Did you mean '{close}'?" if close else f"It takes: {', '.join(self._inputs)}.",
+                code="unknown-column",
+                details={"field": name},
+            )
+        if name in columns:
+            raise InvalidInput(
+                f"The input '{name}' is there twice.", code="duplicated-input", details={"field": name}
+            )
+        if given.datatype not in DATATYPES:
+            close = nearest(given.datatype, DATATYPES)
+            raise InvalidInput(
+                f"'{name}' has the datatype '{given.datatype}', which the protocol does not know.",
+                hint=f"Did you mean '{close}'?" if close else f"Known are: {', '.join(DATATYPES)}.",
+                code="wrong-dtype",
+                details={"field": name, "dtype": given.datatype, "wanted": self._inputs[name].datatype},
+            )
+        tensor = self._inputs[name]
+        # Before anything of that size is made.
+        fits = len(shape) == len(tensor.shape) and all(
+            n >= 0 and n == w for n, w in zip(shape[1:], tensor.cell, strict=True) if w >= 0
+        )
+        if not fits or shape[0] < 0 or math.prod(shape) < 0:
+            raise InvalidInput(
+                f"'{name}' has shape {shape}, not {list(tensor.shape)}.",
+                why="The first number counts the rows, and may be any.",
+                hint="Send the values flat, in row-major order, with that shape.",
+                code="wrong-shape",
+                details={"field": name, "shape": shape, "wanted": list(tensor.shape)},
+            )
+        return tuple(shape)
+
+    def _wanted(self, request: _Request) -> Wanted:
+        binary = bool(request.parameters.get("binary_data_output", False))
+        if request.outputs is None:
+            return self._all_binary if binary else self._all
+        chosen: list[tuple[Tensor, bool]] = []
+        for output in request.outputs:
+            if output.name not in self._outputs:
+                close = nearest(output.name, self._outputs)
+                raise InvalidInput(
+                    f"The model has no output '{output.name}'.",
+                    hint=f"Did you mean '{close}'?" if close else f"It gives: {', '.join(self._outputs)}.",
+                    code="unknown-output",
+                    details={"field": output.name},
+                )
+            chosen.append((self._outputs[output.name], bool(output.parameters.get("binary_data", binary))))
+        return Wanted(tuple(chosen))
+
+
+def _header_length(header: bytes, size: int) -> int:
+    if not header.isdigit() or int(header) > size:
+        raise InvalidInput(
+            f"The header Inference-Header-Content-Length is {header.decode('latin-1')!r}, the body {size} bytes.",
+            hint="Send the length of the JSON part in it.",
+            code="wrong-size",
+            details={"field": "Inference-Header-Content-Length"},
+        )
+    return int(header)
+
+
+def _row_count(rows: int, most: int) -> int:
+    if rows > most:
+        raise InvalidInput(
+            f"The request has {rows} rows; the server takes {most} at once.",
+            hint="Send them in several requests.",
+            code="too-many-rows",
+            details={"rows": rows, "most": most},
+        )
+    return rows
+
+
+def _no_data(name: str) -> InvalidInput:
+    return InvalidInput(
+        f"The input '{name}' has no data.",
+        hint="Send 'data', or the parameter 'binary_data_size' and the bytes after the JSON.",
+        code="no-data",
+        details={"field": name},
+    )
+
+
+def _no_tail(name: str, size: Any, left: int, *, framed: bool) -> InvalidInput:
+    return InvalidInput(
+        f"The input '{name}' has the binary_data_size {size}, but {left} bytes follow.",
+        why=None if framed else "Without Inference-Header-Content-Length the whole body is JSON.",
+        hint="Send the header, and the bytes after the JSON in the order of the inputs.",
+        code="wrong-size",
+        details={"field": name},
+    )
+
+
+def metadata(signature: Signature, name: str, number: int, form: str) -> Mapping[str, Any]:
+    """What ``GET /v2/models/{name}`` answers."""
+
+    def listed(members: Sequence[Tensor]) -> list[dict[str, object]]:
+        return [t.to_json() for t in members]
+
+    return {
+        "name": name,
+        "versions": [str(number)],
+        "platform": f"tidemill_{form}",
+        "inputs": listed(signature.inputs),
+        "outputs": listed(signature.outputs),
+    }

@@ -1,0 +1,35 @@
+"""What a server process is told when it starts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidemill.core.config import LimitSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a server is told when it starts.
+
+    Attributes:
+        bundle: The predictor's folder.
+        name: The model's name in the protocol.
+        release: The release's digest.
+        number: Its number.
+        environment: Whose requests it answers.
+        folder: Where the environment's control socket and log are.
+        host: Address to bind to, where no server is live there.
+        port: Port, likewise.
+        limits: What it refuses.
+        standby: Whether to wait, on a private port, until it is told to take over.
+    """
+
+    bundle: Path
+    name: str
+    release: str
+    number: int
+    environment: str
+    folder: Path
+    host: str
+    port: int
+    limits: LimitSettings
+    standby: bool

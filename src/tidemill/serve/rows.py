@@ -1,0 +1,127 @@
+"""The plain face: ``POST /predict`` with rows as JSON objects, and ``POST /feedback``.
+
+Loaded only in a server, never by ``import tidemill``.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from tidemill.core.errors import InvalidInput
+from tidemill.core.names import nearest
+from tidemill.models.signature import Signature
+from tidemill.serve import tensors
+from tidemill.serve.bodies import Answer, Asked, decode, encode, request_id
+
+
+class _Rows(msgspec.Struct, forbid_unknown_fields=True):
+    rows: list[dict[str, Any]]
+    id: str | None = None
+
+
+class _Correction(msgspec.Struct, forbid_unknown_fields=True):
+    prediction: str
+    label: str | int | float
+
+
+class _Feedback(msgspec.Struct, forbid_unknown_fields=True):
+    feedback: list[_Correction]
+
+
+_rows = msgspec.json.Decoder(_Rows)
+_feedback = msgspec.json.Decoder(_Feedback)
+
+
+class Rows:
+    """Rows for one model."""
+
+    def __init__(self, signature: Signature, classes: Sequence[str] | None) -> None:
+        self._inputs = signature.inputs
+        self._names = frozenset(t.name for t in signature.inputs)
+        self._classes = None if classes is None else tuple(classes)
+
+    def read(self, body: bytes, max_rows: int) -> Asked:
+        """The columns that a body's rows make.
+
+        Raises:
+            InvalidInput: What is wrong with it; the details name ``field`` and ``row`` where there is one.
+        """
+        request = decode(_rows, body)
+        rows = request.rows
+        if not rows:
+            raise InvalidInput(
+                "There are no rows to predict.",
+                hint='Send {"rows": [{...}]} with at least one.',
+                code="no-rows",
+                details={"field": "rows"},
+            )
+        if len(rows) > max_rows:
+            raise InvalidInput(
+                f"The request has {len(rows)} rows; the server takes {max_rows} at once.",
+                hint="Send them in several requests.",
+                code="too-many-rows",
+                details={"field": "rows", "rows": len(rows), "most": max_rows},
+            )
+        for at, row in enumerate(rows):
+            if row.keys() != self._names:
+                raise self._wrong_names(at, row)
+        columns = {t.name: tensors.from_rows(t.name, [row[t.name] for row in rows], t) for t in self._inputs}
+        return Asked(columns, len(rows), request_id(request.id))
+
+    def write(self, answer: Answer) -> bytes:
+        """The response's body: one object a row, with its prediction id."""
+        named = {name: values.tolist() for name, values in answer.outputs.items()}
+        if self._classes is not None and "probabilities" in named:
+            named["probabilities"] = [
+                dict(zip(self._classes, row, strict=False)) for row in named["probabilities"]
+            ]
+        predictions = [
+            {"prediction": name, **dict(zip(named, cells, strict=True))}
+            for name, *cells in zip(answer.ids, *named.values(), strict=True)
+        ]
+        return encode(
+            {
+                "id": answer.id,
+                "release": answer.release,
+                "number": answer.number,
+                "predictions": predictions,
+            }
+        )
+
+    def _wrong_names(self, at: int, row: dict[str, Any]) -> InvalidInput:
+        for name in row:
+            if name not in self._names:
+                close = nearest(name, self._names)
+                return InvalidInput(
+                    f"Row {at} has '{name}', which the model does not take.",
+                    hint=f"Did you mean '{close}'?"
+                    if close
+                    else f"It takes: {', '.join(t.name for t in self._inputs)}.",
+                    code="unknown-column",
+                    details={"field": name, "row": at},
+                )
+        lacking = next(t.name for t in self._inputs if t.name not in row)
+        return InvalidInput(
+            f"Row {at} lacks '{lacking}'.",
+            hint="Send every column; null where the value is missing.",
+            code="missing-column",
+            details={"field": lacking, "row": at},
+        )
+
+
+def read_feedback(body: bytes, max_rows: int) -> list[tuple[str, str | float | int]]:
+    """Prediction ids and labels.
+
+    Raises:
+        InvalidInput: What is wrong with it.
+    """
+    given = decode(_feedback, body).feedback
+    if not given or len(given) > max_rows:
+        raise InvalidInput(
+            f"The request has {len(given)} labels; the server takes 1 to {max_rows}.",
+            hint='Send {"feedback": [{"prediction": "...", "label": "..."}]}.',
+            code="no-rows" if not given else "too-many-rows",
+            details={"field": "feedback"},
+        )
+    return [(one.prediction, one.label) for one in given]

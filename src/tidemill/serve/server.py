@@ -1,0 +1,296 @@
+"""A server process, from its start to its end: as a standby, live, and handing over to its successor.
+
+Loaded only in a server, never by ``import tidemill``.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from email.utils import formatdate
+from typing import Any
+
+import uvicorn
+from uvicorn.server import ServerState
+
+from tidemill.core.clock import now, stamp
+from tidemill.core.errors import TidemillError
+from tidemill.models.predictor import Predictor
+from tidemill.serve import control, log_layout, sockets
+from tidemill.serve.answering import Answering
+from tidemill.serve.application import Application, report
+from tidemill.serve.connections import Connection
+from tidemill.serve.hand_over import hand_over, take_over
+from tidemill.serve.metrics import Metrics
+from tidemill.serve.options import Options
+from tidemill.serve.prediction_log import PredictionLog
+
+_KEEP_ALIVE_SECONDS = 75
+_POLL_SECONDS = 0.005
+
+
+class Server:
+    """One process's server. Made in its event loop; ``run`` returns when it has ended.
+
+    Attributes:
+        options: What it was told.
+        standby: Whether it still waits.
+        handed_over: Whether a successor has its listening socket.
+        control_file: Where its control socket is now.
+    """
+
+    def __init__(self, options: Options, predictor: Predictor) -> None:
+        self.options = options
+        self.standby = options.standby
+        self.handed_over = False
+        self.listener: socket.socket | None = None
+        self.control_file = control.socket_file(options.folder, options.environment, os.getpid())
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        self._taking_over = threading.Lock()
+        self._began = stamp(now())
+        self._state = ServerState()
+        self._metrics = Metrics()
+        self._accepting: list[tuple[socket.socket, asyncio.Server]] = []
+        self._log = PredictionLog(
+            log_layout.log_file(options.folder, options.environment),
+            release=options.release,
+            number=options.number,
+            signature=predictor.signature,
+        )
+        self._answering = Answering(
+            predictor,
+            self._log,
+            self._metrics,
+            release=options.release,
+            number=options.number,
+            checking=options.standby,
+        )
+        self._application = Application(
+            name=options.name,
+            number=options.number,
+            release=options.release,
+            environment=options.environment,
+            predictor=predictor,
+            answering=self._answering,
+            log=self._log,
+            counted=self._metrics,
+            limits=options.limits,
+        )
+        self._config = uvicorn.Config(
+            self._application,
+            http=Connection,
+            ws="none",
+            lifespan="off",
+            loop="none",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        )
+        self._config.load()
+
+    async def run(self, ready: Callable[[dict[str, Any]], None], lifeline: int | None) -> None:
+        """Serve until a signal, a ``stop``, or the end of a hand-over.
+
+        Args:
+            ready: Told once the server answers, with what ``status`` says.
+            lifeline: A descriptor whose end of file means that nobody will tell a standby to take over.
+
+        Raises:
+            Conflict: ``port-taken``.
+            InvalidInput: ``cannot-bind``.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self.stop)
+        self._tell_time()
+        self.reopen_control()
+        try:
+            if self.standby:
+                private = sockets.bind("127.0.0.1", 0)
+                await self.accept_on(private)
+                self.listener = private
+                if lifeline is not None:
+                    self._loop.add_reader(lifeline, self._lifeline_moved, lifeline)
+            else:
+                await asyncio.to_thread(take_over, self)
+            status = self.status()
+            report("serving", **status)
+            ready(status)
+            await self._stopping.wait()
+            await self._drain()
+        finally:
+            if not self.handed_over:
+                self.control_file.unlink(missing_ok=True)
+            self._answering.close()
+            await self._log.close()
+            report("ended", environment=self.options.environment, handed_over=self.handed_over)
+
+    def stop(self) -> None:
+        """Finish what is in flight and end. In the event loop only."""
+        self._stopping.set()
+
+    async def end(self) -> None:
+        """The same, from another thread by ``in_loop``."""
+        self.stop()
+
+    def status(self) -> dict[str, Any]:
+        """What the server says of itself."""
+        options = self.options
+        return {
+            "protocol": control.PROTOCOL,
+            "environment": options.environment,
+            "name": options.name,
+            "release": options.release,
+            "number": options.number,
+            "pid": os.getpid(),
+            "address": None if self.listener is None else sockets.url(self.listener),
+            "control": str(self.control_file),
+            "started_at": self._began,
+            "standby": self.standby,
+            "in_flight": self._metrics.in_flight,
+        }
+
+    def reopen_control(self) -> None:
+        """Listen for verbs at ``control_file``."""
+        listener = control.listen(self.control_file)
+        threading.Thread(target=self._control, args=(listener,), name="control", daemon=True).start()
+
+    def in_loop(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine in the event loop and wait for it. From another thread only."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def accept_on(self, listener: socket.socket) -> None:
+        """Take connections from a listening socket, which stays the caller's."""
+        server = await self._loop.create_server(
+            self._connection, sock=listener.dup(), backlog=sockets.BACKLOG
+        )
+        self._accepting.append((listener, server))
+
+    async def accept_only_on(self, listener: socket.socket | None) -> None:
+        """Take no more connections from any other."""
+        for other, server in [*self._accepting]:
+            if other is not listener:
+                self._accepting.remove((other, server))
+                server.close()
+
+    async def adopt(self, given: list[socket.socket]) -> None:
+        """Go on with connections that another process had."""
+        for connection in given:
+            connection.settimeout(0)
+            await self._loop.connect_accepted_socket(self._connection, connection)
+
+    async def become_live(self, listener: socket.socket) -> None:
+        """Take connections from the environment's own socket: what comes is traffic now, no check."""
+        self.standby = self._answering.checking = False
+        self.listener = listener
+        await self.accept_on(listener)
+
+    async def become_silent(self, *, draining: bool) -> None:
+        """Stop taking connections, or, where the successor failed, take them again."""
+        self._application.draining = draining
+        if draining:
+            await self.accept_only_on(None)
+        elif self.listener is not None:
+            await self.accept_on(self.listener)
+
+    async def give_away_idle(self) -> tuple[list[socket.socket], int]:
+        """The sockets of the connections on which nothing is on its way, and how many others are left."""
+        connections: list[Any] = [*self._state.connections]
+        idle = [c.give_away() for c in connections if c.idle]
+        return idle, len(connections) - len(idle)
+
+    def _connection(self) -> Connection:
+        return Connection(config=self._config, server_state=self._state, app_state={}, _loop=self._loop)
+
+    def _tell_time(self) -> None:
+        self._state.default_headers = [(b"date", formatdate(time.time(), usegmt=True).encode())]
+        self._loop.call_later(1.0, self._tell_time)
+
+    def _lifeline_moved(self, lifeline: int) -> None:
+        if os.read(lifeline, 4096):
+            return
+        self._loop.remove_reader(lifeline)
+        if self.standby and self._taking_over.acquire(blocking=False):
+            # Held for good: a take-over that comes now is too late.
+            report("abandoned", environment=self.options.environment)
+            self.stop()
+
+    async def _drain(self) -> None:
+        await self.become_silent(draining=True)
+        deadline = self._loop.time() + self.options.limits.drain_seconds
+        while self._state.connections and self._loop.time() < deadline:
+            connections: list[Any] = [*self._state.connections]
+            for connection in connections:
+                if connection.idle:
+                    connection.transport.close()
+            await asyncio.sleep(_POLL_SECONDS)
+        for connection in [*self._state.connections]:
+            connection.transport.abort()
+
+    def _control(self, listener: socket.socket) -> None:
+        while True:
+            connection, _ = listener.accept()
+            threading.Thread(target=self._converse, args=(connection,), name="verb", daemon=True).start()
+
+    def _converse(self, connection: socket.socket) -> None:
+        channel = control.Channel(connection)
+        try:
+            message = channel.receive() or {}
+            match message.get("verb"):
+                case "status":
+                    channel.send(self.status())
+                case "stop":
+                    channel.send(self.status())
+                    self._loop.call_soon_threadsafe(self.stop)
+                    # The other side reads the end of this process as the end of this connection.
+                    threading.Event().wait()
+                case "take_over":
+                    channel.send(self._guarded(lambda: take_over(self)))
+                case "hand_over":
+                    hand_over(self, channel)
+                case verb:
+                    channel.send(
+                        {"error": {"code": "unknown-verb", "message": f"There is no verb {verb!r}."}}
+                    )
+        except (OSError, ValueError) as error:
+            report("control-failed", error=repr(error))
+        finally:
+            channel.close()
+
+    def _guarded(self, work: Callable[[], None]) -> dict[str, Any]:
+        if not self._taking_over.acquire(blocking=False):
+            return {"error": {"code": "ending", "message": "The standby is ending, or takes over already."}}
+        try:
+            if self.standby:
+                work()
+            return self.status()
+        except TidemillError as error:
+            return {"error": error.to_json()}
+        finally:
+            self._taking_over.release()
+
+
+def serve(options: Options) -> None:
+    """Load the predictor and serve it, until told to end."""
+    import uvloop  # noqa: PLC0415
+
+    # A thread that waits for the interpreter gets it soon: the log's commits must not wait out a whole slice.
+    sys.setswitchinterval(0.0005)
+    predictor = Predictor.load(options.bundle)
+
+    def ready(status: dict[str, Any]) -> None:
+        print(json.dumps(status), flush=True)  # noqa: T201 - the one line that whoever started it waits for
+        # Nobody reads on: what a stage prints belongs in the log.
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    async def main() -> None:
+        await Server(options, predictor).run(ready, 0 if options.standby else None)
+
+    uvloop.run(main())

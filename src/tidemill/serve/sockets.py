@@ -1,0 +1,68 @@
+"""Listening for HTTP: one socket bound to an address, and what that address is."""
+
+import errno
+import os
+import socket
+
+from tidemill.core.errors import Conflict, InvalidInput
+
+BACKLOG = 2048
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one.
+
+    Raises:
+        Conflict: ``port-taken``.
+        InvalidInput: ``cannot-bind``.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise _cannot_bind(host, port, error) from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+        listener.settimeout(0)
+    except OSError as error:
+        listener.close()
+        raise _cannot_bind(host, port, error) from error
+    return listener
+
+
+def url(listener: socket.socket) -> str:
+    """``http://host:port`` of a listening socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def answers_at(listener: socket.socket, host: str, port: int) -> bool:
+    """Whether a listening socket is bound to this address; any port is right where 0 is asked for."""
+    bound_host, bound_port = listener.getsockname()[:2]
+    wanted = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][4][0]
+    return bound_host == wanted and port in (0, bound_port)
+
+
+def _cannot_bind(host: str, port: int, error: OSError) -> Conflict | InvalidInput:
+    details = {"host": host, "port": port}
+    if error.errno == errno.EADDRINUSE:
+        return Conflict(
+            f"Port {port} of {host} is taken.",
+            why="Another process listens there.",
+            hint="End it, or choose another port ('--port', or 'port' of the environment); 0 takes a free one.",
+            code="port-taken",
+            details=details,
+        )
+    reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+    return InvalidInput(
+        f"Cannot listen on {host}, port {port}: {reason}.",
+        hint="Give an address of this machine, and a port above 1023.",
+        code="cannot-bind",
+        details=details,
+    )

@@ -1,0 +1,248 @@
+"""JSON values and raw bytes as the arrays of a signature, with errors that name field and row.
+
+Loaded only in a server and its client, never by ``import tidemill``.
+"""
+
+import array
+import itertools
+import math
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tidemill.core.errors import InvalidInput
+from tidemill.models.signature import DATATYPES, Tensor
+
+_CODES = {
+    "UINT8": "B",
+    "INT8": "b",
+    "UINT16": "H",
+    "INT16": "h",
+    "UINT32": "I",
+    "INT32": "i",
+    "UINT64": "Q",
+    "INT64": "q",
+    "FP16": "d",
+    "FP32": "d",
+    "FP64": "d",
+}
+_WHOLE = frozenset({"UINT8", "INT8", "UINT16", "INT16", "UINT32", "INT32", "UINT64", "INT64"})
+MAX_DIMENSIONS = 16
+
+
+def from_json(name: str, values: list[Any], datatype: str, shape: tuple[int, ...]) -> Any:
+    """An array of ``shape`` from numbers or text, flat or nested as the shape says.
+
+    ``null`` is a missing cell: the array is then a ``numpy.ma.MaskedArray``.
+
+    Raises:
+        InvalidInput: ``wrong-shape``, ``wrong-dtype``, ``out-of-range``; the details name ``field`` and
+            ``row``.
+    """
+    flat = _flat(name, values, shape)
+    code = _CODES.get(datatype)
+    if code is None:
+        return _slow(name, flat, datatype, shape)
+    try:
+        found = np.frombuffer(array.array(code, flat), dtype=code)
+    except (TypeError, ValueError, OverflowError):
+        return _slow(name, flat, datatype, shape)
+    return _as(found, datatype).reshape(shape)
+
+
+def from_rows(name: str, cells: list[Any], tensor: Tensor) -> Any:
+    """One column from a list of cells, each nested as the tensor's cell shape says.
+
+    Raises:
+        InvalidInput: As ``from_json``.
+    """
+    cell = tensor.cell
+    if any(n < 0 for n in cell):
+        cell = cell_shape(cells[0])
+    return from_json(name, cells, tensor.datatype, (len(cells), *cell))
+
+
+def from_bytes(name: str, data: memoryview, datatype: str, shape: tuple[int, ...]) -> Any:
+    """An array from the protocol's binary form: raw little-endian values; text with its length in front.
+
+    Raises:
+        InvalidInput: ``wrong-size`` or ``not-utf-8``.
+    """
+    count = math.prod(shape)
+    if datatype == "BYTES":
+        found: Any = np.empty(count, dtype=object)
+        found[:] = _texts(name, data, count)
+        return found.reshape(shape)
+    dtype = np.dtype(DATATYPES[datatype])
+    if len(data) != count * dtype.itemsize:
+        raise _wrong_size(name, len(data), count * dtype.itemsize, shape, datatype)
+    # A copy: a stage may write into its column, and the body's bytes are not ours to change.
+    return np.frombuffer(bytearray(data), dtype=dtype).reshape(shape)
+
+
+def to_bytes(values: Any, datatype: str) -> bytes:
+    """The protocol's binary form of an array."""
+    if datatype != "BYTES":
+        return np.ascontiguousarray(values, dtype=DATATYPES[datatype]).tobytes()
+    texts = [str(t).encode() for t in np.asarray(values, dtype=object).reshape(-1)]
+    return b"".join(struct.pack("<I", len(t)) + t for t in texts)
+
+
+def cell_shape(value: Any) -> tuple[int, ...]:
+    """The shape of a nested list, by its first members."""
+    shape: list[int] = []
+    while isinstance(value, list) and len(shape) < MAX_DIMENSIONS:
+        shape.append(len(value))
+        if not value:
+            break
+        value = value[0]
+    return tuple(shape)
+
+
+def _flat(name: str, values: list[Any], shape: tuple[int, ...]) -> list[Any]:
+    """The innermost values, if the nesting is flat or exactly the shape's."""
+    level, count = values, math.prod(shape)
+    nested = bool(values) and isinstance(values[0], list) and len(shape) > 1
+    if nested:
+        if len(values) != shape[0]:
+            raise _wrong_shape(name, (len(values),), shape, None)
+        for depth, size in enumerate(shape[1:]):
+            for at, part in enumerate(level):
+                if not isinstance(part, list) or len(part) != size:
+                    row = at // math.prod(shape[1 : 1 + depth])
+                    raise _wrong_shape(name, (1, *cell_shape(values[row])), (1, *shape[1:]), row)
+            level = list(itertools.chain.from_iterable(level))
+        return level
+    if len(level) != count:
+        raise _wrong_shape(name, cell_shape(level), shape, None)
+    return level
+
+
+def _as(found: Any, datatype: str) -> Any:
+    if datatype in ("FP32", "FP16"):
+        # What overflows the smaller type becomes infinite, which the predictor's check refuses by name.
+        with np.errstate(over="ignore"):
+            return found.astype(DATATYPES[datatype])
+    return found
+
+
+def _slow(name: str, flat: list[Any], datatype: str, shape: tuple[int, ...]) -> Any:
+    """The same, cell by cell: missing cells, text, and the words for what is wrong."""
+    missing = [value is None for value in flat]
+    cells = [_cell(name, at, value, datatype, shape) for at, value in enumerate(flat)]
+    if datatype == "BYTES":
+        found: Any = np.empty(len(cells), dtype=object)
+        found[:] = cells
+    else:
+        with np.errstate(over="ignore"):
+            found = np.array(cells, dtype=DATATYPES[datatype])
+    found = found.reshape(shape)
+    return np.ma.MaskedArray(found, mask=np.array(missing).reshape(shape)) if any(missing) else found
+
+
+def _cell(name: str, at: int, value: Any, datatype: str, shape: tuple[int, ...]) -> Any:
+    row = at // max(1, math.prod(shape[1:]))
+    if value is None:
+        return "" if datatype == "BYTES" else 0
+    if datatype == "BYTES":
+        if isinstance(value, str):
+            return value
+    elif datatype == "BOOL":
+        if isinstance(value, bool):
+            return value
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        limits: Any = (np.iinfo if datatype in _WHOLE else np.finfo)(DATATYPES[datatype])
+        if not limits.min <= value <= limits.max:
+            raise InvalidInput(
+                f"'{name}' of row {row} has the value {value:.6g}, which {datatype} cannot hold.",
+                why=f"It holds {limits.min} to {limits.max}.",
+                hint=f"Send '{name}' in that range.",
+                code="out-of-range",
+                details={"field": name, "row": row},
+            )
+        if datatype not in _WHOLE:
+            return value
+        if value == int(value):
+            return int(value)
+    raise InvalidInput(
+        f"'{name}' of row {row} holds {_words(value)} where {datatype} is wanted.",
+        hint=f"Send '{name}' as {DATATYPES[datatype].replace('object', 'text')}.",
+        code="wrong-dtype",
+        details={"field": name, "row": row, "wanted": datatype},
+    )
+
+
+def _words(value: Any) -> str:
+    kinds = {str: "text", bool: "a truth value", list: "a list", dict: "an object"}
+    return kinds.get(type(value), f"the number {value}")
+
+
+def _texts(name: str, data: memoryview, count: int) -> list[str]:
+    texts: list[str] = []
+    at = 0
+    for _ in range(count):
+        end = at + 4
+        length = struct.unpack_from("<I", data, at)[0] if end <= len(data) else len(data)
+        if end + length > len(data):
+            raise _wrong_size(name, len(data), end + length, (count,), "BYTES")
+        try:
+            texts.append(str(data[end : end + length], "utf-8"))
+        except UnicodeDecodeError as error:
+            raise InvalidInput(
+                f"A text of '{name}' is not UTF-8.", why=str(error), code="not-utf-8", details={"field": name}
+            ) from error
+        at = end + length
+    if at != len(data):
+        raise _wrong_size(name, len(data), at, (count,), "BYTES")
+    return texts
+
+
+def _wrong_size(name: str, got: int, wanted: int, shape: Sequence[int], datatype: str) -> InvalidInput:
+    return InvalidInput(
+        f"'{name}' has {got} bytes of binary data, not {wanted}.",
+        why=f"Its shape is {list(shape)} and its datatype {datatype}.",
+        hint="Let 'binary_data_size' and the data agree with shape and datatype.",
+        code="wrong-size",
+        details={"field": name},
+    )
+
+
+def _wrong_shape(name: str, got: Sequence[int], wanted: Sequence[int], row: int | None) -> InvalidInput:
+    where = f"'{name}'" if row is None else f"'{name}' of row {row}"
+    details: dict[str, object] = {"field": name, "shape": list(got), "wanted": list(wanted)}
+    if row is not None:
+        got, wanted, details["row"] = got[1:], wanted[1:], row
+    return InvalidInput(
+        f"{where} has shape {list(got)}, not {list(wanted)}.",
+        hint="Send the values flat, or nested exactly as the shape says.",
+        code="wrong-shape",
+        details=details,
+    )
+
+
+def datatype_of(name: str, values: Any) -> str:
+    """The protocol's word for an array's type.
+
+    Raises:
+        InvalidInput: ``no-datatype`` or ``missing-cells``.
+    """
+    if isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).any():
+        raise InvalidInput(
+            f"'{name}' has missing cells, and binary tensors have no word for them.",
+            hint="Ask with rows, with None where a cell is missing.",
+            code="missing-cells",
+            details={"field": name},
+        )
+    if values.dtype.kind in "OUT":
+        return "BYTES"
+    for datatype, dtype in DATATYPES.items():
+        if values.dtype == dtype:
+            return datatype
+    raise InvalidInput(
+        f"'{name}' has type {values.dtype}, for which the inference protocol has no word.",
+        hint="Send numbers, booleans or text.",
+        code="no-datatype",
+        details={"field": name},
+    )
