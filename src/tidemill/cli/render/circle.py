@@ -1,6 +1,6 @@
 """What closes the loop, drawn."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidemill.cli.render.shapes import short
@@ -30,8 +30,13 @@ def lineage(view: "Lineage") -> str:
     """From the thing asked about back to the data, one thing a line."""
     if not view.nodes:
         return f"Nothing is known about where {view.of} comes from."
-    width = max(len(str(node.get("kind", ""))) for node in view.nodes)
-    return "\n".join(_node(node, width) for node in view.nodes)
+    return nodes(view.nodes)
+
+
+def nodes(found: Sequence[Mapping[str, Any]]) -> str:
+    """Nodes of a lineage, one a line."""
+    width = max(len(str(node.get("kind", ""))) for node in found)
+    return "\n".join(_node(node, width) for node in found)
 
 
 def _node(node: Mapping[str, Any], width: int) -> str:

@@ -57,7 +57,7 @@ def log(views: Sequence["CommitView"]) -> "RenderableType":
                 v.author,
                 v.rows,
                 ", ".join(v.tags),
-                written(v.message, None),
+                v.message,
             )
             for v in views
         ],
@@ -102,7 +102,7 @@ def diff(view: "DiffView") -> "RenderableType":
         return summary
     cells = table(
         ["row", "column", "old", "new"],
-        [(str(c["id"]), c["column"], c["old"], c["new"]) for c in view.cells],
+        [(str(c["id"]), c["column"], written(c["old"]), written(c["new"])) for c in view.cells],
         empty="",
     )
     return stack(summary, heading("Changed cells:", cells))

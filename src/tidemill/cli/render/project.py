@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tidemill.cli.render.shapes import facts, heading, mark, size, stack, table, written
+from tidemill.cli.render.circle import nodes as lineage
+from tidemill.cli.render.shapes import facts, heading, mark, size, stack, table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -26,11 +27,16 @@ def demo(view: "DemoSummary") -> "RenderableType":
     """Every stage, what it made, and what to type next."""
     stages = table(
         ["stage", "result", "seconds"],
-        [(s.name, written(s.result, None), f"{s.seconds:.1f}") for s in view.stages],
+        [(s.name, s.result, f"{s.seconds:.1f}") for s in view.stages],
         empty="No stage was run.",
     )
-    made = facts([("folder", view.folder), *((name, value) for name, value in view.facts.items())])
-    return stack(stages, made, heading("Worth typing next:", "\n".join(f"  {line}" for line in view.next)))
+    made = facts(
+        [("folder", view.folder), *((n, v) for n, v in view.facts.items() if not isinstance(v, list))]
+    )
+    nodes = view.facts.get("lineage")
+    traced = heading("Where one prediction comes from:", lineage(nodes)) if nodes else None
+    worth = heading("Worth typing next:", "\n".join(f"  {line}" for line in view.next))
+    return stack(stages, made, traced, worth)
 
 
 def doctor(findings: Sequence["Finding"]) -> "RenderableType":
@@ -39,7 +45,6 @@ def doctor(findings: Sequence["Finding"]) -> "RenderableType":
         (mark(good=f.ok), f.check, f.message + (f" Try: {f.hint}" if f.hint and not f.ok else ""))
         for f in findings
     ]
-    rows = [(first, check, written(words, None)) for first, check, words in rows]
     failed = sum(not f.ok for f in findings)
     summary = "All is well." if not failed else f"{failed} of {len(findings)} checks failed."
     return stack(table(["", "check", "found"], rows, empty="Nothing was checked."), summary)

@@ -67,10 +67,7 @@ def steps(views: Sequence["StepView"]) -> "RenderableType":
     """One line a step."""
     return table(
         ["step", "status", "seconds", "rows", "computed", "why"],
-        [
-            (s.name, status(s.status), f"{s.seconds:.3f}", s.rows_out, s.rows_computed, written(s.why, None))
-            for s in views
-        ],
+        [(s.name, status(s.status), f"{s.seconds:.3f}", s.rows_out, s.rows_computed, s.why) for s in views],
         empty="No step was reached.",
     )
 
@@ -98,7 +95,7 @@ def verdict(view: "VerdictView | None") -> "RenderableType | None":
         return None
     against = f" (against {view.against})" if view.against else ""
     title = f"Gate: {'passed' if view.passed else 'not passed'}{against}"
-    rows = [(mark(good=rule["passed"]), rule["name"], written(rule["reason"], None)) for rule in view.rules]
+    rows = [(mark(good=rule["passed"]), rule["name"], rule["reason"]) for rule in view.rules]
     return heading(title, table(["", "rule", "reason"], rows, empty="It has no rules."))
 
 

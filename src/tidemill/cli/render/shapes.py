@@ -32,7 +32,7 @@ _LISTED = 6
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) -> "RenderableType":
-    """A table; where there are no rows, the sentence ``empty``."""
+    """A table; where there are no rows, the sentence ``empty``. Texts are not cut."""
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
@@ -40,8 +40,13 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) 
     for column in columns:
         drawn.add_column(column, justify="right" if column in RIGHT else "left", overflow="fold")
     for row in rows:
-        drawn.add_row(*(cell if isinstance(cell, Text) else Text(written(cell)) for cell in row))
+        drawn.add_row(*(cell if isinstance(cell, Text) else Text(_cell(cell)) for cell in row))
     return drawn if drawn.row_count else Text(empty)
+
+
+def _cell(value: Any) -> str:
+    """A text as it is, on one line; anything else as it is written."""
+    return " ".join(value.splitlines()) if isinstance(value, str) else written(value)
 
 
 def facts(pairs: Iterable[tuple[str, Any]]) -> "RenderableType":

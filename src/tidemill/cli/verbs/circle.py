@@ -9,14 +9,12 @@ from tidemill.cli.command import State, command, pass_state
 @click.argument("pipeline", required=False)
 @click.option(
     "--environment",
-    default="prod",
-    show_default=True,
     metavar="NAME",
-    help="Where the running model is met, and replaced.",
+    help="Where the running model is met, and replaced; without it, the last one in the settings.",
 )
 @click.option("--force", is_flag=True, help="Also when nothing changed since the running release.")
 @pass_state
-def refit(state: State, pipeline: str | None, environment: str, *, force: bool) -> None:
+def refit(state: State, pipeline: str | None, environment: str | None, *, force: bool) -> None:
     """Train again on today's data; replace the running model if the gate agrees.
 
     Exits 1 when the gate says no, and names the rule.

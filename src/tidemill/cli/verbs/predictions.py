@@ -16,10 +16,10 @@ def predict(state: State, environment: str, file: str, limit: int | None) -> Non
 
     FILE is CSV, JSON or an image; '-' reads JSON rows from standard input.
     """
+    rows = rows_from(file)
     from tidemill.cli.render import predictions as render  # noqa: PLC0415
     from tidemill.loop import predict as loop  # noqa: PLC0415
 
-    rows = rows_from(file)
     with state.watch() as sink:
         predicted = loop.predict(state.workspace(), environment, rows, limit, sink=sink)
     state.show(predicted, render.predicted)

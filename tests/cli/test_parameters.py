@@ -1,0 +1,119 @@
+"""What is typed, as what the loop takes."""
+
+import contextlib
+import tempfile
+from pathlib import Path
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.cli.conftest import Tidemill
+from tidemill.cli import parameters
+from tidemill.core.errors import InvalidInput, NotFound
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z_]{1,8}", fullmatch=True), st.text(max_size=20)))
+def test_assignments_read_back(values: dict[str, str]):
+    assert parameters.assignments("-p", [f"{n}={v}" for n, v in values.items()]) == values
+
+
+@pytest.mark.parametrize("texts", [["n"], ["=3"], [" =3"], ["n=1", "n=1"]])
+def test_assignments_that_are_none(texts: list[str]):
+    with pytest.raises(click.UsageError):
+        parameters.assignments("-p", texts)
+
+
+@pytest.mark.parametrize(
+    ("text", "file", "name"),
+    [
+        ("pipeline.py", "pipeline.py", None),
+        ("pipeline.py:fashion", "pipeline.py", "fashion"),
+        ("a:b/pipeline.py", "a:b/pipeline.py", None),
+        ("a:b/pipeline.py:fashion", "a:b/pipeline.py", "fashion"),
+        (":fashion", ":fashion", None),
+    ],
+)
+def test_file_and_name(text: str, file: str, name: str | None):
+    assert parameters.file_and_name(text) == (file, name)
+
+
+def test_a_file_whose_name_has_a_colon_is_that_file(tmp_path: Path):
+    odd = tmp_path / "a:b"
+    odd.touch()
+    assert parameters.file_and_name(str(odd)) == (str(odd), None)
+
+
+@pytest.mark.parametrize(
+    ("text", "pairs"),
+    [
+        ("prediction,label\np1,coat\np2,bag\n", [("p1", "coat"), ("p2", "bag")]),
+        ('\ufefflabel,extra,prediction\r\n"a, b",x,p1\r\n\r\n', [("p1", "a, b")]),
+        ("prediction,label\n", []),
+    ],
+)
+def test_labels(tmp_path: Path, text: str, pairs: list[tuple[str, str]]):
+    file = tmp_path / "labels.csv"
+    file.write_bytes(text.encode())
+    assert parameters.labels_from(str(file), None, None) == pairs
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b"", "line 1: there must be one column 'prediction'"),
+        (b"prediction,lable\np,x\n", "line 1: there must be one column 'label'"),
+        (b"prediction,label,label\np,x,y\n", "line 1: there must be one column 'label'"),
+        (b"prediction,label\np1,coat\np2\n", "line 3: 1 cells where the header has 2"),
+        (b"prediction,label\np1,\n", "line 2, column 'label': the cell is empty"),
+        (b"prediction,label\np1,\xff\n", "line 2: a byte that is not UTF-8"),
+        (b'prediction,label\np1,"coat\n', "line 2: unexpected end of data"),
+    ],
+)
+def test_labels_that_are_wrong_are_refused_where_they_are(tmp_path: Path, text: bytes, says: str):
+    file = tmp_path / "labels.csv"
+    file.write_bytes(text)
+    with pytest.raises(InvalidInput) as caught:
+        parameters.labels_from(str(file), None, None)
+    assert caught.value.code == "invalid-feedback"
+    assert says in caught.value.message
+    assert str(file) in caught.value.message
+
+
+def test_labels_from_nowhere(tmp_path: Path):
+    with pytest.raises(NotFound) as caught:
+        parameters.labels_from(str(tmp_path / "none.csv"), None, None)
+    assert caught.value.code == "file-not-found"
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_make_the_reader_of_labels_fail_otherwise(data: bytes):
+    with tempfile.NamedTemporaryFile() as file:
+        Path(file.name).write_bytes(data)
+        with contextlib.suppress(InvalidInput):
+            assert parameters.labels_from(file.name, None, None) is not None
+
+
+def test_one_label():
+    assert parameters.labels_from(None, "p1", "coat") == [("p1", "coat")]
+    assert parameters.labels_from(None, None, None) is None
+    with pytest.raises(click.UsageError):
+        parameters.labels_from("x.csv", "p1", "coat")
+
+
+@pytest.mark.parametrize("text", ["", "{", "3", "[1]", '{"row": []}'])
+def test_rows_on_standard_input_that_are_none(tidemill: Tidemill, text: str):
+    done = tidemill("predict", "prod", "-", stdin=text)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error[invalid-rows]: Standard input does not hold rows: ")
+
+
+def test_an_environment_nearly_right():
+    from tidemill.loop.views import EnvironmentView
+
+    every = [EnvironmentView(name, None, None, None, False, 0) for name in ("dev", "prod")]
+    assert parameters.only("prod", every) == [every[1]]
+    with pytest.raises(NotFound) as caught:
+        parameters.only("prd", every)
+    assert caught.value.hint == "Did you mean 'prod'?"

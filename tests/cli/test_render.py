@@ -1,0 +1,358 @@
+"""What a person reads, by its text."""
+
+import dataclasses
+import io
+import json
+import math
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import PurePosixPath
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidemill.cli import streams
+from tidemill.cli.render import (
+    circle,
+    data,
+    environments,
+    errors,
+    models,
+    predictions,
+    project,
+    releases,
+    runs,
+    shapes,
+)
+from tidemill.core.errors import Failed
+from tidemill.loop import views
+
+STAMP = "2026-11-24T11:59:41.050859Z"
+DIGEST = "sha256:" + "ab" * 32
+
+
+def text(renderable: object, width: int | None = None) -> str:
+    return renderable if isinstance(renderable, str) else streams.text(renderable, io.StringIO(), width)
+
+
+COMMIT = views.CommitView("a1b2c3d4e5f6", 2, "main", STAMP, "ada", "labels", 70000, ["x", "y"], ["v1"])
+RULES: list[dict[str, Any]] = [
+    {
+        "name": "accuracy >= 0.87",
+        "passed": False,
+        "reason": "0.85 is 0.02 too low",
+        "value": 0.85,
+        "limit": 0.87,
+    },
+    {"name": "smoke", "passed": True, "reason": "agrees", "value": None, "limit": None},
+]
+VERDICT = views.VerdictView(False, RULES, "fashion/1")
+STEP = views.StepView(
+    "train", "computed", 1.234, "epochs changed", "q:train", "trainer", rows_out=49000, rows_computed=700
+)
+RUN = views.RunView(
+    "20261124-115941-e1724f",
+    "fashion",
+    "succeeded",
+    {"accuracy": 0.885, "model": {"kind": "model", "digest": DIGEST, "framework": "keras"}},
+    [STEP, dataclasses.replace(STEP, name="clean", status="cached", why="")],
+    12.5,
+    {"units": 1024, "tune": False},
+    {"fashion@main": "a1b2c3d4e5f6"},
+    "person",
+    STAMP,
+    {"name": "fashion", "version": 3},
+    VERDICT,
+)
+
+
+@pytest.mark.parametrize(
+    ("renderable", "parts"),
+    [
+        (
+            data.imported(views.ImportView("fashion", "a1b2", 1, views.RowCounts(69000, 0, 0), 69000, False)),
+            ["fashion: commit 1 (a1b2), rows: 69,000 added; 69,000 in all."],
+        ),
+        (
+            data.datasets([views.DatasetView("fashion", 2, 1, 70000, "a1b2", 2, STAMP)]),
+            ["70,000", "2026-11-24 11:59:41"],
+        ),
+        (data.datasets([]), ["There are no datasets."]),
+        (data.log([COMMIT]), ["a1b2c3d4e5f6", "labels", "v1", "ada"]),
+        (
+            data.show(
+                views.DataShow(
+                    "fashion",
+                    COMMIT,
+                    [{"name": "image", "type": "uint8[2x2]", "missing": 0}],
+                    [{"_id": 12345678901234567890, "image": [[0, 1], [2, 3]], "label": "coat"}],
+                )
+            ),
+            ["2 (a1b2c3d4e5f6) on main", "uint8[2x2]", "[2x2 values]", "coat", "12345678901234567890"],
+        ),
+        (
+            data.diff(
+                views.DiffView("a", "b", 1, 2, 0, [{"id": "7", "column": "label", "old": "hat", "new": None}])
+            ),
+            ["a to b: 1 added, 2 changed.", "7    label   hat  -"],
+        ),
+        (data.diff(views.DiffView("a", "b", 0, 0, 0, [])), ["a to b: nothing."]),
+        (
+            runs.run(RUN),
+            ["succeeded in 12.5 s (1 computed, 1 cached)", "accuracy  0.885", "abababababab", "not passed"],
+        ),
+        (
+            runs.run_in_full(RUN),
+            [
+                "units  1024",
+                "tune   false",
+                "fashion@main = a1b2c3d4e5f6",
+                "epochs changed",
+                "49,000",
+                "version 3",
+            ],
+        ),
+        (
+            runs.verdict(VERDICT),
+            ["Gate: not passed (against fashion/1)", "no  accuracy >= 0.87  0.85 is 0.02 too low"],
+        ),
+        (
+            runs.runs(
+                [views.RunSummary("r1", "fashion", "failed", STAMP, None, "person", {"accuracy": 0.88}, 3, 4)]
+            ),
+            ["r1", "failed", "accuracy 0.88"],
+        ),
+        (
+            runs.why(
+                views.WhyView(
+                    "r2",
+                    "train",
+                    "computed",
+                    "epochs changed",
+                    "r1",
+                    [
+                        {"what": "setting", "name": "epochs", "before": 3, "after": 10, "diff": None},
+                        {
+                            "what": "code",
+                            "name": "q:train",
+                            "before": DIGEST,
+                            "after": DIGEST,
+                            "diff": "-a\n+b",
+                        },
+                    ],
+                )
+            ),
+            ["(compared with run r1)", "setting epochs: 3 -> 10", "code q:train", "  -a", "  +b"],
+        ),
+        (
+            models.models(
+                [
+                    views.ModelView(
+                        "fashion", 3, "r1", "keras", {"accuracy": 0.88, "x": {}}, DIGEST, STAMP, [1]
+                    )
+                ]
+            ),
+            ["keras", "abababababab", "accuracy 0.88"],
+        ),
+        (
+            releases.releases([views.ReleaseView("fashion", 2, DIGEST, "r1", STAMP, "ada", ["dev", "prod"])]),
+            ["fashion/2", "dev, prod"],
+        ),
+        (
+            releases.verified(views.Verified("fashion", 2, DIGEST, 0, ["model is missing"], False)),
+            ["NOT what was released", "model is missing"],
+        ),
+        (
+            releases.release(
+                {"name": "fashion", "number": 2, "manifest": {"code": {"pipeline.py": DIGEST}, "layout": 1}}
+            ),
+            ["name    fashion", "code", f"pipeline.py  {DIGEST}"],
+        ),
+        (
+            environments.deployment(
+                views.DeploymentView("prod", "fashion", 2, DIGEST, "http://127.0.0.1:9", "live", 1, 0.5)
+            ),
+            ["prod: release fashion/2 is live at http://127.0.0.1:9, in place of 1 (0.5 s)"],
+        ),
+        (
+            environments.environments(
+                [
+                    views.EnvironmentView("prod", "fashion", 2, "http://127.0.0.1:9", True, 1234),
+                    views.EnvironmentView("dev", None, None, None, False, 0),
+                ]
+            ),
+            ["fashion/2", "running", "1,234", "empty"],
+        ),
+        (
+            predictions.predicted(
+                views.Predicted(
+                    "prod",
+                    "fashion",
+                    2,
+                    25,
+                    [{"prediction": f"p{i}", "label": "coat", "probability": 0.91234} for i in range(25)],
+                )
+            ),
+            ["p19", "0.912", "25 predictions of fashion, release 2, in prod. 5 more than shown"],
+        ),
+        (
+            predictions.feedback(
+                {
+                    "environment": "prod",
+                    "accepted": 2,
+                    "collected": views.Collected("fashion", "feedback", "a1", 3, views.RowCounts(2, 0, 0)),
+                }
+            ),
+            ["prod: 2 labels taken.", "2 added", "tidemill data merge fashion feedback"],
+        ),
+        (
+            circle.refit(
+                views.RefitView(
+                    "person", "fashion@main", "r2", VERDICT, None, False, "the gate said no", 1000
+                )
+            ),
+            [
+                "the gate said no (fashion@main)",
+                "1,000 rows prepared",
+                "no  accuracy >= 0.87: 0.85 is 0.02 too low",
+            ],
+        ),
+        (
+            circle.lineage(
+                views.Lineage(
+                    "p1",
+                    [
+                        {"kind": "prediction", "id": "p1", "text": "answered coat"},
+                        {"kind": "code", "id": DIGEST, "text": "pipeline.py"},
+                    ],
+                )
+            ),
+            ["prediction  p1  answered coat", "code        abababababab  pipeline.py"],
+        ),
+        (circle.lineage(views.Lineage("p1", [])), ["Nothing is known"]),
+        (project.gc(views.Freed(3, 1_500_000, 2, True)), ["Would free 1.5 MB: 3 blobs and 2 cache entries."]),
+        (
+            project.doctor(
+                [views.Finding("disk", False, "full", "Free space."), views.Finding("python", True, "3.11")]
+            ),
+            ["no  disk", "full Try: Free space.", "1 of 2 checks failed."],
+        ),
+        (
+            project.demo(
+                views.DemoSummary(
+                    "/d", [views.StageView("import", "done", 1.26)], {"accuracy": 0.885}, ["cd /d"]
+                )
+            ),
+            ["import  done        1.3", "accuracy  0.885", "  cd /d"],
+        ),
+        (project.initialised(views.Initialised("/p", "/p/.tidemill", [])), ["is a project already"]),
+    ],
+)
+def test_a_view_reads_as(renderable: object, parts: list[str]):
+    drawn = text(renderable)
+    assert [part for part in parts if part not in drawn] == [], drawn
+    assert "\x1b" not in drawn
+    assert all(line == line.rstrip() for line in drawn.splitlines())
+
+
+def test_a_merge_tells_what_it_set_off():
+    refit = views.RefitView("new-labels", "a1", "r2", None, 2, True, "release 2 is live in prod")
+    view = views.MergeView(
+        "fashion", "feedback", "main", "a1", 3, views.RowCounts(1000, 0, 0), False, [refit]
+    )
+    assert data.merge(view).splitlines()[1] == "Trigger new-labels: release 2 is live in prod (a1)"
+
+
+def test_a_long_text_is_never_cut_where_no_terminal_shows_it():
+    view = dataclasses.replace(COMMIT, message="word " * 200)
+    lines = text(data.log([view])).splitlines()
+    assert len(lines) == 2
+    assert lines[1].endswith("word")
+
+
+def test_a_narrow_terminal_folds_instead_of_losing_words():
+    drawn = text(data.log([COMMIT]), width=60).replace("\n", "")
+    assert all(letter in drawn for letter in "ada")
+
+
+def test_what_looks_like_markup_is_text():
+    view = dataclasses.replace(COMMIT, message="[bold]not bold[/bold] :smile:")
+    assert "[bold]not bold[/bold] :smile:" in text(data.log([view]))
+
+
+def test_an_error_reads_as():
+    body = Failed("a\nb", why="c", hint="d", code="e", details={"traceback": "Traceback\n  x\n"}).to_json()
+    assert errors.error(body, color=False) == "error[e]: a\n    b\n  why: c\n  try: d\n\n  Traceback\n    x"
+    assert "\x1b[" in errors.error(body, color=True)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.0042, "4 ms"), (1.234, "1.23 s"), (59.94, "59.9 s"), (125.2, "2 min 5 s"), (None, "-")],
+)
+def test_durations(seconds: float | None, words: str):
+    assert shapes.seconds(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(0, "0 bytes"), (999, "999 bytes"), (1500, "1.5 kB"), (155_000_000, "155 MB"), (5 * 10**12, "5,000 GB")],
+)
+def test_sizes(count: int, words: str):
+    assert shapes.size(count) == words
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(JSON)
+def test_json_is_one_line_that_reads_back(tree: Any):
+    line = streams.to_json(tree)
+    assert "\n" not in line
+    assert json.loads(line) == tree
+
+
+@given(JSON)
+def test_any_value_is_written_on_one_short_line(tree: Any):
+    written = shapes.written(tree)
+    assert len(written) <= 40
+
+
+def test_what_datasets_hold_has_a_json_form():
+    import numpy as np
+
+    tree = {
+        "nan": math.nan,
+        "inf": np.float32("inf"),
+        "n": np.uint8(7),
+        "array": np.zeros((1, 2)),
+        "day": date(2026, 11, 24),
+        "time": datetime(2026, 11, 24, tzinfo=UTC),
+        "price": Decimal("1.10"),
+        "path": PurePosixPath("/x"),
+        "bytes": b"\x01",
+        "view": views.RowCounts(1, 2, 3),
+    }
+    assert json.loads(streams.to_json(tree)) == {
+        "nan": None,
+        "inf": None,
+        "n": 7,
+        "array": [[0.0, 0.0]],
+        "day": "2026-11-24",
+        "time": "2026-11-24T00:00:00+00:00",
+        "price": "1.10",
+        "path": "/x",
+        "bytes": "01",
+        "view": {"added": 1, "changed": 2, "removed": 3},
+    }
+
+
+def test_what_has_no_json_form_is_a_bug_that_says_so():
+    with pytest.raises(TypeError, match="object has no JSON form"):
+        streams.to_json({"x": object()})

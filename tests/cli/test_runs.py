@@ -1,0 +1,162 @@
+"""``tidemill init``, ``run`` and what shows a run."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Tidemill
+
+
+def test_run_prints_one_object_with_what_was_promised(tidemill: Tidemill):
+    done = tidemill("run", "quadruple.py:quadruple", "-p", "n=3", "--json")
+    assert done.returncode == 0
+    assert done.stdout.count("\n") == 1
+    view = json.loads(done.stdout)
+    assert (view["status"], view["outputs"]) == ("succeeded", {"result": 12})
+    assert [(s["name"], s["status"]) for s in view["steps"]] == [
+        ("double", "computed"),
+        ("double-2", "computed"),
+    ]
+    assert all(s["seconds"] >= 0 and s["why"] for s in view["steps"])
+    again = json.loads(tidemill("run", "quadruple.py:quadruple", "-p", "n=3", "--json").stdout)
+    assert [s["status"] for s in again["steps"]] == ["cached", "cached"]
+    assert again["run"] != view["run"]
+
+
+def test_a_failed_run_still_prints_its_object_and_exits_1(tidemill: Tidemill):
+    done = tidemill("run", "quadruple.py:hopeless", "--json")
+    assert done.returncode == 1
+    view = json.loads(done.stdout)
+    assert {"run", "status", "outputs", "steps", "error"} <= set(view)
+    assert view["status"] == "failed"
+    assert [s["status"] for s in view["steps"]] == ["computed", "failed", "skipped"]
+    assert "unlucky" in view["error"]["message"]
+    assert "error[" not in done.stderr
+
+
+def test_a_failed_run_shows_the_users_own_traceback_and_only_that(tidemill: Tidemill):
+    done = tidemill("run", "quadruple.py:hopeless")
+    assert done.returncode == 1
+    assert "failed" in done.stdout.splitlines()[0]
+    assert 'raise ValueError("no luck")' in done.stderr
+    assert "site-packages" not in done.stderr
+    assert "tidemill/engine" not in done.stderr
+    assert done.stderr.count("error[") == 1
+
+
+def test_progress_is_lines_on_standard_error(tidemill: Tidemill):
+    done = tidemill("run", "quadruple.py:quadruple", "-p", "n=5")
+    assert "  double: computing" in done.stderr
+    assert "  double-2: computed in" in done.stderr
+    assert "\x1b" not in done.stderr
+    assert "double: comput" not in done.stdout
+
+
+def test_log_json_is_one_object_a_line(tidemill: Tidemill):
+    done = tidemill("--log", "json", "run", "quadruple.py:quadruple", "-p", "n=6")
+    events = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [e["event"] for e in events] == ["step-started", "step-finished"] * 2
+    assert events[1]["status"] == "computed"
+    assert events[0]["time"].endswith("Z")
+
+
+def test_log_off_is_silent(tidemill: Tidemill):
+    assert tidemill("--log", "off", "run", "quadruple.py:quadruple", "-p", "n=7").stderr == ""
+
+
+def test_on_a_terminal_the_steps_are_live_and_stay_when_done(project: Path):
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tidemill", "run", "quadruple.py:quadruple", "--json"],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=follower,
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"},
+    )
+    os.close(follower)
+    seen = b""
+    while True:
+        try:
+            data = os.read(leader, 65536)
+        except OSError:
+            break
+        if not data:
+            break
+        seen += data
+    os.close(leader)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert json.loads(output)["outputs"] == {"result": 4}
+    assert b"  double: computed in" in seen
+    assert b"\x1b[" in seen
+
+
+def test_runs_show_and_why(tidemill: Tidemill):
+    tidemill("run", "quadruple.py:quadruple", "-p", "n=3")
+    tidemill("run", "quadruple.py:quadruple", "-p", "n=4")
+    [latest, first] = json.loads(tidemill("runs", "--json").stdout)
+    assert (latest["pipeline"], latest["computed"], latest["cached"]) == ("quadruple", 2, 0)
+    assert len(json.loads(tidemill("runs", "--limit", "1", "--json").stdout)) == 1
+    assert json.loads(tidemill("show", "latest", "--json").stdout)["run"] == latest["run"]
+    text = tidemill("show", first["run"]).stdout
+    assert f"run       {first['run']}" in text
+    assert "result  12" in text
+    why = json.loads(tidemill("why", "latest", "double", "--json").stdout)
+    assert (why["step"], why["status"]) == ("double", "computed")
+    assert why["changes"]
+    assert "3 -> 4" in tidemill("why", "latest", "double").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["run", "nowhere.py"], "file-not-found", "nowhere.py"),
+        (["run", "quadruple.py:quadruple", "-p", "m=3"], "unknown-parameter", "'m'"),
+        (["run", "quadruple.py:quadruple", "-p", "n=three"], "wrong-parameter-type", "'n'"),
+        (["show", "nothing"], "run-not-found", "'nothing'"),
+        (["report"], "run-not-found", "no run"),
+    ],
+)
+def test_what_is_wrong_is_named(tidemill: Tidemill, words: list[str], code: str, says: str):
+    done = tidemill(*words, "--json")
+    assert done.returncode == 2
+    error = json.loads(done.stdout)["error"]
+    assert error["code"] == code
+    assert says in error["message"]
+
+
+def test_init_makes_a_project_that_runs_and_stays_as_it_is(tidemill: Tidemill, project: Path):
+    first = tidemill("init", "fresh")
+    assert first.returncode == 0
+    assert "tidemill.toml" in first.stdout
+    before = (project / "fresh" / "pipeline.py").read_text("utf-8")
+    again = json.loads(tidemill("init", "fresh", "--json").stdout)
+    assert again["files"] == []
+    assert (project / "fresh" / "pipeline.py").read_text("utf-8") == before
+    done = tidemill("-C", "fresh", "run", project / "fresh" / "pipeline.py", "-p", "n=3", "--json")
+    assert json.loads(done.stdout)["outputs"] == {"result": 12}
+
+
+def test_nothing_yet_says_what_to_type(tidemill: Tidemill):
+    for words in (["runs"], ["models"], ["release", "list"], ["data", "list"]):
+        done = tidemill(*words)
+        assert (done.returncode, done.stdout.count("\n")) == (0, 1), done.stderr
+        assert json.loads(tidemill(*words, "--json").stdout) == []
+
+
+def test_doctor_and_gc(tidemill: Tidemill, tmp_path: Path):
+    tidemill("run", "quadruple.py:quadruple")
+    assert "All is well." in tidemill("doctor").stdout
+    findings = json.loads(tidemill("doctor", "--json").stdout)
+    assert all(f["ok"] for f in findings)
+    bad = tidemill("-C", tmp_path, "doctor")
+    assert bad.returncode == 1
+    assert "tidemill init" in bad.stdout
+    freed = json.loads(tidemill("gc", "--dry-run", "--json").stdout)
+    assert freed["dry_run"] is True
+    assert tidemill("gc").stdout.startswith("Freed ")
