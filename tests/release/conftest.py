@@ -6,12 +6,18 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from tests.release.brightness import brightness
 from tidemill.core.clock import now, stamp
-from tidemill.release import bundle
+from tidemill.core.config import EnvironmentSettings, Settings
+from tidemill.engine import artifacts
+from tidemill.models import TrainedModel, build_predictor
+from tidemill.release import bundle, environments
 from tidemill.store.catalog import records
 from tidemill.store.open import Store
+from tidemill.store.table import Table
 
 
 @pytest.fixture
@@ -99,3 +105,38 @@ def create(
         "author": "ada",
     }
     return bundle.create(store, **(arguments | more))
+
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (12, 4, 4), np.uint8)
+
+
+@pytest.fixture(scope="session")
+def predictor_tar(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A real predictor, as the engine stores it."""
+    folder = tmp_path_factory.mktemp("predictor") / "bundle"
+    model = TrainedModel.of(brightness, features="image", label="label", classes=("dark", "bright"))
+    build_predictor(
+        folder,
+        name="fashion",
+        model=model,
+        stages=[],
+        raw_sample=Table.of({"image": IMAGES}),
+        expected=brightness(IMAGES),
+        code_files={},
+    )
+    return tar_of_folder(folder)
+
+
+def tar_of_folder(folder: Path) -> bytes:
+    out = io.BytesIO()
+    artifacts.write_tar(folder, out)
+    return out.getvalue()
+
+
+@pytest.fixture
+def servers(store: Store) -> Iterator[Settings]:
+    """Settings with two environments; whatever serves in them at the end is stopped."""
+    settings = Settings(environments={"dev": EnvironmentSettings(), "prod": EnvironmentSettings(after="dev")})
+    yield settings
+    for environment in settings.environments:
+        environments.stop(store, settings, environment=environment)

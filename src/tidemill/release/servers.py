@@ -1,0 +1,193 @@
+"""One server in another's place: started beside it, asked what is known, and only then swapped in.
+
+Decides nothing about records: ``environments`` does.
+"""
+
+import http.client
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from tidemill.core.config import Settings
+from tidemill.core.errors import Failed, TidemillError
+from tidemill.core.events import Note, Sink
+from tidemill.models import sample
+from tidemill.release import bundle, gate
+from tidemill.release.history import environment_settings
+from tidemill.serve import client
+from tidemill.serve.client import Standby, Status
+from tidemill.serve.control import socket_file
+from tidemill.store.catalog import records
+from tidemill.store.open import Store
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Columns = Mapping[str, np.ndarray[Any, Any]]
+
+__all__ = ["Status", "replace", "status", "stop"]
+
+_ROWS_A_REQUEST = 8
+_ANSWER_SECONDS = 60.0
+_LAST_LINES = 10
+_ORPHAN_SECONDS = 60.0
+_POLL_SECONDS = 0.02
+
+
+def replace(
+    store: Store,
+    settings: Settings,
+    release: records.Release,
+    environment: str,
+    sink: Sink,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+) -> Status:
+    """Let ``release`` answer the environment's requests, in place of what does, if anything.
+
+    Returns:
+        What the new server says of itself.
+
+    Raises:
+        Failed: ``deployment-failed``, with the server's last words; what ran before still does.
+        StorageError: ``release-damaged``, before anything was started.
+    """
+    place = environment_settings(settings, environment)
+    folder = bundle.unpack(store, release, store.environments_folder / "bundles")
+    log = store.environments_folder / f"{environment}.log"
+    began_at = log.stat().st_size if log.exists() else 0
+    try:
+        with client.start_standby(
+            bundle=folder,
+            name=release.name,
+            release=release.digest,
+            number=release.number,
+            environment=environment,
+            folder=store.environments_folder,
+            host=place.host if host is None else host,
+            port=place.port if port is None else port,
+            limits=settings.limits,
+        ) as standby:
+            checked = _check(standby, folder, settings)
+            sink(Note(f"{environment}: release {release.number} answers {checked} sample rows as it must"))
+            return standby.take_over()
+    except TidemillError as error:
+        raise _failed(release, environment, error, _last_lines(log, began_at)) from error
+
+
+def status(store: Store, environment: str) -> Status | None:
+    """What the environment's server says of itself; None where none runs."""
+    return client.status(store.environments_folder, environment)
+
+
+def stop(store: Store, environment: str) -> bool:
+    """Let the environment's server finish what it has and end. Whether one was running."""
+    return client.stop(store.environments_folder, environment) is not None
+
+
+def wait_for_orphans(store: Store, environment: str) -> None:
+    """Return when no standby of a dead promoter is left: each ends by itself, or takes over, soon.
+
+    The environment's lock is held, so every standby that is found is such an orphan.
+
+    Raises:
+        Failed: ``server-unreachable``, when one does neither.
+    """
+    folder, deadline = store.environments_folder, time.monotonic() + _ORPHAN_SECONDS
+    while left := [
+        file for file in folder.glob(f"{environment}.*.sock") if _answers(folder, environment, file)
+    ]:
+        if time.monotonic() > deadline:
+            raise Failed(
+                f"A server of '{environment}' that was never finished does not end ({left[0].name}).",
+                hint="End the process whose number is in that name, then run the same command again.",
+                code="server-unreachable",
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+def _answers(folder: Path, environment: str, file: Path) -> bool:
+    pid = file.name.removeprefix(f"{environment}.").removesuffix(".sock")
+    if not pid.isdecimal() or file != socket_file(folder, environment, int(pid)):
+        return False
+    # A standby is asked like a live server, at the name that its socket has until it takes over.
+    return client.status(folder, f"{environment}.{pid}") is not None
+
+
+def _check(standby: Standby, folder: Path, settings: Settings) -> int:
+    """Ask the standby the predictor's sample rows over HTTP; returns how many it answered as it must."""
+    columns, expected = sample.read(folder)
+    rows = len(next(iter(columns.values())))
+    size = min(_ROWS_A_REQUEST, settings.limits.request_rows)
+    answers: list[dict[str, Any]] = []
+    for start in range(0, rows, size):
+        asked = {name: values[start : start + size].tolist() for name, values in columns.items()}
+        cells = [dict(zip(asked, row, strict=True)) for row in zip(*asked.values(), strict=True)]
+        answers += _post(standby.address, "/predict", {"rows": cells})["predictions"]
+    found = gate.compare(_as_columns(answers), expected, rows)
+    if found.agree != rows:
+        raise Failed(
+            f"The new server answered {rows - found.agree} of {rows} sample rows otherwise than the pipeline did.",
+            why=found.error or f"Greatest difference {found.max_difference:.3g}.",
+            hint="Look whether this machine has the versions of the release's environment lock.",
+            code="wrong-answers",
+        )
+    return rows
+
+
+def _post(address: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    parts = urlsplit(address)
+    assert parts.hostname is not None
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=_ANSWER_SECONDS)
+    try:
+        connection.request("POST", path, json.dumps(body), {"content-type": "application/json"})
+        answer = connection.getresponse()
+        content = answer.read()
+    except OSError as error:
+        raise Failed(f"The new server did not answer {path}: {error}.", code="no-answer") from error
+    finally:
+        connection.close()
+    if answer.status != http.client.OK:
+        text = content[:500].decode("utf-8", "replace")
+        raise Failed(f"The new server answered {path} with status {answer.status}: {text}", code="no-answer")
+    return json.loads(content)
+
+
+def _as_columns(answers: list[dict[str, Any]]) -> "Columns":
+    import numpy as np  # noqa: PLC0415
+
+    columns: dict[str, np.ndarray[Any, Any]] = {}
+    for name in ("label", "value", "probabilities"):
+        if name not in answers[0]:
+            continue
+        cells = [answer[name] for answer in answers]
+        columns[name] = np.array([list(c.values()) if isinstance(c, dict) else c for c in cells])
+    return columns
+
+
+def _failed(release: records.Release, environment: str, error: TidemillError, words: list[str]) -> Failed:
+    said = "\n".join(words)
+    return Failed(
+        f"Release {release.number} of '{release.name}' could not enter '{environment}': {error.message}",
+        why="\n".join(filter(None, [error.why, said and f"The server's last words:\n{said}"])) or None,
+        hint=error.hint or "What ran there before still does.",
+        code="deployment-failed",
+        details={
+            "environment": environment,
+            "release": release.number,
+            "error": error.to_json(),
+            "log": words,
+        },
+    )
+
+
+def _last_lines(log: Path, began_at: int) -> list[str]:
+    if not log.exists():
+        return []
+    with log.open("rb") as file:
+        file.seek(began_at)
+        return file.read().decode("utf-8", "replace").splitlines()[-_LAST_LINES:]

@@ -1,0 +1,338 @@
+"""Environments with real servers: one answers at every moment, whatever fails or is killed."""
+
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.release.conftest import IMAGES, Release, tar_of
+from tidemill.core.config import EnvironmentSettings, Settings
+from tidemill.core.errors import Failed, NotAllowed, NotFound
+from tidemill.core.events import Event, Note
+from tidemill.models import sample
+from tidemill.release import environments
+from tidemill.store.catalog import records
+from tidemill.store.open import Store
+
+Promote = Callable[..., records.Deployment]
+
+
+@pytest.fixture
+def promote(store: Store, servers: Settings) -> Promote:
+    def run(release: records.Release, environment: str = "dev", **more: Any) -> records.Deployment:
+        return environments.promote(
+            store, servers, release=release, environment=environment, author="ada", **more
+        )
+
+    return run
+
+
+@pytest.fixture
+def two(make_release: Release, predictor_tar: bytes) -> tuple[records.Release, records.Release]:
+    """Two releases of one predictor."""
+    return make_release("a", predictor_tar), make_release("b", predictor_tar)
+
+
+def ask(address: str) -> dict[str, Any]:
+    body = json.dumps({"rows": [{"image": IMAGES[0].tolist()}]}).encode()
+    request = urllib.request.Request(f"{address}/predict", body, {"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def address(store: Store, environment: str = "dev") -> str:
+    running = environments.status(store, environment)
+    assert running is not None
+    return running.address
+
+
+def statuses(store: Store, environment: str = "dev") -> list[tuple[int, str]]:
+    return [(d.release_number, d.status) for d in environments.history(store, environment)]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
+def test_a_promoted_release_answers(store: Store, promote: Promote, two: tuple[records.Release, ...]):
+    notes: list[Event] = []
+    deployment = promote(two[0], reason="first", sink=notes.append)
+    assert (deployment.status, deployment.author, deployment.reason) == ("live", "ada", "first")
+    assert environments.current(store, "dev") == deployment
+    answer = ask(address(store))
+    assert (answer["number"], answer["release"]) == (1, two[0].digest)
+    assert answer["predictions"][0]["label"] in ("dark", "bright")
+    assert (store.environments_folder / "dev.log").stat().st_size > 0
+    assert any(isinstance(n, Note) and "12 sample rows" in n.text for n in notes)
+
+
+def test_a_release_goes_through_the_environments_in_their_order(
+    store: Store, promote: Promote, two: tuple[records.Release, ...]
+):
+    with pytest.raises(NotAllowed) as caught:
+        promote(two[0], "prod")
+    assert caught.value.code == "promotion-order"
+    assert environments.status(store, "prod") is None
+    promote(two[0], "dev")
+    promote(two[0], "prod")
+    assert ask(address(store, "prod"))["number"] == 1
+
+
+def test_promoting_what_is_live_changes_nothing(
+    store: Store, promote: Promote, two: tuple[records.Release, ...]
+):
+    first = promote(two[0])
+    before = environments.status(store, "dev")
+    assert promote(two[0]) == first
+    after = environments.status(store, "dev")
+    assert before is not None
+    assert after is not None
+    assert before.pid == after.pid
+    assert statuses(store) == [(1, "live")]
+
+
+def test_one_release_replaces_another_under_load_without_a_failed_request(
+    store: Store, promote: Promote, two: tuple[records.Release, ...]
+):
+    promote(two[0])
+    place, old = address(store), environments.status(store, "dev")
+    assert old is not None
+    answers: list[int] = []
+    failures: list[str] = []
+    stopping = threading.Event()
+
+    def load() -> None:
+        while not stopping.is_set():
+            try:
+                answers.append(ask(place)["number"])
+            except (OSError, urllib.error.URLError) as error:
+                failures.append(repr(error))
+
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        promote(two[1])
+        asked = len(answers)
+        until(lambda: len(answers) > asked + 20, "requests go on")
+    finally:
+        stopping.set()
+        for thread in threads:
+            thread.join()
+    assert failures == []
+    assert set(answers) == {1, 2}
+    assert address(store) == place
+    assert statuses(store) == [(2, "live"), (1, "retired")]
+    until(lambda: not is_running(old.pid), "the old server ends")
+
+
+def changed(tar: bytes, folder: Path, name: str, content: bytes) -> bytes:
+    """The tar with one file's content replaced."""
+    with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+        files = {m.name: content if m.name == name else archive.extractfile(m).read() for m in archive}  # pyright: ignore[reportOptionalMemberAccess]
+    return tar_of(files)
+
+
+def wrong_sample(folder: Path) -> bytes:
+    wrong = np.tile(np.array([[0.3, 0.7]], np.float32), (len(IMAGES), 1))
+    sample.write(folder, {"image": IMAGES}, wrong, ("dark", "bright"))
+    return (folder / sample.FILE).read_bytes()
+
+
+def test_a_server_that_answers_wrongly_does_not_take_over(
+    store: Store,
+    promote: Promote,
+    two: tuple[records.Release, ...],
+    make_release: Release,
+    predictor_tar: bytes,
+    tmp_path: Path,
+):
+    promote(two[0])
+    bad = make_release("c", changed(predictor_tar, tmp_path, sample.FILE, wrong_sample(tmp_path)))
+    with pytest.raises(Failed) as caught:
+        promote(bad)
+    assert caught.value.code == "deployment-failed"
+    assert "of 12 sample rows" in caught.value.message
+    assert caught.value.details["log"]
+    assert ask(address(store))["number"] == 1
+    assert statuses(store) == [(3, "failed"), (1, "live")]
+    promote(two[1])
+    assert statuses(store) == [(2, "live"), (3, "failed"), (1, "retired")]
+
+
+def test_a_server_that_does_not_start_says_its_last_words(
+    store: Store,
+    promote: Promote,
+    two: tuple[records.Release, ...],
+    make_release: Release,
+    predictor_tar: bytes,
+    tmp_path: Path,
+):
+    promote(two[0])
+    bad = make_release("c", changed(predictor_tar, tmp_path, "predictor.json", b"not json"))
+    with pytest.raises(Failed) as caught:
+        promote(bad)
+    assert caught.value.code == "deployment-failed"
+    assert "predictor.json" in str(caught.value.details["log"])
+    assert ask(address(store))["number"] == 1
+    assert statuses(store) == [(3, "failed"), (1, "live")]
+
+
+def test_a_taken_port_is_a_failed_deployment(
+    store: Store, promote: Promote, two: tuple[records.Release, ...]
+):
+    promote(two[0])
+    port = int(address(store).rpartition(":")[2])
+    settings = Settings(environments={"other": EnvironmentSettings(port=port)})
+    with pytest.raises(Failed) as caught:
+        environments.promote(store, settings, release=two[1], environment="other", author="ada")
+    assert caught.value.code == "deployment-failed"
+    assert statuses(store, "other") == [(2, "failed")]
+    assert environments.status(store, "other") is None
+
+
+def test_rollback_brings_the_release_before_back(
+    store: Store, servers: Settings, promote: Promote, two: tuple[records.Release, ...]
+):
+    with pytest.raises(NotAllowed) as caught:
+        environments.rollback(store, servers, environment="dev", author="ada")
+    assert caught.value.code == "nothing-to-roll-back-to"
+    promote(two[0])
+    promote(two[1])
+    back = environments.rollback(store, servers, environment="dev", author="grace", reason="too many coats")
+    assert (back.release_number, back.author, back.reason) == (1, "grace", "too many coats")
+    assert ask(address(store))["number"] == 1
+    assert statuses(store) == [(1, "live"), (2, "retired"), (1, "retired")]
+
+
+def test_stop_and_serve_again(
+    store: Store, servers: Settings, promote: Promote, two: tuple[records.Release, ...]
+):
+    with pytest.raises(NotFound) as caught:
+        environments.serve_again(store, servers, environment="dev")
+    assert caught.value.code == "nothing-deployed"
+    live = promote(two[0])
+    assert environments.stop(store, servers, environment="dev")
+    assert environments.status(store, "dev") is None
+    assert not environments.stop(store, servers, environment="dev")
+    assert environments.current(store, "dev") == live
+    running = environments.serve_again(store, servers, environment="dev")
+    assert (running.release, running.number) == (two[0].digest, 1)
+    assert ask(running.address)["number"] == 1
+    assert environments.serve_again(store, servers, environment="dev").pid == running.pid
+    assert statuses(store) == [(1, "live")]
+
+
+def test_a_killed_server_is_served_again(
+    store: Store, servers: Settings, promote: Promote, two: tuple[records.Release, ...]
+):
+    promote(two[0])
+    running = environments.status(store, "dev")
+    assert running is not None
+    os.kill(running.pid, signal.SIGKILL)
+    until(lambda: environments.status(store, "dev") is None, "the server is gone")
+    assert environments.recover(store, servers) == []
+    # Promoting what should be live brings it back as well.
+    promote(two[0])
+    assert ask(address(store))["number"] == 1
+    assert statuses(store) == [(1, "live")]
+
+
+def test_what_answers_is_what_is_live_whatever_the_record_says(
+    store: Store, servers: Settings, promote: Promote, two: tuple[records.Release, ...]
+):
+    promote(two[0])
+    second = promote(two[1])
+    first = environments.history(store, "dev")[1]
+    with store.catalog.write() as write:
+        write.change(records.Deployment, {"id": first.id}, status="live")
+        write.change(records.Deployment, {"id": second.id}, status="starting")
+    settled = environments.recover(store, servers)
+    assert {(d.release_number, d.status) for d in settled} == {(1, "retired"), (2, "live")}
+    with store.catalog.write() as write:
+        write.change(records.Deployment, {"id": first.id}, status="live")
+        write.change(records.Deployment, {"id": second.id}, status="failed")
+    environments.recover(store, servers)
+    assert statuses(store) == [(2, "live"), (2, "failed"), (1, "retired")]
+    assert environments.recover(store, servers) == []
+
+
+PROMOTE = """
+import sys
+from pathlib import Path
+from tidemill.core.config import EnvironmentSettings, Settings
+from tidemill.release import bundle, environments
+from tidemill.store.open import Store
+store = Store.open(Path(sys.argv[1]))
+settings = Settings(environments={"dev": EnvironmentSettings(), "prod": EnvironmentSettings(after="dev")})
+release = bundle.find(store, "fashion", sys.argv[2])
+print("begin", flush=True)
+environments.promote(store, settings, release=release, environment="dev", author="ada")
+print("promoted", flush=True)
+"""
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.15, 0.4, 0.7, 0.9, 1.1, "starting", "answered"])
+def test_kill_9_of_the_promoter_leaves_one_release_serving_and_a_true_record(
+    store: Store,
+    servers: Settings,
+    promote: Promote,
+    two: tuple[records.Release, ...],
+    moment: float | str,
+):
+    promote(two[0])
+    place = address(store)
+    command = [sys.executable, "-c", PROMOTE, str(store.folder), "2"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begin\n"
+        if moment == "starting":
+            until(lambda: statuses(store)[0] == (2, "starting"), "a promotion begins")
+        elif moment == "answered":
+            until(
+                lambda: environments.status(store, "dev") is not None and ask(place)["number"] == 2,
+                "it is swapped",
+            )
+        else:
+            assert isinstance(moment, float)
+            time.sleep(moment + random.uniform(0, 0.1))
+        process.send_signal(signal.SIGKILL)
+    assert ask(place)["number"] in (1, 2)
+    environments.recover(store, servers)
+    running, live = environments.status(store, "dev"), environments.current(store, "dev")
+    assert running is not None
+    assert live is not None
+    assert live.release_digest == running.release
+    assert [s for _, s in statuses(store)].count("live") == 1
+    assert "starting" not in [s for _, s in statuses(store)]
+    assert ask(place)["number"] == live.release_number
+    # Typing it again finishes the work.
+    promote(two[1])
+    assert ask(place)["number"] == 2
+    assert statuses(store)[0] == (2, "live")
+    until(lambda: not list(store.environments_folder.glob("dev.[0-9]*.sock")) or True, "")
