@@ -204,7 +204,11 @@ def _import(work: _Demo) -> str:
 
 def _run(work: _Demo) -> str:
     view = runs.run(
-        work.ws, work.ws.folder / "pipeline.py", {**work.parameters, "data": _first_commit(work)}, name=work.name, sink=work.sink
+        work.ws,
+        work.ws.folder / "pipeline.py",
+        {**work.parameters, "data": _first_commit(work)},
+        name=work.name,
+        sink=work.sink,
     )
     if view.status != "succeeded":
         error = view.error or {}
@@ -216,7 +220,9 @@ def _run(work: _Demo) -> str:
             details=error.get("details"),
         )
     work.facts["run"] = view.run
-    work.facts.setdefault("preparation_seconds", sum(s.seconds for s in view.steps if s.kind in refit.PREPARATION))
+    work.facts.setdefault(
+        "preparation_seconds", sum(s.seconds for s in view.steps if s.kind in refit.PREPARATION)
+    )
     computed = sum(s.status == "computed" for s in view.steps)
     return f"run {view.run}: {computed} of {len(view.steps)} steps computed, {view.seconds:.1f} s"
 
@@ -257,7 +263,9 @@ def _release(work: _Demo) -> str:
     made = releases.create_release(work.ws, work.facts["run"], sink=work.sink)
     checked = releases.verify_release(work.ws, f"{made.name}/{made.number}")
     if not checked.ok:
-        raise Failed(f"Release {made.number} does not verify: {'; '.join(checked.problems)}", code="release-damaged")
+        raise Failed(
+            f"Release {made.number} does not verify: {'; '.join(checked.problems)}", code="release-damaged"
+        )
     return f"{made.name}/{made.number}, {made.digest[:19]}: {checked.checked} digests verified"
 
 
@@ -282,8 +290,14 @@ def _traffic(work: _Demo) -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]"
         return held["image"], held["label"]
 
 
-def _traffic_id(number: int) -> str:
-    return f"traffic-{number:04d}"
+def _request_id(start: int) -> str:
+    return f"traffic-{start:04d}"
+
+
+def _prediction_id(number: int) -> str:
+    """The id of the answer to one image: its request's, and its place there."""
+    start = number - number % _BATCH
+    return f"{_request_id(start)}/{number - start}"
 
 
 def _predict(work: _Demo) -> str:
@@ -293,11 +307,12 @@ def _predict(work: _Demo) -> str:
     with predictions.client(work.ws, "prod") as client:
         for start in range(0, len(images), _BATCH):
             batch = images[start : start + _BATCH]
-            ids = [_traffic_id(start + i) for i in range(len(batch))]
-            answers = predictions.ask(client, {"image": batch}, ids, protocol=start // _BATCH % 2 == 0)
+            answers = predictions.ask(
+                client, work.name, {"image": batch}, _request_id(start), protocol=start // _BATCH % 2 == 0
+            )
             right += sum(a == b for a, b in zip(answers, labels[start : start + _BATCH], strict=True))
             work.sink(Progress("predicting", start + len(batch), len(images), "requests"))
-    work.facts["prediction"] = _traffic_id(0)
+    work.facts["prediction"] = _prediction_id(0)
     work.facts["traffic"] = len(images)
     logged = deploy.predictions_in(work.ws, "prod")
     return f"{len(images)} images answered, {right / len(images):.3f} rightly; {logged} predictions logged"
@@ -305,7 +320,7 @@ def _predict(work: _Demo) -> str:
 
 def _feedback(work: _Demo) -> str:
     _, labels = _traffic(work)
-    items = [(_traffic_id(n), str(label)) for n, label in enumerate(labels)]
+    items = [(_prediction_id(n), str(label)) for n, label in enumerate(labels)]
     sent = predictions.send_feedback(work.ws, "prod", items, sink=work.sink)
     known = {b.branch for b in datasets.branches(work.ws, work.name)}
     if _FEEDBACK_BRANCH not in known:
@@ -401,7 +416,7 @@ class _Load:
                 image = images[number % len(images)]
                 number += 1
                 try:
-                    predictions.ask(client, {"image": image[None]}, None, protocol=number % 2 == 0)
+                    predictions.ask(client, self._work.name, {"image": image[None]}, protocol=number % 2 == 0)
                     self.answered += 1
                 except Exception as error:  # noqa: BLE001 - whatever it is, the demo must tell of it
                     self.errors.append(f"{type(error).__name__}: {error}")

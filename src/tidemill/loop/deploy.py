@@ -169,13 +169,12 @@ def address_of(ws: Workspace, environment: str) -> str:
 
 def predictions_in(ws: Workspace, environment: str) -> int:
     """How many predictions an environment has logged."""
-    from tidemill.serve.client import log_file  # noqa: PLC0415
-    from tidemill.serve.log_reader import open_reading  # noqa: PLC0415
+    from tidemill.serve.log_reader import LogReader  # noqa: PLC0415
 
-    file = log_file(ws.store.environments_folder, environment)
+    file = ws.store.environments_folder / f"{environment}.predictions.db"
     if not file.exists():
         return 0
-    with open_reading(file) as reader:
+    with LogReader(file) as reader:
         return reader.count()
 
 
@@ -185,7 +184,9 @@ def _view(
     from tidemill.release import environments as places  # noqa: PLC0415
 
     running: Status | None = places.status(ws.store, deployment.environment)
-    replaced = before.release_number if before and before.release_digest != deployment.release_digest else None
+    replaced = (
+        before.release_number if before and before.release_digest != deployment.release_digest else None
+    )
     return DeploymentView(
         deployment.environment,
         deployment.release_name,

@@ -47,7 +47,9 @@ def doctor(folder: Path | None = None, *, sink: Sink = silent) -> list[Finding]:
 def _extra(name: str, modules: tuple[str, ...]) -> Finding:
     lacking = [m for m in modules if importlib.util.find_spec(m) is None]
     text = "installed" if not lacking else f"not installed ({', '.join(lacking)}); only needed by its users"
-    return Finding(f"extra {name}", ok=True, message=text, hint=f"pip install 'tidemill[{name}]'" if lacking else None)
+    return Finding(
+        f"extra {name}", ok=True, message=text, hint=f"pip install 'tidemill[{name}]'" if lacking else None
+    )
 
 
 def _runs(ws: Workspace) -> Finding:

@@ -80,7 +80,9 @@ def load(sink: Sink = silent) -> Images:
         np.frombuffer(_read(folder, f"{n}-images-idx3-ubyte"), np.uint8, offset=16).reshape(rows, 28, 28)
         for n, rows in (train, test)
     ]
-    numbers = [np.frombuffer(_read(folder, f"{n}-labels-idx1-ubyte"), np.uint8, offset=8) for n, _ in (train, test)]
+    numbers = [
+        np.frombuffer(_read(folder, f"{n}-labels-idx1-ubyte"), np.uint8, offset=8) for n, _ in (train, test)
+    ]
     return Images(np.concatenate(images), np.array(CLASSES)[np.concatenate(numbers)])
 
 
@@ -177,7 +179,9 @@ def _from_debian_package(target: Path, sink: Sink) -> None:
             subprocess.run(command, cwd=name, capture_output=True, timeout=300, check=True)  # noqa: S603
         package = next(Path(name).glob("*.deb"))
         unpacked = Path(name) / "unpacked"
-        subprocess.run([dpkg, "-x", str(package), str(unpacked)], capture_output=True, timeout=300, check=True)  # noqa: S603
+        subprocess.run(
+            [dpkg, "-x", str(package), str(unpacked)], capture_output=True, timeout=300, check=True
+        )  # noqa: S603
         for file in _FILES:
             shutil.copyfile(unpacked / DEBIAN_FOLDER.relative_to("/") / f"{file}.gz", target / f"{file}.gz")
 

@@ -59,9 +59,7 @@ def judge_run(ws: Workspace, graph: "Graph", run: "records.Run") -> "records.Ver
         verdict = dataclasses.replace(before, run=run.id, decided_at=stamp(now()))
     else:
         passed, rules = _judge(ws, graph, run, gate, champion)
-        verdict = records.Verdict(
-            run.id, passed, champion.digest if champion else None, rules, stamp(now())
-        )
+        verdict = records.Verdict(run.id, passed, champion.digest if champion else None, rules, stamp(now()))
     with ws.store.catalog.write() as write:
         write.put(verdict)
         write.remember(question, {"run": run.id}, verdict.decided_at)
@@ -95,11 +93,12 @@ def _judge(
     gate: GateSettings,
     champion: "records.Release | None",
 ) -> tuple[bool, list[dict[str, Any]]]:
+    from tidemill.models import sample as samples  # noqa: PLC0415
     from tidemill.release import gate as gates  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory() as name:
         predictor = load_predictor(ws, run.outputs[PREDICTOR], Path(name))
-        sample, expected = read_sample(predictor.folder)
+        sample, expected = samples.read(predictor.folder)
         smoke = gates.smoke(predictor, sample, expected) if gate.smoke else None
         latency = None
         if gate.latency_ms is not None:
@@ -115,18 +114,6 @@ def _judge(
             against=against,
         )
     return passed, [dict(rule.to_json()) for rule in rules]
-
-
-def read_sample(folder: Path) -> "tuple[Columns, Columns]":
-    """The raw rows and the answers that a predictor carries as its own proof."""
-    import numpy as np  # noqa: PLC0415
-
-    from tidemill.parts.export import SAMPLE_FILE  # noqa: PLC0415
-
-    with np.load(folder / SAMPLE_FILE, allow_pickle=False) as held:
-        raw = {n.removeprefix("input."): held[n] for n in held.files if n.startswith("input.")}
-        answers = {n.removeprefix("output."): held[n] for n in held.files if n.startswith("output.")}
-    return {n: a.astype(object) if a.dtype.kind == "U" else a for n, a in raw.items()}, answers
 
 
 def _compare(

@@ -36,20 +36,22 @@ def lineage(ws: Workspace, ref: str) -> Lineage:
 
 
 def _prediction(ws: Workspace, ref: str) -> list[Node]:
-    from tidemill.serve.log import open_reading  # noqa: PLC0415
+    from tidemill.serve.log_reader import LogReader  # noqa: PLC0415
     from tidemill.store.catalog import records  # noqa: PLC0415
 
     for file in sorted(ws.store.environments_folder.glob("*.predictions.db")):
-        found = open_reading(file).prediction(ref)
-        if found is None:
+        with LogReader(file) as reader:
+            answers = list(reader.predictions([ref]))
+        if not answers:
             continue
+        found = answers[0]
         with ws.store.catalog.read() as read:
             release = read.first(records.Release, {"digest": found.release})
         outputs = {n: _cell(a) for n, a in found.outputs.items()}
         node: Node = {
             "kind": "prediction",
             "id": ref,
-            "text": f"answered {outputs.get('label', outputs.get('value'))} at {found.at}",
+            "text": f"answered {outputs.get('label', outputs.get('value'))} at {found.time}",
             "environment": file.name.removesuffix(".predictions.db"),
             "outputs": outputs,
         }
@@ -127,7 +129,8 @@ def _of_release(ws: Workspace, release: "records.Release") -> list[Node]:
     if run is not None:
         nodes += _of_run(ws, run)
     nodes += [
-        {"kind": "code", "id": digest, "text": path, "path": path} for path, digest in manifest["code"].items()
+        {"kind": "code", "id": digest, "text": path, "path": path}
+        for path, digest in manifest["code"].items()
     ]
     return nodes
 
@@ -158,7 +161,13 @@ def _of_run(ws: Workspace, run: "records.Run") -> list[Node]:
         try:
             found = ws.datasets.open(name).resolve(commit)
             text = f"{name}, commit {found.number}: {found.message} ({found.rows} rows)"
-            node: Node = {"kind": "commit", "id": commit, "text": text, "rows": found.rows, "number": found.number}
+            node: Node = {
+                "kind": "commit",
+                "id": commit,
+                "text": text,
+                "rows": found.rows,
+                "number": found.number,
+            }
         except TidemillError:
             node = {"kind": "commit", "id": commit, "text": f"{name}, a commit that is not there any more"}
         nodes.append(node)

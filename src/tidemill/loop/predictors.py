@@ -57,9 +57,7 @@ def with_predictor(graph: "Graph", name: str, file: Path | None, sink: Sink) -> 
         },
         outputs=("result",),
     )
-    return Graph(
-        (*graph.nodes, node), graph.inputs, {**graph.outputs, PREDICTOR: Port(PREDICTOR, "result")}
-    )
+    return Graph((*graph.nodes, node), graph.inputs, {**graph.outputs, PREDICTOR: Port(PREDICTOR, "result")})
 
 
 def is_judged(graph: "Graph") -> bool:

@@ -49,13 +49,17 @@ def refit(
         if settings is not None:
             answered = _answer(ws, left.trigger, left.cause, settings.pipeline, settings.deploy, sink)
             if answered is not None:
-                sink(Note(f"Trigger {left.trigger} was left unanswered and is answered now: {answered.reason}"))
+                sink(
+                    Note(f"Trigger {left.trigger} was left unanswered and is answered now: {answered.reason}")
+                )
     name = _pipeline(ws, pipeline)
     target = environment or list(ws.settings.environments)[-1]
     base = _base_run(ws, name)
     changed = _changed(ws, base)
     if not changed and not force:
-        return RefitView("person", "", None, None, None, deployed=False, reason="no data changed since the last run")
+        return RefitView(
+            "person", "", None, None, None, deployed=False, reason="no data changed since the last run"
+        )
     view = _refit(ws, name, target, "person", ", ".join(changed) or "forced", base, sink)
     if view.verdict is not None and not view.verdict.passed:
         missed = [f"{r['name']}: {r['reason']}" for r in view.verdict.rules if not r["passed"]]
@@ -68,7 +72,9 @@ def refit(
     return view
 
 
-def fire_merge(ws: Workspace, dataset: str, branch: str, commit: str, *, sink: Sink = silent) -> list[RefitView]:
+def fire_merge(
+    ws: Workspace, dataset: str, branch: str, commit: str, *, sink: Sink = silent
+) -> list[RefitView]:
     """Answer every trigger that watches ``branch``; each commit once, even over a crash."""
     from tidemill.watch import triggers  # noqa: PLC0415
 

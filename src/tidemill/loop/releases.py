@@ -112,7 +112,9 @@ def find_release(ws: Workspace, ref: str) -> "records.Release":
         return bundle.find(ws.store, ref, "latest")
     if not every:
         raise NotFound(
-            "There is no release yet.", hint="Type 'tidemill release create' after a run.", code="release-not-found"
+            "There is no release yet.",
+            hint="Type 'tidemill release create' after a run.",
+            code="release-not-found",
         )
     if ref == "latest":
         return every[0]

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from tidemill.store.table import Table
 
 SAMPLE_ROWS = 64
-SAMPLE_FILE = "sample.npz"
-"""Arrays ``input.NAME`` and ``output.NAME`` of the sample rows, within the predictor's folder."""
 
 
 @step
@@ -70,23 +68,4 @@ def predictor(
         expected=expected,
         code_files={path: text.encode() for path, text in code.items()},
     )
-    _write_sample(folder, raw.take(at[there]))
     return folder
-
-
-def _write_sample(folder: Path, rows: "Table") -> None:
-    """Rows and the predictor's own answers, so that any server of it can be checked with real requests."""
-    import numpy as np  # noqa: PLC0415
-
-    from tidemill.models.columns import from_table  # noqa: PLC0415
-    from tidemill.models.predictor import Predictor  # noqa: PLC0415
-
-    loaded = Predictor.load(folder)
-    columns = from_table(rows, [t.name for t in loaded.signature.inputs])
-    arrays = {f"input.{n}": _plain(a) for n, a in columns.items()}
-    arrays |= {f"output.{n}": _plain(a) for n, a in loaded.predict(columns).items()}
-    np.savez(folder / SAMPLE_FILE, allow_pickle=False, **arrays)
-
-
-def _plain(array: Any) -> Any:
-    return array.astype(str) if array.dtype.kind == "O" else array
