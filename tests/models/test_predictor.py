@@ -152,27 +152,54 @@ def test_what_cannot_become_onnx_stays_native_and_says_why(digits: Digits, tmp_p
 
 
 @pytest.mark.keras
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-def test_a_wrong_onnx_export_falls_back(digits: Digits, dense: TrainedModel, tmp_path: Path) -> None:
-    """What counts is how the export answers: here it loses the difference that the pipeline saw."""
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("kind", ["MaxPooling2D", "AveragePooling2D"])
+def test_a_network_with_pools_is_served_as_onnx(
+    kind: str, padding: str, digits: Digits, dense: TrainedModel, tmp_path: Path
+) -> None:
     import keras
 
+    del dense
     native = keras.Sequential(
         [
             keras.Input((8, 8)),
             keras.layers.Reshape((8, 8, 1)),
-            keras.layers.MaxPooling2D(),
+            keras.layers.Conv2D(3, 2, activation="relu"),
+            getattr(keras.layers, kind)(3, strides=2, padding=padding),
             keras.layers.Flatten(),
             keras.layers.Dense(10, activation="softmax"),
         ]
     )
-    del dense
     model = TrainedModel.of(native, features="image", label="label", classes=CLASSES)
-    parity = build(tmp_path / "p", model, digits)
-    predictor = Predictor.load(tmp_path / "p")
-    assert (parity.form == "onnx") == (parity.reason is None)
-    answers = predictor.predict({"image": digits.images[:50]})["probabilities"]
+    assert build(tmp_path / "p", model, digits).reason is None
+    answers = Predictor.load(tmp_path / "p").predict({"image": digits.images[:50]})["probabilities"]
     assert np.allclose(answers, model.predict(digits.images[:50]), atol=1e-5)
+
+
+@pytest.mark.sklearn
+def test_an_export_that_answers_otherwise_is_not_served(tmp_path: Path) -> None:
+    """Small differences between large numbers: float32, which ONNX computes in, cannot hold them."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    x = np.random.default_rng(0).normal(1e6, 1, (200, 5))
+    native = make_pipeline(StandardScaler(), LogisticRegression())
+    native.fit(x, np.where(x.sum(axis=1) > 5e6, "high", "low"))
+    model = TrainedModel.of(native, features="x", label="y", classes=["high", "low"])
+    parity = build_predictor(
+        tmp_path / "p",
+        name="m",
+        model=model,
+        stages=[],
+        raw_sample=Table.of({"x": x}),
+        expected=model.predict(x),
+        code_files={},
+    )
+    assert parity.form == "native" and "differs by" in str(parity.reason)
+    assert not (tmp_path / "p" / "model.onnx").exists()
+    answers = Predictor.load(tmp_path / "p").predict({"x": x})["probabilities"]
+    assert np.allclose(answers, model.predict(x), atol=1e-6)
 
 
 @pytest.mark.sklearn

@@ -1,6 +1,5 @@
 """Raw rows as columns of NumPy arrays, and the check that they are what a signature says."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -143,15 +142,10 @@ def _widened(name: str, array: "np.ndarray[Any, Any]", dtype: "np.dtype[Any]") -
 def _refuse_non_finite(name: str, array: "np.ndarray[Any, Any]") -> None:
     import numpy as np  # noqa: PLC0415
 
-    masked = isinstance(array, np.ma.MaskedArray)
-    # One sum is cheaper than a test of each value; finite values whose sum overflows get the slow look.
-    if not masked:
-        with np.errstate(over="ignore", invalid="ignore"):
-            if math.isfinite(array.sum()):
-                return
-    bad = ~np.isfinite(np.asarray(array))
-    if masked:
-        bad &= ~np.ma.getmaskarray(array)
+    finite = np.isfinite(np.asarray(array))
+    if finite.all():
+        return
+    bad = ~(finite | np.ma.getmaskarray(array))
     if bad.any():
         row = int(np.argwhere(bad)[0][0])
         raise InvalidInput(

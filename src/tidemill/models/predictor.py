@@ -3,7 +3,6 @@
 The bundle is a folder: ``predictor.json``, ``model.onnx`` or ``native/``, ``states/``, ``code/``.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +49,7 @@ class Predictor:
     _run: "Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]"
     _arrange: Arrange
     _labels: "np.ndarray[Any, Any] | None"
+    _isfinite: Callable[..., Any]
 
     @classmethod
     def load(cls, folder: Path) -> "Predictor":
@@ -86,6 +86,7 @@ class Predictor:
             _run=_runner(folder, model, tuple(body["cell"]), code),
             _arrange=Arrange(None if classes is None else len(classes), order),
             _labels=None if classes is None else np.array(classes),
+            _isfinite=np.isfinite,
         )
 
     def predict(self, columns: Columns) -> "dict[str, np.ndarray[Any, Any]]":
@@ -110,7 +111,7 @@ class Predictor:
         if hasattr(features, "mask"):
             features = self._without_mask(features)
         answer = self._arrange(self._run(features))
-        if not math.isfinite(answer.sum()):
+        if not self._isfinite(answer).all():
             raise Failed(
                 "The model answered with a value that is not finite.",
                 why="Its weights overflowed on this row, or hold NaN.",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
-from tidemill.models import adapters, archive
+from tidemill.models import adapters, archive, pooling
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,6 +110,7 @@ def to_onnx(model: Any, features: "np.ndarray[Any, Any]") -> bytes:
             exported: Any = jax2onnx.to_onnx(
                 lambda x: model(x, training=False), inputs=[given], model_name="model"
             )
+            pooling.make_runnable(exported)
     except ImportError as error:
         raise adapters.NotExportable(f"{error.name} is not installed") from error
     except Exception as error:
