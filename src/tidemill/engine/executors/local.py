@@ -24,7 +24,6 @@ _THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
-_DEFAULTS = {"KERAS_BACKEND": "jax", "TF_CPP_MIN_LOG_LEVEL": "2"}
 _LOG_BYTES = 64 * 1024
 
 Reported = tuple[float, float | None, str, str]
@@ -156,11 +155,13 @@ def _take() -> Worker:
 
 
 def _spawn() -> Worker:
+    from tidemill.models.adapters import WORKER_ENVIRONMENT  # noqa: PLC0415 - a run of hits starts no worker
+
     ours, theirs = socket.socketpair()
     handle, log = tempfile.mkstemp(prefix="tidemill-step-", suffix=".log")
     os.close(handle)
     pinned = str(threads())
-    environment = _DEFAULTS | dict(os.environ) | dict.fromkeys(_THREAD_VARIABLES, pinned)
+    environment = dict(WORKER_ENVIRONMENT) | dict(os.environ) | dict.fromkeys(_THREAD_VARIABLES, pinned)
     environment["PYTHONHASHSEED"] = "0"
     with theirs:
         process = subprocess.Popen(
