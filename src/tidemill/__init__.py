@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tidemill.evaluation.report import Report
     from tidemill.models.trained import TrainedModel
+    from tidemill.notebook.project import Project, run
+    from tidemill.notebook.project import open_project as open  # noqa: A004 - read as tm.open()
     from tidemill.pipeline.components import check, row_step, step, trainer, transform
     from tidemill.pipeline.dataset import Dataset, dataset
     from tidemill.pipeline.model import Model, model
@@ -22,6 +24,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Model": "tidemill.pipeline.model",
+    "Project": "tidemill.notebook.project",
+    "open": "tidemill.notebook.project",
+    "run": "tidemill.notebook.project",
     "Report": "tidemill.evaluation.report",
     "TrainedModel": "tidemill.models.trained",
     "model": "tidemill.pipeline.model",
@@ -42,15 +47,18 @@ _HOMES = {
 __all__ = [
     "Dataset",
     "Model",
+    "Project",
     "Report",
     "Table",
     "TrainedModel",
     "check",
     "dataset",
     "model",
+    "open",
     "pipeline",
     "progress",
     "row_step",
+    "run",
     "scratch",
     "step",
     "trainer",
@@ -76,7 +84,7 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'tidemill' has no attribute '{name}'")
-    value = getattr(import_module(home), name)
+    value = getattr(import_module(home), "open_project" if name == "open" else name)
     globals()[name] = value
     return value
 

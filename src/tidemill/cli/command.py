@@ -36,11 +36,11 @@ class State:
     debug: bool = False
     as_json: bool = False
 
-    def workspace(self) -> "Workspace":
+    def workspace(self, *, make: bool = False) -> "Workspace":
         """The project that the command works on."""
         from tidemill.loop import workspace  # noqa: PLC0415
 
-        return workspace.open_workspace(self.folder)
+        return workspace.open_workspace(self.folder, make=make)
 
     @contextmanager
     def watch(self) -> Generator["Sink"]:

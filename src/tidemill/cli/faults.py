@@ -1,8 +1,9 @@
-"""Every way a command can fail, as a text or JSON and an exit status."""
+"""Every way a command can fail, as a text or JSON and an exit status.
 
-import shlex
+What only a failure needs is imported when there is one: every command pays for this file.
+"""
+
 import sys
-import traceback
 from collections.abc import Sequence
 
 import click
@@ -10,7 +11,6 @@ import click
 from tidemill.cli import streams
 from tidemill.cli.render import errors
 from tidemill.core.errors import InternalError, Interrupted, InvalidInput, TidemillError
-from tidemill.core.names import nearest
 
 INTERRUPTED = 130
 """128 and the number of SIGINT, as shells have it."""
@@ -38,6 +38,8 @@ def report(error: BaseException, words: Sequence[str]) -> int:
     options = words[: words.index("--")] if "--" in words else words
     fault = translated(error, words)
     if "--debug" in options and not isinstance(error, click.UsageError):
+        import traceback  # noqa: PLC0415
+
         streams.note("".join(traceback.format_exception(error)).rstrip())
     if "--json" in options:
         _say_json(fault)
@@ -77,6 +79,8 @@ def translated(error: BaseException, words: Sequence[str]) -> TidemillError:
         return _usage(error)
     if isinstance(error, click.ClickException):
         return InvalidInput(error.format_message(), code="usage")
+    import shlex  # noqa: PLC0415
+
     return InternalError(
         f"{type(error).__name__}: {error}" if str(error) else type(error).__name__,
         why="Tidemill did not expect this: it is a bug. Your data and everything finished before are kept.",
@@ -93,6 +97,8 @@ def _usage(error: click.UsageError) -> InvalidInput:
         hint = place or (f"Did you mean '{near[0]}'?" if near else f"Type '{path} --help' for its options.")
         return InvalidInput(f"'{path}' has no option '{error.option_name}'.", hint=hint, code="usage")
     if isinstance(error, click.exceptions.NoSuchCommand):
+        from tidemill.core.names import nearest  # noqa: PLC0415
+
         group = context.command if context else None
         names = group.list_commands(context) if context and isinstance(group, click.Group) else []
         close = nearest(error.command_name, names)

@@ -1,8 +1,6 @@
 """What is typed, as what ``loop`` takes: name=value pairs, files, labels, rows."""
 
-import csv
 import io
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tidemill.core.errors import InvalidInput, NotFound
-from tidemill.core.names import nearest
 
 if TYPE_CHECKING:
     from tidemill.loop.views import EnvironmentView
@@ -48,6 +45,8 @@ def rows_from(file: str) -> Path | list[dict[str, Any]]:
     Raises:
         InvalidInput: ``invalid-rows``, when standard input is no JSON list of objects.
     """
+    import json  # noqa: PLC0415
+
     if file != "-":
         return Path(file)
     try:
@@ -94,6 +93,8 @@ def labels_from(file: str | None, prediction: str | None, label: str | None) -> 
 
 
 def _pairs(name: str, text: str) -> Sequence[tuple[str, str]]:
+    import csv  # noqa: PLC0415
+
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     found: list[tuple[str, str]] = []
     try:
@@ -146,6 +147,8 @@ def only(environment: str, every: "Sequence[EnvironmentView]") -> "list[Environm
     """
     found = [view for view in every if view.environment == environment]
     if not found:
+        from tidemill.core.names import nearest  # noqa: PLC0415
+
         names = [view.environment for view in every]
         close = nearest(environment, names)
         raise NotFound(

@@ -3,13 +3,10 @@
 import contextlib
 import dataclasses
 import io
-import json
 import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import date, time, timedelta
-from decimal import Decimal
 from pathlib import PurePath
 from typing import Any, TextIO
 
@@ -89,6 +86,8 @@ def text(renderable: object, stream: TextIO, width: int | None = None) -> str:
 
 def to_json(tree: object) -> str:
     """One line of JSON. A number that is not finite is null, since JSON has none."""
+    import json  # noqa: PLC0415
+
     escape = not (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf8")
     return json.dumps(plain(tree), ensure_ascii=escape, allow_nan=False)
 
@@ -99,6 +98,9 @@ def plain(tree: Any) -> Any:
     Raises:
         TypeError: For a value that has no JSON form; views are made of plain values, so that is a bug.
     """
+    from datetime import date, time, timedelta  # noqa: PLC0415
+    from decimal import Decimal  # noqa: PLC0415
+
     match tree:
         case None | bool() | int() | str():
             return tree

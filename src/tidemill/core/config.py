@@ -17,6 +17,7 @@ from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.core.names import nearest
 
 FILE = "tidemill.toml"
+DEFAULT_STORE = ".tidemill"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ class Settings:
         limits: Of every server.
     """
 
-    store: str = ".tidemill"
+    store: str = DEFAULT_STORE
     author: str | None = None
     workers: int = 0
     pipelines: dict[str, PipelineSettings] = field(default_factory=dict)
@@ -161,11 +162,11 @@ def find_project(start: Path | None = None) -> Project:
     """
     here = (start or Path.cwd()).resolve()
     for folder in (here, *here.parents):
-        if (folder / FILE).is_file():
+        if (folder / FILE).is_file() or (folder / DEFAULT_STORE).is_dir():
             return load_project(folder)
     raise NotFound(
         f"There is no Tidemill project in {here}.",
-        why=f"Neither it nor a folder above it holds a {FILE}.",
+        why=f"Neither it nor a folder above it holds a {FILE} or a {DEFAULT_STORE}.",
         hint="Type 'tidemill init' here, or 'tidemill demo' to see a whole one.",
         code="project-not-found",
     )

@@ -11,8 +11,8 @@ from tidemill.core.names import Reference
 from tidemill.loop.views import (
     BranchView,
     CommitView,
-    DataShow,
     DatasetView,
+    DataShow,
     DiffView,
     Exported,
     ImportView,
@@ -24,6 +24,7 @@ from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
     from tidemill.data import Changes, Commit, Dataset, Tensor
+    from tidemill.store.table import Table
 
 _TENSOR = re.compile(r"(?P<prefix>[^*]+)\*:(?P<shape>\d+(?:x\d+)*)")
 
@@ -118,6 +119,12 @@ def show_data(ws: Workspace, ref: str, rows: int = 5) -> DataShow:
     return DataShow(
         dataset.name, _commit(snapshot.commit, _tags_by_commit(dataset)), columns, head.to_arrow().to_pylist()
     )
+
+
+def read(ws: Workspace, ref: str) -> "Table":
+    """The rows of a dataset at ``ref``."""
+    dataset, at = _open(ws, ref)
+    return dataset.snapshot(at).read()
 
 
 def diff(ws: Workspace, a: str, b: str, limit: int = 20) -> DiffView:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from tidemill.core.config import FILE, load_project
 from tidemill.core.errors import Failed, InvalidInput
@@ -162,10 +162,10 @@ def _project(folder: Path, data: str) -> Workspace:
 def _find_data(work: _Demo) -> str:
     import numpy as np  # noqa: PLC0415
 
-    from tidemill.loop import fashion  # noqa: PLC0415
+    from tidemill.loop import digits, fashion  # noqa: PLC0415
 
     if not (work.csv.exists() and work.traffic_file.exists()):
-        images = fashion.load(work.sink) if work.name == "fashion" else _digits()
+        images = fashion.load(work.sink) if work.name == "fashion" else digits.load()
         kept = KEPT_BACK[work.name]
         part = work.traffic_file.with_name("part.npz")
         np.savez(part, image=images.images[-kept:], label=images.labels[-kept:])
@@ -175,15 +175,6 @@ def _find_data(work: _Demo) -> str:
     size = work.csv.stat().st_size
     rows = len(_traffic(work)[1])
     return f"{work.csv.relative_to(work.ws.folder)}, {size / 1e6:.0f} MB; {rows} images kept back as tomorrow's traffic"
-
-
-def _digits() -> Any:
-    from sklearn.datasets import load_digits  # noqa: PLC0415
-
-    from tidemill.loop.fashion import Images  # noqa: PLC0415
-
-    found: Any = load_digits()
-    return Images(found.images.astype("uint8"), found.target.astype(str))
 
 
 def _import(work: _Demo) -> str:
@@ -400,7 +391,7 @@ class _Load:
         self.answered = 0
         self.errors: list[str] = []
 
-    def __enter__(self) -> "_Load":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

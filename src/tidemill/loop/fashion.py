@@ -172,16 +172,16 @@ def _from_debian_package(target: Path, sink: Sink) -> None:
     with tempfile.TemporaryDirectory() as name:
         command = [apt, "download", "-q", DEBIAN_PACKAGE]
         sink(Progress(f"downloading {DEBIAN_PACKAGE}", 0, None, "bytes"))
-        first = subprocess.run(command, cwd=name, capture_output=True, timeout=300, check=False)  # noqa: S603
+        first = subprocess.run(command, cwd=name, capture_output=True, timeout=300, check=False)
         if first.returncode:
             # A machine whose lists were never fetched knows no package; only root may fetch them.
-            subprocess.run([apt, "update", "-q"], capture_output=True, timeout=300, check=False)  # noqa: S603
-            subprocess.run(command, cwd=name, capture_output=True, timeout=300, check=True)  # noqa: S603
+            subprocess.run([apt, "update", "-q"], capture_output=True, timeout=300, check=False)
+            subprocess.run(command, cwd=name, capture_output=True, timeout=300, check=True)
         package = next(Path(name).glob("*.deb"))
         unpacked = Path(name) / "unpacked"
         subprocess.run(
             [dpkg, "-x", str(package), str(unpacked)], capture_output=True, timeout=300, check=True
-        )  # noqa: S603
+        )
         for file in _FILES:
             shutil.copyfile(unpacked / DEBIAN_FOLDER.relative_to("/") / f"{file}.gz", target / f"{file}.gz")
 

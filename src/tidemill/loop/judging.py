@@ -10,6 +10,7 @@ from tidemill.core.clock import now, stamp
 from tidemill.core.config import GateSettings, PipelineSettings
 from tidemill.core.names import Digest
 from tidemill.loop import registry
+from tidemill.loop.lookup import steps_of
 from tidemill.loop.predictors import PREDICTOR, REPORT
 from tidemill.loop.workspace import Workspace
 
@@ -158,7 +159,6 @@ def _test_rows(
     import numpy as np  # noqa: PLC0415
 
     from tidemill.engine.artifacts import load_value  # noqa: PLC0415
-    from tidemill.loop.runs import steps_of  # noqa: PLC0415
     from tidemill.models.columns import from_table  # noqa: PLC0415
     from tidemill.pipeline.cut import outline  # noqa: PLC0415
     from tidemill.store.table import ID  # noqa: PLC0415
@@ -189,8 +189,6 @@ def _plain(gate: GateSettings) -> dict[str, Any]:
 
 def predictor_facts(ws: Workspace, run: "records.Run") -> tuple[Digest, dict[str, str], dict[str, str]]:
     """The predictor's digest, the code it was cut from (text by path), and the packages that the run imported."""
-    from tidemill.loop.runs import steps_of  # noqa: PLC0415
-
     packages: dict[str, str] = {}
     code: dict[str, str] = {}
     for step in steps_of(ws, run.id):

@@ -69,7 +69,7 @@ def _release(ws: Workspace, ref: str) -> list[Node]:
 
 
 def _run(ws: Workspace, ref: str) -> list[Node]:
-    from tidemill.loop.runs import find_run  # noqa: PLC0415
+    from tidemill.loop.lookup import find_run  # noqa: PLC0415
 
     if not ref[:1].isdigit() or len(ref) < 8:
         return []
@@ -136,7 +136,7 @@ def _of_release(ws: Workspace, release: "records.Release") -> list[Node]:
 
 
 def _of_run(ws: Workspace, run: "records.Run") -> list[Node]:
-    from tidemill.loop.runs import steps_of  # noqa: PLC0415
+    from tidemill.loop.lookup import steps_of  # noqa: PLC0415
 
     nodes: list[Node] = [
         {
@@ -171,19 +171,19 @@ def _of_run(ws: Workspace, run: "records.Run") -> list[Node]:
         except TidemillError:
             node = {"kind": "commit", "id": commit, "text": f"{name}, a commit that is not there any more"}
         nodes.append(node)
-    for step in steps_of(ws, run.id):
-        if step.rows_out is not None:
-            nodes.append(
-                {
-                    "kind": "rows",
-                    "id": step.name,
-                    "text": f"{step.name}: {step.rows_in} rows in, {step.rows_out} out, "
-                    f"{step.rows_computed or 0} computed in this run",
-                    "rows_in": step.rows_in,
-                    "rows_out": step.rows_out,
-                    "rows_computed": step.rows_computed,
-                }
-            )
+    nodes += [
+        {
+            "kind": "rows",
+            "id": step.name,
+            "text": f"{step.name}: {step.rows_in} rows in, {step.rows_out} out, "
+            f"{step.rows_computed or 0} computed in this run",
+            "rows_in": step.rows_in,
+            "rows_out": step.rows_out,
+            "rows_computed": step.rows_computed,
+        }
+        for step in steps_of(ws, run.id)
+        if step.rows_out is not None
+    ]
     return nodes
 
 

@@ -8,8 +8,9 @@ from tidemill.core.events import Note, Sink, silent
 from tidemill.core.names import Reference, nearest
 from tidemill.loop import judging
 from tidemill.loop.deploy import promote
+from tidemill.loop.lookup import find_run
 from tidemill.loop.releases import create_release
-from tidemill.loop.runs import find_run, run
+from tidemill.loop.runs import run
 from tidemill.loop.views import RefitView, RunView
 from tidemill.loop.workspace import Workspace
 

@@ -7,7 +7,7 @@ from tidemill.core.errors import InvalidInput, NotFound, TidemillError
 from tidemill.core.events import Sink, silent
 from tidemill.core.names import Digest
 from tidemill.loop import judging
-from tidemill.loop.runs import find_run
+from tidemill.loop.lookup import find_run
 from tidemill.loop.views import ReleaseView, Verified
 from tidemill.loop.workspace import Workspace
 
@@ -148,9 +148,7 @@ def data_facts(ws: Workspace, name: str, commit: str) -> dict[str, Any]:
 
 
 def _content(snapshot: "Snapshot") -> str:
-    return identity.value(
-        [[f.digest, identity.blob(memoryview(f.ids()).cast("B"))] for f in snapshot.fragments()]
-    )
+    return identity.value([[f.digest, identity.blob(f.ids().tobytes())] for f in snapshot.fragments()])
 
 
 def _released_before(ws: Workspace, run: "records.Run") -> "records.Release | None":
@@ -161,7 +159,7 @@ def _released_before(ws: Workspace, run: "records.Run") -> "records.Release | No
         own = read.first(records.Release, {"run": run.id})
         if own is not None:
             return own
-        same = [r for r in read.find(records.Release, {"name": run.pipeline}, order=("-number",))]
+        same = read.find(records.Release, {"name": run.pipeline}, order=("-number",))
         earlier = {r.id: r for r in read.find(records.Run, {"id": [r.run for r in same]})}
     for release in same:
         other = earlier[release.run]

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core import clock
-from tidemill.core.errors import InvalidInput, NotFound, TidemillError
+from tidemill.core.errors import NotFound, TidemillError
 from tidemill.core.events import Note, Sink, silent
 from tidemill.loop import judging, predictors, registry
+from tidemill.loop.lookup import find_run, steps_of
 from tidemill.loop.views import ReportFile, RunSummary, RunView, StepView, VerdictView, WhyView
 from tidemill.loop.workspace import Workspace
 
@@ -111,6 +111,24 @@ def show_run(ws: Workspace, run: str = "latest") -> RunView:
     return _view(ws, record, steps_of(ws, record.id))
 
 
+def value(ws: Workspace, run: str = "latest", output: str = "result") -> Any:
+    """What a run returned: a plain value, an array, a ``Table``, a ``TrainedModel``, a ``Report``, a path.
+
+    Raises:
+        NotFound: ``run-not-found``, ``output-not-found``.
+    """
+    from tidemill.engine.artifacts import load_value  # noqa: PLC0415
+
+    record = find_run(ws, run)
+    if output not in record.outputs:
+        raise NotFound(
+            f"Run {record.id} has no output '{output}'.",
+            hint=f"It has: {', '.join(record.outputs) or 'none'}.",
+            code="output-not-found",
+        )
+    return load_value(ws.store, record.outputs[output])
+
+
 def why(ws: Workspace, run: str, step: str) -> WhyView:
     """Why a step of a run was computed, or was not: what changed since the run before.
 
@@ -159,43 +177,6 @@ def report(ws: Workspace, run: str = "latest", path: Path | None = None) -> Repo
     body = None if verdict is None else {"passed": verdict.passed, "rules": verdict.rules}
     target.write_text(render(found, facts=facts, verdict=body), "utf-8")
     return ReportFile(record.id, str(target), dict(found.metrics))
-
-
-def find_run(ws: Workspace, run: str, *, with_report: bool = False) -> "records.Run":
-    """A run by id, by the start of one, or ``latest`` (the latest that made a report, if asked)."""
-    from tidemill.store.catalog import records  # noqa: PLC0415
-
-    with ws.store.catalog.read() as read:
-        every = read.find(records.Run, order=("-started_at", "-id"))
-    if run == "latest":
-        fit = [r for r in every if "report" in r.outputs] if with_report else every
-        if fit:
-            return fit[0]
-        raise NotFound(
-            "There is no run yet." if not every else "No run has made a report yet.",
-            hint="Type 'tidemill run pipeline.py'.",
-            code="run-not-found",
-        )
-    found = [r for r in every if r.id == run] or [r for r in every if r.id.startswith(run)]
-    if not found:
-        raise NotFound(
-            f"There is no run '{run}'.", hint="Type 'tidemill runs' to see them.", code="run-not-found"
-        )
-    if len(found) > 1:
-        raise InvalidInput(
-            f"'{run}' is the start of {len(found)} runs.",
-            hint=f"They are: {', '.join(r.id for r in found[:5])}.",
-            code="ambiguous-run",
-        )
-    return found[0]
-
-
-def steps_of(ws: Workspace, run: str) -> "list[records.Step]":
-    """A run's steps, in order."""
-    from tidemill.store.catalog import records  # noqa: PLC0415
-
-    with ws.store.catalog.read() as read:
-        return read.find(records.Step, {"run": run}, order=("position",))
 
 
 def _judge(ws: Workspace, graph: "Graph", record: "records.Run", sink: Sink) -> None:
@@ -270,7 +251,7 @@ def _view(ws: Workspace, record: "records.Run", steps: "list[records.Step]") -> 
 def _seconds(record: "records.Run") -> float | None:
     if record.finished_at is None:
         return None
-    passed: datetime = clock.parse(record.finished_at)
+    passed = clock.parse(record.finished_at)
     return (passed - clock.parse(record.started_at)).total_seconds()
 
 

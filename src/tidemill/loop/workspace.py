@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidemill.core.config import FILE, Project, find_project, load_project
+from tidemill.core.errors import NotFound
 from tidemill.core.names import check_name
 from tidemill.loop.views import Initialised
 
@@ -75,14 +76,24 @@ class Workspace:
             self.store.close()
 
 
-def open_workspace(folder: Path | None = None) -> Workspace:
+def open_workspace(folder: Path | None = None, *, make: bool = False) -> Workspace:
     """Open the project that ``folder`` (default: the working directory) lies in.
+
+    Args:
+        folder: Where to look, upward.
+        make: Take ``folder`` itself as a project with default settings where there is none: a first run or
+            import needs no ``tidemill init``.
 
     Raises:
         NotFound: ``project-not-found``.
         InvalidInput: ``invalid-settings``.
     """
-    return Workspace(find_project(folder))
+    try:
+        return Workspace(find_project(folder))
+    except NotFound:
+        if not make:
+            raise
+        return Workspace(load_project((folder or Path.cwd()).resolve()))
 
 
 def init(folder: Path, name: str | None = None) -> Initialised:

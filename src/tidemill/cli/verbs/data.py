@@ -89,7 +89,7 @@ def import_(
     folded, read_as = assignments("--tensor", tensors), assignments("--type", types)
     with state.watch() as sink:
         imported = loop.import_data(
-            state.workspace(),
+            state.workspace(make=True),
             name,
             file,
             branch=branch,

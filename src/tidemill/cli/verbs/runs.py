@@ -30,7 +30,7 @@ def run(state: State, file: str, parameters: tuple[str, ...]) -> None:
     values = assignments("--parameter", parameters)
     path, name = file_and_name(file)
     with state.watch() as sink:
-        view = loop.run(state.workspace(), path, values, name=name, sink=sink)
+        view = loop.run(state.workspace(make=True), path, values, name=name, sink=sink)
     state.show(view, render.run)
     state.complain(view.error)
     state.exit_unless(view.status == "succeeded")

@@ -1,0 +1,46 @@
+"""Finding a run by what a person types, and its steps."""
+
+from typing import TYPE_CHECKING
+
+from tidemill.core.errors import InvalidInput, NotFound
+from tidemill.loop.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tidemill.store.catalog import records
+
+
+def find_run(ws: Workspace, run: str, *, with_report: bool = False) -> "records.Run":
+    """A run by id, by the start of one, or ``latest`` (the latest that made a report, if asked)."""
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    with ws.store.catalog.read() as read:
+        every = read.find(records.Run, order=("-started_at", "-id"))
+    if run == "latest":
+        fit = [r for r in every if "report" in r.outputs] if with_report else every
+        if fit:
+            return fit[0]
+        raise NotFound(
+            "There is no run yet." if not every else "No run has made a report yet.",
+            hint="Type 'tidemill run pipeline.py'.",
+            code="run-not-found",
+        )
+    found = [r for r in every if r.id == run] or [r for r in every if r.id.startswith(run)]
+    if not found:
+        raise NotFound(
+            f"There is no run '{run}'.", hint="Type 'tidemill runs' to see them.", code="run-not-found"
+        )
+    if len(found) > 1:
+        raise InvalidInput(
+            f"'{run}' is the start of {len(found)} runs.",
+            hint=f"They are: {', '.join(r.id for r in found[:5])}.",
+            code="ambiguous-run",
+        )
+    return found[0]
+
+
+def steps_of(ws: Workspace, run: str) -> "list[records.Step]":
+    """A run's steps, in order."""
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    with ws.store.catalog.read() as read:
+        return read.find(records.Step, {"run": run}, order=("position",))

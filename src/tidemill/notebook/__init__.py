@@ -1,0 +1,1 @@
+"""The loop in a notebook or a script: ``project = tm.open()``, then ``project.run(...)``. Decides nothing."""

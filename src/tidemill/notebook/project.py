@@ -1,0 +1,254 @@
+"""``tm.open()``: a project whose methods are the loop's use cases, one to one."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from tidemill.core.events import Sink, silent
+
+if TYPE_CHECKING:
+    from tidemill.loop import views
+    from tidemill.loop.deploy import Serving
+    from tidemill.loop.workspace import Workspace
+
+# The loop's rooms load when a method is first called, so that ``tm.open()`` costs nothing.
+# ruff: noqa: PLC0415
+
+
+class Project:
+    """An open project. What a method returns, raises and takes is told by the function of ``loop`` it calls."""
+
+    def __init__(self, workspace: "Workspace") -> None:
+        self._ws = workspace
+
+    def __repr__(self) -> str:
+        return f"Project({str(self._ws.folder)!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the store."""
+        self._ws.close()
+
+    @property
+    def folder(self) -> Path:
+        """The project's folder."""
+        return self._ws.folder
+
+    # -- data
+
+    def import_data(
+        self, name: str, path: str | Path, *, sink: Sink = silent, **options: Any
+    ) -> "views.ImportView":
+        """Import a CSV file; see ``loop.data.import_data`` for the options (``tensors``, ``types``, ``key``...)."""
+        from tidemill.loop import data
+
+        return data.import_data(self._ws, name, Path(path), sink=sink, **options)
+
+    def datasets(self) -> "list[views.DatasetView]":
+        """Every dataset."""
+        from tidemill.loop import data
+
+        return data.datasets(self._ws)
+
+    def log(self, ref: str, limit: int | None = None) -> "list[views.CommitView]":
+        """The commits that led to ``ref``, newest first."""
+        from tidemill.loop import data
+
+        return data.log(self._ws, ref, limit)
+
+    def read(self, ref: str) -> Any:
+        """The rows of a dataset at ``ref``, as a ``tm.Table`` (``to_polars()``, ``to_pandas()``, ``numpy(column)``)."""
+        from tidemill.loop import data
+
+        return data.read(self._ws, ref)
+
+    def diff(self, a: str, b: str, limit: int = 20) -> "views.DiffView":
+        """What changed from one commit to another."""
+        from tidemill.loop import data
+
+        return data.diff(self._ws, a, b, limit)
+
+    def branch(self, ref: str, name: str) -> "views.BranchView":
+        """Make a branch at ``ref``."""
+        from tidemill.loop import data
+
+        return data.branch(self._ws, ref, name)
+
+    def tag(self, ref: str, name: str) -> "views.TagView":
+        """Name the commit at ``ref``, for good."""
+        from tidemill.loop import data
+
+        return data.tag(self._ws, ref, name)
+
+    def merge(
+        self, name: str, source: str, into: str = "main", *, fire: bool = True, sink: Sink = silent
+    ) -> "views.MergeView":
+        """Merge a branch, then run what watches the other."""
+        from tidemill.loop import data
+
+        return data.merge(self._ws, name, source, into, fire=fire, sink=sink)
+
+    def export(self, ref: str, path: str | Path) -> "views.Exported":
+        """Write a dataset to a ``.csv`` or ``.parquet`` file."""
+        from tidemill.loop import data
+
+        return data.export(self._ws, ref, Path(path))
+
+    # -- runs and models
+
+    def run(self, pipeline: Any, *, sink: Sink = silent, **parameters: Any) -> "views.RunView":
+        """Run a pipeline: a file's path, or what ``@tm.pipeline`` made. A failed run is returned, not raised."""
+        from tidemill.loop import runs
+
+        return runs.run(self._ws, pipeline, parameters, sink=sink)
+
+    def runs(self, pipeline: str | None = None, limit: int | None = 20) -> "list[views.RunSummary]":
+        """The latest runs."""
+        from tidemill.loop import runs
+
+        return runs.runs(self._ws, pipeline, limit)
+
+    def show(self, run: str = "latest") -> "views.RunView":
+        """One run, whole."""
+        from tidemill.loop import runs
+
+        return runs.show_run(self._ws, run)
+
+    def value(self, run: str = "latest", output: str = "result") -> Any:
+        """What a run returned: a number, an array, a table, a model, a report."""
+        from tidemill.loop import runs
+
+        return runs.value(self._ws, run, output)
+
+    def why(self, run: str, step: str) -> "views.WhyView":
+        """Why a step was computed, or was not."""
+        from tidemill.loop import runs
+
+        return runs.why(self._ws, run, step)
+
+    def report(self, run: str = "latest", path: str | Path | None = None) -> "views.ReportFile":
+        """Write a run's report as one HTML page."""
+        from tidemill.loop import runs
+
+        return runs.report(self._ws, run, Path(path) if path else None)
+
+    def models(self, name: str | None = None) -> "list[views.ModelView]":
+        """The registered models."""
+        from tidemill.loop import registry
+
+        return registry.models(self._ws, name)
+
+    # -- releases and environments
+
+    def release(self, run: str = "latest") -> "views.ReleaseView":
+        """Make the release of a run that passed its gate."""
+        from tidemill.loop import releases
+
+        return releases.create_release(self._ws, run)
+
+    def releases(self, name: str | None = None) -> "list[views.ReleaseView]":
+        """The releases, newest first."""
+        from tidemill.loop import releases
+
+        return releases.releases(self._ws, name)
+
+    def verify(self, release: str = "latest") -> "views.Verified":
+        """Hash every byte of a release again."""
+        from tidemill.loop import releases
+
+        return releases.verify_release(self._ws, release)
+
+    def promote(self, release: str, environment: str, *, sink: Sink = silent) -> "views.DeploymentView":
+        """Let a release take over an environment."""
+        from tidemill.loop import deploy
+
+        return deploy.promote(self._ws, release, environment, sink=sink)
+
+    def rollback(self, environment: str, *, sink: Sink = silent) -> "views.DeploymentView":
+        """Bring back the release that was live before."""
+        from tidemill.loop import deploy
+
+        return deploy.rollback(self._ws, environment, sink=sink)
+
+    def environments(self) -> "list[views.EnvironmentView]":
+        """What runs where."""
+        from tidemill.loop import deploy
+
+        return deploy.environments(self._ws)
+
+    def serve(self, environment: str, port: int | None = None) -> "Serving":
+        """Start an environment's server, or find it running. It outlives this process; ``stop`` ends it."""
+        from tidemill.loop import deploy
+
+        return deploy.serve(self._ws, environment, port)
+
+    def stop(self, environment: str) -> bool:
+        """Let an environment's server finish what it has and end."""
+        from tidemill.loop import deploy
+
+        return deploy.stop(self._ws, environment)
+
+    # -- what comes back
+
+    def predict(self, environment: str, rows: Sequence[Mapping[str, Any]]) -> "views.Predicted":
+        """Ask an environment for its answers to rows of plain values."""
+        from tidemill.loop import predict
+
+        return predict.predict(self._ws, environment, rows)
+
+    def feedback(self, environment: str, labels: Mapping[str, str]) -> "views.FeedbackSent":
+        """Send labels by prediction id."""
+        from tidemill.loop import predict
+
+        return predict.send_feedback(self._ws, environment, list(labels.items()))
+
+    def collect(self, environment: str, dataset: str, branch: str = "feedback") -> "views.Collected":
+        """Make rows of the feedback, on a branch of a dataset."""
+        from tidemill.loop import predict
+
+        return predict.collect_feedback(self._ws, environment, dataset, branch)
+
+    def refit(
+        self, pipeline: str | None = None, *, force: bool = False, sink: Sink = silent
+    ) -> "views.RefitView":
+        """Train again on today's data; replace the running model if the gate agrees."""
+        from tidemill.loop import refit
+
+        return refit.refit(self._ws, pipeline, force=force, sink=sink)
+
+    def lineage(self, ref: str) -> "views.Lineage":
+        """Trace a thing back to the data it came from."""
+        from tidemill.loop import lineage
+
+        return lineage.lineage(self._ws, ref)
+
+    def gc(self, *, dry_run: bool = False) -> "views.Freed":
+        """Remove what no commit, run or release needs."""
+        from tidemill.loop import gc
+
+        return gc.gc(self._ws, dry_run=dry_run)
+
+
+def open_project(folder: str | Path | None = None) -> Project:
+    """Open the project that ``folder`` (default: the working directory) lies in; ``folder`` itself if in none.
+
+    Raises:
+        InvalidInput: ``invalid-settings``.
+    """
+    from tidemill.loop import workspace
+
+    return Project(workspace.open_workspace(Path(folder) if folder else None, make=True))
+
+
+def run(pipeline: Any, **parameters: Any) -> "views.RunView":
+    """Run a pipeline in the project of the working directory: ``tm.run(quadruple, n=3).outputs["result"]``."""
+    with open_project() as project:
+        return project.run(pipeline, **parameters)
