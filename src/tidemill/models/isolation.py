@@ -15,12 +15,9 @@ import sys
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tidemill.core.errors import InvalidInput, NotFound, TidemillError
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 _numbers = itertools.count(1)
 
@@ -134,7 +131,7 @@ class _Loader(importlib.machinery.SourceFileLoader):
         module.__dict__["__builtins__"] = self._builtins
         super().exec_module(module)
 
-    def set_data(self, path: str, data: "ReadableBuffer", *, _mode: int = 0o666) -> None:
+    def set_data(self, path: str, data: Any, *, _mode: int = 0o666) -> None:
         """Write no ``__pycache__``: a bundle is immutable."""
 
 
