@@ -5,7 +5,6 @@ times, no owners.
 """
 
 import io
-import json
 import math
 import tarfile
 import tempfile
@@ -13,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from tidemill.core.errors import Failed, InvalidInput, NotFound
-from tidemill.core.identity import blob as digest_of
 from tidemill.core.names import Digest
+from tidemill.engine.content import blobs_of, content_of, json_artifact
 from tidemill.engine.orders import Ref, Saved
 from tidemill.store.blobs import Blobs
 
@@ -22,17 +21,7 @@ if TYPE_CHECKING:
     from tidemill.store.catalog.records import Artifact
     from tidemill.store.open import Store
 
-INLINE_BYTES = 64 * 1024
-"""JSON content up to this size travels in the record; above it is a blob."""
-
-__all__ = ["blobs_of", "canonical", "digest_of", "load", "load_value", "save"]
-
-
-def canonical(content: Any) -> bytes:
-    """JSON with one spelling for one value."""
-    return json.dumps(
-        content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+__all__ = ["artifact", "blobs_of", "content_of", "load", "load_value", "save"]
 
 
 def save(blobs: Blobs, value: Any, step: str, output: str = "result") -> Saved:
@@ -49,16 +38,16 @@ def save(blobs: Blobs, value: Any, step: str, output: str = "result") -> Saved:
         from tidemill.store.table import Table  # noqa: PLC0415
 
         table = Table.of(value)
-        return manifest(write_chunks(blobs, table), columns_of(table))
+        return manifest(blobs, write_chunks(blobs, table), columns_of(table))
     if home == "numpy" and hasattr(value, "dtype") and getattr(value, "ndim", 0):
         return _save_array(blobs, value)
     if home == "tidemill" and hasattr(value, "to_json") and hasattr(type(value), "from_json"):
-        return _json(blobs, "report", value.to_json(), {"type": _type_name(value)})
+        return json_artifact(blobs, "report", value.tojson_artifact(), {"type": _type_name(value)})
     if _is_model(value):
         return _save_model(blobs, value)
     plain = _plain(value, step, "")
     if plain is not _NOT_PLAIN:
-        return _json(blobs, "value", plain, {})
+        return json_artifact(blobs, "value", plain, {})
     if isinstance(value, dict) and all(isinstance(k, str) for k in cast("dict[Any, Any]", value)):
         return _save_state(blobs, cast("dict[str, Any]", value), step)
     raise Failed(
@@ -87,7 +76,7 @@ def load(blobs: Blobs, ref: "Ref | Artifact", scratch: Path | None = None) -> An
         import importlib  # noqa: PLC0415
 
         module, _, name = str(ref.meta["type"]).partition(":")
-        return getattr(importlib.import_module(module), name).from_json(content_of(blobs, ref))
+        return getattr(importlib.import_module(module), name).fromjson_artifact(content_of(blobs, ref))
     if ref.kind == "state":
         from tidemill.models import state as states  # noqa: PLC0415
 
@@ -128,26 +117,6 @@ def artifact(store: "Store", digest: str) -> "Artifact":
     if found is None:
         raise NotFound(f"The store holds no artifact {digest}.", code="artifact-not-found")
     return found
-
-
-def blobs_of(record: "Ref | Saved | Artifact") -> list[str]:
-    """Every blob that an artifact needs; what garbage collection must keep."""
-    own = [] if "content" in record.meta else [record.digest]
-    return [*own, *record.meta.get("blobs", ())]
-
-
-def content_of(blobs: Blobs, ref: "Ref | Artifact") -> Any:
-    """The JSON content of a value, table or report."""
-    if "content" in ref.meta:
-        return ref.meta["content"]
-    return json.loads(blobs.get(Digest(ref.digest)))
-
-
-def _json(blobs: Blobs, kind: str, content: Any, meta: dict[str, Any]) -> Saved:
-    data = canonical(content)
-    if len(data) <= INLINE_BYTES:
-        return Saved(digest_of(data), kind, len(data), {**meta, "content": content})
-    return Saved(blobs.put(data), kind, len(data), meta)
 
 
 class _NotPlain:
@@ -281,7 +250,6 @@ def write_tar(path: Path, out: Any) -> None:
             name = member.name if path.is_file() else member.relative_to(path).as_posix()
             info = tarfile.TarInfo(name)
             info.size = member.stat().st_size
-            info.mode = 0o644
             with member.open("rb") as file:
                 tar.addfile(info, file)
 

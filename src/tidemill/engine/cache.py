@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from tidemill.core import identity
 from tidemill.core.names import Digest
 from tidemill.engine import tables
-from tidemill.engine.artifacts import blobs_of, content_of
+from tidemill.engine.content import blobs_of, content_of
 from tidemill.engine.orders import Chunk, ChunkTask, Memo, Ref
 from tidemill.store.catalog import records
 

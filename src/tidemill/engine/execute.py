@@ -14,10 +14,11 @@ from tidemill.engine import artifacts, tables
 from tidemill.engine.orders import ChunkTask, Memo, Order, Outcome, Ref
 from tidemill.pipeline import load, values
 from tidemill.pipeline.annotations import TABLE_FORMS, results_of, shown
-from tidemill.pipeline.components import EMPTY, TRAINER_SETTINGS, Component
+from tidemill.pipeline.components import TRAINER_SETTINGS, Component
 from tidemill.pipeline.frames import to_form
+from tidemill.pipeline.parameters import EMPTY
 from tidemill.pipeline.progress import scratch_folder
-from tidemill.pipeline.rowwise import apply_rows, apply_state, arguments_of, fit_state
+from tidemill.pipeline.rowwise import apply_rows, apply_state, arguments_of, fit_state, unfitted
 from tidemill.store.blobs import Blobs
 
 if TYPE_CHECKING:
@@ -228,9 +229,7 @@ def _fitted_object(component: Component[..., Any], table: Any, facts: dict[str, 
             hint="Say tm.trainer(estimator, features='image', label='label') and pass the training table.",
             code="wrong-definition",
         )
-    from sklearn.base import clone  # noqa: PLC0415 - only a scikit-learn object comes here
-
-    estimator: Any = clone(component.function)
+    estimator = unfitted(component.function)
     if "random_state" in estimator.get_params() and estimator.get_params()["random_state"] is None:
         estimator.set_params(random_state=order.seed)
     features = table.numpy(str(facts["features"]))

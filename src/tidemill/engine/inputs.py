@@ -140,7 +140,7 @@ def _exported(
         empty = snapshot.read()
         chunks, columns = tables.write_chunks(store.blobs, empty), tables.columns_of(empty)
     columns = columns or _columns_of_chunk(store, chunks[0])
-    return tables.manifest(chunks, columns), entries, rows_read
+    return tables.manifest(store.blobs, chunks, columns), entries, rows_read
 
 
 def _columns_of_chunk(store: "Store", chunk: Chunk) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ class Chunk(TypedDict):
 
 
 class Memo(TypedDict):
-    """A chunk's outputs through one row-wise step, and which of its rows were not computed."""
+    """A chunk's outputs through one row-wise step; ``without`` names the rows that were not computed."""
 
     outputs: dict[str, Chunk]
     columns: dict[str, list[dict[str, Any]]]

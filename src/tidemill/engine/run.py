@@ -420,7 +420,10 @@ class _Execution:
             for memo in outcome.memos.values():
                 columns.update(memo["columns"])
         ordered = [done[i] for i in range(len(chunks.chunks))]
-        return {n: tables.manifest([c[n] for c in ordered], columns[n]) for n in job.node.outputs}
+        return {
+            n: tables.manifest(self.store.blobs, [c[n] for c in ordered], columns[n])
+            for n in job.node.outputs
+        }
 
     def _memos(self, job: _Job) -> dict[str, Any]:
         if job.chunks is None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.names import Digest
+from tidemill.engine.content import json_artifact
 from tidemill.engine.orders import Chunk, Saved
 from tidemill.store.blobs import Blobs
 
@@ -73,16 +74,13 @@ def read_table(blobs: Blobs, meta: dict[str, Any]) -> "Table":
     return Table(pa.concat_tables(tables, promote_options="permissive"))
 
 
-def manifest(chunks: Sequence[Chunk], columns: list[dict[str, Any]]) -> Saved:
+def manifest(blobs: Blobs, chunks: Sequence[Chunk], columns: list[dict[str, Any]]) -> Saved:
     """A table artifact of these chunks. Empty ones are left out where another is not empty."""
-    from tidemill.engine.artifacts import canonical, digest_of  # noqa: PLC0415 - they read tables
-
     kept = [c for c in chunks if c["rows"]] or list(chunks[:1])
     content = {"chunks": [dict(c) for c in kept], "columns": columns}
-    data = canonical(content)
     rows = sum(c["rows"] for c in kept)
-    blobs = sorted({d for c in kept for d in (c["digest"], c["dropped"]) if d})
-    return Saved(digest_of(data), "table", len(data), {"content": content, "rows": rows, "blobs": blobs})
+    needed = sorted({d for c in kept for d in (c["digest"], c["dropped"]) if d})
+    return json_artifact(blobs, "table", content, {"rows": rows, "blobs": needed})
 
 
 def columns_of(table: "Table") -> list[dict[str, Any]]:

@@ -7,7 +7,6 @@ so that a notebook can try a step on a frame.
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast, overload
 
@@ -15,45 +14,19 @@ from tidemill.core.errors import InvalidInput
 from tidemill.core.names import nearest
 from tidemill.pipeline import graph as graphs
 from tidemill.pipeline import values
-from tidemill.pipeline.annotations import ARTIFACT_FORMS, Form, form_of, hints, results_of, shown
+from tidemill.pipeline.annotations import ARTIFACT_FORMS, Form, hints, results_of, shown
 from tidemill.pipeline.dataset import Dataset
 from tidemill.pipeline.handles import Handle
 from tidemill.pipeline.model import Model
+from tidemill.pipeline.parameters import EMPTY, Parameter, parameters_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Kind = Literal["step", "row_step", "transform", "trainer", "check"]
-EMPTY = inspect.Parameter.empty
 TABLE = "table"
 """The parameter that carries the rows where the function itself takes columns."""
 TRAINER_SETTINGS = ("features", "label", "classes")
 """What any trainer's call may say although its function does not take it: facts about the model."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter of a component or a pipeline; ``default`` is ``EMPTY`` where it must be given."""
-
-    name: str
-    annotation: Any
-    default: Any
-    form: Form
-
-    @property
-    def required(self) -> bool:
-        """Whether a call must give it."""
-        return self.default is EMPTY
-
-
-def parameters_of(function: Callable[..., object], *, skip: int = 0) -> tuple[Parameter, ...]:
-    """The parameters of a function, without the first ``skip``."""
-    annotations = hints(function)
-    found = [
-        Parameter(p.name, annotations.get(p.name, EMPTY), p.default, form_of(annotations.get(p.name, EMPTY)))
-        for p in inspect.signature(function).parameters.values()
-        if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-    ]
-    return tuple(found[skip:])
 
 
 class Component(Generic[P, R]):

@@ -1,6 +1,5 @@
 """Load a pipeline from a user's file, by path, as it is now; and put its folder where its imports look."""
 
-import hashlib
 import importlib.util
 import linecache
 import os
@@ -126,14 +125,6 @@ def files() -> dict[str, tuple[int, int]]:
     if _current:
         _note(Path(_current[0]))
     return dict(_stats)
-
-
-def digest_file(path: str) -> str:
-    """SHA-256 of a file's bytes; empty when it cannot be read."""
-    try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    except OSError:
-        return ""
 
 
 def _note(folder: Path) -> None:

@@ -10,11 +10,12 @@ from tidemill.core.errors import InvalidInput
 from tidemill.core.names import nearest
 from tidemill.pipeline import graph as graphs
 from tidemill.pipeline import values
-from tidemill.pipeline.components import EMPTY, Fitted, Parameter, parameters_of
+from tidemill.pipeline.components import Fitted
 from tidemill.pipeline.dataset import Dataset
 from tidemill.pipeline.handles import Handle, Port, port_of
 from tidemill.pipeline.leaks import refuse_leaks
 from tidemill.pipeline.model import Model
+from tidemill.pipeline.parameters import Parameter, parameters_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -154,6 +155,3 @@ def pipeline(function: Any = None, /, *, name: str | None = None) -> Any:
     if function is None:
         return lambda given: Pipeline(given, name)
     return Pipeline(function, name)
-
-
-__all__ = ["EMPTY", "Pipeline", "pipeline"]

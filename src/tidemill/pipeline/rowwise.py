@@ -1,21 +1,23 @@
 """What a row-wise component does with one table: the same for a chunk in a run and for rows in a notebook."""
 
+import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import Failed, InvalidInput
 from tidemill.pipeline import values
-from tidemill.pipeline.components import Component
 from tidemill.pipeline.frames import from_frame, to_form
+from tidemill.pipeline.parameters import parameters_of
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from tidemill.pipeline.components import Component
     from tidemill.store.table import Table
 
 
 def apply_rows(
-    component: Component[..., Any], table: "Table", arguments: Mapping[str, Any]
+    component: "Component[..., Any]", table: "Table", arguments: Mapping[str, Any]
 ) -> "tuple[Table, ...]":
     """Run a ``row_step`` on a table; one table for each of its outputs.
 
@@ -37,7 +39,7 @@ def apply_rows(
 
 
 def apply_state(
-    component: Component[..., Any], table: "Table", settings: Mapping[str, Any], state: Any
+    component: "Component[..., Any]", table: "Table", settings: Mapping[str, Any], state: Any
 ) -> "Table":
     """Run a fitted transform on a table."""
     instance = component.instance(settings)
@@ -53,13 +55,11 @@ def apply_state(
     return _checked(step, table, _as_table(step, returned, table))
 
 
-def fit_state(component: Component[..., Any], table: "Table", settings: Mapping[str, Any]) -> Any:
+def fit_state(component: "Component[..., Any]", table: "Table", settings: Mapping[str, Any]) -> Any:
     """Fit a transform: its state, a dict of arrays and plain values."""
     instance = component.instance(settings)
     if component.is_object:
-        from sklearn.base import clone  # noqa: PLC0415 - only a scikit-learn object comes here
-
-        fitted: Any = clone(instance)
+        fitted = unfitted(instance)
         fitted.fit(_matrix(component, table))
         return {"fitted": fitted}
     if component.columns:
@@ -68,7 +68,7 @@ def fit_state(component: Component[..., Any], table: "Table", settings: Mapping[
     return instance.fit(to_form(table, form, step=component.short_name, parameter="table"))
 
 
-def arguments_of(component: Component[..., Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+def arguments_of(component: "Component[..., Any]", settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings as the function's annotations want them (a list back as a tuple)."""
     known = {p.name: p for p in component.parameters}
     found: dict[str, Any] = {}
@@ -83,14 +83,19 @@ def arguments_of(component: Component[..., Any], settings: Mapping[str, Any]) ->
     return found
 
 
-def _form(method: Any) -> Any:
-    from tidemill.pipeline.components import parameters_of  # noqa: PLC0415
+def unfitted(estimator: Any) -> Any:
+    """A copy of an estimator that has learned nothing."""
+    if hasattr(estimator, "get_params"):
+        return type(estimator)(**copy.deepcopy(estimator.get_params(deep=False)))
+    return copy.deepcopy(estimator)
 
+
+def _form(method: Any) -> Any:
     parameters = parameters_of(method)
     return parameters[0].form if parameters else "table"
 
 
-def _matrix(component: Component[..., Any], table: "Table") -> "np.ndarray[Any, Any]":
+def _matrix(component: "Component[..., Any]", table: "Table") -> "np.ndarray[Any, Any]":
     import numpy as np  # noqa: PLC0415
 
     columns = component.columns
@@ -104,7 +109,7 @@ def _matrix(component: Component[..., Any], table: "Table") -> "np.ndarray[Any, 
 
 
 def _transform_object(
-    component: Component[..., Any], table: "Table", state: Mapping[str, Any]
+    component: "Component[..., Any]", table: "Table", state: Mapping[str, Any]
 ) -> "np.ndarray[Any, Any]":
     import numpy as np  # noqa: PLC0415
 
@@ -117,7 +122,7 @@ def _transform_object(
     return made.reshape(len(table), *shape) if same else made
 
 
-def _with_result(component: Component[..., Any], table: "Table", made: Any) -> "Table":
+def _with_result(component: "Component[..., Any]", table: "Table", made: Any) -> "Table":
     import numpy as np  # noqa: PLC0415
 
     step = component.short_name

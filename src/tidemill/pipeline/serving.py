@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
-from tidemill.pipeline.components import Component
 from tidemill.pipeline.rowwise import apply_rows, apply_state, arguments_of
 
 if TYPE_CHECKING:
+    from tidemill.pipeline.components import Component
     from tidemill.store.table import Table
 
 ROW = "_row"
@@ -19,7 +19,7 @@ ROW = "_row"
 
 
 def serve(
-    component: Component[..., Any],
+    component: "Component[..., Any]",
     columns: Mapping[str, Any],
     settings: Mapping[str, Any],
     state: Mapping[str, Any] | None,
@@ -48,7 +48,7 @@ def serve(
 
 
 def _by_columns(
-    component: Component[..., Any],
+    component: "Component[..., Any]",
     columns: Mapping[str, Any],
     settings: Mapping[str, Any],
     state: Mapping[str, Any] | None,

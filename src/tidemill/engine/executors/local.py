@@ -42,7 +42,6 @@ class Worker:
     connection: Connection
     log: Path
     task: object = None
-    uses: int = 0
 
     def stop(self) -> None:
         """End it; one that is amid a step is killed."""
@@ -150,7 +149,6 @@ def _take() -> Worker:
         worker = _idle.pop() if _idle else None
     if worker is None:
         worker = _spawn()
-    worker.uses += 1
     return worker
 
 
