@@ -1,104 +1,16 @@
-"""A real bundle: images of 28 x 28, one stage of the project's own code, an ONNX network of ten classes."""
+"""Real server processes for the tests of this folder; each ends with its test."""
 
-import subprocess
-import sys
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import httpx
 import pytest
 
+from tests.serve.bundles import Bundle, Deploy, Start, build, digest
+from tidemill.core.config import LimitSettings
 from tidemill.serve import client
 from tidemill.serve.client import Standby, Status
-
-if TYPE_CHECKING:
-    import numpy as np
-
-CLASSES = tuple("abcdefghij")
-STAGES = b'''
-import numpy as np
-
-
-class Scale:
-    """Refuses an image with a missing cell, as the pipeline drops it, and scales the others."""
-
-    def serve(self, columns, settings, state):
-        image = columns["image"]
-        if isinstance(image, np.ma.MaskedArray):
-            keep = ~np.ma.getmaskarray(image).any(axis=(1, 2))
-            columns = {name: values[keep] for name, values in columns.items()}
-            image = np.ma.getdata(columns["image"])
-        return {**columns, "image": image.astype(np.float32) / settings["by"]}
-
-
-scale = Scale()
-'''
-
-
-@dataclass(frozen=True)
-class Bundle:
-    folder: Path
-    seed: int
-
-    def probabilities(self, images: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-        import numpy as np
-
-        scores = images.reshape(len(images), -1).astype(np.float32) / 255.0 @ weights(self.seed)
-        raised = np.exp(scores - scores.max(1, keepdims=True))
-        return raised / raised.sum(1, keepdims=True)
-
-
-def weights(seed: int) -> "np.ndarray[Any, Any]":
-    import numpy as np
-
-    return np.random.default_rng(seed).normal(size=(784, 10)).astype(np.float32) / 8
-
-
-def images(count: int, seed: int = 0) -> "np.ndarray[Any, Any]":
-    import numpy as np
-
-    return np.random.default_rng(seed).integers(0, 256, (count, 28, 28), dtype=np.uint8)
-
-
-def build(folder: Path, seed: int) -> Bundle:
-    from onnx import TensorProto, helper, numpy_helper
-
-    from tidemill.models import TrainedModel
-    from tidemill.models.bundle import build_predictor
-    from tidemill.store.table import Table
-
-    graph = helper.make_graph(
-        [
-            helper.make_node("Flatten", ["x"], ["flat"]),
-            helper.make_node("MatMul", ["flat", "w"], ["scores"]),
-            helper.make_node("Softmax", ["scores"], ["y"], axis=1),
-        ],
-        "ten",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 28, 28])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 10])],
-        [numpy_helper.from_array(weights(seed), "w")],
-    )
-    native = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    bundle, sample = Bundle(folder, seed), images(8, 99)
-    build_predictor(
-        folder,
-        name="ten",
-        model=TrainedModel.of(native, features="image", label="label", classes=CLASSES),
-        stages=[
-            {
-                "name": "scale",
-                "kind": "row_step",
-                "component": "stages:scale",
-                "settings": {"by": 255.0},
-                "state": None,
-            }
-        ],
-        raw_sample=Table.of({"image": sample}),
-        expected=bundle.probabilities(sample),
-        code_files={"stages.py": STAGES},
-    )
-    return bundle
 
 
 @pytest.fixture(scope="session")
@@ -110,10 +22,6 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def other_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """Another release of the same model."""
     return build(tmp_path_factory.mktemp("bundles") / "two", 2)
-
-
-Start = Callable[..., Standby]
-Deploy = Callable[..., Status]
 
 
 @pytest.fixture
@@ -148,20 +56,25 @@ def deploy(start: Start) -> Deploy:
     return deploy
 
 
-def digest(number: int) -> str:
-    return f"sha256:{number:064x}"
+@pytest.fixture(scope="module")
+def live(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Generator[Status]:
+    """A server that the tests of one file share."""
+    folder = tmp_path_factory.mktemp("live")
+    with client.start_standby(
+        bundle=bundle.folder,
+        name="ten",
+        release=digest(7),
+        number=7,
+        environment="dev",
+        folder=folder,
+        limits=LimitSettings(body_bytes=4_000_000, request_rows=500),
+    ) as standby:
+        yield standby.take_over()
+    client.stop(folder, "dev")
 
 
-def run_server(*arguments: str, bundle: Bundle, folder: Path) -> "subprocess.CompletedProcess[str]":
-    """``python -m tidemill.serve`` in the foreground, for starts that fail."""
-    return subprocess.run(
-        [
-            *(sys.executable, "-m", "tidemill.serve", "--bundle", str(bundle.folder), "--name", "ten"),
-            *("--release", digest(1), "--number", "1", "--environment", "prod", "--folder", str(folder)),
-            *arguments,
-        ],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+@pytest.fixture
+def asked(live: Status) -> Generator[httpx.Client]:
+    """An HTTP client of that server that knows nothing of Tidemill."""
+    with httpx.Client(base_url=live.address, timeout=60) as client:
+        yield client

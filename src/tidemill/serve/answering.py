@@ -155,7 +155,7 @@ class Answering:
         seconds = time.perf_counter() - began
         self._metrics.predict_seconds += seconds
         rows = sum(job.asked.rows for job in jobs)
-        self._row_seconds += 0.2 * (seconds / rows - self._row_seconds)
+        self._row_seconds += 0.2 * (seconds / max(1, rows) - self._row_seconds)
         return outcomes
 
     def _predict_together(self, jobs: list[_Job]) -> list[Any]:

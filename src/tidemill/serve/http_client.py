@@ -69,10 +69,14 @@ class Client:
     """
 
     def __init__(self, address: str, *, timeout_seconds: float = 30.0) -> None:
-        """
+        """Connect at the first request.
+
         Args:
             address: ``http://host:port``, as ``client.Status`` has it.
             timeout_seconds: How long to wait for the server at each step of a request.
+
+        Raises:
+            InvalidInput: ``invalid-address``.
         """
         parts = urlsplit(address)
         if parts.scheme != "http" or not parts.hostname:
@@ -201,26 +205,33 @@ class Client:
         return json.loads(self._send(method, path, body, {"Content-Type": "application/json"})[1])
 
     def _send(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> tuple[Any, bytes]:
-        for attempt in (1, 2):
-            kept = self._connection.sock is not None
+        kept = self._connection.sock is not None
+        try:
             try:
-                self._connection.request(method, path, body, headers)
-                response = self._connection.getresponse()
-                data = response.read()
-                break
-            except (OSError, http.client.HTTPException) as error:
-                self._connection.close()
+                status, given, data = self._once(method, path, body, headers)
+            except (ConnectionError, http.client.HTTPException):
                 # A server may close a connection that was idle; that says nothing about the next one.
-                if attempt == 1 and kept and not isinstance(error, TimeoutError):
-                    continue
-                raise Failed(
-                    f"The server at {self.address} cannot be reached: {error}.",
-                    hint="Type 'tidemill serve ENVIRONMENT' to start it again.",
-                    code="server-unreachable",
-                ) from error
-        if response.status != 200:
-            raise _error(response.status, data)
-        return response.headers, data
+                if not kept:
+                    raise
+                self._connection.close()
+                status, given, data = self._once(method, path, body, headers)
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
+            raise Failed(
+                f"The server at {self.address} cannot be reached: {error}.",
+                hint="Type 'tidemill serve ENVIRONMENT' to start it again.",
+                code="server-unreachable",
+            ) from error
+        if status != 200:
+            raise _error(status, data)
+        return given, data
+
+    def _once(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str]
+    ) -> tuple[int, Any, bytes]:
+        self._connection.request(method, path, body, headers)
+        response = self._connection.getresponse()
+        return response.status, response.headers, response.read()
 
 
 class _Connection(http.client.HTTPConnection):

@@ -80,7 +80,7 @@ class Inference:
         for given in request.inputs:
             shape = self._shape(given, columns)
             if rows < 0:
-                rows = _row_count(shape[0], max_rows)
+                rows = _row_count(given.name, shape[0], max_rows)
             elif shape[0] != rows:
                 raise InvalidInput(
                     f"'{given.name}' has {shape[0]} rows, '{request.inputs[0].name}' has {rows}.",
@@ -209,13 +209,20 @@ def _header_length(header: bytes, size: int) -> int:
     return int(header)
 
 
-def _row_count(rows: int, most: int) -> int:
+def _row_count(name: str, rows: int, most: int) -> int:
+    if not rows:
+        raise InvalidInput(
+            "There are no rows to predict.",
+            hint="Send at least one.",
+            code="no-rows",
+            details={"field": name, "rows": 0},
+        )
     if rows > most:
         raise InvalidInput(
             f"The request has {rows} rows; the server takes {most} at once.",
             hint="Send them in several requests.",
             code="too-many-rows",
-            details={"rows": rows, "most": most},
+            details={"field": name, "rows": rows, "most": most},
         )
     return rows
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LAYOUT = 1
 _BUSY_SECONDS = 30.0
+_LEAST_BYTES = 64 * 1024
 _TABLES = """
 CREATE TABLE releases (
     id INTEGER PRIMARY KEY,
@@ -101,7 +102,7 @@ def storage_error(file: Path, error: Exception) -> StorageError:
     text = str(error)
     if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
         return _damaged(file, text)
-    if "full" in text or "No space left" in text or _disk_is_full(file):
+    if "full" in text or "No space left" in text or disk_is_full(file):
         return StorageError(
             f"The disk that holds {file} is full.",
             why="A prediction is written to the log before it is answered, so none can be answered.",
@@ -109,6 +110,15 @@ def storage_error(file: Path, error: Exception) -> StorageError:
             code="disk-full",
         )
     return StorageError(f"Cannot use the prediction log {file}: {text}.", code="storage")
+
+
+def disk_is_full(file: Path) -> bool:
+    """Whether there is no room left to write answers to the log."""
+    try:
+        space = os.statvfs(file.parent)
+    except OSError:
+        return False
+    return space.f_bavail * space.f_frsize < _LEAST_BYTES
 
 
 def encode_rows(columns: "Mapping[str, np.ndarray[Any, Any]]", tensors: Sequence[Tensor]) -> list[bytes]:
@@ -206,11 +216,3 @@ def _damaged(file: Path, why: str) -> StorageError:
         hint="Move it away; the server then starts a new one.",
         code="log-damaged",
     )
-
-
-def _disk_is_full(file: Path) -> bool:
-    try:
-        space = os.statvfs(file.parent)
-    except OSError:
-        return False
-    return space.f_bavail * space.f_frsize < 64 * 1024

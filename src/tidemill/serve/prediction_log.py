@@ -156,6 +156,9 @@ class PredictionLog:
         Raises:
             StorageError: When it cannot.
         """
+        if self.failing is not None and log_layout.disk_is_full(self.file):
+            # The commit of a probe is small and may find room that an answer would not.
+            raise self.failing
         entry = Entry(self._loop.create_future())
         self.write(entry)
         await entry.done

@@ -104,8 +104,7 @@ def cell_shape(value: Any) -> tuple[int, ...]:
 def _flat(name: str, values: list[Any], shape: tuple[int, ...]) -> list[Any]:
     """The innermost values, if the nesting is flat or exactly the shape's."""
     level, count = values, math.prod(shape)
-    nested = bool(values) and isinstance(values[0], list) and len(shape) > 1
-    if nested:
+    if len(shape) > 1 and values and isinstance(values[0], list):
         if len(values) != shape[0]:
             raise _wrong_shape(name, (len(values),), shape, None)
         for depth, size in enumerate(shape[1:]):

@@ -1,0 +1,243 @@
+"""What a request gets that is not as it must be: a 4xx, a JSON error that names the field; the server goes on."""
+
+import json
+import socket
+from collections.abc import Generator, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.serve.bundles import images
+from tidemill.serve.client import Status
+
+INFER = "/v2/models/ten/infer"
+IMAGE = images(1)[0].tolist()
+
+
+@pytest.fixture(autouse=True)
+def goes_on(asked: httpx.Client) -> Generator[None]:
+    yield
+    assert asked.post("/predict", json={"rows": [{"image": IMAGE}]}).status_code == 200
+
+
+def cell(row: int, column: int, value: Any) -> list[list[Any]]:
+    image: list[list[Any]] = [[*line] for line in IMAGE]
+    image[row][column] = value
+    return image
+
+
+@pytest.mark.parametrize(
+    ("rows", "code", "where"),
+    [
+        ([], "no-rows", {"field": "rows"}),
+        ([{}], "missing-column", {"field": "image", "row": 0}),
+        ([{"image": IMAGE}, {"image": IMAGE, "pixels": 1}], "unknown-column", {"field": "pixels", "row": 1}),
+        ([{"image": IMAGE[:27]}], "wrong-shape", {"field": "image", "row": 0}),
+        ([{"image": IMAGE}, {"image": [*IMAGE[:27], [1, 2]]}], "wrong-shape", {"field": "image", "row": 1}),
+        ([{"image": [n for line in IMAGE for n in line]}], "wrong-shape", {"field": "image", "row": 0}),
+        ([{"image": 7}], "wrong-shape", {"field": "image"}),
+        ([{"image": IMAGE}, {"image": cell(3, 4, "x")}], "wrong-dtype", {"field": "image", "row": 1}),
+        ([{"image": cell(3, 4, 1.5)}], "wrong-dtype", {"field": "image", "row": 0}),
+        ([{"image": cell(3, 4, [1])}], "wrong-dtype", {"field": "image", "row": 0}),
+        ([{"image": IMAGE}, {"image": cell(3, 4, 256)}], "out-of-range", {"field": "image", "row": 1}),
+        ([{"image": cell(3, 4, -1)}], "out-of-range", {"field": "image", "row": 0}),
+        ([{"image": cell(3, 4, 10**30)}], "out-of-range", {"field": "image", "row": 0}),
+        ([{"image": IMAGE}, {"image": cell(3, 4, None)}], "row-refused", {"row": 1, "stage": "scale"}),
+        ([{"image": IMAGE}] * 501, "too-many-rows", {"field": "rows"}),
+        ([7], "wrong-field", {"field": "rows[0]"}),
+    ],
+)
+def test_rows(asked: httpx.Client, rows: list[Any], code: str, where: dict[str, Any]) -> None:
+    response = asked.post("/predict", json={"rows": rows})
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (400, code)
+    assert where.items() <= error.items()
+    assert error["message"]
+
+
+def test_a_number_that_is_whole_but_written_with_a_point_is_taken(asked: httpx.Client) -> None:
+    assert asked.post("/predict", json={"rows": [{"image": cell(0, 0, 12.0)}]}).status_code == 200
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
+def test_nan_names_its_field(asked: httpx.Client, value: str) -> None:
+    body = json.dumps({"rows": [{"image": IMAGE}, {"image": cell(3, 4, 77777)}]}).replace("77777", value)
+    error = asked.post("/predict", content=body).json()["error"]
+    assert error["code"] == "non-finite" and error["field"] == "image" and error["row"] == 1
+    flat = [n for line in IMAGE for n in line]
+    tensor = {"name": "image", "shape": [1, 28, 28], "datatype": "UINT8", "data": [77777, *flat[1:]]}
+    answer = asked.post(INFER, content=json.dumps({"inputs": [tensor]}).replace("77777", value))
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "non-finite" and answer.json()["field"] == "image"
+
+
+@pytest.mark.parametrize("path", ["/predict", "/feedback", INFER])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"rows=1", b"\xff\xfe", b'{"rows": [}', b"[" * 100_000, b'"\xff"']
+)
+def test_a_body_that_is_not_json(asked: httpx.Client, path: str, body: bytes) -> None:
+    response = asked.post(path, content=body)
+    assert response.status_code == 400
+    tree = response.json() if path == INFER else response.json()["error"]
+    assert tree["code"] in {"not-json", "wrong-field"} and tree["field"] in {"body", "rows"}
+
+
+def infer(**changes: Any) -> dict[str, Any]:
+    tensor = {"name": "image", "shape": [1, 28, 28], "datatype": "UINT8", "data": [IMAGE]}
+    return {"inputs": [{**tensor, **changes}]}
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "field"),
+    [
+        ({"inputs": []}, "missing-column", "image"),
+        (infer(name="imago"), "unknown-column", "imago"),
+        (infer(shape=[1, 784]), "wrong-shape", "image"),
+        (infer(shape=[2, 28, 28]), "wrong-shape", "image"),
+        (infer(shape=[-1, 28, 28]), "wrong-shape", "image"),
+        (infer(shape=[0, 28, 28], data=[]), "no-rows", "image"),
+        (infer(shape=[]), "wrong-shape", "image"),
+        (infer(shape=[10**15, 28, 28]), "too-many-rows", "image"),
+        (infer(datatype="FP32"), "wrong-dtype", "image"),
+        (infer(datatype="UINT9"), "wrong-dtype", "image"),
+        (infer(datatype="BYTES"), "wrong-dtype", "image"),
+        (infer(data=None), "no-data", "image"),
+        (infer(data="AAAA"), "wrong-field", "data"),
+        (infer(parameters={"binary_data_size": 784}), "wrong-size", "image"),
+        (infer(parameters={"binary_data_size": -1}), "wrong-size", "image"),
+        (infer(parameters={"binary_data_size": "784"}), "wrong-size", "image"),
+        ({"inputs": [*infer()["inputs"], *infer()["inputs"]]}, "duplicated-input", "image"),
+        ({**infer(), "outputs": [{"name": "probability"}]}, "unknown-output", "probability"),
+        ({**infer(), "id": "two words"}, "invalid-id", "id"),
+        ({**infer(), "id": 7}, "wrong-field", "id"),
+        ({"rows": []}, "wrong-field", "inputs"),
+    ],
+)
+def test_tensors(asked: httpx.Client, body: Any, code: str, field: str) -> None:
+    response = asked.post(INFER, json=body)
+    error = response.json()
+    assert (response.status_code, error["code"]) == (400, code)
+    # The protocol wants a text here.
+    assert isinstance(error["error"], str)
+    assert field in error["field"]
+
+
+@pytest.mark.parametrize("header", ["-1", "x", "99999999", ""])
+def test_a_header_length_that_is_none(asked: httpx.Client, header: str) -> None:
+    response = asked.post(INFER, json=infer(), headers={"Inference-Header-Content-Length": header})
+    assert response.status_code == 400
+
+
+def test_bytes_that_belong_to_no_input(asked: httpx.Client) -> None:
+    text = json.dumps(infer(data=None, parameters={"binary_data_size": 784})).encode()
+    headers = {"Inference-Header-Content-Length": str(len(text))}
+    assert asked.post(INFER, content=text + bytes(785), headers=headers).json()["code"] == "wrong-size"
+    assert asked.post(INFER, content=text + bytes(783), headers=headers).json()["code"] == "wrong-size"
+    assert asked.post(INFER, content=text + bytes(784), headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("POST", "/v2/models/nine/infer", 404, "model-not-found"),
+        ("GET", "/v2/models/nine", 404, "model-not-found"),
+        ("GET", "/v2/models/", 404, "model-not-found"),
+        ("POST", "/v2/models/ten/versions/9/infer", 404, "version-not-found"),
+        ("GET", "/v2/models/ten/metrics", 404, "route-not-found"),
+        ("GET", "/nothing", 404, "route-not-found"),
+        ("GET", "/predict", 405, "wrong-method"),
+        ("DELETE", INFER, 405, "wrong-method"),
+        ("POST", "/metrics", 405, "wrong-method"),
+        ("PUT", "/feedback", 405, "wrong-method"),
+    ],
+)
+def test_routes(asked: httpx.Client, method: str, path: str, status: int, code: str) -> None:
+    response = asked.request(method, path, content=b"{}")
+    tree = response.json() if path.startswith("/v2") else response.json()["error"]
+    assert (response.status_code, tree["code"]) == (status, code)
+    assert tree["field"]
+    if status == 405:
+        assert response.headers["allow"] in {"GET", "POST"}
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_body_of_100_megabytes_is_refused_and_not_kept(
+    asked: httpx.Client, live: Status, told: bool
+) -> None:
+    pieces, piece = 100, b" " * 1_000_000
+    sent = 0
+
+    def body() -> Iterator[bytes]:
+        nonlocal sent
+        for _ in range(pieces):
+            sent += 1
+            yield piece
+
+    headers = {"content-length": str(pieces * len(piece))} if told else {}
+    response = asked.post("/predict", content=body(), headers=headers)
+    error = response.json()["error"]
+    assert (response.status_code, error["code"], error["field"]) == (413, "body-too-large", "body")
+    assert response.headers["connection"] == "close"
+    assert peak_bytes(live.pid) < 300_000_000
+
+
+def peak_bytes(pid: int) -> int:
+    from pathlib import Path
+
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        return 0
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+def test_a_client_that_only_announces_a_large_body_is_answered_at_once(live: Status) -> None:
+    parts = urlsplit(live.address)
+    with socket.create_connection((parts.hostname, parts.port), 30) as connection:
+        connection.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n")
+        assert b" 413 " in connection.recv(65536).split(b"\r\n")[0]
+
+
+def test_what_is_no_http_is_refused(live: Status) -> None:
+    parts = urlsplit(live.address)
+    with socket.create_connection((parts.hostname, parts.port), 30) as connection:
+        connection.sendall(b"\x16\x03\x01 this is not HTTP\r\n\r\n")
+        assert b" 400 " in connection.recv(65536).split(b"\r\n")[0]
+
+
+def test_a_client_that_hangs_up_half_way_costs_nothing(live: Status) -> None:
+    parts = urlsplit(live.address)
+    for _ in range(5):
+        with socket.create_connection((parts.hostname, parts.port), 30) as connection:
+            connection.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+
+
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["image", "rows", "inputs", "name", "shape", "data", "id", "datatype"]), inner
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(anything, st.sampled_from(["/predict", INFER, "/feedback"]))
+def test_no_json_makes_it_fail(asked: httpx.Client, body: Any, path: str) -> None:
+    if path == INFER:
+        body = {"inputs": [{"name": "image", "shape": [1, 28, 28], "datatype": "UINT8", "data": body}]}
+    elif path == "/predict":
+        body = {"rows": [{"image": body}]}
+    response = asked.post(path, json=body)
+    assert response.status_code == 400, response.text
