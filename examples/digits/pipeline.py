@@ -47,7 +47,7 @@ def digits(
     test_size: float = 0.3,
     random_state: int = 42,
     units: int = 64,
-    epochs: int = 40,
+    epochs: int = 20,
 ):
     """Clean, split, standardise, train, evaluate."""
     rows = parts.drop_missing(data)
