@@ -46,6 +46,8 @@ def test_after_kill_9_the_environment_is_served_again(deploy: Deploy, tmp_path: 
 
 def test_a_full_disk_is_503_and_nothing_is_acknowledged(deploy: Deploy, small_disk: Path) -> None:
     live = deploy(folder=small_disk)
+    reserve = small_disk / "reserve"
+    reserve.write_bytes(bytes(300_000))
     rows = [{"image": image.tolist()} for image in images(40)]
     acknowledged: list[str] = []
     with Client(live.address) as client:
@@ -66,7 +68,7 @@ def test_a_full_disk_is_503_and_nothing_is_acknowledged(deploy: Deploy, small_di
             assert [p.id for p in log.predictions()] == acknowledged
             assert log.feedback() == []
         # Space comes back: the server answers again, without a restart.
-        filler.unlink()
+        reserve.unlink()
         assert client.ready()
         acknowledged += [a.prediction for a in client.predict(rows[:1])]
     with LogReader(small_disk / "prod.predictions.db") as log:
