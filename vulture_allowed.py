@@ -35,6 +35,10 @@ depends_on
 _.fired_at
 _.pid
 
+# Named in an annotation in quotes; a key of a typed dict.
+pd
+without
+
 # Parameters of overloads: only the implementation uses them.
 ignore
 sees_test_rows

@@ -10,7 +10,6 @@ from tidemill.core.errors import InvalidInput
 
 Digest = NewType("Digest", str)
 """``sha256:`` and 64 hex digits."""
-RunId = NewType("RunId", str)
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,62}[a-z0-9])?")
 RESERVED = frozenset({"head", "all", "none", "latest"})
