@@ -1,6 +1,7 @@
 """What is typed, as what the loop takes."""
 
 import contextlib
+import json
 import tempfile
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cli.conftest import Tidemill
-from tidemill.cli import parameters
+from tidemill.cli import parameters, rows_csv
 from tidemill.core.errors import InvalidInput, NotFound
 
 
@@ -102,11 +103,67 @@ def test_one_label():
         parameters.labels_from("x.csv", "p1", "coat")
 
 
-@pytest.mark.parametrize("text", ["", "{", "3", "[1]", '{"row": []}'])
+@pytest.mark.parametrize("text", ["", "{", "3", "[1]", '{"rows": {}}', '{"a": 1}\n{"a"\n'])
 def test_rows_on_standard_input_that_are_none(tidemill: Tidemill, text: str):
     done = tidemill("predict", "prod", "-", stdin=text)
     assert done.returncode == 2
-    assert done.stderr.startswith("error[invalid-rows]: Standard input does not hold rows: ")
+    assert done.stderr.startswith("error[invalid-rows]: standard input does not hold rows: ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"a": 1}, {"a": 2}]',
+        '{"rows": [{"a": 1}, {"a": 2}]}',
+        '{"a": 1}\n{"a": 2}\n',
+        '\ufeff[{"a": 1}, {"a": 2}]',
+    ],
+)
+def test_json_rows(tmp_path: Path, text: str):
+    file = tmp_path / "rows.json"
+    file.write_text(text, "utf-8")
+    assert parameters.rows_from(str(file), {}) == [{"a": 1}, {"a": 2}]
+
+
+def test_csv_rows_with_a_tensor(tmp_path: Path):
+    file = tmp_path / "rows.csv"
+    file.write_text("p10,label,p2,p1,p3,size\n4,coat,2,1,3.5,\n8,nan,6,5,7,1e3\n", "utf-8")
+    assert parameters.rows_from(str(file), {"image": "p*:2x2"}) == [
+        {"label": "coat", "size": None, "image": [[1, 2], [3.5, 4]]},
+        {"label": "nan", "size": 1000.0, "image": [[5, 6], [7, 8]]},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "line 1: there is no header"),
+        ("a,a\n1,2\n", "line 1: the column 'a' is there twice"),
+        ("p1,p2,p3\n1,2,3\n", "line 1: 3 columns are called 'p' and a number, where 2x2 takes 4"),
+        ("p1,p2,p3,p4\n1,2,3\n", "line 2: 3 cells where the header has 4"),
+        ("p1,p2,p3,p4\n1,2,3,4\n1,,3,4\n", "line 3: column 'p2' holds '', which is no number"),
+        ('p1,p2,p3,p4\n1,2,3,"4\n', "line 2: unexpected end of data"),
+    ],
+)
+def test_csv_rows_that_are_wrong_are_refused_where_they_are(tmp_path: Path, text: str, says: str):
+    file = tmp_path / "rows.csv"
+    file.write_text(text, "utf-8")
+    with pytest.raises(InvalidInput) as caught:
+        parameters.rows_from(str(file), {"image": "p*:2x2"})
+    assert (caught.value.code, says in caught.value.message) == ("invalid-rows", True), caught.value.message
+
+
+def test_a_tensor_that_cannot_be_read(tmp_path: Path):
+    for name, text, tensors in (("a.csv", "p1\n1\n", {"x": "p"}), ("a.json", "[]", {"x": "p*:1"})):
+        (tmp_path / name).write_text(text, "utf-8")
+        with pytest.raises(click.UsageError, match="--tensor"):
+            parameters.rows_from(str(tmp_path / name), tensors)
+
+
+@given(st.text(max_size=100))
+def test_no_csv_text_makes_the_reader_fail_otherwise(text: str):
+    with contextlib.suppress(InvalidInput):
+        json.dumps(rows_csv.rows("x", text, {}), allow_nan=False)
 
 
 def test_an_environment_nearly_right():

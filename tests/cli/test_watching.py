@@ -16,7 +16,7 @@ STORY: list[Event] = [
     StageFinished("import", "70,000 rows", 3.2),
     StageStarted("run", "Run the pipeline", 2, 2),
     StepStarted("r", "train", "epochs changed"),
-    Progress("train", 3, 10, "epochs"),
+    Progress("train: training", 3, 10, "epochs"),
     Note("something odd"),
     StepFinished("r", "train", "computed", 1.5, "epochs changed", 700),
     StepFinished("r", "clean", "cached", 0.0, ""),

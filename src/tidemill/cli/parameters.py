@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,30 +39,60 @@ def file_and_name(text: str) -> tuple[str, str | None]:
     return file, name
 
 
-def rows_from(file: str) -> Path | list[dict[str, Any]]:
-    """The file to predict, or the JSON rows of standard input for ``-``.
+def rows_from(file: str, tensors: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The rows to predict, from a file or from standard input for ``-``.
+
+    Args:
+        file: ``.csv``; anything else is JSON: a list of objects, ``{"rows": [...]}``, or one object a line.
+        tensors: Column to the CSV columns that are folded into it (``pixel*:28x28``).
 
     Raises:
-        InvalidInput: ``invalid-rows``, when standard input is no JSON list of objects.
+        InvalidInput: ``invalid-rows``, naming file and line.
+        NotFound: ``file-not-found``.
+        click.UsageError: When a tensor cannot be read, or the rows are JSON.
     """
+    name, data = _read(file)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _invalid_rows(name, f"line {_line(data, error.start)} has a byte that is not UTF-8") from error
+    if Path(file).suffix.lower() == ".csv":
+        from tidemill.cli import rows_csv  # noqa: PLC0415
+
+        return rows_csv.rows(name, text, tensors)
+    if tensors:
+        raise click.UsageError(
+            "--tensor folds the columns of a CSV file; JSON rows hold their tensors as lists."
+        )
+    return _json_rows(name, text)
+
+
+def _json_rows(name: str, text: str) -> list[dict[str, Any]]:
     import json  # noqa: PLC0415
 
-    if file != "-":
-        return Path(file)
     try:
-        tree = json.load(sys.stdin)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise _invalid_rows(f"it is not JSON: {error}") from error
-    rows = tree["rows"] if isinstance(tree, dict) and "rows" in tree else tree
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise _invalid_rows("it is no list of objects")
+        tree: Any = json.loads(text)
+    except json.JSONDecodeError as whole:
+        lines = [line for line in text.splitlines() if line.strip()]
+        try:
+            tree = [json.loads(line) for line in lines] if len(lines) > 1 else None
+        except json.JSONDecodeError:
+            tree = None
+        if tree is None:
+            raise _invalid_rows(name, f"it is not JSON: {whole}") from whole
+    rows: Any = tree.get("rows", [tree]) if isinstance(tree, dict) else tree
+    if not isinstance(rows, list):
+        raise _invalid_rows(name, "it is no list of objects")
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            raise _invalid_rows(name, f"row {number} is no object")
     return rows
 
 
-def _invalid_rows(reason: str) -> InvalidInput:
+def _invalid_rows(name: str, reason: str) -> InvalidInput:
     return InvalidInput(
-        f"Standard input does not hold rows: {reason}.",
-        hint='Send a JSON list with an object for each row, or {"rows": [...]}.',
+        f"{name} does not hold rows: {reason}.",
+        hint='Write a JSON list with an object for each row, or {"rows": [...]}, or a .csv file.',
         code="invalid-rows",
     )
 
@@ -83,12 +113,13 @@ def labels_from(file: str | None, prediction: str | None, label: str | None) -> 
         return [(prediction, label)]
     if file is None:
         return None
-    name, data = ("standard input", sys.stdin.buffer.read()) if file == "-" else (file, _bytes(Path(file)))
+    name, data = _read(file)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise _invalid_feedback(f"{name}, line {line}: a byte that is not UTF-8.") from error
+        raise _invalid_feedback(
+            f"{name}, line {_line(data, error.start)}: a byte that is not UTF-8."
+        ) from error
     return list(_pairs(name, text))
 
 
@@ -121,13 +152,20 @@ def _pairs(name: str, text: str) -> Sequence[tuple[str, str]]:
     return found
 
 
-def _bytes(file: Path) -> bytes:
+def _read(file: str) -> tuple[str, bytes]:
+    """What to call a file, and what is in it; ``-`` is standard input."""
+    if file == "-":
+        return "standard input", sys.stdin.buffer.read()
     try:
-        return file.read_bytes()
+        return file, Path(file).read_bytes()
     except OSError as error:
         raise NotFound(
             f"'{file}' cannot be read: {error.strerror}.", hint="Check the path.", code="file-not-found"
         ) from error
+
+
+def _line(data: bytes, at: int) -> int:
+    return data.count(b"\n", 0, at) + 1
 
 
 def _invalid_feedback(message: str) -> InvalidInput:

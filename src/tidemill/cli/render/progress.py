@@ -55,7 +55,8 @@ class Board:
                 self.steps[event.step] = (event, now)
             case StepFinished():
                 self.steps.pop(event.step, None)
-                self.bars.pop(event.step, None)
+                for label in [name for name in self.bars if _is_of(name, event.step)]:
+                    del self.bars[label]
                 return step_line(event)
             case Progress():
                 self.bars.pop(event.label, None)
@@ -98,6 +99,11 @@ def step_line(event: StepFinished) -> str:
     return words
 
 
+def _is_of(label: str, step: str) -> bool:
+    """Whether a progress is a step's own: it is called as the step, or ``step: what it does``."""
+    return label == step or label.startswith(f"{step}: ")
+
+
 def amount(event: Progress) -> str:
     """How far a progress is, in its unit."""
     if event.unit == "bytes":
@@ -128,14 +134,14 @@ def live(board: Board, now: float) -> "RenderableType":
         words = Text(f"[{stage.index}/{stage.count}] {stage.title}", style="bold")
         grid.add_row(words, bar, seconds(now - since))
     for name, (step, since) in board.steps.items():
-        bar = board.bars.get(name)
+        bar = next((p for label, p in board.bars.items() if _is_of(label, name)), None)
         drawn = (
             ProgressBar(total=bar.total, completed=bar.done, width=24) if bar else Text(step.why, style="dim")
         )
         told = f"{amount(bar)}  {seconds(now - since)}" if bar else seconds(now - since)
         grid.add_row(Text(f"  {name}", style="cyan"), drawn, told)
     for label, event in list(board.bars.items())[-_BARS:]:
-        if label not in board.steps:
+        if not any(_is_of(label, name) for name in board.steps):
             bar = ProgressBar(total=event.total, completed=event.done, width=24, pulse=event.total is None)
             grid.add_row(Text(f"  {label}"), bar, amount(event))
     return grid

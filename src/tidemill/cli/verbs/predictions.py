@@ -3,20 +3,28 @@
 import click
 
 from tidemill.cli.command import State, command, pass_state
-from tidemill.cli.parameters import labels_from, rows_from
+from tidemill.cli.parameters import assignments, labels_from, rows_from
 
 
 @command("predict", example="tidemill predict prod rows.json --limit 10")
 @click.argument("environment")
 @click.argument("file")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N rows.")
+@click.option(
+    "--tensor",
+    "tensors",
+    multiple=True,
+    metavar="COLUMN=PREFIX*:SHAPE",
+    help="Fold numbered columns of a CSV file into one: image=pixel*:28x28 makes 'image' of pixel1 to pixel784.",
+)
 @pass_state
-def predict(state: State, environment: str, file: str, limit: int | None) -> None:
+def predict(state: State, environment: str, file: str, limit: int | None, tensors: tuple[str, ...]) -> None:
     """Ask an environment for its answers to the rows of FILE.
 
-    FILE is CSV, JSON or an image; '-' reads JSON rows from standard input.
+    FILE is .csv, or JSON: a list of objects, {"rows": [...]}, or one object a line; '-' is JSON on standard input.
+    Columns that the model does not take are left out.
     """
-    rows = rows_from(file)
+    rows = rows_from(file, assignments("--tensor", tensors))
     from tidemill.cli.render import predictions as render  # noqa: PLC0415
     from tidemill.loop import predict as loop  # noqa: PLC0415
 
