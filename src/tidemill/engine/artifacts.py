@@ -42,7 +42,7 @@ def save(blobs: Blobs, value: Any, step: str, output: str = "result") -> Saved:
     if home == "numpy" and hasattr(value, "dtype") and getattr(value, "ndim", 0):
         return _save_array(blobs, value)
     if home == "tidemill" and hasattr(value, "to_json") and hasattr(type(value), "from_json"):
-        return json_artifact(blobs, "report", value.tojson_artifact(), {"type": _type_name(value)})
+        return json_artifact(blobs, "report", value.to_json(), {"type": _type_name(value)})
     if _is_model(value):
         return _save_model(blobs, value)
     plain = _plain(value, step, "")
@@ -76,7 +76,7 @@ def load(blobs: Blobs, ref: "Ref | Artifact", scratch: Path | None = None) -> An
         import importlib  # noqa: PLC0415
 
         module, _, name = str(ref.meta["type"]).partition(":")
-        return getattr(importlib.import_module(module), name).fromjson_artifact(content_of(blobs, ref))
+        return getattr(importlib.import_module(module), name).from_json(content_of(blobs, ref))
     if ref.kind == "state":
         from tidemill.models import state as states  # noqa: PLC0415
 
