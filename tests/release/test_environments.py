@@ -64,12 +64,14 @@ def statuses(store: Store, environment: str = "dev") -> list[tuple[int, str]]:
     return [(d.release_number, d.status) for d in environments.history(store, environment)]
 
 
-def is_running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
+def servers_of(store: Store) -> list[int]:
+    """The processes that serve from this store."""
+    listed = subprocess.run(
+        ["ps", "-ww", "-e", "-o", "pid=", "-o", "args="], capture_output=True, text=True, check=True
+    )
+    mark = str(store.environments_folder)
+    lines = (line.split(maxsplit=1) for line in listed.stdout.splitlines())
+    return [int(pid) for pid, arguments in lines if "tidemill.serve" in arguments and mark in arguments]
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
@@ -120,8 +122,7 @@ def test_one_release_replaces_another_under_load_without_a_failed_request(
     store: Store, promote: Promote, two: tuple[records.Release, ...]
 ):
     promote(two[0])
-    place, old = address(store), environments.status(store, "dev")
-    assert old is not None
+    place = address(store)
     answers: list[int] = []
     failures: list[str] = []
     stopping = threading.Event()
@@ -148,7 +149,7 @@ def test_one_release_replaces_another_under_load_without_a_failed_request(
     assert set(answers) == {1, 2}
     assert address(store) == place
     assert statuses(store) == [(2, "live"), (1, "retired")]
-    until(lambda: not is_running(old.pid), "the old server ends")
+    until(lambda: len(servers_of(store)) == 1, "the old server ends")
 
 
 def changed(tar: bytes, folder: Path, name: str, content: bytes) -> bytes:
@@ -297,7 +298,7 @@ print("promoted", flush=True)
 """
 
 
-@pytest.mark.parametrize("moment", [0.0, 0.15, 0.4, 0.7, 0.9, 1.1, "starting", "answered"])
+@pytest.mark.parametrize("moment", [0.2, 0.6, 1.0, "starting", "answered"])
 def test_kill_9_of_the_promoter_leaves_one_release_serving_and_a_true_record(
     store: Store,
     servers: Settings,
@@ -335,4 +336,4 @@ def test_kill_9_of_the_promoter_leaves_one_release_serving_and_a_true_record(
     promote(two[1])
     assert ask(place)["number"] == 2
     assert statuses(store)[0] == (2, "live")
-    until(lambda: not list(store.environments_folder.glob("dev.[0-9]*.sock")) or True, "")
+    until(lambda: len(servers_of(store)) == 1, "every other server ends")

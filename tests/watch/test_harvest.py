@@ -1,17 +1,26 @@
 """Harvest: what came back for logged predictions, the last label of each, in the order in which it came."""
 
 import json
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.release.conftest import IMAGES, add_run, create, predictor_tar
+from tidemill.core.config import EnvironmentSettings, Settings
 from tidemill.core.errors import NotFound
+from tidemill.data import Datasets
 from tidemill.models.signature import Signature, Tensor
+from tidemill.release import environments
 from tidemill.serve import log_layout
 from tidemill.store.open import Store
-from tidemill.watch.feedback import harvest
+from tidemill.store.table import Table
+from tidemill.watch.feedback import as_rows, harvest
+
+__all__ = ["predictor_tar"]
 
 SIGNATURE = Signature(
     "fashion",
@@ -80,3 +89,40 @@ def test_an_environment_that_never_served_says_so(store: Store):
     with pytest.raises(NotFound) as caught:
         harvest(store, "prod")
     assert caught.value.code == "log-not-found"
+
+
+def post(address: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    request = urllib.request.Request(
+        address + path, json.dumps(body).encode(), {"content-type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def test_from_a_real_server_back_into_a_real_dataset(store: Store, predictor_tar: bytes):
+    table = Table.of({"label": ["dark"] * len(IMAGES), "image": IMAGES})
+    datasets = Datasets(store, "ada")
+    datasets.create("fashion", table, message="first")
+    imported = datasets.open("fashion")
+    release = create(store, add_run(store, "a"), predictor_tar)
+    settings = Settings(environments={"dev": EnvironmentSettings()})
+    environments.promote(store, settings, release=release, environment="dev", author="ada")
+    try:
+        running = environments.status(store, "dev")
+        assert running is not None
+        asked = post(running.address, "/predict", {"rows": [{"image": cell.tolist()} for cell in IMAGES[:3]]})
+        ids = [answer["prediction"] for answer in asked["predictions"]]
+        labels = [{"prediction": name, "label": "bright"} for name in ids[1:]]
+        post(running.address, "/feedback", {"feedback": labels})
+    finally:
+        environments.stop(store, settings, environment="dev")
+    corrections = harvest(store, "dev")
+    # What the promotion asked to check the server is no traffic, and has no feedback.
+    assert [c.prediction for c in corrections] == ids[1:]
+    assert {c.release for c in corrections} == {release.digest}
+    rows = as_rows(corrections, imported.snapshot().schema)
+    np.testing.assert_array_equal(rows.numpy("image"), IMAGES[1:3])
+    commit, changes = imported.commit(rows, message="feedback")
+    assert (changes.added, commit.rows) == (2, len(IMAGES) + 2)
+    again, unchanged = imported.commit(rows, message="feedback")
+    assert (again.id, unchanged.added) == (commit.id, 0)

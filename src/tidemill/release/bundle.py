@@ -16,7 +16,7 @@ from tidemill.core import identity
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import InvalidInput, NotAllowed, NotFound, StorageError
 from tidemill.core.names import Digest, check_name, nearest
-from tidemill.engine import artifacts
+from tidemill.engine import content as contents
 from tidemill.release import archive
 from tidemill.release import manifest as manifests
 from tidemill.store.blobs import Blobs
@@ -276,7 +276,7 @@ def _make_blob(store: Store, digest: Digest) -> None:
     with store.catalog.read() as read:
         found = read.first(records.Artifact, {"digest": digest})
     if found is not None and "content" in found.meta:
-        store.blobs.put(artifacts.canonical(found.meta["content"]))
+        store.blobs.put(contents.canonical(found.meta["content"]))
     store.blobs.path(digest)
 
 

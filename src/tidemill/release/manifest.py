@@ -8,7 +8,7 @@ from typing import Any
 from tidemill.core import identity
 from tidemill.core.errors import InvalidInput, NotFound, StorageError
 from tidemill.core.names import Digest
-from tidemill.engine import artifacts
+from tidemill.engine import content as contents
 from tidemill.store.catalog import records
 from tidemill.store.open import Store
 
@@ -130,7 +130,7 @@ def all_parts(store: Store, manifest: Mapping[str, Any]) -> Iterator[tuple[str, 
         seen.add(digest)
     with store.catalog.read() as read:
         for artifact in read.find(records.Artifact, {"digest": sorted(seen)}):
-            for further in artifacts.blobs_of(artifact):
+            for further in contents.blobs_of(artifact):
                 if further not in seen:
                     seen.add(Digest(further))
                     yield f"{artifact.kind} piece", Digest(further)
