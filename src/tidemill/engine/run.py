@@ -17,7 +17,7 @@ from tidemill.engine.executors.inline import run_inline
 from tidemill.engine.executors.local import LocalExecutor, threads
 from tidemill.engine.ledger import Ledger, mark_interrupted
 from tidemill.engine.orders import Order, Outcome, Ref, Saved
-from tidemill.engine.why import FIRST, compare, last_record, reason
+from tidemill.engine.why import FIRST, Earlier, compare, reason
 from tidemill.pipeline import load
 from tidemill.pipeline.components import Component
 from tidemill.pipeline.graph import Graph, Node
@@ -84,7 +84,9 @@ def run(
     closures = _closures(graph)
     recorded_file = _relative(file, project_folder)
     ledger = Ledger(store, pipeline=pipeline_name, file=recorded_file, parameters=parameters, trigger=trigger)
-    execution = _Execution(store, graph, ledger, closures, sink, workers, resolve, seed)
+    # The files' time and size when they were loaded: what the keys are made of.
+    files, earlier = load.files(), Earlier(store, ledger.run)
+    execution = _Execution(store, graph, ledger, closures, sink, workers, resolve, seed, files, earlier)
     try:
         execution.run()
     except KeyboardInterrupt:
@@ -157,6 +159,8 @@ class _Execution:
     workers: int
     resolve: Callable[[Reference], Any] | None
     seed: int
+    files: dict[str, tuple[int, int]]
+    earlier: Earlier
     error: dict[str, Any] | None = None
     found: dict[tuple[str, str], Ref] = field(default_factory=dict[tuple[str, str], Ref])
     waiting: list[Node] = field(default_factory=list[Node])
@@ -263,8 +267,7 @@ class _Execution:
         return True
 
     def _why(self, node: Node, parts: plan.Parts) -> str:
-        with self.store.catalog.read() as transaction:
-            before = last_record(transaction, self.ledger.run, node.name)
+        before = self.earlier.record(node.name)
         if before is None:
             return FIRST
         return reason(compare(before.parts, parts.to_json()), first=False)
@@ -302,7 +305,7 @@ class _Execution:
             variable=component.variable,
             file=str(file) if file and not inside else None,
             folder=_folder(component),
-            files=_stats(closure.files),
+            files={f: self.files[f] for f in closure.files if f in self.files},
             packages=tuple(closure.packages),
             settings=node.settings,
             inputs=given,
@@ -577,9 +580,3 @@ def _folder(component: Component[..., Any]) -> str | None:
     for _ in range(depth):
         folder = folder.parent
     return str(folder)
-
-
-def _stats(files: frozenset[str]) -> dict[str, tuple[int, int]]:
-    """The files' time and size when they were loaded: what the key was made of."""
-    loaded = load.files()
-    return {file: loaded[file] for file in files if file in loaded}

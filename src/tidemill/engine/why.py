@@ -98,7 +98,7 @@ def why(store: "Store", run: str, step: str) -> Why:
                 hint=f"Did you mean '{close}'?" if close else f"It has: {', '.join(names) or 'none'}.",
                 code="step-not-found",
             )
-        before = last_record(transaction, found, record.name)
+    before = Earlier(store, found).record(step)
     changes = tuple(compare(before.parts, record.parts)) if before else ()
     return Why(
         run,
@@ -119,14 +119,37 @@ def _why_not(record: records.Step) -> str:
     return ""
 
 
-def last_record(transaction: "Transaction", run: records.Run, step: str) -> records.Step | None:
-    """The step's record in the latest earlier run of the same pipeline that got as far."""
-    runs = transaction.find(
-        records.Run, {"pipeline": run.pipeline}, order=("-started_at", "-id"), limit=_LOOK_BACK * 5
-    )
-    earlier = [r.id for r in runs if (r.started_at, r.id) < (run.started_at, run.id)][:_LOOK_BACK]
-    found = {s.run: s for s in transaction.find(records.Step, {"run": earlier, "name": step}) if s.key}
-    return next((found[r] for r in earlier if r in found), None)
+class Earlier:
+    """The earlier runs of a pipeline, to find when a step was last decided on."""
+
+    def __init__(self, store: "Store", run: records.Run) -> None:
+        self._store = store
+        self._run = run
+        self._runs: list[str] | None = None
+        self._latest: dict[str, records.Step] = {}
+
+    def record(self, step: str) -> records.Step | None:
+        """The step's record in the latest earlier run that got as far; None where there is none."""
+        with self._store.catalog.read() as transaction:
+            if self._runs is None:
+                self._runs = self._earlier(transaction)
+                # One look for all steps: the run before nearly always has them.
+                latest = transaction.find(records.Step, {"run": self._runs[:1]})
+                self._latest = {s.name: s for s in latest if s.key}
+            if step in self._latest:
+                return self._latest[step]
+            if len(self._runs) < 2:
+                return None
+            older = transaction.find(records.Step, {"run": self._runs[1:], "name": step})
+        found = {s.run: s for s in older if s.key}
+        return next((found[r] for r in self._runs if r in found), None)
+
+    def _earlier(self, transaction: "Transaction") -> list[str]:
+        here = (self._run.started_at, self._run.id)
+        runs = transaction.find(
+            records.Run, {"pipeline": self._run.pipeline}, order=("-started_at", "-id"), limit=_LOOK_BACK * 5
+        )
+        return [r.id for r in runs if (r.started_at, r.id) < here][:_LOOK_BACK]
 
 
 def compare(before: "Mapping[str, Any]", after: "Mapping[str, Any]") -> list[Change]:
