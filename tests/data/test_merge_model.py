@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -43,7 +43,8 @@ class History(RuleBasedStateMachine):
     def create(self, first: Rows) -> None:
         commit, _ = self.datasets.create("d", as_table(first), message="First")
         self.dataset = self.datasets.open("d")
-        self.branches["main"] = self.grow((), first, commit.id)
+        self.branches["main"] = self.branches["side"] = self.grow((), first, commit.id)
+        self.dataset.branch("side")
 
     @rule(new=rows, pick=picks, replace=st.booleans())
     def commit(self, new: Rows, pick: int, replace: bool) -> None:
@@ -130,6 +131,32 @@ class History(RuleBasedStateMachine):
     @staticmethod
     def pick(names: dict[str, int], number: int) -> str:
         return sorted(names)[number % len(names)]
+
+
+few = st.dictionaries(st.integers(1, 4), st.tuples(st.sampled_from(["x", "y", None]), st.integers(0, 2)))
+
+
+@given(base=few, ours=few, theirs=few)
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_any_two_states_merge_as_the_model_says(base: Rows, ours: Rows, theirs: Rows):
+    expected = merged(base, ours, theirs)
+    with tempfile.TemporaryDirectory() as folder:
+        datasets = Datasets(Store.create(Path(folder)), "model")
+        datasets.create("d", as_table(base), message="Base")
+        d = datasets.open("d")
+        d.branch("side")
+        d.commit(as_table(ours), message="Ours", replace=True)
+        d.commit(as_table(theirs), branch="side", message="Theirs", replace=True)
+        if expected is None:
+            with pytest.raises(Conflict):
+                d.merge("side")
+            expected = ours
+        else:
+            changes = d.merge("side").changes
+            assert changes.added == len(expected.keys() - ours.keys())
+            assert changes.removed == len(ours.keys() - expected.keys())
+            assert changes.changed == sum(expected[i] != ours[i] for i in expected.keys() & ours.keys())
+        assert as_rows(d.snapshot().read()) == expected
 
 
 def merged(base: Rows, ours: Rows, theirs: Rows) -> Rows | None:

@@ -3,8 +3,6 @@
 import shutil
 from pathlib import Path
 
-import pytest
-
 from tests.compat import write
 from tidemill.data import Datasets
 from tidemill.store.open import Store
@@ -29,7 +27,6 @@ def test_main_and_tags_move_along(tmp_path: Path):
     assert [len(fashion.snapshot(at).read()) for at in ("v1", "main")] == [1, 3]
 
 
-@pytest.mark.xfail(reason="Lance writes the trunk's absolute path into a branch's manifest", strict=True)
 def test_branches_move_along(tmp_path: Path):
     fashion = moved(tmp_path, branch=True).open("fashion")
     assert len(fashion.snapshot("feedback").read()) == 3

@@ -32,7 +32,7 @@ class Commit:
         id: 12 hex digits, the same wherever the commit is seen from.
         number: Its place in its branch's first-parent history; a dataset's first commit is 1.
         branch: The branch it was made on, which may be deleted by now.
-        version: Its version in Lance, on that branch.
+        version: Its version in Lance.
         parents: Ids; a merge has two, the first commit none.
         time: ``core.clock.stamp``.
         rows: How many rows the dataset has at this commit.
@@ -58,6 +58,7 @@ def commit_id(dataset: str, fields: Mapping[str, identity.Value]) -> str:
 def properties(
     dataset: str,
     *,
+    branch: str,
     parents: Sequence[str],
     number: int,
     author: str,
@@ -68,6 +69,7 @@ def properties(
 ) -> dict[str, str]:
     """The transaction properties that make a Lance version this commit."""
     fields: dict[str, identity.Value] = {
+        "branch": branch,
         "number": number,
         "parents": list(parents),
         "author": author,
@@ -80,7 +82,7 @@ def properties(
     return {PROPERTY: json.dumps(body, ensure_ascii=False)}
 
 
-def from_properties(dataset: str, branch: str, version: int, stored: Mapping[str, str]) -> Commit | None:
+def from_properties(dataset: str, version: int, stored: Mapping[str, str]) -> Commit | None:
     """The commit that a Lance version with these properties is; None when it is upkeep.
 
     Raises:
@@ -101,7 +103,7 @@ def from_properties(dataset: str, branch: str, version: int, stored: Mapping[str
         id=body["id"],
         number=body["number"],
         dataset=dataset,
-        branch=branch,
+        branch=body.get("branch", "main"),
         version=version,
         parents=tuple(body["parents"]),
         author=body["author"],

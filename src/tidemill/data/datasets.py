@@ -98,6 +98,7 @@ class Datasets:
                 )
             stored = properties(
                 name,
+                branch=MAIN,
                 parents=(),
                 number=1,
                 author=self.author,
@@ -191,28 +192,24 @@ class Dataset:
         start = self.resolve(at)
         with self._locked():
             self._check_free("branch", name)
-            self._table.create_branch(name, start.branch, start.version)
+            self._table.create_branch(name, start.version)
         return start
 
     def delete_branch(self, name: str) -> None:
-        """Delete a branch. What was merged from it stays.
+        """Delete a branch. Its commits stay, by id, by tag, and in what they were merged into.
 
         Raises:
             NotFound: ``branch-not-found``.
-            NotAllowed: ``branch-in-use``, when it is ``main``, or another branch or a tag starts from it.
+            NotAllowed: ``branch-in-use``, when it is ``main``.
         """
         if name == MAIN:
-            raise NotAllowed("Branch 'main' cannot be deleted.", code="branch-in-use")
+            raise NotAllowed(
+                "Branch 'main' cannot be deleted.",
+                hint="Delete another branch, or the whole dataset.",
+                code="branch-in-use",
+            )
         with self._locked():
             self._history.head(name)
-            users = [n for n, fork in self._table.branches().items() if fork.parent == name]
-            users += [n for n, (branch, _) in self._table.tags().items() if branch == name]
-            if users:
-                raise NotAllowed(
-                    f"Branch '{name}' cannot be deleted: {', '.join(sorted(users))} start from it.",
-                    hint="Delete these first.",
-                    code="branch-in-use",
-                )
             self._table.delete_branch(name)
 
     def tag(self, name: str, at: str | None = None) -> Commit:
@@ -225,7 +222,7 @@ class Dataset:
         commit = self.resolve(at)
         with self._locked():
             self._check_free("tag", name)
-            self._table.create_tag(name, commit.branch, commit.version)
+            self._table.create_tag(name, commit.version)
         return commit
 
     def snapshot(self, at: str | None = None) -> Snapshot:
@@ -309,6 +306,7 @@ class Dataset:
     def _apply(self, plan: Plan, head: Commit, branch: str, parents: tuple[str, ...], message: str) -> Commit:
         stored = properties(
             self.name,
+            branch=branch,
             parents=parents,
             number=head.number + 1,
             author=self._author,
@@ -317,8 +315,7 @@ class Dataset:
             rows=head.rows + plan.changes.added - plan.changes.removed,
             changes=plan.changes,
         )
-        newest = self._table.versions(branch)[0]
-        self._table.commit(branch, newest, gone=plan.gone, rows=plan.rows, properties=stored)
+        self._table.commit(head.version, gone=plan.gone, rows=plan.rows, properties=stored)
         return self._history.head(branch)
 
     def _check_key(self, key: Sequence[str] | None) -> tuple[str, ...] | None:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tidemill.data.lance_table import MAIN, version_files
+from tidemill.data.lance_table import MAIN, branch_folder, version_files
 
 
 def head_token(store_folder: Path, name: str, at: str | None) -> str | None:
@@ -16,28 +16,26 @@ def head_token(store_folder: Path, name: str, at: str | None) -> str | None:
         commit's number or the beginning of its id.
     """
     folder = store_folder / "datasets" / f"{name}.lance"
+    files = version_files(folder)
+    if not files:
+        return None
+    # All branches share one line of versions: a commit to another branch changes this token too.
+    newest = f"{max(files)}:{_mark(files[max(files)])}"
     if at is None or at == MAIN:
-        return _newest(folder, MAIN)
-    if (folder / "_refs" / "branches" / f"{at}.json").is_file():
-        return _newest(folder / "tree" / at, at)
+        return f"branch:{MAIN}:{newest}"
+    branch = branch_folder(folder) / f"{at}.json"
+    if branch.is_file():
+        return f"branch:{at}:{_mark(branch)}:{newest}"
     tag = folder / "_refs" / "tags" / f"{at}.json"
     if tag.is_file():
         return f"tag:{at}:{_mark(tag)}"
-    if re.fullmatch(r"[0-9a-f]{12}", at) and not at.isdecimal() and version_files(folder):
+    if re.fullmatch(r"[0-9a-f]{12}", at) and not at.isdecimal():
         # A whole id names its commit for good.
         return f"commit:{at}"
     return None
 
 
-def _newest(folder: Path, branch: str) -> str | None:
-    files = version_files(folder)
-    if not files:
-        return None
-    version = max(files)
-    return f"branch:{branch}:{version}:{_mark(files[version])}"
-
-
 def _mark(file: Path) -> str:
-    """Tells a file from one that had its name before: a branch may be deleted and made again."""
+    """Tells a file from one that had its name before: a dataset or branch may be deleted and made again."""
     about = file.stat()
     return f"{about.st_ino}:{about.st_mtime_ns}:{about.st_size}"

@@ -2,7 +2,6 @@
 
 import heapq
 from collections.abc import Iterator
-
 from typing import TYPE_CHECKING
 
 from tidemill.core.errors import InvalidInput, NotFound
@@ -22,8 +21,8 @@ class History:
     def __init__(self, dataset: str, table: LanceTable) -> None:
         self._dataset = dataset
         self._table = table
-        self._seen: dict[tuple[str, int], Commit | None] = {}
-        self._opened: dict[str, lance.LanceDataset] = {}
+        self._seen: dict[int, Commit | None] = {}
+        self._opened: lance.LanceDataset | None = None
 
     def head(self, branch: str) -> Commit:
         """The newest commit of a branch.
@@ -31,7 +30,7 @@ class History:
         Raises:
             NotFound: ``branch-not-found``.
         """
-        forks = self._table.branches() if branch != MAIN else {}
+        forks = self._table.branches()
         if branch != MAIN and branch not in forks:
             close = nearest(branch, [MAIN, *forks])
             raise NotFound(
@@ -41,11 +40,14 @@ class History:
                 else f"Type 'tidemill data branch {self._dataset} {branch}' to make it.",
                 code="branch-not-found",
             )
-        return next(self._walk(branch, None, forks))
+        return self._head(branch, forks.get(branch))
 
     def walk(self, commit: Commit) -> Iterator[Commit]:
         """``commit`` and its first parents, back to the first."""
-        return self._walk(commit.branch, commit.version, self._table.branches())
+        yield commit
+        while commit.parents:
+            commit = self._find(commit.parents[0], before=commit.version)
+            yield commit
 
     def resolve(self, at: str | None) -> Commit:
         """The commit that a branch, a tag, a number of ``main``, or the beginning of an id names.
@@ -58,12 +60,11 @@ class History:
             return self.head(MAIN)
         forks, tags = self._table.branches(), self._table.tags()
         if at in forks:
-            return next(self._walk(at, None, forks))
+            return self._head(at, forks[at])
         if at in tags:
-            branch, version = tags[at]
-            return next(self._walk(branch, version, forks))
+            return self._at(tags[at])
         if at.isdecimal():
-            found = next((c for c in self._walk(MAIN, None, forks) if c.number == int(at)), None)
+            found = next((c for c in self.walk(self.head(MAIN)) if c.number == int(at)), None)
             if found:
                 return found
         matches = (
@@ -85,59 +86,51 @@ class History:
         )
 
     def all(self) -> dict[str, Commit]:
-        """Every commit that a branch holds, by id."""
-        forks = self._table.branches()
-        found: dict[str, Commit] = {}
-        for branch in [MAIN, *forks]:
-            oldest = forks[branch].version if branch in forks else 0
-            for version in self._table.versions(branch):
-                commit = self._commit(branch, version, forks) if version > oldest else None
-                if commit:
-                    found[commit.id] = commit
-        return found
+        """Every commit, by id; those of deleted branches too."""
+        return {c.id: c for v in self._table.versions() if (c := self._commit(v))}
 
     def ancestors(self, commit: Commit, known: dict[str, Commit]) -> Iterator[Commit]:
-        """``commit`` and all that it comes from, newest first; every parent of a merge is followed.
-
-        What came from a branch that is deleted by now is left out.
-        """
-        queue = [(-commit.number, commit.id)]
+        """``commit`` and all that it comes from, newest first; every parent of a merge is followed."""
+        queue = [(-commit.version, commit.id)]
         seen = {commit.id}
         while queue:
             _, found = heapq.heappop(queue)
             yield known[found]
             for parent in known[found].parents:
-                if parent in known and parent not in seen:
+                if parent not in seen:
                     seen.add(parent)
-                    heapq.heappush(queue, (-known[parent].number, parent))
+                    heapq.heappush(queue, (-known[parent].version, parent))
 
     def merge_base(self, one: Commit, other: Commit) -> Commit:
         """The newest commit that both come from; after a merge, that is the side that was merged."""
         known = self.all()
         mine = {c.id: c for c in self.ancestors(one, known)}
         common = [c for c in self.ancestors(other, known) if c.id in mine]
-        # A common ancestor that another one comes from is an older state than it.
-        older = {p for c in common for p in c.parents}
-        return max((c for c in common if c.id not in older), key=lambda c: (c.time, c.id))
+        # A child has a later version than its parents, so the latest is no other one's ancestor.
+        return max(common, key=lambda c: c.version)
 
-    def _walk(self, branch: str, version: int | None, forks: dict[str, Fork]) -> Iterator[Commit]:
-        while True:
-            fork = forks.get(branch)
-            for candidate in self._table.versions(branch):
-                if (version is not None and candidate > version) or (fork and candidate <= fork.version):
-                    continue
-                commit = self._commit(branch, candidate, forks)
-                if commit:
-                    yield commit
-            if fork is None:
-                return
-            branch, version = fork.parent, fork.version
+    def _head(self, branch: str, fork: Fork | None) -> Commit:
+        for version in self._table.versions():
+            if fork and version <= fork.since:
+                break
+            commit = self._commit(version)
+            if commit and commit.branch == branch:
+                return commit
+        assert fork, "main has a first commit"
+        return self._at(fork.at)
 
-    def _commit(self, branch: str, version: int, forks: dict[str, Fork]) -> Commit | None:
-        token = forks[branch].token if branch in forks else ""
-        if (token, version) not in self._seen:
-            if token not in self._opened:
-                self._opened[token] = self._table.open(branch)
-            stored = self._table.properties(self._opened[token], version)
-            self._seen[token, version] = from_properties(self._dataset, branch, version, stored)
-        return self._seen[token, version]
+    def _find(self, commit_id: str, *, before: int) -> Commit:
+        versions = (v for v in self._table.versions() if v < before)
+        return next(c for v in versions if (c := self._commit(v)) and c.id == commit_id)
+
+    def _at(self, version: int) -> Commit:
+        commit = self._commit(version)
+        assert commit, f"version {version} is a commit"
+        return commit
+
+    def _commit(self, version: int) -> Commit | None:
+        if version not in self._seen:
+            self._opened = self._opened or self._table.open()
+            stored = self._table.properties(self._opened, version)
+            self._seen[version] = from_properties(self._dataset, version, stored)
+        return self._seen[version]

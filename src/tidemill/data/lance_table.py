@@ -1,10 +1,16 @@
 """One Lance table with branches: the only file that calls Lance to change something.
 
+All commits of all branches lie on Lance's one line of versions; which branch a version belongs to is said by
+its transaction, and where a branch began by a file of ours. (Lance's own branches write the table's absolute
+path into their manifests, so that a store with branches could not be moved or copied.)
+
 Each change is one Lance transaction, so that it is there as a whole or not at all, whenever the process dies.
 Not safe against a second writer by itself: ``Dataset`` holds the store's lock around a change.
 """
 
+import dataclasses
 import errno
+import json
 import shutil
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -27,17 +33,15 @@ _FILE_BYTES = 256 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """Where a branch left its parent.
+    """Where a branch began.
 
     Attributes:
-        parent: The parent branch.
-        version: Its version that the branch starts with; the branch's own versions are the later ones.
-        token: Unique to this branch, also among branches that had the same name before.
+        at: The version of the commit it started with.
+        since: The table's newest version when it was made: the branch's own commits are later.
     """
 
-    parent: str
-    version: int
-    token: str
+    at: int
+    since: int
 
 
 class LanceTable:
@@ -69,43 +73,35 @@ class LanceTable:
             assert made.has_stable_row_ids, "without them, deltas are silently empty"
             return made.version
 
-    def open(self, branch: str = MAIN, version: int | None = None) -> "lance.LanceDataset":
-        """A branch at a version (None: its newest)."""
+    def open(self, version: int | None = None) -> "lance.LanceDataset":
+        """The table at a version (None: the newest, of whatever branch)."""
         import lance  # noqa: PLC0415
 
         with translated(self.folder):
-            if branch == MAIN:
-                return lance.dataset(self.folder, version=version)
-            return lance.dataset(self.folder).checkout_version((branch, version))
+            return lance.dataset(self.folder, version=version)
 
-    def versions(self, branch: str) -> list[int]:
-        """The versions of a branch, newest first; the version it was forked from is among them."""
-        return sorted(version_files(self.branch_folder(branch)), reverse=True)
-
-    def branch_folder(self, branch: str) -> Path:
-        """Where Lance keeps the branch's versions and the files made on it."""
-        return self.folder if branch == MAIN else self.folder / "tree" / branch
+    def versions(self) -> list[int]:
+        """Every version, newest first."""
+        return sorted(version_files(self.folder), reverse=True)
 
     def properties(self, opened: "lance.LanceDataset", version: int) -> dict[str, str]:
-        """The transaction properties of a version of the opened branch."""
+        """The transaction properties of a version."""
         with translated(self.folder):
             transaction = opened.read_transaction(version)
         return dict(transaction.transaction_properties or {}) if transaction else {}
 
     def commit(
         self,
-        branch: str,
         version: int,
         *,
         gone: Mapping[int, "np.ndarray[Any, Any]"],
         rows: "pa.Table | None",
         properties: Mapping[str, str],
     ) -> int:
-        """On top of ``version``, the branch's head: rows leave and rows come, in one transaction.
+        """On top of ``version``, a branch's head: rows leave and rows come, in one transaction.
 
         Args:
-            branch: The branch.
-            version: Its newest version.
+            version: Where to start from; it need not be the newest.
             gone: Fragment id to the physical offsets of the rows that leave.
             rows: Whole rows that come, or None.
             properties: Of the transaction.
@@ -113,8 +109,13 @@ class LanceTable:
         import lance  # noqa: PLC0415
         from lance.fragment import write_fragments  # noqa: PLC0415
 
-        opened = self.open(branch, version)
+        opened = self.open(version)
         with translated(self.folder):
+            if version != self.versions()[0]:
+                # Another branch moved last. Lance changes the newest version only, so the one to start from
+                # becomes it once more; to our history that version is upkeep, also when nothing follows it.
+                opened.restore()
+                opened = self.open()
             emptied: list[int] = []
             updated: list[Any] = []
             for fragment, offsets in gone.items():
@@ -141,42 +142,42 @@ class LanceTable:
             )
             made = lance.LanceDataset.commit(
                 opened,
-                lance.Transaction(version, operation, transaction_properties=dict(properties)),
+                lance.Transaction(opened.version, operation, transaction_properties=dict(properties)),
                 max_retries=0,
             )
             return made.version
 
     def branches(self) -> dict[str, Fork]:
         """Every branch but ``main``."""
-        with translated(self.folder):
-            found = self.open().branches.list()
         return {
-            name: Fork(b["parent_branch"] or MAIN, b["parent_version"], str(b["branch_identifier"]))
-            for name, b in found.items()
+            file.stem: Fork(**json.loads(file.read_text("utf-8")))
+            for file in sorted(branch_folder(self.folder).glob("*.json"))
         }
 
-    def create_branch(self, name: str, parent: str, version: int) -> None:
-        """A new branch that starts with a version of another."""
+    def create_branch(self, name: str, version: int) -> None:
+        """A new branch that starts with a version."""
+        fork = Fork(at=version, since=self.versions()[0])
+        file = branch_folder(self.folder) / f"{name}.json"
         with translated(self.folder):
-            # A creation that was killed before the branch was listed leaves a folder that Lance refuses.
-            shutil.rmtree(self.branch_folder(name), ignore_errors=True)
-            at = None if parent == MAIN else parent
-            self.open(parent, version).create_branch(name, (at, version))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            part = file.with_suffix(".part")
+            part.write_text(json.dumps(dataclasses.asdict(fork)), "utf-8")
+            part.replace(file)
 
     def delete_branch(self, name: str) -> None:
-        """Remove a branch and the files that only it uses."""
+        """Forget a branch; its versions stay."""
         with translated(self.folder):
-            self.open().branches.delete(name)
+            (branch_folder(self.folder) / f"{name}.json").unlink()
 
-    def tags(self) -> dict[str, tuple[str, int]]:
-        """Each tag's branch and version."""
+    def tags(self) -> dict[str, int]:
+        """Each tag's version."""
         with translated(self.folder):
-            return {n: (t["branch"] or MAIN, t["version"]) for n, t in self.open().tags.list().items()}
+            return {name: tag["version"] for name, tag in self.open().tags.list().items()}
 
-    def create_tag(self, name: str, branch: str, version: int) -> None:
+    def create_tag(self, name: str, version: int) -> None:
         """A name for a version, for good."""
         with translated(self.folder):
-            self.open().tags.create(name, (None if branch == MAIN else branch, version))
+            self.open().tags.create(name, version)
 
     def remove(self) -> None:
         """Delete the table. Its versions go first, so that a killed removal leaves no half table."""
@@ -185,8 +186,13 @@ class LanceTable:
             shutil.rmtree(self.folder)
 
 
+def branch_folder(folder: Path) -> Path:
+    """Where the table in ``folder`` says where its branches began."""
+    return folder / "_tidemill" / "branches"
+
+
 def version_files(folder: Path) -> dict[int, Path]:
-    """Version to manifest file, for the table or branch in ``folder``.
+    """Version to manifest file, for the table in ``folder``.
 
     Lance names a manifest by what is left to the largest version, so that the newest lists first.
     """

@@ -70,7 +70,7 @@ class Snapshot:
 
     @cached_property
     def _opened(self) -> "lance.LanceDataset":
-        return self._table.open(self.commit.branch, self.commit.version)
+        return self._table.open(self.commit.version)
 
     @cached_property
     def schema(self) -> "pa.Schema":
