@@ -111,6 +111,8 @@ def hand_over(server: Server, channel: control.Channel) -> None:
     message = channel.receive()
     if message is None or message.get("verb") != "accepting":
         report("successor-failed", environment=server.options.environment)
+        # It may have put its own control socket in this one's place before it died.
+        server.reopen_control()
         return
     server.handed_over = True
     server.in_loop(server.become_silent(draining=True))

@@ -138,7 +138,8 @@ def encode_rows(columns: "Mapping[str, np.ndarray[Any, Any]]", tensors: Sequence
         if tensor.datatype == "BYTES":
             cells: list[Any] = [str(t) for t in data] if data.ndim == 1 else data.tolist()
         else:
-            cells = _pieces(data)
+            # A client may send a narrower datatype than the signature's; the log has one form.
+            cells = _pieces(data.astype(DATATYPES[tensor.datatype], copy=False))
         if mask is not None:
             cells = [[c, m] if any(m) else c for c, m in zip(cells, _pieces(mask), strict=True)]
         members.append(cells)

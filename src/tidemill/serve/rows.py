@@ -14,6 +14,8 @@ from tidemill.models.signature import Signature
 from tidemill.serve import tensors
 from tidemill.serve.bodies import Answer, Asked, decode, encode, request_id
 
+_LARGEST = 2**63 - 1
+
 
 class _Rows(msgspec.Struct, forbid_unknown_fields=True):
     rows: list[dict[str, Any]]
@@ -124,4 +126,12 @@ def read_feedback(body: bytes, max_rows: int) -> list[tuple[str, str | float | i
             code="no-rows" if not given else "too-many-rows",
             details={"field": "feedback"},
         )
+    for at, one in enumerate(given):
+        if isinstance(one.label, int) and not -_LARGEST - 1 <= one.label <= _LARGEST:
+            raise InvalidInput(
+                f"The label of item {at} is a whole number of more than 64 bits.",
+                hint="Send it as text.",
+                code="out-of-range",
+                details={"field": "label", "row": at},
+            )
     return [(one.prediction, one.label) for one in given]

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -52,7 +53,9 @@ class Server:
         self.control_file = control.socket_file(options.folder, options.environment, os.getpid())
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
+        self._control_inode = -1
         self._taking_over = threading.Lock()
+        self._abandoned = False
         self._began = stamp(now())
         self._state = ServerState()
         self._metrics = Metrics()
@@ -158,8 +161,11 @@ class Server:
         }
 
     def reopen_control(self) -> None:
-        """Listen for verbs at ``control_file``."""
+        """Listen for verbs at ``control_file``, unless what is there is this server's already."""
+        if self._control_inode == _inode(self.control_file):
+            return
         listener = control.listen(self.control_file)
+        self._control_inode = _inode(self.control_file)
         threading.Thread(target=self._control, args=(listener,), name="control", daemon=True).start()
 
     def in_loop(self, work: Coroutine[Any, Any, Any]) -> Any:
@@ -217,6 +223,7 @@ class Server:
         if os.read(lifeline, 4096):
             return
         self._loop.remove_reader(lifeline)
+        self._abandoned = True
         if self.standby and self._taking_over.acquire(blocking=False):
             # Held for good: a take-over that comes now is too late.
             report("abandoned", environment=self.options.environment)
@@ -275,6 +282,16 @@ class Server:
             return {"error": error.to_json()}
         finally:
             self._taking_over.release()
+            if self.standby and self._abandoned:
+                # Whoever started it died meanwhile, so nobody will tell it to try again.
+                self._loop.call_soon_threadsafe(self.stop)
+
+
+def _inode(file: Path) -> int:
+    try:
+        return file.stat().st_ino
+    except FileNotFoundError:
+        return 0
 
 
 def serve(options: Options) -> None:

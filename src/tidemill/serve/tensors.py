@@ -151,12 +151,13 @@ def _cell(name: str, at: int, value: Any, datatype: str, shape: tuple[int, ...])
     elif datatype == "BOOL":
         if isinstance(value, bool):
             return value
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        limits: Any = (np.iinfo if datatype in _WHOLE else np.finfo)(DATATYPES[datatype])
-        if not limits.min <= value <= limits.max:
+    elif isinstance(value, (int, float)):
+        # A truth value counts as 0 or 1, as it does in ``from_json``'s quick way.
+        least, most = _range(datatype)
+        if not least <= value <= most:
             raise InvalidInput(
-                f"'{name}' of row {row} has the value {value:.6g}, which {datatype} cannot hold.",
-                why=f"It holds {limits.min} to {limits.max}.",
+                f"'{name}' of row {row} has the value {_short(value)}, which {datatype} cannot hold.",
+                why=f"It holds {least} to {most}.",
                 hint=f"Send '{name}' in that range.",
                 code="out-of-range",
                 details={"field": name, "row": row},
@@ -171,6 +172,20 @@ def _cell(name: str, at: int, value: Any, datatype: str, shape: tuple[int, ...])
         code="wrong-dtype",
         details={"field": name, "row": row, "wanted": datatype},
     )
+
+
+def _range(datatype: str) -> tuple[float, float]:
+    """As Python's own numbers: those compare with a whole number of any length."""
+    if datatype in _WHOLE:
+        whole = np.iinfo(DATATYPES[datatype])
+        return whole.min, whole.max
+    real: Any = np.finfo(DATATYPES[datatype])
+    return float(real.min), float(real.max)
+
+
+def _short(value: float) -> str:
+    text = str(value)
+    return text if len(text) < 30 else f"{text[:20]}... ({len(text)} digits)"
 
 
 def _words(value: Any) -> str:

@@ -1,0 +1,169 @@
+"""The log's bytes and pages, without a server: what goes in comes out, whatever it is."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from tidemill.core.errors import NotFound
+from tidemill.models.signature import DATATYPES, Signature, Tensor
+from tidemill.serve import log_layout
+from tidemill.serve.log_reader import LogReader
+from tidemill.serve.prediction_log import Entry, PredictionLog
+
+NUMBERS = sorted(set(DATATYPES) - {"BYTES"})
+SIGNATURE = Signature("m", (Tensor("x", "INT64", (-1,)),), (Tensor("value", "FP64", (-1,)),))
+
+
+@st.composite
+def columns(draw: st.DrawFn) -> tuple[dict[str, Any], list[Tensor]]:
+    rows = draw(st.integers(1, 4))
+    made: dict[str, Any] = {}
+    tensors: list[Tensor] = []
+    for name in "abc"[: draw(st.integers(1, 3))]:
+        datatype = draw(st.sampled_from([*NUMBERS, "BYTES", "BYTES"]))
+        cell = draw(st.sampled_from([(), (1,), (2,), (2, 3)]))
+        if datatype == "BYTES":
+            values: Any = np.empty((rows, *cell), dtype=object)
+            values[...] = draw(arrays.arrays(object, (rows, *cell), elements=st.text(max_size=4)))
+        else:
+            values = draw(arrays.arrays(np.dtype(DATATYPES[datatype]), (rows, *cell)))
+        if draw(st.booleans()):
+            mask = draw(arrays.arrays(bool, (rows, *cell)))
+            values = np.ma.MaskedArray(values, mask=mask)
+        made[name] = values
+        tensors.append(Tensor(name, datatype, (-1, *cell)))
+    return made, tensors
+
+
+@settings(max_examples=300, deadline=None)
+@given(columns())
+def test_every_row_comes_back_as_it_was(given: tuple[dict[str, Any], list[Tensor]]) -> None:
+    made, tensors = given
+    back = log_layout.decode_rows(log_layout.encode_rows(made, tensors), tensors)
+    for name, values in made.items():
+        assert back[name].shape == values.shape and back[name].dtype == values.dtype
+        np.testing.assert_array_equal(np.ma.getmaskarray(back[name]), np.ma.getmaskarray(values))
+        np.testing.assert_array_equal(np.ma.getdata(back[name]), np.ma.getdata(values))
+
+
+def write(file: Path, groups: list[list[tuple[str, int]]], *, checking: bool = False) -> list[bool]:
+    """Commit each group of (id, input) at once; whether it met an id that was there."""
+
+    async def main() -> list[bool]:
+        log = PredictionLog(file, release="sha256:1", number=1, signature=SIGNATURE)
+        short: list[bool] = []
+        for group in groups:
+            entries: list[Entry] = []
+            for name, value in group:
+                row = log_layout.encode_rows({"x": np.array([value])}, SIGNATURE.inputs)[0]
+                answer = log_layout.encode_rows({"value": np.array([value / 2])}, SIGNATURE.outputs)[0]
+                done = asyncio.get_running_loop().create_future()
+                entries.append(Entry(done, [(name, row, answer)], checking=checking))
+            for entry in entries:
+                log.write(entry)
+            short += [await entry.done for entry in entries]
+        await log.close()
+        return short
+
+    return asyncio.run(main())
+
+
+def test_an_id_is_written_once_and_the_writer_hears_of_it(tmp_path: Path) -> None:
+    file = tmp_path / "log.db"
+    assert write(file, [[("a", 1)], [("b", 2)], [("a", 3)]]) == [False, False, True]
+    assert write(file, [[("b", 4)]]) == [True]
+    with LogReader(file) as log:
+        assert [(p.id, int(p.inputs["x"]), float(p.outputs["value"])) for p in log.predictions()] == [
+            ("a", 1, 0.5),
+            ("b", 2, 1.0),
+        ]
+
+
+def test_many_rows_are_read_page_by_page_in_order(tmp_path: Path) -> None:
+    file = tmp_path / "log.db"
+    names = [f"{n:05d}" for n in range(2345)]
+    write(file, [[(name, n) for n, name in enumerate(names)]])
+    write(file, [[("check", 0)]], checking=True)
+    with LogReader(file) as log:
+        assert log.count() == 2345 and log.count(checking=True) == 1
+        assert [p.id for p in log.predictions()] == names
+        assert [p.id for p in log.predictions(after=2000)] == names[2000:]
+        assert [p.id for p in log.predictions(after=10, limit=1500)] == names[10:1510]
+        assert [p.id for p in log.predictions([*names[::-1], "none", "check"])] == [*names, "check"]
+        assert list(log.predictions([])) == [] and log.labels([]) == {}
+
+
+def test_what_is_closed_while_it_commits_is_committed(tmp_path: Path) -> None:
+    async def main() -> int:
+        log = PredictionLog(tmp_path / "log.db", release="sha256:1", number=1, signature=SIGNATURE)
+        expected = log.expect()
+        entries = [
+            Entry(asyncio.get_running_loop().create_future(), [(str(n), b"\x91\xc0", b"\x91\xc0")])
+            for n in range(200)
+        ]
+        for entry in entries:
+            log.write(entry)
+        await log.close()
+        expected.arrived()
+        return sum(entry.done.done() for entry in entries)
+
+    assert asyncio.run(main()) == 200
+    database = sqlite3.connect(tmp_path / "log.db")
+    assert database.execute("SELECT count(*) FROM predictions").fetchone() == (200,)
+    database.close()
+
+
+def test_a_commit_waits_for_a_request_in_flight_but_not_for_ever(tmp_path: Path) -> None:
+    async def main() -> tuple[int, int]:
+        log = PredictionLog(tmp_path / "log.db", release="sha256:1", number=1, signature=SIGNATURE)
+        loop = asyncio.get_running_loop()
+
+        def entry(name: str) -> Entry:
+            return Entry(loop.create_future(), [(name, b"\x90", b"\x90")])
+
+        first, second = log.expect(), log.expect()
+        one, two = entry("1"), entry("2")
+        log.write(one)
+        first.arrived()
+        log.write(two)
+        second.arrived()
+        second.arrived()
+        await asyncio.gather(one.done, two.done)
+        together = log.figures.commits
+        log.expect()  # and never arrives
+        three = entry("3")
+        log.write(three)
+        await three.done
+        await log.close()
+        return together, log.figures.commits
+
+    assert asyncio.run(main()) == (1, 2)
+
+
+def test_no_log_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(NotFound) as caught:
+        LogReader(tmp_path / "none.db")
+    assert caught.value.code == "log-not-found" and not [*tmp_path.iterdir()]
+
+
+def test_a_name_with_marks_of_its_own(tmp_path: Path) -> None:
+    folder = tmp_path / "50% of #1?"
+    folder.mkdir()
+    write(folder / "log.db", [[("a", 1)]])
+    assert [p.name for p in tmp_path.iterdir()] == ["50% of #1?"]
+    with LogReader(folder / "log.db") as log:
+        assert log.count() == 1
+
+
+def test_reading_changes_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "log.db"
+    write(file, [[("a", 1)]])
+    with LogReader(file) as log, pytest.raises(sqlite3.OperationalError):
+        log._database.execute("DELETE FROM predictions")

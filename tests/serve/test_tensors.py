@@ -1,0 +1,114 @@
+"""JSON values and bytes as arrays: what NumPy says they are, or an error with words."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from tidemill.core.errors import InvalidInput
+from tidemill.models.signature import DATATYPES, Tensor
+from tidemill.serve import tensors
+
+NUMBERS = sorted(set(DATATYPES) - {"BYTES"})
+SHAPES = arrays.array_shapes(min_dims=1, max_dims=3, max_side=4)
+
+
+def finite(datatype: str) -> Any:
+    dtype = np.dtype(DATATYPES[datatype])
+    if dtype.kind == "f":
+        bits: Any = dtype.itemsize * 8
+        return arrays.arrays(
+            dtype, SHAPES, elements=st.floats(width=bits, allow_nan=False, allow_infinity=False)
+        )
+    return arrays.arrays(dtype, SHAPES)
+
+
+numbers = st.sampled_from(NUMBERS).flatmap(lambda d: st.tuples(st.just(d), finite(d)))
+texts = arrays.arrays(object, SHAPES, elements=st.text(max_size=5)).map(lambda a: ("BYTES", a))
+
+
+@settings(max_examples=300, deadline=None)
+@given(numbers | texts, st.booleans())
+def test_json_values(given: tuple[str, Any], flat: bool) -> None:
+    datatype, values = given
+    sent = values.ravel().tolist() if flat else values.tolist()
+    found = tensors.from_json("x", sent, datatype, values.shape)
+    assert found.dtype == values.dtype and found.shape == values.shape
+    np.testing.assert_array_equal(found, values)
+    assert found.flags.writeable
+
+
+@settings(max_examples=300, deadline=None)
+@given(numbers | texts)
+def test_bytes_there_and_back(given: tuple[str, Any]) -> None:
+    datatype, values = given
+    sent = tensors.to_bytes(values, datatype)
+    found = tensors.from_bytes("x", memoryview(sent), datatype, values.shape)
+    assert found.dtype == values.dtype and found.flags.writeable
+    np.testing.assert_array_equal(found, values)
+    with pytest.raises(InvalidInput):
+        tensors.from_bytes("x", memoryview(sent + b"\0"), datatype, values.shape)
+    with pytest.raises(InvalidInput):
+        tensors.from_bytes("x", memoryview(sent)[:-1], datatype, values.shape)
+
+
+@settings(max_examples=200, deadline=None)
+@given(numbers | texts, st.data())
+def test_null_is_a_missing_cell(given: tuple[str, Any], data: st.DataObject) -> None:
+    datatype, values = given
+    flat = values.ravel().tolist()
+    gone = data.draw(st.sets(st.integers(0, len(flat) - 1), min_size=1))
+    sent = [None if at in gone else value for at, value in enumerate(flat)]
+    found = tensors.from_json("x", sent, datatype, values.shape)
+    assert isinstance(found, np.ma.MaskedArray)
+    assert {int(at) for at in np.flatnonzero(np.ma.getmaskarray(found))} == gone
+    kept = [at for at in range(len(flat)) if at not in gone]
+    np.testing.assert_array_equal(np.ma.getdata(found).ravel()[kept], values.ravel()[kept])
+
+
+def test_columns_of_rows() -> None:
+    found = tensors.from_rows("x", [1, 2.0, None], Tensor("x", "FP32", (-1,)))
+    assert found.tolist() == [1.0, 2.0, None] and found.dtype == np.float32
+    words = tensors.from_rows("x", ["a", "b"], Tensor("x", "BYTES", (-1,)))
+    assert words.tolist() == ["a", "b"] and words.dtype == object
+    free = tensors.from_rows("x", [[1, 2], [3, 4]], Tensor("x", "INT8", (-1, -1)))
+    assert free.tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize(
+    ("value", "datatype", "code"),
+    [
+        (True, "INT8", None),
+        ("1", "INT8", "wrong-dtype"),
+        (1, "BYTES", "wrong-dtype"),
+        (1, "BOOL", "wrong-dtype"),
+        (128, "INT8", "out-of-range"),
+        (0.5, "INT64", "wrong-dtype"),
+        (10**400, "FP64", "out-of-range"),
+        (2**64, "UINT64", "out-of-range"),
+        ([1], "FP32", "wrong-dtype"),
+        ({}, "FP32", "wrong-dtype"),
+    ],
+    ids=lambda value: str(value)[:8],
+)
+def test_values_that_a_type_cannot_hold(value: Any, datatype: str, code: str | None) -> None:
+    if code is None:
+        assert tensors.from_json("x", [0, value], datatype, (2,)).tolist() == [0, 1]
+        return
+    good: Any = {"BYTES": "a", "BOOL": True}.get(datatype, 0)
+    with pytest.raises(InvalidInput) as caught:
+        tensors.from_json("x", [good, value], datatype, (2,))
+    assert caught.value.code == code
+    assert caught.value.details["field"] == "x" and caught.value.details["row"] == 1
+
+
+def test_a_truth_value_is_a_number_whatever_stands_beside_it() -> None:
+    assert tensors.from_json("x", [True, 2], "INT8", (2,)).tolist() == [1, 2]
+    assert tensors.from_json("x", [True, 2, None], "INT8", (3,)).tolist() == [1, 2, None]
+
+
+def test_what_overflows_its_type_is_infinite_and_left_to_the_predictor() -> None:
+    assert tensors.from_json("x", [1e300], "FP32", (1,)).tolist() == [float("inf")]
