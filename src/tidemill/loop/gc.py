@@ -39,6 +39,7 @@ def gc(ws: Workspace, *, dry_run: bool = False, sink: Sink = silent) -> Freed:
         if not dry_run:
             write.forget(entries)
     if not dry_run:
+        blobs.remove_unfinished()
         for number, digest in enumerate(gone):
             blobs.delete(digest)
             sink(Progress("removing", number + 1, len(gone), "blobs"))
