@@ -152,6 +152,16 @@ def test_another_manifest_under_the_same_release_is_noticed(store: Store, make_r
         bundle.manifest(store, release)
 
 
+def test_a_manifest_whose_bytes_were_damaged_is_not_read(store: Store, make_release: Release):
+    release = make_release("a", FILES)
+    file = store.blobs.path_of(bundle.holds(store, release)[0])
+    file.chmod(0o644)
+    file.write_bytes(file.read_bytes()[:-7])
+    with pytest.raises(StorageError) as caught:
+        bundle.manifest(store, release)
+    assert caught.value.code == "release-damaged"
+
+
 def test_further_blobs_of_an_artifact_are_held_and_verified(store: Store):
     piece = store.blobs.put(b"a piece of the model")
     model = store.blobs.put(b"a model in pieces")
