@@ -25,7 +25,7 @@ SCHEMA = pa.schema(
 
 
 def correction(prediction: str, label: str | float = "coat", **inputs: Any) -> Correction:
-    return Correction(prediction, 1, label, "sha256:ab", 1, inputs, "shirt", "2026-01-01T00:00:00.000000Z")
+    return Correction(prediction, 1, label, "sha256:ab", 1, inputs, "shirt")
 
 
 def image(start: int) -> "np.ndarray[Any, Any]":

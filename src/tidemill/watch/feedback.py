@@ -31,7 +31,6 @@ class Correction:
         inputs: The row as it was asked: a cell a column, in the predictor's dtypes; masked where cells
             are missing.
         predicted: What was answered: a label, or a value.
-        given_at: When the label came.
     """
 
     prediction: str
@@ -41,7 +40,6 @@ class Correction:
     number: int
     inputs: "Mapping[str, np.ndarray[Any, Any]]"
     predicted: str | float | None
-    given_at: str
 
 
 def harvest(store: Store, environment: str, *, after: int = 0) -> list[Correction]:
@@ -73,7 +71,6 @@ def harvest(store: Store, environment: str, *, after: int = 0) -> list[Correctio
             number=given[label.prediction].number,
             inputs=given[label.prediction].inputs,
             predicted=_predicted(given[label.prediction].outputs),
-            given_at=label.time,
         )
         for label in sorted(latest.values(), key=lambda label: label.sequence)
         if label.prediction in given
