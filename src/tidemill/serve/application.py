@@ -34,7 +34,6 @@ from tidemill.serve.rows import Rows, read_feedback
 _LINGER_SECONDS = 5.0
 _JSON = b"application/json"
 _BINARY = b"application/octet-stream"
-_TOO_LARGE = "body-too-large"
 _STATUS = ((NotFound, 404), (Conflict, 409), (NotAllowed, 405), (InvalidInput, 400), (StorageError, 503))
 
 Headers = list[tuple[bytes, bytes]]
@@ -118,7 +117,7 @@ class Application:
             return
         except Exception as error:  # noqa: BLE001 - the server goes on whatever a request did
             response = self._error(path, error)
-            linger = isinstance(error, InvalidInput) and error.code == _TOO_LARGE
+            linger = isinstance(error, InvalidInput) and error.code == "body-too-large"
         finally:
             if expected is not None:
                 expected.arrived()
@@ -272,7 +271,7 @@ class Application:
                 hint="Please report it.",
             )
         status = next((number for kind, number in _STATUS if isinstance(error, kind)), 500)
-        if error.code == _TOO_LARGE:
+        if error.code == "body-too-large":
             status = 413
         body = error_body(error)
         headers = [(b"allow", str(body["allowed"]).encode())] if status == 405 else []
@@ -310,6 +309,6 @@ def _too_large(most: int) -> InvalidInput:
     return InvalidInput(
         f"The body is larger than the server takes ({most} bytes).",
         hint="Send fewer rows in one request, or raise 'limits.body_bytes'.",
-        code=_TOO_LARGE,
+        code="body-too-large",
         details={"field": "body", "most": most},
     )
