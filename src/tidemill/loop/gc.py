@@ -1,5 +1,6 @@
 """Garbage: blobs and cache entries that no run, model, release or deployment needs. Datasets are left alone."""
 
+import shutil
 from typing import TYPE_CHECKING
 
 from tidemill.core.events import Progress, Sink, silent
@@ -40,10 +41,26 @@ def gc(ws: Workspace, *, dry_run: bool = False, sink: Sink = silent) -> Freed:
             write.forget(entries)
     if not dry_run:
         blobs.remove_unfinished()
+        _remove_bundles(ws)
         for number, digest in enumerate(gone):
             blobs.delete(digest)
             sink(Progress("removing", number + 1, len(gone), "blobs"))
     return Freed(len(gone), size, len(entries), dry_run)
+
+
+def _remove_bundles(ws: Workspace) -> None:
+    """Remove the unpacked predictors that no live deployment serves; a release unpacks its own again."""
+    from tidemill.release import bundle  # noqa: PLC0415
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    with ws.store.catalog.read() as read:
+        live = {d.release_digest for d in read.find(records.Deployment, {"status": ["live", "starting"]})}
+        kept = [r for r in read.find(records.Release) if r.digest in live]
+    folder = ws.store.environments_folder / "bundles"
+    used = {bundle.unpack(ws.store, release, folder).name for release in kept}
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name not in used:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _needed(ws: Workspace, read: "Transaction") -> set[Digest]:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.config import PipelineSettings
-from tidemill.core.errors import Failed, NotFound
+from tidemill.core.errors import Failed, NotFound, TidemillError
 from tidemill.core.events import Note, Sink, silent
 from tidemill.core.names import Reference, nearest
 from tidemill.loop import judging
@@ -62,6 +62,13 @@ def refit(
             "person", "", None, None, None, deployed=False, reason="no data changed since the last run"
         )
     view = _refit(ws, name, target, "person", ", ".join(changed) or "forced", base, sink)
+    if view.verdict is None and view.release is None:
+        raise Failed(
+            f"The refit of run {view.run} made no release: {view.reason}",
+            hint=f"Type 'tidemill show {view.run}'. What runs still does.",
+            code="run-failed",
+            details={"run": view.run},
+        )
     if view.verdict is not None and not view.verdict.passed:
         missed = [f"{r['name']}: {r['reason']}" for r in view.verdict.rules if not r["passed"]]
         raise Failed(
@@ -96,8 +103,13 @@ def _answer(
     if claim is None:
         return None
     with claim:
-        name = _pipeline(ws, pipeline)
-        view = _refit(ws, name, deploy, f"trigger:{trigger}", cause, _base_run(ws, name), sink)
+        try:
+            name = _pipeline(ws, pipeline)
+            view = _refit(ws, name, deploy, f"trigger:{trigger}", cause, _base_run(ws, name), sink)
+        except TidemillError as error:
+            # It was answered, with a failure: asked again, it would fail again. A crash is not an answer.
+            triggers.settle(ws.store, claim, outcome=error.code)
+            raise
         triggers.settle(ws.store, claim, outcome=view.reason, run=view.run)
     return view
 
@@ -114,19 +126,14 @@ def _refit(
     file = ws.settings.pipelines.get(name, PipelineSettings()).file
     made = run(ws, ws.folder / file, _on_branches(ws, base), name=name, trigger=trigger, sink=sink)
     if made.status != "succeeded":
-        message = (made.error or {}).get("message", "it failed")
-        raise Failed(
-            f"The refit's run {made.run} failed: {message}",
-            hint=f"Type 'tidemill show {made.run}'. What runs still does.",
-            code="run-failed",
-            details={"run": made.run},
-        )
+        reason = f"its run failed: {(made.error or {}).get('message', '')}"
+        return RefitView(trigger, cause, made.run, None, None, deployed=False, reason=reason)
     facts: dict[str, Any] = {
         "rows_computed": sum(s.rows_computed or 0 for s in made.steps if s.kind in PREPARATION),
         "preparation_seconds": sum(s.seconds for s in made.steps if s.kind in PREPARATION),
     }
     if made.verdict is None or not made.verdict.passed:
-        reason = "its gate said no" if made.verdict else "it has no gate, so it is not released"
+        reason = "its gate said no" if made.verdict else "its pipeline makes no predictor and report to judge"
         return RefitView(trigger, cause, made.run, made.verdict, None, deployed=False, reason=reason, **facts)
     release = create_release(ws, made.run, sink=sink)
     for place in _way_to(ws, environment) if environment else []:
