@@ -21,7 +21,7 @@ from typing import Any, cast
 from tidemill.core import identity
 from tidemill.core.errors import InvalidInput
 from tidemill.engine import packages, syntax
-from tidemill.pipeline.components import Component, Fitted
+from tidemill.pipeline.component import Component, Fitted
 from tidemill.pipeline.load import installed
 from tidemill.pipeline.pipelines import Pipeline
 

@@ -14,7 +14,7 @@ from tidemill.engine import artifacts, tables
 from tidemill.engine.orders import ChunkTask, Memo, Order, Outcome, Ref
 from tidemill.pipeline import load, values
 from tidemill.pipeline.annotations import TABLE_FORMS, results_of, shown
-from tidemill.pipeline.components import TRAINER_SETTINGS, Component
+from tidemill.pipeline.component import TRAINER_SETTINGS, Component
 from tidemill.pipeline.frames import to_form
 from tidemill.pipeline.parameters import EMPTY
 from tidemill.pipeline.progress import scratch_folder

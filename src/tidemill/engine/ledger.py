@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core.clock import new_run_id, now, stamp
 from tidemill.engine import cache
 from tidemill.engine.orders import Memo, Saved
+from tidemill.engine.plan import Parts
+from tidemill.pipeline.graph import Node
 from tidemill.store.catalog import records
 
 if TYPE_CHECKING:
@@ -144,3 +146,41 @@ def mark_interrupted(store: "Store") -> list[str]:
         for run in gone:
             (store.folder / "locks" / f"{lock_name(run)}.lock").unlink(missing_ok=True)
     return gone
+
+
+def step_record(
+    run: str,
+    position: int,
+    node: Node,
+    status: records.StepStatus,
+    parts: Parts | None,
+    key: str | None,
+    *,
+    outputs: dict[str, str] | None = None,
+    rows_in: int | None = None,
+    rows_out: int | None = None,
+    rows_computed: int | None = None,
+    why: str = "",
+    seconds: float = 0.0,
+    error: dict[str, Any] | None = None,
+) -> records.Step:
+    """The record of a step that has just ended."""
+    read = f"{node.role}:{node.reference or node.model}"
+    return records.Step(
+        run=run,
+        name=node.name,
+        position=position,
+        component=node.component.name if node.component else read,
+        kind=node.kind,
+        status=status,
+        key=key,
+        parts=parts.to_json() if parts else {},
+        outputs=outputs or {},
+        why=why,
+        seconds=seconds,
+        finished_at=stamp(now()),
+        rows_in=rows_in,
+        rows_out=rows_out,
+        rows_computed=rows_computed,
+        error=error,
+    )

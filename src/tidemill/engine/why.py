@@ -130,6 +130,8 @@ class Earlier:
 
     def record(self, step: str) -> records.Step | None:
         """The step's record in the latest earlier run that got as far; None where there is none."""
+        if step in self._latest:
+            return self._latest[step]
         with self._store.catalog.read() as transaction:
             if self._runs is None:
                 self._runs = self._earlier(transaction)

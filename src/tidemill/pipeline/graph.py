@@ -13,7 +13,7 @@ from tidemill.pipeline.handles import Handle, Port, builder_of, port_of
 from tidemill.pipeline.model import Model
 
 if TYPE_CHECKING:
-    from tidemill.pipeline.components import Component
+    from tidemill.pipeline.component import Component
 
 Role = Literal["dataset", "model", "call", "rows", "fit", "apply"]
 """How a node computes: reads a dataset, takes a registered model, calls a function once, or maps over rows; fits; applies a state."""

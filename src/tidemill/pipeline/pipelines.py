@@ -10,7 +10,7 @@ from tidemill.core.errors import InvalidInput
 from tidemill.core.names import nearest
 from tidemill.pipeline import graph as graphs
 from tidemill.pipeline import values
-from tidemill.pipeline.components import Fitted
+from tidemill.pipeline.component import Fitted
 from tidemill.pipeline.dataset import Dataset
 from tidemill.pipeline.handles import Handle, Port, port_of
 from tidemill.pipeline.leaks import refuse_leaks

@@ -12,7 +12,7 @@ from tidemill.pipeline.parameters import parameters_of
 if TYPE_CHECKING:
     import numpy as np
 
-    from tidemill.pipeline.components import Component
+    from tidemill.pipeline.component import Component
     from tidemill.store.table import Table
 
 

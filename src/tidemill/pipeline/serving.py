@@ -11,7 +11,7 @@ from tidemill.core.errors import InvalidInput
 from tidemill.pipeline.rowwise import apply_rows, apply_state, arguments_of
 
 if TYPE_CHECKING:
-    from tidemill.pipeline.components import Component
+    from tidemill.pipeline.component import Component
     from tidemill.store.table import Table
 
 ROW = "_row"

@@ -8,7 +8,7 @@ from typing import Any
 
 from tidemill.engine.execute import execute
 from tidemill.engine.orders import Order, Outcome
-from tidemill.pipeline.components import Component
+from tidemill.pipeline.component import Component
 from tidemill.pipeline.progress import reporter
 from tidemill.store.blobs import Blobs
 

@@ -1,0 +1,389 @@
+"""The way through one graph: what is ready is taken from the cache or started; what ends is recorded."""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from tidemill.core import events
+from tidemill.core.errors import Conflict, TidemillError
+from tidemill.core.names import Reference
+from tidemill.engine import cache, inputs, plan
+from tidemill.engine.closure import Closure
+from tidemill.engine.executors.inline import run_inline
+from tidemill.engine.executors.local import LocalExecutor, threads
+from tidemill.engine.job import Job, rows_of
+from tidemill.engine.ledger import Ledger, step_record
+from tidemill.engine.orders import Order, Outcome, Ref
+from tidemill.engine.why import FIRST, Earlier, compare, reason
+from tidemill.pipeline.graph import Graph, Node
+from tidemill.pipeline.model import Model
+from tidemill.store.catalog import records
+
+if TYPE_CHECKING:
+    from tidemill.store.open import Store
+
+_POLL_SECONDS = 0.02
+_LOCKS = 4096
+"""Keys share this many locks: enough that two seldom meet, few enough for a folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A node whose inputs are all there."""
+
+    node: Node
+    parts: plan.Parts
+    key: str
+    inputs: plan.Inputs
+
+
+@dataclass(slots=True)
+class Execution:
+    """One run on its way. ``run`` goes it to the end; ``abort`` stops it."""
+
+    store: "Store"
+    graph: Graph
+    ledger: Ledger
+    closures: dict[int, Closure]
+    sink: events.Sink
+    workers: int
+    resolve: Callable[[Reference], Any] | None
+    seed: int
+    files: dict[str, tuple[int, int]]
+    earlier: Earlier
+    error: dict[str, Any] | None = None
+    found: dict[tuple[str, str], Ref] = field(default_factory=dict[tuple[str, str], Ref])
+    waiting: list[Node] = field(default_factory=list[Node])
+    orders: list[tuple[Job, Order]] = field(default_factory=list[tuple[Job, Order]])
+    jobs: list[Job] = field(default_factory=list[Job])
+    executor: LocalExecutor | None = None
+
+    def run(self) -> None:
+        """Until every node has ended or a step has failed."""
+        self.waiting = list(self.graph.nodes)
+        while True:
+            blocked = False
+            if self.error is None:
+                blocked = self._start_ready()
+            if not self.jobs and not blocked:
+                assert self.error or not self.waiting, "a step waits for what nothing makes"
+                break
+            self._collect(_POLL_SECONDS if blocked else None)
+        for node in self.waiting:
+            self._skip(node)
+
+    def outputs(self) -> dict[str, Ref]:
+        """The pipeline's results."""
+        return {name: self.found[port.node, port.output] for name, port in self.graph.outputs.items()}
+
+    def abort(self) -> None:
+        """Stop what is being computed and let others have the locks."""
+        if self.executor is not None:
+            self.executor.abort()
+        for job in self.jobs:
+            job.lock.close()
+        self.jobs.clear()
+
+    # -- what can start
+
+    def _start_ready(self) -> bool:
+        """Take hits and start misses until nothing more is ready; whether a key is being computed elsewhere."""
+        while True:
+            ready = self._ready()
+            # Each key's lock is taken before the look, so that a miss is still one when it is started.
+            locks = {c.key: self._locked(c.key) for c in ready}
+            try:
+                hits = cache.lookup(self.store, list(locks))
+                moved = self._read_inputs()
+                for candidate in ready:
+                    lock = locks[candidate.key]
+                    if candidate.key in hits:
+                        self._hit(candidate, hits[candidate.key])
+                        moved = True
+                    elif lock is not None and self.error is None:
+                        self._start(candidate, lock.pop_all())
+                        locks[candidate.key] = None
+                        # A step of this process is finished by now, which may have made others ready.
+                        moved = moved or (candidate.node.name, candidate.node.outputs[0]) in self.found
+            finally:
+                for lock in locks.values():
+                    if lock is not None:
+                        lock.close()
+            if self.error is not None:
+                return False
+            if not moved:
+                self._dispatch()
+                return any(self._waits(c) for c in ready)
+
+    def _ready(self) -> "list[_Candidate]":
+        found: list[_Candidate] = []
+        for node in self.waiting:
+            resolved = plan.resolve_inputs(node, self.found)
+            if resolved is None or node.component is None:
+                continue
+            closure = self.closures[id(node.component.origin)]
+            parts = plan.parts_of(node, closure, resolved, self.seed)
+            found.append(_Candidate(node, parts, parts.key(), resolved))
+        return found
+
+    def _waits(self, candidate: "_Candidate") -> bool:
+        return any(n is candidate.node for n in self.waiting)
+
+    def _locked(self, key: str) -> ExitStack | None:
+        """The lock of a key, or None while another run, or another step of this one, has it."""
+        lock = ExitStack()
+        try:
+            name = f"step-{int(key.rpartition(':')[2][:8], 16) % _LOCKS:03x}"
+            lock.enter_context(self.store.locks.hold(name, timeout_seconds=0))
+        except Conflict:
+            return None
+        return lock
+
+    def _hit(self, candidate: "_Candidate", hit: cache.Hit) -> None:
+        node = candidate.node
+        self.waiting.remove(node)
+        for name, ref in hit.outputs.items():
+            self.found[node.name, name] = ref
+        outputs = {n: r.digest for n, r in hit.outputs.items()}
+        rows_in, rows_out = hit.rows_in, hit.rows_out
+        step = self._step(
+            node,
+            "cached",
+            candidate.parts,
+            candidate.key,
+            outputs=outputs,
+            rows_in=rows_in,
+            rows_out=rows_out,
+        )
+        self.ledger.hit(step)
+        self._tell(step)
+
+    def _start(self, candidate: "_Candidate", lock: ExitStack) -> None:
+        node = candidate.node
+        self.waiting.remove(node)
+        why = self._why(node, candidate.parts)
+        started = time.perf_counter()
+        job = Job(node, candidate.parts, candidate.key, candidate.inputs, why, lock, started)
+        self.jobs.append(job)
+        self.sink(events.StepStarted(self.ledger.run.id, node.name, why))
+        if node.role in ("rows", "apply"):
+            self._order_chunks(job)
+        else:
+            self._order(job)
+
+    def _tell(self, step: records.Step) -> None:
+        self.sink(
+            events.StepFinished(step.run, step.name, step.status, step.seconds, step.why, step.rows_computed)
+        )
+
+    def _why(self, node: Node, parts: plan.Parts) -> str:
+        before = self.earlier.record(node.name)
+        if before is None:
+            return FIRST
+        return reason(compare(before.parts, parts.to_json()), first=False)
+
+    # -- orders
+
+    def _order_chunks(self, job: Job) -> None:
+        node = job.node
+        assert node.table is not None
+        table = job.inputs[node.table]
+        base = job.parts.chunk_base(node.table)
+        job.chunks = cache.plan_chunks(self.store, base, table)
+        tasks = job.chunks.tasks
+        if not tasks:
+            self._finish(job)
+            return
+        component = node.component
+        shares = min(self.workers, len(tasks)) if component is not None and component.importable else 1
+        for share in range(shares):
+            self._order(job, tuple(tasks[share::shares]))
+
+    def _order(self, job: Job, tasks: tuple[Any, ...] = ()) -> None:
+        component = job.node.component
+        assert component is not None
+        closure = self.closures[id(component.origin)]
+        order = job.order(closure, self.files, seed=self.seed, store=str(self.store.folder), tasks=tasks)
+        job.pending += 1
+        if component.importable:
+            self.orders.append((job, order))
+            return
+        outcome = run_inline(order, component, lambda report: self._progress(job, report))
+        self._done(job, outcome)
+
+    def _dispatch(self) -> None:
+        if self.orders and self.executor is None:
+            self.executor = LocalExecutor(self.workers)
+        while self.orders and self.executor is not None and self.executor.free > 0:
+            job, order = self.orders.pop(0)
+            self.executor.start(order, job)
+
+    def _collect(self, timeout_seconds: float | None) -> None:
+        if self.executor is None:
+            if timeout_seconds is not None:
+                time.sleep(timeout_seconds)
+            return
+        finished = self.executor.collect(timeout_seconds, self._progress)
+        if not finished and not self.executor.busy and timeout_seconds is not None:
+            time.sleep(timeout_seconds)
+        for task, outcome in finished:
+            assert isinstance(task, Job)
+            self._done(task, outcome)
+        if self.error is None:
+            self._dispatch()
+
+    def _progress(self, task: object, report: tuple[float, float | None, str, str]) -> None:
+        assert isinstance(task, Job)
+        done, total, label, unit = report
+        name = f"{task.node.name}: {label}" if label else task.node.name
+        self.sink(events.Progress(name, done, total, unit))
+
+    # -- what has ended
+
+    def _done(self, job: Job, outcome: Outcome) -> None:
+        job.pending -= 1
+        job.outcomes.append(outcome)
+        if outcome.error is not None and self.error is None:
+            self.error = job.named(outcome.error)
+        if (progress := job.progress()) is not None:
+            self.sink(events.Progress(job.node.name, *progress, "rows"))
+        if self.error is not None:
+            # Orders of a failed run that nobody has begun are not begun.
+            for other, _ in self.orders:
+                other.pending -= 1
+            self.orders.clear()
+        for other in [job, *self.jobs]:
+            if other.pending == 0 and other in self.jobs:
+                self._finish(other)
+
+    def _finish(self, job: Job) -> None:
+        try:
+            if job.error is not None:
+                self._failed(job, job.error)
+            elif job.is_complete:
+                self._computed(job)
+            else:
+                self.ledger.memos(job.memos())
+                self.waiting.append(job.node)
+        finally:
+            self.jobs.remove(job)
+            job.lock.close()
+
+    def _computed(self, job: Job) -> None:
+        saved = job.saved(self.store.blobs)
+        for name, artifact in saved.items():
+            self.found[job.node.name, name] = artifact.ref
+        outputs = {n: s.digest for n, s in saved.items()}
+        step = self._step_of(job, "computed", key=job.key, outputs=outputs, rows_out=rows_of(saved))
+        self.ledger.computed(step, saved, job.memos())
+        self._tell(step)
+
+    def _failed(self, job: Job, error: dict[str, Any]) -> None:
+        self.ledger.memos(job.memos())
+        step = self._step_of(job, "failed", key=None, error=error)
+        self.ledger.failed(step)
+        self._tell(step)
+
+    def _skip(self, node: Node) -> None:
+        step = self._step(node, "skipped", None, None)
+        self.ledger.hit(step)
+        self._tell(step)
+
+    # -- what is read
+
+    def _read_inputs(self) -> bool:
+        """Read the datasets and models that are still to be read; whether there was one."""
+        unread = [n for n in self.waiting if n.component is None]
+        for node in unread:
+            self._read(node)
+            if self.error is not None:
+                break
+        return bool(unread)
+
+    def _read(self, node: Node) -> None:
+        started = time.perf_counter()
+        try:
+            if node.model is not None:
+                self._take_model(node, node.model)
+            else:
+                assert node.reference is not None
+                self._read_dataset(node, node.reference, started)
+        except TidemillError as error:
+            self.error = {**error.to_json(), "details": {**error.details, "step": node.name}}
+            self.waiting.remove(node)
+            seconds = time.perf_counter() - started
+            step = self._step(node, "failed", None, None, error=self.error, seconds=seconds)
+            self.ledger.failed(step)
+            self._tell(step)
+
+    def _take_model(self, node: Node, wanted: Model) -> None:
+        version, ref = inputs.registered_model(self.store, wanted)
+        self.waiting.remove(node)
+        self.found[node.name, "result"] = ref
+        parts = plan.Parts(f"model:{wanted.name}", {}, {}, {}, {"version": str(version)})
+        step = self._step(node, "cached", parts, ref.digest, outputs={"result": ref.digest})
+        self.ledger.hit(step)
+        self._tell(step)
+
+    def _read_dataset(self, node: Node, reference: Reference, started: float) -> None:
+        name = reference.name
+        read = inputs.read(self.store, reference, self.resolve, self.sink)
+        self.waiting.remove(node)
+        self.ledger.input(name if name not in self.ledger.run.inputs else str(reference), read.commit)
+        self.found[node.name, "result"] = read.table.ref
+        parts = plan.Parts(f"dataset:{name}", {}, {}, {}, {"commit": read.commit})
+        rows = int(read.table.meta["rows"])
+        status: records.StepStatus = "cached" if read.rows_read is None else "computed"
+        step = self._step(
+            node,
+            status,
+            parts,
+            read.key,
+            outputs={"result": read.table.digest},
+            rows_in=rows,
+            rows_out=rows,
+            rows_computed=read.rows_read,
+            why=self._why(node, parts) if status == "computed" else "",
+            seconds=time.perf_counter() - started,
+        )
+        if read.entries:
+            self.ledger.computed(step, {"result": read.table}, {}, read.entries)
+        else:
+            self.ledger.hit(step)
+        self._tell(step)
+
+    # -- what is recorded
+
+    def _step_of(
+        self,
+        job: Job,
+        status: records.StepStatus,
+        *,
+        key: str | None,
+        outputs: dict[str, str] | None = None,
+        rows_out: int | None = None,
+        error: dict[str, Any] | None = None,
+    ) -> records.Step:
+        step = self._step(
+            job.node,
+            status,
+            job.parts,
+            key,
+            outputs=outputs,
+            rows_in=job.rows_in,
+            rows_out=rows_out,
+            rows_computed=job.rows_computed,
+            why=job.why,
+            seconds=job.seconds,
+            error=error,
+        )
+        parts = {**step.parts, "threads": threads()}
+        return replace(step, parts=parts, peak_bytes=job.peak_bytes, log=job.log)
+
+    def _step(
+        self, node: Node, status: records.StepStatus, parts: plan.Parts | None, key: str | None, **facts: Any
+    ) -> records.Step:
+        position = self.graph.nodes.index(node)
+        return step_record(self.ledger.run.id, position, node, status, parts, key, **facts)

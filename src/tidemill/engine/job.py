@@ -1,0 +1,167 @@
+"""One step while it is computed: its orders, what came of them, and what to record of it."""
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from tidemill.engine import cache, plan, tables
+from tidemill.engine.closure import Closure
+from tidemill.engine.orders import Memo, Order, Outcome, Saved
+from tidemill.pipeline import load
+from tidemill.pipeline.component import Component
+from tidemill.pipeline.graph import Node
+from tidemill.store.blobs import Blobs
+
+
+@dataclass(slots=True)
+class Job:
+    """A node that is being computed: its key, its lock, and the orders it was parted into.
+
+    Attributes:
+        pending: Orders whose outcome is not here yet.
+    """
+
+    node: Node
+    parts: plan.Parts
+    key: str
+    inputs: plan.Inputs
+    why: str
+    lock: ExitStack
+    started: float
+    chunks: cache.ChunkPlan | None = None
+    pending: int = 0
+    outcomes: list[Outcome] = field(default_factory=list[Outcome])
+
+    def order(
+        self,
+        closure: Closure,
+        files: dict[str, tuple[int, int]],
+        *,
+        seed: int,
+        store: str,
+        tasks: tuple[Any, ...] = (),
+    ) -> Order:
+        """What a worker needs to compute this node, or these of its chunks."""
+        node = self.node
+        component = node.component
+        assert component is not None
+        file = component.file
+        inside = component.module.startswith("tidemill.")
+        by_chunk = node.role in ("rows", "apply")
+        return Order(
+            step=node.name,
+            role=node.role,
+            module=component.module,
+            variable=component.variable,
+            file=str(file) if file and not inside else None,
+            folder=_folder(component),
+            files={f: files[f] for f in closure.files if f in files},
+            packages=tuple(closure.packages),
+            settings=node.settings,
+            inputs={n: s for n, s in self.inputs.items() if not (by_chunk and n == node.table)},
+            outputs=node.outputs,
+            table=node.table,
+            tasks=tasks,
+            seed=seed,
+            store=store,
+        )
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken."""
+        return time.perf_counter() - self.started
+
+    @property
+    def error(self) -> dict[str, Any] | None:
+        """The first error among its orders, with the step named."""
+        found = next((o.error for o in self.outcomes if o.error is not None), None)
+        return None if found is None else self.named(found)
+
+    def named(self, error: dict[str, Any]) -> dict[str, Any]:
+        """``error`` with the step in its message and details."""
+        message = str(error["message"])
+        if self.node.name not in message:
+            message = f"Step '{self.node.name}': {message}"
+        return {**error, "message": message, "details": {**error.get("details", {}), "step": self.node.name}}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all of it was computed; not so when the run failed before its orders were begun."""
+        if self.chunks is None:
+            return bool(self.outcomes)
+        return len(self.chunks.tasks) == sum(len(o.chunks) for o in self.outcomes)
+
+    def progress(self) -> tuple[int, int] | None:
+        """Rows done and rows to do, where it is computed in several chunks."""
+        if self.chunks is None or len(self.chunks.tasks) < 2:
+            return None
+        ended = [i for o in self.outcomes for i in o.chunks]
+        done = sum(self.chunks.chunks[i]["rows"] for i in ended)
+        return done, sum(t.chunk["rows"] for t in self.chunks.tasks)
+
+    def saved(self, blobs: Blobs) -> dict[str, Saved]:
+        """Its artifacts; the tables of a row-wise step are put together from old and new chunks."""
+        if self.chunks is None:
+            return self.outcomes[0].saved
+        done = dict(self.chunks.done)
+        columns: dict[str, list[dict[str, Any]]] = {}
+        for memo in self.chunks.memos.values():
+            columns.update(memo["columns"])
+        for outcome in self.outcomes:
+            done.update(outcome.chunks)
+            for memo in outcome.memos.values():
+                columns.update(memo["columns"])
+        ordered = [done[i] for i in range(len(self.chunks.chunks))]
+        return {n: tables.manifest(blobs, [c[n] for c in ordered], columns[n]) for n in self.node.outputs}
+
+    def memos(self) -> dict[str, Memo]:
+        """What the cache is to remember of its chunks."""
+        if self.chunks is None:
+            return {}
+        return {self.chunks.keys[i]: memo for o in self.outcomes for i, memo in o.memos.items()}
+
+    @property
+    def rows_in(self) -> int | None:
+        """Rows of the tables that it takes."""
+        if self.chunks is not None:
+            return sum(c["rows"] for c in self.chunks.chunks)
+        return self.outcomes[0].rows_in if self.outcomes else None
+
+    @property
+    def rows_computed(self) -> int | None:
+        """Rows that were really computed."""
+        counts = [o.rows_computed for o in self.outcomes if o.rows_computed is not None]
+        if counts:
+            return sum(counts)
+        return 0 if self.chunks is not None and not self.outcomes else None
+
+    @property
+    def peak_bytes(self) -> int | None:
+        """The most memory that one of its orders took."""
+        return max((o.peak_bytes for o in self.outcomes if o.peak_bytes is not None), default=None)
+
+    @property
+    def log(self) -> str | None:
+        """The blob with what it printed."""
+        return next((o.log for o in self.outcomes if o.log), None)
+
+
+def rows_of(saved: dict[str, Saved]) -> int | None:
+    """Rows of all tables among these artifacts; None where there is none."""
+    counts = [int(s.meta["rows"]) for s in saved.values() if s.kind == "table"]
+    return sum(counts) if counts else None
+
+
+def _folder(component: Component[..., Any]) -> str | None:
+    """The folder that the component's module was imported from, for ``sys.path``."""
+    file = component.file
+    if file is None or component.module.startswith("tidemill."):
+        return None
+    if load.installed(str(file)):
+        return None
+    depth = component.module.count(".") + (1 if file.name == "__init__.py" else 0)
+    folder = file.parent
+    for _ in range(depth):
+        folder = folder.parent
+    return str(folder)
