@@ -197,6 +197,38 @@ def test_a_successor_that_dies_half_way_leaves_the_old_one_serving(
     assert seen.failures == []
 
 
+def test_a_successor_that_dies_with_the_old_ones_name_gives_it_back(deploy: Deploy, tmp_path: Path) -> None:
+    live, folder = deploy(), tmp_path / "environments"
+    channel = control.connect(control.socket_file(folder, "prod"), timeout_seconds=10)
+    assert channel is not None
+    channel.send({"verb": "hand_over", "protocol": 1})
+    assert channel.receive() == {"handing": True}
+    # The moment between taking the name and saying so.
+    control.listen(folder / "other.sock").close()
+    os.replace(folder / "other.sock", control.socket_file(folder, "prod"))
+    assert client.status(folder, "prod") is None
+    channel.close()
+    wait_until_it_serves(live, folder)
+
+
+def test_a_standby_that_could_not_take_over_ends_with_its_promoter(bundle: Bundle, tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from tidemill.serve import client, control\n"
+        "s = client.start_standby(bundle=Path(sys.argv[1]), name='ten', release='r', number=1,"
+        " environment='prod', folder=Path(sys.argv[2]), port=int(sys.argv[3]))\n"
+        "c = control.connect(control.socket_file(Path(sys.argv[2]), 'prod', s.pid), timeout_seconds=10)\n"
+        "c.send({'verb': 'take_over'}); print(s.pid, flush=True); os._exit(1)"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        promoter = subprocess.run(
+            [sys.executable, "-c", code, str(bundle.folder), str(tmp_path), str(taken.getsockname()[1])],
+            check=False,
+            stdout=subprocess.PIPE,
+        )
+        wait_for_end(int(promoter.stdout))
+    assert not [*tmp_path.glob("*.sock")]
+
+
 def wait_until_it_serves(live: client.Status, folder: Path) -> None:
     deadline = time.monotonic() + 30
     while client.status(folder, "prod") != live:

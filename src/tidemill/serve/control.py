@@ -42,7 +42,8 @@ class Channel:
         if sockets:
             sent = socket.send_fds(self._socket, [data], [s.fileno() for s in sockets])
             data = data[sent:]
-        self._socket.sendall(data)
+        if data:
+            self._socket.sendall(data)
 
     def receive(self) -> dict[str, Any] | None:
         """The next message; None when the other side has hung up."""

@@ -82,21 +82,31 @@ def take_over(server: Server) -> None:
                 listener = inherited
             else:
                 listener = sockets.bind(options.host, options.port)
-            server.in_loop(server.become_live(listener))
-            if inherited is not None and inherited is not listener:
-                # The address has changed: what still waits at the old one is answered too.
-                server.in_loop(server.accept_on(inherited))
-            os.replace(server.control_file, live)
-            server.control_file = live
-            if inherited is not None and channel is not None:
-                _adopt(server, channel)
-            server.in_loop(server.accept_only_on(listener))
-            if inherited is not None and inherited is not listener:
-                inherited.close()
+            _go_live(server, listener, inherited, channel)
         finally:
             if channel is not None:
                 channel.close()
     report("live", **server.status())
+
+
+def _go_live(
+    server: Server, listener: socket.socket, inherited: socket.socket | None, channel: control.Channel | None
+) -> None:
+    live = control.socket_file(server.options.folder, server.options.environment)
+    try:
+        server.in_loop(server.become_live(listener))
+        if inherited is not None and inherited is not listener:
+            # The address has changed: what still waits at the old one is answered too.
+            server.in_loop(server.accept_on(inherited))
+        os.replace(server.control_file, live)
+        server.control_file = live
+        if inherited is not None and channel is not None:
+            _adopt(server, channel)
+        server.in_loop(server.accept_only_on(listener))
+    except BaseException:
+        # Neither live nor a standby any more. The predecessor hears that this end has hung up, and goes on.
+        server.in_loop(server.end())
+        raise
 
 
 def hand_over(server: Server, channel: control.Channel) -> None:
@@ -107,8 +117,11 @@ def hand_over(server: Server, channel: control.Channel) -> None:
     if server.listener is None or server.standby or server.handed_over:
         channel.send({"error": {"code": "not-live", "message": "This server is not the live one."}})
         return
-    channel.send({"handing": True}, [server.listener])
-    message = channel.receive()
+    try:
+        channel.send({"handing": True}, [server.listener])
+        message = channel.receive()
+    except (OSError, ValueError):
+        message = None
     if message is None or message.get("verb") != "accepting":
         report("successor-failed", environment=server.options.environment)
         # It may have put its own control socket in this one's place before it died.
@@ -158,6 +171,7 @@ def _adopt(server: Server, channel: control.Channel) -> None:
 def _pass_on(server: Server, channel: control.Channel, unsent: list[socket.socket]) -> None:
     """Send idle connections away, and wait for the others to be answered, as long as the limits say."""
     deadline = time.monotonic() + server.options.limits.drain_seconds
+    quiet = 0
     while True:
         idle, busy = server.in_loop(server.give_away_idle())
         unsent += idle
@@ -167,7 +181,9 @@ def _pass_on(server: Server, channel: control.Channel, unsent: list[socket.socke
             del unsent[: len(some)]
             for connection in some:
                 connection.close()
-        if not busy or time.monotonic() > deadline:
+        # Once more after a pause: a connection that was accepted last is counted a turn of the loop later.
+        quiet = 0 if busy or idle else quiet + 1
+        if quiet == 2 or time.monotonic() > deadline:
             return
         time.sleep(_POLL_SECONDS)
 
