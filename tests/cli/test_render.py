@@ -245,7 +245,7 @@ RUN = views.RunView(
                     "/d", [views.StageView("import", "done", 1.26)], {"accuracy": 0.885}, ["cd /d"]
                 )
             ),
-            ["import  done        1.3", "accuracy  0.885", "  cd /d"],
+            ["import      1.3  done", "accuracy  0.885", "  cd /d"],
         ),
         (project.initialised(views.Initialised("/p", "/p/.tidemill", [])), ["is a project already"]),
     ],

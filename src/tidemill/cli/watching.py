@@ -38,7 +38,7 @@ def watch(log: str, *, terminal: bool) -> Generator[Sink]:
 
 def lines() -> Sink:
     """A sink that writes plain lines: what began, what ended, and now and then how far it is."""
-    board, lock = progress.Board(), threading.Lock()
+    board, lock = progress.Board(begins=True), threading.Lock()
     told: dict[str, float] = {}
 
     def sink(event: Event) -> None:

@@ -30,12 +30,14 @@ class Board:
         stage: The one that runs, and since when.
         steps: Steps that run, and since when.
         bars: The last word on each progress that is not at its end.
+        begins: Whether beginnings are told too, so that the end of a step need not repeat why it was computed.
     """
 
     stages: dict[str, StageStarted] = field(default_factory=dict[str, StageStarted])
     stage: tuple[StageStarted, float] | None = None
     steps: dict[str, tuple[StepStarted, float]] = field(default_factory=dict[str, tuple[StepStarted, float]])
     bars: dict[str, Progress] = field(default_factory=dict[str, Progress])
+    begins: bool = False
 
     def take(self, event: Event, now: float) -> str | None:
         """Put an event on the board.
@@ -54,10 +56,10 @@ class Board:
             case StepStarted():
                 self.steps[event.step] = (event, now)
             case StepFinished():
-                self.steps.pop(event.step, None)
+                known = self.steps.pop(event.step, None) is not None and self.begins
                 for label in [name for name in self.bars if _is_of(name, event.step)]:
                     del self.bars[label]
-                return step_line(event)
+                return step_line(event, reason=not known)
             case Progress():
                 self.bars.pop(event.label, None)
                 if event.total is None or event.done < event.total:
@@ -85,14 +87,14 @@ def stage_line(event: StageFinished, started: StageStarted | None) -> str:
     return f"{number}{title}: {event.result} ({seconds(event.seconds)})"
 
 
-def step_line(event: StepFinished) -> str:
+def step_line(event: StepFinished, *, reason: bool = True) -> str:
     """The line of a step that ended."""
     words = f"  {event.step}: {event.status}"
     if event.status == "computed":
         words += f" in {seconds(event.seconds)}"
         if event.rows_computed is not None:
             words += f", {event.rows_computed:,} rows"
-        if event.why:
+        if event.why and reason:
             words += f" ({event.why})"
     elif event.status == "failed":
         words += f" after {seconds(event.seconds)}"

@@ -26,8 +26,8 @@ def initialised(view: "Initialised") -> str:
 def demo(view: "DemoSummary") -> "RenderableType":
     """Every stage, what it made, and what to type next."""
     stages = table(
-        ["stage", "result", "seconds"],
-        [(s.name, s.result, f"{s.seconds:.1f}") for s in view.stages],
+        ["stage", "seconds", "result"],
+        [(s.name, f"{s.seconds:.1f}", s.result) for s in view.stages],
         empty="No stage was run.",
     )
     made = facts(
