@@ -227,13 +227,6 @@ def test_tensor_columns_with_a_gap(datasets: Datasets, csv: Write):
     assert caught.value.code == "tensor-columns"
 
 
-def test_the_text_form_of_a_tensor():
-    assert Tensor.parse("image=pixel*:28x28") == ("image", Tensor("pixel", (28, 28)))
-    for wrong in ("image", "image=pixel:28", "image=pixel*:0x2", "=p*:2"):
-        with pytest.raises(InvalidInput):
-            Tensor.parse(wrong)
-
-
 def test_equal_keys_and_missing_keys_are_refused(datasets: Datasets, csv: Write):
     with pytest.raises(InvalidInput, match=r"Rows 1 and 3 have the same key: id=1"):
         import_csv(datasets, "d", csv("id,x\n1,a\n2,b\n1,c\n"), key=["id"])

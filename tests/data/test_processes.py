@@ -20,12 +20,19 @@ from tidemill.store.open import Store
 IMPORTER = """
 import sys
 from pathlib import Path
+import lance
 from tidemill.data import Datasets, import_csv
 from tidemill.store.open import Store
+from tidemill.store.table import Table
 store, *files = map(Path, sys.argv[1:])
 datasets = Datasets(Store.create(store), "importer")
+print("ready", flush=True)
+sys.stdin.readline()
 for file in files:
     print(import_csv(datasets, "d", file).commit.id, flush=True)
+for n in range(30):
+    rows = Table.of({"label": [str(files[0])], "n": [n]})
+    print(datasets.open("d").commit(rows, message="One row")[0].id, flush=True)
 """
 
 WORKER = """
@@ -63,17 +70,27 @@ def test_imports_at_once_all_land(tmp_path: Path):
     store = tmp_path / "store"
     running = [
         subprocess.Popen(
-            [sys.executable, "-c", IMPORTER, str(store), *own], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", IMPORTER, str(store), *own],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for own in files
     ]
+    for process in running:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+    for process in running:
+        assert process.stdin
+        process.stdin.write("go\n")
+        process.stdin.flush()
     printed = [p.communicate(timeout=120)[0].split() for p in running]
     assert [p.returncode for p in running] == [0, 0]
     log = Datasets(Store.open(store), "ada").open("d").log()
     assert {c.id for c in log} == {*printed[0], *printed[1]}
-    assert [c.number for c in log] == list(range(10, 0, -1))
+    assert [c.number for c in log] == list(range(70, 0, -1))
     rows = Datasets(Store.open(store), "ada").open("d").snapshot().read(["label", "n"]).to_polars()
-    assert rows.unique().height == rows.height == 500
+    assert rows.unique().height == rows.height == 560
 
 
 @pytest.mark.slow

@@ -33,24 +33,6 @@ class Tensor:
     prefix: str
     shape: tuple[int, ...]
 
-    @classmethod
-    def parse(cls, text: str) -> "tuple[str, Tensor]":
-        """Read ``image=pixel*:28x28``: the new column's name, and what folds into it.
-
-        Raises:
-            InvalidInput: ``invalid-tensor``.
-        """
-        found = re.fullmatch(r"([^=]+)=([^*:]*)\*:(\d+(?:x\d+)*)", text)
-        shape = tuple(int(n) for n in found[3].split("x")) if found else ()
-        if not found or 0 in shape:
-            raise InvalidInput(
-                f"'{text}' does not describe a tensor.",
-                why="It is NAME=PREFIX*:SIZE, where SIZE is as 784 or 28x28.",
-                hint="Try 'image=pixel*:28x28'.",
-                code="invalid-tensor",
-            )
-        return found[1], cls(found[2], shape)
-
 
 @dataclass(frozen=True, slots=True)
 class Column:
