@@ -1,5 +1,6 @@
 """Real server processes for the tests of this folder; each ends with its test."""
 
+import subprocess
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,13 @@ def start(bundle: Bundle, tmp_path: Path) -> Generator[Start]:
         standby.abandon()
     for folder, environment in folders:
         client.stop(folder, environment)
+    for standby in started:
+        try:
+            standby._process.wait(10)
+        except subprocess.TimeoutExpired:
+            # It lost its control socket: a failed test leaves no server behind.
+            standby._process.kill()
+            standby._process.wait()
 
 
 @pytest.fixture

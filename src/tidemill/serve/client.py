@@ -61,8 +61,11 @@ class Standby:
         status: What it said when it was ready; ``status.address`` is where to send checks.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], status: Status, folder: Path) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], status: Status, folder: Path, drain_seconds: float
+    ) -> None:
         self.status = status
+        self._drain_seconds = drain_seconds
         self._process = process
         self._folder = folder
         self._live = False
@@ -80,6 +83,9 @@ class Standby:
     def take_over(self, *, timeout_seconds: float = 60.0) -> Status:
         """Let it become the live server: it takes the live one's listening socket, or binds its own address.
 
+        Args:
+            timeout_seconds: How long that may take, beside the time in which the live one answers what it has.
+
         Returns:
             Its status as the live server.
 
@@ -88,7 +94,7 @@ class Standby:
             Failed: ``take-over-failed``; what was live before still is.
         """
         file = control.socket_file(self._folder, self.status.environment, self.pid)
-        reply = _ask(file, "take_over", timeout_seconds)
+        reply = _ask(file, "take_over", timeout_seconds + self._drain_seconds)
         if reply is None or "error" in reply:
             raise _error(reply, f"The new server of '{self.status.environment}' could not take over.")
         self._live = True
@@ -178,7 +184,7 @@ def start_standby(
             code="server-not-started",
             why=_last_words(words, offset),
         )
-    return Standby(process, _status(reply), folder)
+    return Standby(process, _status(reply), folder, limits.drain_seconds)
 
 
 def status(folder: Path, environment: str) -> Status | None:

@@ -185,6 +185,8 @@ class Server:
             if other is not listener:
                 self._accepting.remove((other, server))
                 server.close()
+                if other is not self.listener:
+                    other.close()
 
     async def adopt(self, given: list[socket.socket]) -> None:
         """Go on with connections that another process had."""
@@ -231,7 +233,9 @@ class Server:
 
     async def _drain(self) -> None:
         await self.become_silent(draining=True)
-        deadline = self._loop.time() + self.options.limits.drain_seconds
+        # After a hand-over there was time already, and what is left has had it.
+        seconds = 0.0 if self.handed_over else self.options.limits.drain_seconds
+        deadline = self._loop.time() + seconds
         while self._state.connections and self._loop.time() < deadline:
             connections: list[Any] = [*self._state.connections]
             for connection in connections:
