@@ -3,6 +3,7 @@
 Run it with ``tidemill run pipeline.py -p epochs=3``; ``-p framework=sklearn`` needs nothing but scikit-learn.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import tidemill as tm
@@ -94,6 +95,15 @@ def build_base(
     return tm.TrainedModel.of(network, features="image", label="label", classes=CLASSES)
 
 
+@tm.step
+def load_base(file: Path) -> tm.TrainedModel:
+    """A network that someone else trained, from a ``.keras`` file; its content is part of the cache key."""
+    import keras
+
+    network = keras.saving.load_model(file, safe_mode=True)
+    return tm.TrainedModel.of(network, features="image", label="label", classes=CLASSES)
+
+
 @tm.trainer(features="image", label="label", classes=CLASSES)
 def train_keras(
     base: tm.TrainedModel,
@@ -112,7 +122,9 @@ def train_keras(
 
     keras.utils.set_random_seed(random_state)
     network = base.native
-    rule = keras.optimizers.get({"class_name": optimizer, "config": {"learning_rate": chosen["learning_rate"]}})
+    rule = keras.optimizers.get(
+        {"class_name": optimizer, "config": {"learning_rate": chosen["learning_rate"]}}
+    )
     network.compile(optimizer=rule, loss=loss, metrics=metrics)
     network.fit(
         train.numpy("image"),
@@ -168,6 +180,7 @@ def fashion(
     data: tm.Dataset = tm.dataset("fashion@main"),
     framework: Literal["keras", "sklearn"] = "keras",
     base: tm.Model | None = None,
+    base_file: Path | None = None,
     tune: bool = False,
     trials: int = 5,
     test_size: float = 0.3,
@@ -196,19 +209,26 @@ def fashion(
         rows, test=test_size, validation=validation_size, random_state=random_state
     )
     if tune:
-        chosen = try_networks(train, validation, activation=activation, random_state=random_state, trials=trials)
+        chosen = try_networks(
+            train, validation, activation=activation, random_state=random_state, trials=trials
+        )
     else:
         chosen = as_given(units=units, learning_rate=learning_rate)
     if framework == "keras":
-        start = base if base is not None else build_base(
-            chosen,
-            height=height,
-            width=width,
-            outputs=outputs,
-            activation=activation,
-            output_activation=output_activation,
-            random_state=random_state,
-        )
+        if base is not None:
+            start = base
+        elif base_file is not None:
+            start = load_base(base_file)
+        else:
+            start = build_base(
+                chosen,
+                height=height,
+                width=width,
+                outputs=outputs,
+                activation=activation,
+                output_activation=output_activation,
+                random_state=random_state,
+            )
         model = train_keras(
             start, train, validation, chosen, optimizer=optimizer, loss=loss, metrics=metrics, epochs=epochs,
             batch_size=batch_size, random_state=random_state,

@@ -1,10 +1,13 @@
 """What a step's result depends on: the parts of its cache key, each kept so that a later run can say what changed."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tidemill.core import identity
+from tidemill.core.errors import InvalidInput
 from tidemill.engine.closure import Closure
 from tidemill.engine.orders import Ref
 from tidemill.pipeline.graph import Node
@@ -53,7 +56,43 @@ def parts_of(node: Node, closure: Closure, inputs: Inputs, seed: int) -> Parts:
     options = {n: list(v) if isinstance(v, tuple) else v for n, v in options.items()}
     name = component.name if node.role in ("call", "rows") else f"{component.name}.{node.role}"
     settings = {**node.settings, **options, "(seed)": seed}
-    return Parts(name, closure.code, closure.packages, settings, {n: _digests(s) for n, s in inputs.items()})
+    digests = {n: _digests(s) for n, s in inputs.items()}
+    return Parts(name, closure.code, closure.packages, settings, {**digests, **_files(node)})
+
+
+def _files(node: Node) -> dict[str, str]:
+    """The content of each file or folder that a setting annotated ``pathlib.Path`` names.
+
+    Raises:
+        InvalidInput: ``file-not-found``.
+    """
+    assert node.component is not None
+    paths = {p.name for p in node.component.parameters if p.form == "path"}
+    return {
+        f"file {name}": _content(Path(value), node.name, name)
+        for name, value in node.settings.items()
+        if name in paths and isinstance(value, str)
+    }
+
+
+def _content(path: Path, step: str, parameter: str) -> str:
+    if path.is_dir():
+        members = sorted(p for p in path.rglob("*") if p.is_file())
+        return identity.value([[m.relative_to(path).as_posix(), _digest_of(m)] for m in members])
+    if not path.is_file():
+        raise InvalidInput(
+            f"'{parameter}' of step '{step}' names {path}, where there is nothing.",
+            why="A step that takes a path depends on what the file holds.",
+            hint="Correct the path; it is taken from the working directory.",
+            code="file-not-found",
+            details={"step": step, "parameter": parameter},
+        )
+    return _digest_of(path)
+
+
+def _digest_of(file: Path) -> str:
+    with file.open("rb") as opened:
+        return f"sha256:{hashlib.file_digest(opened, 'sha256').hexdigest()}"
 
 
 def _digests(source: Any) -> Any:

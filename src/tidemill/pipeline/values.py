@@ -12,7 +12,7 @@ from tidemill.core.errors import InvalidInput
 from tidemill.core.names import Reference
 from tidemill.pipeline.annotations import shown
 from tidemill.pipeline.dataset import Dataset, dataset
-from tidemill.pipeline.handles import Handle
+from tidemill.pipeline.handles import Handle, port_of
 from tidemill.pipeline.model import Model, model
 
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
@@ -148,9 +148,9 @@ def _to_str(value: object) -> str:
     raise _Unfit
 
 
-def _to_path(value: object) -> str:
+def _to_path(value: object) -> Path:
     if isinstance(value, (str, Path)):
-        return str(value)
+        return Path(value)
     raise _Unfit
 
 
@@ -206,7 +206,12 @@ def plain(value: object, step: str, parameter: str) -> Any:
             str(k): plain(v, step, parameter) for k, v in typing.cast("dict[object, object]", value).items()
         }
     if isinstance(value, Handle):
-        bool(value)
+        raise InvalidInput(
+            f"The result of step '{port_of(value)}' lies inside a setting, '{parameter}' of step '{step}'.",
+            why="A result can be an argument, or a member of a list or dict that holds nothing but results.",
+            hint="Pass it in a parameter of its own.",
+            code="mixed-input",
+        )
     raise InvalidInput(
         f"Step '{step}' gets a {type(value).__qualname__} as '{parameter}'.",
         why="A setting is None, bool, int, float, str, or a list or dict of them: what a record can hold.",
