@@ -13,6 +13,7 @@ import pytest
 
 from tests.engine.projects import Project, numbers, statuses, step
 from tidemill.core.errors import InvalidInput
+from tidemill.core.names import Digest
 from tidemill.engine.run import mark_interrupted
 from tidemill.engine.why import why
 from tidemill.store.catalog import records
@@ -66,7 +67,7 @@ def test_a_step_that_raises_shows_its_own_traceback_and_nothing_else(project: Pr
     ]
     assert "tidemill" not in error["details"]["traceback"].replace(str(file), "")
     assert statuses(result) == {"first": "computed", "second": "failed", "third": "skipped"}
-    assert project.store.blobs.get(step(result, "second").log) == b"about to divide\n"
+    assert project.store.blobs.get(Digest(step(result, "second").log or "")) == b"about to divide\n"
 
 
 def test_what_was_finished_is_not_computed_again(project: Project) -> None:

@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -104,7 +105,7 @@ def test_incremental_equals_full(
         load.leave()
 
 
-def compare(project: Project, **values: object) -> None:
+def compare(project: Project, **values: Any) -> None:
     incremental = contents(project, project.run(**values))
     with project.store.catalog.write() as transaction:
         kept = dict(transaction.cache_entries())

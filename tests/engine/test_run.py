@@ -3,11 +3,13 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.engine.projects import Project, statuses, step
-from tidemill.core.events import StepFinished, StepStarted
+from tidemill.core.events import Progress, StepFinished, StepStarted
+from tidemill.core.names import Digest
 from tidemill.engine.why import why
 from tidemill.pipeline.load import load
 from tidemill.store.catalog import records
@@ -106,6 +108,7 @@ def test_steps_that_do_not_wait_for_each_other_run_at_once(project: Project) -> 
         """
 import time
 from pathlib import Path
+from typing import Any
 import tidemill as tm
 
 @tm.step
@@ -175,8 +178,8 @@ def p():
     result = project.run()
     log = step(result, "noisy").log
     assert log is not None
-    assert project.store.blobs.get(log) == b"from python\nfrom below\n"
-    progress = [e for e in project.events if type(e).__name__ == "Progress"]
+    assert project.store.blobs.get(Digest(log)) == b"from python\nfrom below\n"
+    progress = [e for e in project.events if isinstance(e, Progress)]
     assert [(e.label, e.done, e.total, e.unit) for e in progress] == [("noisy: half", 1, 2, "things")]
 
 
@@ -202,7 +205,7 @@ def p():
 
 
 def test_a_step_of_a_notebook_runs_in_this_process(project: Project) -> None:
-    space: dict[str, object] = {"__name__": "notebook_cell"}
+    space: dict[str, Any] = {"__name__": "notebook_cell"}
     exec(  # noqa: S102
         compile(
             "import os, tidemill as tm\n@tm.step\ndef pid() -> int:\n    print('hi')\n    return os.getpid()\n"
@@ -228,6 +231,7 @@ def test_a_run_of_hits_loads_no_heavy_package(project: Project) -> None:
     code = f"""
 import sys
 from pathlib import Path
+from typing import Any
 from tidemill.engine.run import run
 from tidemill.pipeline.load import load
 from tidemill.store.open import Store
@@ -258,7 +262,7 @@ def p():
 """
     )
     first = project.run()
-    project.store.blobs.delete(first.outputs["result"].digest)
+    project.store.blobs.delete(Digest(first.outputs["result"].digest))
     second = project.run()
     assert step(second, "ones").why == "its stored result is gone"
     assert project.value(second).tolist() == [1, 1, 1]

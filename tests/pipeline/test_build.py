@@ -1,5 +1,8 @@
 """A pipeline's body becomes a graph; what is not a graph is refused in words that help."""
 
+# Wrong calls are the subject here.
+# pyright: reportCallIssue=false, reportArgumentType=false
+
 from pathlib import Path
 
 import polars as pl
@@ -81,7 +84,7 @@ def test_loops_and_conditions_over_parameters_just_work() -> None:
         (int, "in a calculation", "inside a step"),
     ],
 )
-def test_a_handle_used_as_a_value_is_named_with_what_to_do(use, words: str, hint: str) -> None:  # noqa: ANN001
+def test_a_handle_used_as_a_value_is_named_with_what_to_do(use, words: str, hint: str) -> None:
     @tm.pipeline
     def wrong():
         return use(double(1))
@@ -177,7 +180,7 @@ def test_wrong_values_are_refused_by_name(
         rate: float = 0.1,
         tune: bool = False,
         loss: Literal["mse", "bce"] = "mse",
-        guess=0.5,  # noqa: ANN001
+        guess=0.5,
     ):
         return keep(data)
 
@@ -216,7 +219,7 @@ def test_text_becomes_what_the_annotation_says() -> None:
             "f": "1,2",
             "g": '{"x": 1}',
             "h": "[4, 5]",
-            "i": "x/y",
+            "i": Path("x/y"),
             "j": "fast",
             "k": "7",
         }
@@ -230,14 +233,14 @@ def test_text_becomes_what_the_annotation_says() -> None:
         "f": [1, 2],
         "g": {"x": 1.0},
         "h": (4, 5),
-        "i": "x/y",
+        "i": Path("x/y"),
         "j": "fast",
         "k": 7,
     }
 
 
 def test_calls_that_do_not_fit_are_refused() -> None:
-    def build(body):  # noqa: ANN001, ANN202
+    def build(body):
         return tm.pipeline(body).build()
 
     cases = [
@@ -277,7 +280,7 @@ def test_a_handle_of_another_build_is_refused() -> None:
 
 def test_a_pipeline_in_a_pipeline_adds_its_steps() -> None:
     @tm.pipeline
-    def inner(n):  # noqa: ANN001, ANN202
+    def inner(n):
         return double(n)
 
     @tm.pipeline
@@ -303,6 +306,30 @@ def test_an_unknown_option_is_refused_with_the_nearest() -> None:
     with pytest.raises(InvalidInput) as caught:
         tm.row_step(column="image")
     assert caught.value.hint == "Did you mean 'columns'?"
+
+
+def test_decorators_on_the_wrong_thing_say_what_they_need() -> None:
+    class NoApply:
+        def fit(self, table): ...
+
+    cases = [
+        (lambda: tm.step(NoApply), "a function, not a class"),
+        (lambda: tm.step(3), "needs a function"),
+        (lambda: tm.row_step(columns="x")(object()), "needs a function"),
+        (lambda: tm.transform(NoApply), "the methods fit(table) and apply(table, state)"),
+        (lambda: tm.transform(lambda table: table), "a class with fit and apply"),
+        (lambda: tm.trainer(object()), "needs a function"),
+    ]
+    for wrong, words in cases:
+        with pytest.raises(InvalidInput) as caught:
+            wrong()
+        assert words in caught.value.message
+        assert caught.value.code == "wrong-definition"
+
+
+def test_a_result_deep_inside_a_setting_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="lies inside a setting, 'members' of step 'joined'"):
+        tm.pipeline(lambda: joined([[double(1)]])).build()
 
 
 def test_named_outputs() -> None:

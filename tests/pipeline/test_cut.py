@@ -58,14 +58,14 @@ def better(a: object, b: object) -> object:
     return a
 
 
-def graph_of(body) -> Graph:  # noqa: ANN001
+def graph_of(body) -> Graph:
     def p(data: tm.Dataset = tm.dataset("d")):
         return body(data)
 
     return tm.pipeline(p).build()
 
 
-def trained(data):  # noqa: ANN001, ANN201
+def trained(data):
     train, test = parted(known_labels(clean(data, least=2)))
     fitted = Scale.fit(train)
     return {"model": learn(fitted.apply(train)), "test": fitted.apply(test)}
@@ -103,7 +103,7 @@ def test_a_choice_behind_a_trainer_is_looked_through_but_not_two_trainers() -> N
         (lambda d: {"other": clean(d)}, "no output 'model'"),
     ],
 )
-def test_what_cannot_be_served_says_why(body, words: str) -> None:  # noqa: ANN001
+def test_what_cannot_be_served_says_why(body, words: str) -> None:
     with pytest.raises(InvalidInput, match=words) as caught:
         cut(graph_of(body), "model")
     assert caught.value.code == "not-servable"
@@ -116,7 +116,7 @@ def test_what_cannot_be_served_says_why(body, words: str) -> None:  # noqa: ANN0
         lambda d: (parted(clean(d)), Scale.fit(clean(d)).apply(d))[1],
     ],
 )
-def test_a_transform_fitted_before_the_split_is_a_leak(body) -> None:  # noqa: ANN001
+def test_a_transform_fitted_before_the_split_is_a_leak(body) -> None:
     with pytest.raises(InvalidInput) as caught:
         graph_of(lambda d: {"x": body(d)} if not isinstance(body(d), tuple) else {"x": body(d)[0]})
     assert caught.value.code == "leak"
@@ -127,7 +127,7 @@ def test_a_transform_fitted_before_the_split_is_a_leak(body) -> None:  # noqa: A
 def test_fitting_after_the_split_or_saying_so_is_no_leak() -> None:
     graph_of(trained)
 
-    def meant(data):  # noqa: ANN001, ANN202
+    def meant(data):
         train, _ = parted(Vocabulary.fit(data).apply(data))
         return train
 

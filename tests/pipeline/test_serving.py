@@ -61,7 +61,7 @@ def columns() -> dict[str, np.ndarray]:
     ("component", "settings"),
     [(scaled, {"by": 4.0}), (summed, {}), (positive, {}), (renamed, {}), (at_least, {"least": 3})],
 )
-def test_served_equals_run(component, settings: dict[str, object]) -> None:  # noqa: ANN001
+def test_served_equals_run(component, settings: dict[str, object]) -> None:
     (made,) = apply_rows(component, to_table(columns()), settings)
     wanted, got = from_table(made), component.serve(columns(), settings, None)
     assert set(got) == set(wanted)

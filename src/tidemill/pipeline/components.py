@@ -143,7 +143,34 @@ def _decorate(kind: Kind, function: Any, options: dict[str, Any], known: Sequenc
                 code="wrong-definition",
             )
     if function is None:
-        return lambda given: Component(kind, given, options, module=_module_of(given, module))
+        return lambda given: _component(kind, given, options, module)
+    return _component(kind, function, options, module)
+
+
+def _component(kind: Kind, function: Any, options: dict[str, Any], module: str) -> Component[..., Any]:
+    wanted = ("fit", "transform") if kind == "transform" else ("fit",)
+    lacking: str | None = None
+    if inspect.isclass(function):
+        if kind != "transform":
+            lacking = "a function, not a class"
+        elif not (hasattr(function, "fit") and hasattr(function, "apply")):
+            lacking = "the methods fit(table) and apply(table, state)"
+    elif not inspect.isroutine(function):
+        is_estimator = kind in ("transform", "trainer") and all(hasattr(function, w) for w in wanted)
+        lacking = (
+            None if is_estimator else "a function" if kind != "transform" else "a class with fit and apply"
+        )
+    elif kind == "transform":
+        lacking = "a class with fit and apply, not a function"
+    if lacking is not None:
+        name = getattr(function, "__qualname__", type(function).__qualname__)
+        raise InvalidInput(
+            f"tm.{kind} is used on {name}, and needs {lacking}.",
+            hint="Use tm.row_step for a function of rows, tm.step for any other."
+            if kind == "transform"
+            else "Put it above a 'def'.",
+            code="wrong-definition",
+        )
     return Component(kind, function, options, module=_module_of(function, module))
 
 
