@@ -36,6 +36,16 @@ def test_new_rows_are_added_and_the_old_ones_keep_their_ids(datasets: Datasets, 
     ]
 
 
+def test_whole_numbers_too_large_for_int64_keep_every_digit(datasets: Datasets, csv: Write):
+    text = "id,code,size\n12345678901234567890,1234567890123456789012345,1e300\n12345678901234567891,7,2.5\n"
+    import_csv(datasets, "shop", csv(text))
+    rows = datasets.open("shop").snapshot().read(["id", "code", "size"]).to_arrow().to_pylist()
+    assert sorted(rows, key=lambda r: r["id"]) == [
+        {"id": 12345678901234567890, "code": "1234567890123456789012345", "size": 1e300},
+        {"id": 12345678901234567891, "code": "7", "size": 2.5},
+    ]
+
+
 def test_with_a_key_a_changed_cell_is_a_changed_row(datasets: Datasets, csv: Write):
     import_csv(datasets, "shop", csv("id,label\n1,coat\n2,bag\n3,hat\n"), key=["id"])
     result = import_csv(datasets, "shop", csv("id,label\n2,BAG\n4,scarf\n1,coat\n"))

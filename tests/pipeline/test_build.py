@@ -219,7 +219,7 @@ def test_text_becomes_what_the_annotation_says() -> None:
             "f": "1,2",
             "g": '{"x": 1}',
             "h": "[4, 5]",
-            "i": Path("x/y"),
+            "i": "x/y",
             "j": "fast",
             "k": "7",
         }

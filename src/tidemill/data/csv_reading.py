@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _PIECE_BYTES = 16 * 1024 * 1024
 _BLOCK_BYTES = 8 * 1024 * 1024
+_EXACT_IN_FLOAT64 = 2**53
+"""From here on float64 does not hold every whole number."""
 
 
 def read_unchanging(path: Path, sink: Sink) -> bytearray:
@@ -68,8 +70,8 @@ def read_unchanging(path: Path, sink: Sink) -> bytearray:
 def parse(file: str, data: bytearray, names: Sequence[str], columns: Sequence[Column]) -> Table:
     """The rows, with tensors folded. An empty cell is missing; an empty text in quotes is a text.
 
-    A type that is not given is the narrowest of int64, bool, date, time, timestamp, float64 and string that
-    every cell fits; for a tensor's cells, the narrowest integer, else float64.
+    A type that is not given is the narrowest of int64, uint64, bool, date, time, timestamp, float64 and string
+    that every cell fits without losing a digit; for a tensor's cells, the narrowest integer, else float64.
 
     Raises:
         InvalidInput: ``ragged-row``, ``wrong-type`` or ``unreadable-csv``.
@@ -95,6 +97,7 @@ def parse(file: str, data: bytearray, names: Sequence[str], columns: Sequence[Co
         except pa.ArrowInvalid as error:
             kinds = [str(fixed.get(n, "text")) for n in names]
             raise first_fault(file, data, names, str(error), kinds) from error
+    arrow = _exact(data, arrow, columns, quoted=quoted)
     fields, arrays = [], []
     for column in columns:
         if column.tensor is None:
@@ -120,6 +123,29 @@ def _read(data: bytearray, types: dict[str, Any], *, quoted: bool) -> "pa.Table"
             column_types=types, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
         ),
     )
+
+
+def _exact(data: bytearray, arrow: "pa.Table", columns: Sequence[Column], *, quoted: bool) -> "pa.Table":
+    """Whole numbers too large for int64 as uint64, or as text where that is too small as well.
+
+    As float64, which is what they were inferred to be, 12345678901234567890 and its neighbour are one number.
+    """
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    untyped = [c.sources[0] for c in columns if c.type is None and c.tensor is None]
+    floats = [n for n in untyped if pa.types.is_float64(arrow.schema.field(n).type)]
+    large = [n for n in floats if (pc.max(pc.abs(arrow.column(n))).as_py() or 0) >= _EXACT_IN_FLOAT64]
+    if not large:
+        return arrow
+    texts = _read(data, {n: pa.string() for n in arrow.column_names}, quoted=quoted)
+    for name in large:
+        cells = texts.column(name)
+        if not pc.all(pc.match_substring_regex(cells, r"^[+-]?\d+$")).as_py():
+            continue
+        kind = pa.uint64() if _fits(cells, pa.uint64()) else pa.string()
+        arrow = arrow.set_column(arrow.schema.get_field_index(name), name, cells.cast(kind))
+    return arrow
 
 
 def _narrowed(texts: "pa.Table", columns: Sequence[Column]) -> "pa.Table":
