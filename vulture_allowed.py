@@ -15,7 +15,8 @@ import_
 # importlib calls it on a loader.
 _.set_data
 
-# Set for other libraries to read: zipfile, ONNX Runtime, sqlite3.
+# Set for other libraries to read: zipfile, ONNX Runtime, sqlite3, uvicorn.
+_.default_headers
 _.external_attr
 _.intra_op_num_threads
 _.inter_op_num_threads
@@ -34,6 +35,16 @@ depends_on
 # Columns of the catalog: read by who queries them.
 _.fired_at
 _.pid
+
+# Fields that go out through `to_json`.
+accuracy_a
+accuracy_b
+
+# What a context manager is told at its end, and does not look at.
+exception
+
+# Called by tests, as a user of the log would.
+open_reading
 
 # Named in an annotation in quotes; a key of a typed dict.
 pd

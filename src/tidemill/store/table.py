@@ -183,13 +183,6 @@ class Table:
         return chunked.chunk(0) if chunked.num_chunks == 1 else chunked.combine_chunks()
 
 
-def concat(tables: Sequence[Table]) -> Table:
-    """The rows of all, in order. Columns must agree."""
-    import pyarrow as pa  # noqa: PLC0415
-
-    return Table(pa.concat_tables([t.to_arrow() for t in tables]))
-
-
 def write(table: Table, path: Path) -> None:
     """Write one Arrow IPC file, ready to be memory-mapped."""
     import pyarrow as pa  # noqa: PLC0415
