@@ -21,9 +21,9 @@ Role = Literal["dataset", "model", "call", "rows", "fit", "apply"]
 Input = Port | tuple[Port, ...] | dict[str, Port]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """One step of a graph.
+    """One step of a graph. A node equals only itself.
 
     Attributes:
         component: None for a dataset or a model that is read.

@@ -4,6 +4,7 @@ SQLite in WAL mode for one machine. Every write is one transaction; a reader nev
 """
 
 import dataclasses
+import functools
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,20 +47,12 @@ class Transaction:
     def put(self, *rows: object) -> None:
         """Insert records, or replace those with the same key."""
         for row in rows:
-            table = _TABLES[type(row)]
-            values = _columns(row)
-            keys = [c.name for c in table.primary_key]
-            rest = {n: v for n, v in values.items() if n not in keys}
-            self._connection.execute(
-                upsert(table).values(values).on_conflict_do_update(index_elements=keys, set_=rest)
-            )
+            self._connection.execute(_replacing(_TABLES[type(row)]), _columns(row))
 
     def add_new(self, *rows: object) -> None:
         """Insert records; leave those whose key is there already as they are."""
         for row in rows:
-            self._connection.execute(
-                upsert(_TABLES[type(row)]).values(_columns(row)).on_conflict_do_nothing()
-            )
+            self._connection.execute(_keeping(_TABLES[type(row)]), _columns(row))
 
     def change(self, kind: type[Any], where: Mapping[str, object], **values: object) -> int:
         """Set columns of the records of ``kind`` that match; returns how many matched."""
@@ -113,9 +106,7 @@ class Transaction:
     def remember(self, key: str, outputs: Mapping[str, Any], created_at: str) -> None:
         """Put an entry into the cache, in place of an older one."""
         values = {"key": key, "outputs": dict(outputs), "created_at": created_at}
-        self._connection.execute(
-            upsert(tables.cache).values(values).on_conflict_do_update(index_elements=["key"], set_=values)
-        )
+        self._connection.execute(_replacing(tables.cache), values)
 
     def forget(self, keys: Sequence[str]) -> None:
         """Drop cache entries."""
@@ -222,6 +213,20 @@ class Catalog:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+
+# Built once a table: building them again for each record costs more than executing them.
+@functools.cache
+def _replacing(table: sa.Table) -> sa.Insert:
+    keys = [c.name for c in table.primary_key]
+    new = upsert(table)
+    rest = {c.name: new.excluded[c.name] for c in table.columns if c.name not in keys}
+    return new.on_conflict_do_update(index_elements=keys, set_=rest)
+
+
+@functools.cache
+def _keeping(table: sa.Table) -> sa.Insert:
+    return upsert(table).on_conflict_do_nothing()
 
 
 def _columns(row: object) -> dict[str, Any]:
