@@ -19,6 +19,7 @@ from tidemill.core.errors import Conflict, Failed
 from tidemill.serve import client, control
 from tidemill.serve.http_client import Client
 from tidemill.serve.log_reader import LogReader
+from tidemill.store.locks import Locks
 
 BODY = {"rows": [{"image": images(1)[0].tolist()}]}
 
@@ -213,19 +214,30 @@ def test_a_successor_that_dies_with_the_old_ones_name_gives_it_back(deploy: Depl
 
 def test_a_standby_that_could_not_take_over_ends_with_its_promoter(bundle: Bundle, tmp_path: Path) -> None:
     code = (
-        "import os, sys; from pathlib import Path; from tidemill.serve import client, control\n"
+        "import os, select, sys; from pathlib import Path; from tidemill.serve import client, control\n"
         "s = client.start_standby(bundle=Path(sys.argv[1]), name='ten', release='r', number=1,"
         " environment='prod', folder=Path(sys.argv[2]), port=int(sys.argv[3]))\n"
-        "c = control.connect(control.socket_file(Path(sys.argv[2]), 'prod', s.pid), timeout_seconds=10)\n"
-        "c.send({'verb': 'take_over'}); print(s.pid, flush=True); os._exit(1)"
+        "file = control.socket_file(Path(sys.argv[2]), 'prod', s.pid)\n"
+        "both = [control.connect(file, timeout_seconds=10) for _ in range(2)]\n"
+        "for one in both: one.send({'verb': 'take_over'})\n"
+        # One of them is told at once that the other is being done.
+        "select.select([one._socket for one in both], [], [])\n"
+        "print(s.pid, s.address, flush=True); os._exit(1)"
     )
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        promoter = subprocess.run(
-            [sys.executable, "-c", code, str(bundle.folder), str(tmp_path), str(taken.getsockname()[1])],
-            check=False,
-            stdout=subprocess.PIPE,
-        )
-        wait_for_end(int(promoter.stdout))
+        port = str(taken.getsockname()[1])
+        with Locks(tmp_path).hold("prod.take-over"):
+            promoter = subprocess.run(
+                [sys.executable, "-c", code, str(bundle.folder), str(tmp_path), port],
+                check=False,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            pid, address = promoter.stdout.split()
+            # Answered in the event loop, which has read the end of the promoter's pipe before.
+            for _ in range(3):
+                assert httpx.get(f"{address}/v2/health/live").status_code == 200
+        wait_for_end(int(pid))
     assert not [*tmp_path.glob("*.sock")]
 
 

@@ -3,7 +3,6 @@
 Loaded only in a server and its client, never by ``import tidemill``.
 """
 
-import array
 import itertools
 import math
 import struct
@@ -24,8 +23,8 @@ _CODES = {
     "INT32": "i",
     "UINT64": "Q",
     "INT64": "q",
-    "FP16": "d",
-    "FP32": "d",
+    "FP16": "e",
+    "FP32": "f",
     "FP64": "d",
 }
 _WHOLE = frozenset({"UINT8", "INT8", "UINT16", "INT16", "UINT32", "INT32", "UINT64", "INT64"})
@@ -45,11 +44,17 @@ def from_json(name: str, values: list[Any], datatype: str, shape: tuple[int, ...
     code = _CODES.get(datatype)
     if code is None:
         return _slow(name, flat, datatype, shape)
+    dtype = np.dtype(DATATYPES[datatype])
     try:
-        found = np.frombuffer(array.array(code, flat), dtype=code)
-    except (TypeError, ValueError, OverflowError):
+        # Both several times quicker than NumPy's own way from a list.
+        if code == "B":
+            packed = bytearray(flat)
+        else:
+            packed = bytearray(len(flat) * dtype.itemsize)
+            struct.pack_into(f"<{len(flat)}{code}", packed, 0, *flat)
+    except (TypeError, ValueError, OverflowError, struct.error):
         return _slow(name, flat, datatype, shape)
-    return _as(found, datatype).reshape(shape)
+    return np.frombuffer(packed, dtype=dtype).reshape(shape)
 
 
 def from_rows(name: str, cells: list[Any], tensor: Tensor) -> Any:
@@ -117,14 +122,6 @@ def _flat(name: str, values: list[Any], shape: tuple[int, ...]) -> list[Any]:
     if len(level) != count:
         raise _wrong_shape(name, cell_shape(level), shape, None)
     return level
-
-
-def _as(found: Any, datatype: str) -> Any:
-    if datatype in ("FP32", "FP16"):
-        # What overflows the smaller type becomes infinite, which the predictor's check refuses by name.
-        with np.errstate(over="ignore"):
-            return found.astype(DATATYPES[datatype])
-    return found
 
 
 def _slow(name: str, flat: list[Any], datatype: str, shape: tuple[int, ...]) -> Any:
