@@ -39,6 +39,15 @@ class _Job:
     written: Written | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """Answers, and questions and answers as the log has them, row by row."""
+
+    outputs: dict[str, Any]
+    inputs: list[bytes]
+    results: list[bytes]
+
+
 class Answering:
     """Answers requests with one release's predictor."""
 
@@ -174,22 +183,31 @@ class Answering:
         first = jobs[0].asked.columns
         joined = {name: _concatenate([job.asked.columns[name] for job in jobs]) for name in first}
         try:
-            outputs = self._predictor.predict(joined)
+            whole = self._predict_columns(joined)
         except Exception:  # noqa: BLE001 - one bad row must not cost the others their answer
             return [self._predict_one(job) for job in jobs]
         outcomes: list[Any] = []
         at = 0
         for job in jobs:
             end = at + job.asked.rows
-            outcomes.append({name: values[at:end] for name, values in outputs.items()})
+            outputs = {name: values[at:end] for name, values in whole.outputs.items()}
+            outcomes.append(_Outcome(outputs, whole.inputs[at:end], whole.results[at:end]))
             at = end
         return outcomes
 
     def _predict_one(self, job: _Job) -> Any:
         try:
-            return self._predictor.predict(job.asked.columns)
+            return self._predict_columns(job.asked.columns)
         except Exception as error:  # noqa: BLE001 - raised again where the request waits
             return error
+
+    def _predict_columns(self, columns: dict[str, Any]) -> _Outcome:
+        outputs = self._predictor.predict(columns)
+        return _Outcome(
+            outputs,
+            log_layout.encode_rows(columns, self._signature.inputs),
+            log_layout.encode_rows(outputs, self._signature.outputs),
+        )
 
     def _settle(self, jobs: list[_Job], outcomes: list[Any]) -> None:
         for job, outcome in zip(jobs, outcomes, strict=True):
@@ -206,21 +224,20 @@ class Answering:
             if job.expected is not None:
                 job.expected.arrived()
 
-    def _log_answer(self, job: _Job, outputs: dict[str, Any]) -> None:
+    def _log_answer(self, job: _Job, outcome: _Outcome) -> None:
         asked = job.asked
         job.request = asked.id or new_id()
         job.ids = row_ids(job.request, asked.rows)
-        job.inputs = log_layout.encode_rows(asked.columns, self._signature.inputs)
+        job.inputs = outcome.inputs
         if asked.id is not None:
             logged = self._logged(job)
             if logged is not None:
                 job.written = logged
                 job.done.set_result(False)
                 return
-        results = log_layout.encode_rows(outputs, self._signature.outputs)
         # Encoded while the group before is being committed, not after.
-        job.written = job.write(Answer(job.request, job.ids, outputs, self._release, self._number))
-        rows = list(zip(job.ids, job.inputs, results, strict=True))
+        job.written = job.write(Answer(job.request, job.ids, outcome.outputs, self._release, self._number))
+        rows = list(zip(job.ids, outcome.inputs, outcome.results, strict=True))
         self._log.write(Entry(job.done, rows, checking=self.checking))
 
     def _logged(self, job: _Job) -> Written | None:
