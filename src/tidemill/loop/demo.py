@@ -353,13 +353,13 @@ def _refit(work: _Demo) -> str:
 
 
 def _told(work: _Demo, done: RefitView, before: float, answered: int) -> str:
-    if done.verdict is None or not done.verdict.passed:
+    if done.release is None or done.verdict is None:
         rules = done.verdict.rules if done.verdict else []
         missed = "; ".join(f"{r['name']}: {r['reason']}" for r in rules if not r["passed"])
         raise Failed(
-            f"The gate says no to the refitted model of run {done.run}: {missed}.",
+            f"The refit made no release: {done.reason}{f' ({missed})' if missed else ''}.",
             hint="Release 1 still serves prod.",
-            code="gate-not-passed",
+            code="gate-not-passed" if done.verdict else "run-failed",
         )
     work.facts["refit_run"] = done.run
     work.facts["rows_computed_again"] = done.rows_computed

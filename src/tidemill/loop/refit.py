@@ -109,7 +109,8 @@ def _answer(
         except TidemillError as error:
             # It was answered, with a failure: asked again, it would fail again. A crash is not an answer.
             triggers.settle(ws.store, claim, outcome=error.code)
-            raise
+            reason = f"it failed: {error.message}"
+            return RefitView(f"trigger:{trigger}", cause, None, None, None, deployed=False, reason=reason)
         triggers.settle(ws.store, claim, outcome=view.reason, run=view.run)
     return view
 
