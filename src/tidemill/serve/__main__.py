@@ -54,8 +54,9 @@ def main() -> int:
         )
     except TidemillError as error:
         body = {"error": error.to_json()}
-        print(json.dumps(body), flush=True)  # noqa: T201 - what whoever started it waits for
-        print(f"{error.message} {error.hint or ''}".strip(), file=sys.stderr)  # noqa: T201
+        # The words first: whoever waits for the line on stdout ends this process once it is there.
+        print(f"{error.message} {error.hint or ''}".strip(), file=sys.stderr, flush=True)  # noqa: T201
+        print(json.dumps(body), flush=True)  # noqa: T201
         return error.exit_status
     return 0
 
