@@ -288,3 +288,14 @@ def test_why_names_the_nearest_step(project: Project) -> None:
     with pytest.raises(NotFound, match="no step 'doubel'") as caught:
         why(project.store, result.run.id, "doubel")
     assert caught.value.hint == "Did you mean 'double'?"
+
+
+def test_two_steps_of_one_key_are_computed_once(project: Project) -> None:
+    project.write(
+        "import tidemill as tm\n\n@tm.step\ndef one(x: int) -> int:\n    return x + 1\n\n"
+        "@tm.step\ndef both(a: int, b: int) -> int:\n    return a + b\n\n"
+        "@tm.pipeline\ndef twins(n: int = 1):\n    return both(one(n), one(n))\n"
+    )
+    result = project.run(workers=2)
+    assert project.value(result) == 4
+    assert sorted(statuses(result).values()) == ["cached", "computed", "computed"]

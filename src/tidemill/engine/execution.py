@@ -93,7 +93,8 @@ class Execution:
         while True:
             ready = self._ready()
             # Each key's lock is taken before the look, so that a miss is still one when it is started.
-            locks = {c.key: self._locked(c.key) for c in ready}
+            # Two steps of one key share its lock: the first computes, the other finds what it made.
+            locks = {key: self._locked(key) for key in dict.fromkeys(c.key for c in ready)}
             try:
                 hits = cache.lookup(self.store, list(locks))
                 moved = self._read_inputs()
