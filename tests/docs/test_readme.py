@@ -82,12 +82,11 @@ def test_the_commands_on_the_pages_exist():
 
 
 def test_the_pipeline_of_your_own_runs_and_the_second_time_finds_all_done(tmp_path: Path):
-    [source] = blocks(section("A pipeline of your own"), "python")
+    source, notebook = blocks(section("A pipeline of your own"), "python")
     assert len([line for line in source.splitlines() if line]) <= 10
     (tmp_path / "quadruple.py").write_text(source, "utf-8")
     [typed] = blocks(section("A pipeline of your own"), "sh")
-    init, *runs = [line.split()[1:] for line in typed.splitlines()]
-    subprocess.run([TIDEMILL, *init], cwd=tmp_path, check=True, capture_output=True)
+    runs = [line.split()[1:] for line in typed.splitlines()]
     results = [
         json.loads(
             subprocess.run(
@@ -101,3 +100,10 @@ def test_the_pipeline_of_your_own_runs_and_the_second_time_finds_all_done(tmp_pa
     first, second = ([step["status"] for step in result["steps"]] for result in results)
     assert first == ["computed", "computed"]
     assert second == ["cached", "cached"]
+    shown = notebook.replace(
+        'tm.run("quadruple.py", n=3).outputs', 'print(tm.run("quadruple.py", n=3).outputs)'
+    )
+    cell = subprocess.run(
+        [sys.executable, "-c", shown], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert cell.stdout == "{'result': 12}\n"
