@@ -302,8 +302,6 @@ def serve(options: Options) -> None:
     """Load the predictor and serve it, until told to end."""
     import uvloop  # noqa: PLC0415
 
-    # A thread that waits for the interpreter gets it soon: the log's commits must not wait out a whole slice.
-    sys.setswitchinterval(0.0005)
     predictor = Predictor.load(options.bundle)
 
     def ready(status: dict[str, Any]) -> None:
