@@ -1,6 +1,9 @@
 """The use cases of the loop, one after the other on one small project, as a notebook calls them."""
 
+import subprocess
+import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +12,7 @@ import numpy as np
 import pytest
 
 import tidemill as tm
-from tidemill.core.errors import Failed, InvalidInput, NotAllowed, NotFound
+from tidemill.core.errors import Conflict, Failed, InvalidInput, NotAllowed, NotFound
 
 pytestmark = pytest.mark.sklearn
 PIPELINE = """
@@ -156,6 +159,40 @@ def test_gc_frees_what_nothing_needs_and_breaks_nothing(project: tm.Project) -> 
     again = trained(project)
     assert {s.status for s in again.steps} == {"cached"}
     assert project.gc(dry_run=True).blobs == 0
+
+
+def test_gc_waits_for_runs(project: tm.Project) -> None:
+    (project.folder / "slow.py").write_text(
+        "import pathlib, time\nimport tidemill as tm\n\n@tm.step\ndef wait(go: str) -> int:\n"
+        "    pathlib.Path(go + '.started').touch()\n"
+        "    while not pathlib.Path(go).exists():\n        time.sleep(0.01)\n    return 1\n\n"
+        "@tm.pipeline\ndef slow(go: str):\n    return wait(go)\n"
+    )
+    go = project.folder / "go"
+    command = [
+        sys.executable,
+        "-m",
+        "tidemill",
+        "-C",
+        str(project.folder),
+        "run",
+        "slow.py",
+        "-p",
+        f"go={go}",
+    ]
+    with subprocess.Popen(
+        command, cwd=project.folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    ) as other:
+        deadline = time.monotonic() + 60
+        while not Path(f"{go}.started").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        with pytest.raises(Conflict) as refused:
+            project.gc()
+        go.touch()
+    assert refused.value.code == "runs-in-progress"
+    assert other.returncode == 0
+    assert project.gc().blobs == 0
 
 
 def test_promotion_keeps_the_order_and_a_rollback_brings_the_one_before_back(project: tm.Project) -> None:

@@ -1,16 +1,36 @@
 """Versioned tables on Lance: commits, branches, tags, diffs, merges, and the way in from CSV.
 
-Importing this loads neither Lance nor Arrow; the first use of a dataset does.
+Importing this loads nothing; each name loads its file when it is first used, and Lance with the first dataset.
 """
 
-from tidemill.data.commits import Changes, Commit
-from tidemill.data.csv_import import Imported, import_csv
-from tidemill.data.csv_layout import Tensor
-from tidemill.data.datasets import Dataset, Datasets
-from tidemill.data.difference import Cell, Diff
-from tidemill.data.heads import head_token
-from tidemill.data.merge import Merged
-from tidemill.data.snapshot import Fragment, Snapshot
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tidemill.data.commits import Changes, Commit
+    from tidemill.data.csv_import import Imported, import_csv
+    from tidemill.data.csv_layout import Tensor
+    from tidemill.data.datasets import Dataset, Datasets
+    from tidemill.data.difference import Cell, Diff
+    from tidemill.data.heads import head_token
+    from tidemill.data.merge import Merged
+    from tidemill.data.snapshot import Fragment, Snapshot
+
+_HOMES = {
+    "Cell": "difference",
+    "Changes": "commits",
+    "Commit": "commits",
+    "Dataset": "datasets",
+    "Datasets": "datasets",
+    "Diff": "difference",
+    "Fragment": "snapshot",
+    "Imported": "csv_import",
+    "Merged": "merge",
+    "Snapshot": "snapshot",
+    "Tensor": "csv_layout",
+    "head_token": "heads",
+    "import_csv": "csv_import",
+}
 
 __all__ = [
     "Cell",
@@ -27,3 +47,14 @@ __all__ = [
     "head_token",
     "import_csv",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'tidemill.data' has no attribute '{name}'")
+    return getattr(import_module(f"tidemill.data.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

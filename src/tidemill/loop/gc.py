@@ -3,6 +3,7 @@
 import shutil
 from typing import TYPE_CHECKING
 
+from tidemill.core.errors import Conflict
 from tidemill.core.events import Progress, Sink, silent
 from tidemill.core.names import Digest
 from tidemill.loop.views import Freed
@@ -11,6 +12,8 @@ from tidemill.loop.workspace import Workspace
 if TYPE_CHECKING:
     from tidemill.store.catalog.database import Transaction
 
+LOCK = "gc"
+"""Held by whoever removes blobs, or puts some that no record names yet."""
 _KEEP_RUNS = 10
 """Of each pipeline, the latest runs whose every step stays; of older ones, outputs and releases do."""
 
@@ -26,26 +29,44 @@ def gc(ws: Workspace, *, dry_run: bool = False, sink: Sink = silent) -> Freed:
         ws: The project.
         dry_run: Only count.
         sink: Gets ``Progress``.
+
+    Raises:
+        Conflict: ``runs-in-progress``.
     """
     from tidemill.engine.run import mark_interrupted  # noqa: PLC0415
 
     mark_interrupted(ws.store)
     blobs = ws.store.blobs
-    with ws.store.locks.hold("gc"), ws.store.catalog.write() as write:
-        # The write transaction keeps runs from recording what is being removed.
+    # Within the write transaction no run can begin: its first record waits. One that is on already has
+    # blobs that no record names yet.
+    with ws.store.locks.hold(LOCK), ws.store.catalog.write() as write:
+        _refuse_while_running(write)
         needed = _needed(ws, write)
         gone = [d for d in blobs.all() if d not in needed]
         entries = _dead_entries(write, set(map(str, gone)))
         size = sum(blobs.size_bytes(d) for d in gone)
         if not dry_run:
             write.forget(entries)
+            for number, digest in enumerate(gone):
+                blobs.delete(digest)
+                sink(Progress("removing", number + 1, len(gone), "blobs"))
     if not dry_run:
         blobs.remove_unfinished()
         _remove_bundles(ws)
-        for number, digest in enumerate(gone):
-            blobs.delete(digest)
-            sink(Progress("removing", number + 1, len(gone), "blobs"))
     return Freed(len(gone), size, len(entries), dry_run)
+
+
+def _refuse_while_running(read: "Transaction") -> None:
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    running = read.find(records.Run, {"status": "running"})
+    if running:
+        raise Conflict(
+            f"{len(running)} runs are going on: {', '.join(r.id for r in running[:3])}.",
+            why="What they have computed is not recorded yet, and would be taken for garbage.",
+            hint="Wait for them to end, then type the same command again.",
+            code="runs-in-progress",
+        )
 
 
 def _remove_bundles(ws: Workspace) -> None:

@@ -7,6 +7,7 @@ from tidemill.core.errors import InvalidInput, NotFound, TidemillError
 from tidemill.core.events import Sink, silent
 from tidemill.core.names import Digest
 from tidemill.loop import judging
+from tidemill.loop.gc import LOCK as GC_LOCK
 from tidemill.loop.lookup import find_run
 from tidemill.loop.views import ReleaseView, Verified
 from tidemill.loop.workspace import Workspace
@@ -43,19 +44,22 @@ def create_release(ws: Workspace, run: str = "latest", *, sink: Sink = silent) -
     predictor, code, packages = judging.predictor_facts(ws, record)
     hashes, source = _lock_text(ws)
     lock = environment_lock(packages, hashes=hashes, hashes_from=source)
-    release = bundle.create(
-        ws.store,
-        name=record.pipeline,
-        run=record,
-        predictor=predictor,
-        model=Digest(record.outputs["model"]),
-        report=Digest(record.outputs["report"]),
-        verdict=judging.verdict_of(ws, record.id),
-        data={ref: data_facts(ws, ref.partition("@")[0], commit) for ref, commit in record.inputs.items()},
-        code={path: ws.store.blobs.put(text.encode()) for path, text in code.items()},
-        lock=ws.store.blobs.put(lock.encode()),
-        author=ws.project.author,
-    )
+    with ws.store.locks.hold(GC_LOCK):
+        release = bundle.create(
+            ws.store,
+            name=record.pipeline,
+            run=record,
+            predictor=predictor,
+            model=Digest(record.outputs["model"]),
+            report=Digest(record.outputs["report"]),
+            verdict=judging.verdict_of(ws, record.id),
+            data={
+                ref: data_facts(ws, ref.partition("@")[0], commit) for ref, commit in record.inputs.items()
+            },
+            code={path: ws.store.blobs.put(text.encode()) for path, text in code.items()},
+            lock=ws.store.blobs.put(lock.encode()),
+            author=ws.project.author,
+        )
     return _view(ws, release)
 
 
