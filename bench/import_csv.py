@@ -1,8 +1,8 @@
 """Import the study's CSV (70,000 x 785) into a fresh store: seconds and peak memory, beside what others need.
 
-    python bench/import_csv.py FASHION.csv [--runs 3]
+    python bench/import_csv.py [FASHION.csv] [--runs 3]
 
-Each run is a fresh process, so that loading the libraries counts. The floors: reading the bytes, parsing them
+Without a file it writes the demo's own, whole. Each run is a fresh process, so that loading the libraries counts. The floors: reading the bytes, parsing them
 with Polars or Arrow and nothing else, storing the parsed table. Writes bench/results/import_csv.json.
 """
 
@@ -61,7 +61,7 @@ WAYS: dict[str, Callable[[Path], None]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", type=Path)
+    parser.add_argument("file", type=Path, nargs="?")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -71,20 +71,32 @@ def main() -> None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         print(json.dumps([time.perf_counter() - started, time.process_time() - cpu, peak]))
         return
+    with tempfile.TemporaryDirectory() as folder:
+        compare(given.file or written(Path(folder) / "fashion.csv"), given.runs)
+
+
+def written(file: Path) -> Path:
+    from tidemill.loop import fashion
+
+    fashion.write_csv(fashion.load(), file)
+    return file
+
+
+def compare(file: Path, count: int) -> None:
     table: list[dict[str, object]] = []
-    print(f"{'what':36} {'seconds':>9} {'cpu':>7} {'peak MB':>8}   (best of {given.runs})")
+    print(f"{'what':36} {'seconds':>9} {'cpu':>7} {'peak MB':>8}   (best of {count})")
     for way in WAYS:
-        command = [sys.executable, __file__, str(given.file), "--way", way]
+        command = [sys.executable, __file__, str(file), "--way", way]
         runs = [
             json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-            for _ in range(given.runs)
+            for _ in range(count)
         ]
         seconds, cpu, peak = min(runs)
         print(f"{way:36} {seconds:9.2f} {cpu:7.2f} {peak / 1e6:8.0f}", flush=True)
         table.append({"what": way, "seconds": seconds, "cpu_seconds": cpu, "peak_bytes": peak})
     results = Path(__file__).parent / "results"
     results.mkdir(exist_ok=True)
-    body = {"file_bytes": given.file.stat().st_size, "runs": given.runs, "rows": table}
+    body = {"file_bytes": file.stat().st_size, "runs": count, "rows": table}
     (results / "import_csv.json").write_text(json.dumps(body, indent=1) + "\n")
 
 
