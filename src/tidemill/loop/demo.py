@@ -1,11 +1,10 @@
 """The demo: the whole loop on real data, stage by stage. Killed anywhere, it goes on where it was."""
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any
 
 from tidemill.core.config import FILE, load_project
 from tidemill.core.errors import Failed, InvalidInput
@@ -15,11 +14,9 @@ from tidemill.loop import deploy, refit, releases, runs
 from tidemill.loop import lineage as tracing
 from tidemill.loop import predict as predictions
 from tidemill.loop.resources import example
+from tidemill.loop.traffic import BATCH, Load, Traffic, prediction_id, request_id
 from tidemill.loop.views import DemoSummary, RefitView, RunView, StageView
 from tidemill.loop.workspace import Workspace
-
-if TYPE_CHECKING:
-    import numpy as np
 
 KEPT_BACK = {"fashion": 1000, "digits": 200}
 """How many of the last images are tomorrow's traffic."""
@@ -48,7 +45,6 @@ _MOST_DROP = {"fashion": 0.02, "digits": 0.05}
 """Digits have 500 test rows, so their interval is wide."""
 _TENSOR = {"fashion": "pixel*:28x28", "digits": "pixel*:8x8"}
 _FEEDBACK_BRANCH = "feedback"
-_BATCH = 50
 
 
 @dataclass(slots=True)
@@ -59,6 +55,7 @@ class _Demo:
     name: str
     framework: str
     sink: Sink
+    traffic: Traffic
     done: list[StageView] = field(default_factory=list[StageView])
     facts: dict[str, Any] = field(default_factory=dict[str, Any])
 
@@ -72,11 +69,6 @@ class _Demo:
     def csv(self) -> Path:
         """The raw file."""
         return self.ws.folder / "data" / f"{self.name}.csv"
-
-    @property
-    def traffic_file(self) -> Path:
-        """The images that were kept back, with their true labels."""
-        return self.ws.folder / "data" / "traffic.npz"
 
 
 def demo(
@@ -99,7 +91,8 @@ def demo(
         raise InvalidInput(
             f"There is no demo on '{data}'.", hint="Take 'fashion' or 'digits'.", code="unknown-demo"
         )
-    work = _Demo(_project(folder.resolve(), data), data, framework, sink)
+    ws = _project(folder.resolve(), data)
+    work = _Demo(ws, data, framework, sink, Traffic(ws.folder / "data" / "traffic.npz"))
     try:
         _turn(work)
     finally:
@@ -164,20 +157,16 @@ def _project(folder: Path, data: str) -> Workspace:
 
 
 def _find_data(work: _Demo) -> str:
-    import numpy as np  # noqa: PLC0415
-
     from tidemill.loop import digits, fashion  # noqa: PLC0415
 
-    if not (work.csv.exists() and work.traffic_file.exists()):
+    if not (work.csv.exists() and work.traffic.exists()):
         images = fashion.load(work.sink) if work.name == "fashion" else digits.load()
         kept = KEPT_BACK[work.name]
-        part = work.traffic_file.with_name("part.npz")
-        np.savez(part, image=images.images[-kept:], label=images.labels[-kept:])
-        part.replace(work.traffic_file)
+        work.traffic.keep(images.images[-kept:], images.labels[-kept:])
         work.sink(Progress("writing the raw CSV", 0, None, "rows"))
         fashion.write_csv(fashion.Images(images.images[:-kept], images.labels[:-kept]), work.csv)
     size = work.csv.stat().st_size
-    rows = len(_traffic(work)[1])
+    rows = len(work.traffic.labels)
     return f"{work.csv.relative_to(work.ws.folder)}, {size / 1e6:.0f} MB; {rows} images kept back as tomorrow's traffic"
 
 
@@ -278,44 +267,27 @@ def _promote(work: _Demo) -> str:
     return f"{' → '.join(places)}; prod answers at {deploy.address_of(work.ws, 'prod')}"
 
 
-def _traffic(work: _Demo) -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
-    import numpy as np  # noqa: PLC0415
-
-    with np.load(work.traffic_file, allow_pickle=False) as held:
-        return held["image"], held["label"]
-
-
-def _request_id(start: int) -> str:
-    return f"traffic-{start:04d}"
-
-
-def _prediction_id(number: int) -> str:
-    """The id of the answer to one image: its request's, and its place there."""
-    start = number - number % _BATCH
-    return f"{_request_id(start)}/{number - start}"
-
-
 def _predict(work: _Demo) -> str:
     """The kept images over HTTP, half by the inference protocol and half by plain /predict. Ids make it repeatable."""
-    images, labels = _traffic(work)
+    images, labels = work.traffic.images, work.traffic.labels
     right = 0
     with predictions.client(work.ws, "prod") as client:
-        for start in range(0, len(images), _BATCH):
-            batch = images[start : start + _BATCH]
+        for start in range(0, len(images), BATCH):
+            batch = images[start : start + BATCH]
             answers = predictions.ask(
-                client, work.name, {"image": batch}, _request_id(start), protocol=start // _BATCH % 2 == 0
+                client, work.name, {"image": batch}, request_id(start), protocol=start // BATCH % 2 == 0
             )
-            right += sum(a == b for a, b in zip(answers, labels[start : start + _BATCH], strict=True))
+            right += sum(a == b for a, b in zip(answers, labels[start : start + BATCH], strict=True))
             work.sink(Progress("predicting", start + len(batch), len(images), "requests"))
-    work.facts["prediction"] = _prediction_id(0)
+    work.facts["prediction"] = prediction_id(0)
     work.facts["traffic"] = len(images)
     logged = deploy.predictions_in(work.ws, "prod")
     return f"{len(images)} images answered, {right / len(images):.3f} rightly; {logged} predictions logged"
 
 
 def _feedback(work: _Demo) -> str:
-    _, labels = _traffic(work)
-    items = [(_prediction_id(n), str(label)) for n, label in enumerate(labels)]
+    labels = work.traffic.labels
+    items = [(prediction_id(n), str(label)) for n, label in enumerate(labels)]
     sent = predictions.send_feedback(work.ws, "prod", items, sink=work.sink)
     known = {b.branch for b in datasets.branches(work.ws, work.name)}
     if _FEEDBACK_BRANCH not in known:
@@ -335,7 +307,7 @@ def _refit(work: _Demo) -> str:
     """The merge's trigger, while a client keeps asking: release 2 takes over and no request may fail."""
     before = work.facts["preparation_seconds"]
     logged = deploy.predictions_in(work.ws, "prod")
-    with _Load(work) as load:
+    with Load(work.ws, work.name, work.traffic) as load:
         fired = refit.fire_merge(work.ws, work.name, "main", work.facts["merge"], sink=work.sink)
     if load.errors:
         raise Failed(
@@ -383,37 +355,3 @@ def _trace(work: _Demo) -> str:
 
 def _short(text: str) -> str:
     return text[:19] if text.startswith("sha256:") else text
-
-
-class _Load:
-    """A client that keeps asking prod, one request after the other, and counts what went wrong."""
-
-    def __init__(self, work: _Demo) -> None:
-        self._work = work
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._ask, name="load", daemon=True)
-        self.answered = 0
-        self.errors: list[str] = []
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _ask(self) -> None:
-        images, _ = _traffic(self._work)
-        number = 0
-        with predictions.client(self._work.ws, "prod") as client:
-            while not self._stop.is_set():
-                image = images[number % len(images)]
-                number += 1
-                try:
-                    predictions.ask(client, self._work.name, {"image": image[None]}, protocol=number % 2 == 0)
-                    self.answered += 1
-                except Exception as error:  # noqa: BLE001 - whatever it is, the demo must tell of it
-                    self.errors.append(f"{type(error).__name__}: {error}")
-                # A steady client, not a flood: the machine has a model to train meanwhile.
-                time.sleep(0.005)
