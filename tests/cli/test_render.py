@@ -242,10 +242,14 @@ RUN = views.RunView(
         (
             project.demo(
                 views.DemoSummary(
-                    "/d", [views.StageView("import", "done", 1.26)], {"accuracy": 0.885}, ["cd /d"]
-                )
+                    "/d",
+                    [views.StageView("import", "done", 1.26)],
+                    {"accuracy": 0.885},
+                    ["cd /d", "tidemill serve prod"],
+                ),
+                program="/x/bin/tidemill",
             ),
-            ["import      1.3  done", "accuracy  0.885", "  cd /d"],
+            ["import      1.3  done", "accuracy  0.885", "  cd /d", "  /x/bin/tidemill serve prod"],
         ),
         (project.initialised(views.Initialised("/p", "/p/.tidemill", [])), ["is a project already"]),
     ],

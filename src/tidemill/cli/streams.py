@@ -5,9 +5,10 @@ import dataclasses
 import io
 import math
 import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, TextIO
 
 from tidemill.core.errors import StorageError
@@ -143,3 +144,14 @@ def _guarded(words: str) -> None:
             hint="Free space there, or send the output elsewhere.",
             code="output-not-written",
         ) from error
+
+
+def program() -> str:
+    """How this very program is typed from any folder: its name where the PATH finds it, else its path."""
+    started = Path(sys.argv[0])
+    if started.name != "tidemill":
+        return "tidemill"
+    found = shutil.which("tidemill")
+    if found is not None and Path(found).resolve() == started.resolve():
+        return "tidemill"
+    return str(started.absolute())

@@ -1,5 +1,6 @@
 """The project itself, drawn."""
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -23,8 +24,8 @@ def initialised(view: "Initialised") -> str:
     return "\n".join(lines)
 
 
-def demo(view: "DemoSummary") -> "RenderableType":
-    """Every stage, what it made, and what to type next."""
+def demo(view: "DemoSummary", program: str = "tidemill") -> "RenderableType":
+    """Every stage, what it made, and what to type next, with the program as it can be typed here."""
     stages = table(
         ["stage", "seconds", "result"],
         [(s.name, f"{s.seconds:.1f}", s.result) for s in view.stages],
@@ -35,7 +36,8 @@ def demo(view: "DemoSummary") -> "RenderableType":
     )
     nodes = view.facts.get("lineage")
     traced = heading("Where one prediction comes from:", lineage(nodes)) if nodes else None
-    worth = heading("Worth typing next:", "\n".join(f"  {line}" for line in view.next))
+    typed = [re.sub(r"^tidemill\b", lambda _: program, line) for line in view.next]
+    worth = heading("Worth typing next:", "\n".join(f"  {line}" for line in typed))
     return stack(stages, made, traced, worth)
 
 

@@ -1,10 +1,12 @@
 """Commands about the project itself: init, demo, doctor, gc."""
 
+from functools import partial
 from pathlib import Path
 
 import click
 
 from tidemill.cli.command import State, command, pass_state
+from tidemill.cli.streams import program
 
 
 @command("init", example="tidemill init my-project")
@@ -51,7 +53,7 @@ def demo(state: State, folder: Path, data: str, framework: str) -> None:
 
     with state.watch() as sink:
         summary = loop.demo((state.folder or Path()) / folder, data=data, framework=framework, sink=sink)
-    state.show(summary, render.demo)
+    state.show(summary, partial(render.demo, program=program()))
 
 
 @command("doctor", example="tidemill doctor")
