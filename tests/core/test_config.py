@@ -41,6 +41,7 @@ deploy = "prod"
 [limits]
 body_bytes = 1000
 request_rows = 10
+body_seconds = 3
 drain_seconds = 2
 """
 
@@ -70,7 +71,7 @@ def test_every_setting_is_read(tmp_path: Path):
             "prod": config.EnvironmentSettings(after="dev", host="0.0.0.0"),  # noqa: S104
         },
         triggers={"refit": config.TriggerSettings("fashion@main", "fashion", "prod")},
-        limits=config.LimitSettings(1000, 10, 2.0),
+        limits=config.LimitSettings(1000, 10, 3.0, 2.0),
     )
 
 

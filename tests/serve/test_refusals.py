@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.serve.bundles import images
+from tests.serve.bundles import Deploy, images
+from tidemill.core.config import LimitSettings
 from tidemill.serve.client import Status
 
 INFER = "/v2/models/ten/infer"
@@ -193,6 +194,21 @@ def peak_bytes(pid: int) -> int:
         return 0
     line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) * 1024
+
+
+def test_a_body_that_trickles_in_is_given_up(deploy: Deploy) -> None:
+    slow = deploy(limits=LimitSettings(body_seconds=0.3))
+    parts = urlsplit(slow.address)
+    with socket.create_connection((parts.hostname, parts.port), 30) as connection:
+        connection.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+        answer = b""
+        while piece := connection.recv(65536):
+            answer += piece
+            if b"body-too-slow" in answer:
+                break
+    assert answer.startswith(b"HTTP/1.1 408")
+    with httpx.Client(base_url=slow.address) as another:
+        assert another.get("/v2/health/ready").status_code == 200
 
 
 def test_a_client_that_only_announces_a_large_body_is_answered_at_once(live: Status) -> None:

@@ -90,11 +90,13 @@ class LimitSettings:
     Attributes:
         body_bytes: Of one request's body; more is answered with 413.
         request_rows: Rows in one request.
+        body_seconds: How long a client may take to send a body; a slower one is answered with 408.
         drain_seconds: How long a server that was replaced may take to answer what it had accepted.
     """
 
     body_bytes: int = 16 * 1024 * 1024
     request_rows: int = 10_000
+    body_seconds: float = 60.0
     drain_seconds: float = 10.0
 
 

@@ -25,6 +25,9 @@ def main() -> int:
     parser.add_argument("--body-bytes", type=int, default=defaults.body_bytes, help="largest body taken")
     parser.add_argument("--request-rows", type=int, default=defaults.request_rows, help="most rows taken")
     parser.add_argument(
+        "--body-seconds", type=float, default=defaults.body_seconds, help="time to send a body"
+    )
+    parser.add_argument(
         "--drain-seconds", type=float, default=defaults.drain_seconds, help="time to answer what is in flight"
     )
     parser.add_argument(
@@ -48,7 +51,9 @@ def main() -> int:
                 folder=given.folder,
                 host=given.host,
                 port=given.port,
-                limits=LimitSettings(given.body_bytes, given.request_rows, given.drain_seconds),
+                limits=LimitSettings(
+                    given.body_bytes, given.request_rows, given.body_seconds, given.drain_seconds
+                ),
                 standby=given.standby,
             )
         )

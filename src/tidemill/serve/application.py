@@ -36,6 +36,9 @@ _JSON = b"application/json"
 _BINARY = b"application/octet-stream"
 _STATUS = ((NotFound, 404), (Conflict, 409), (NotAllowed, 405), (InvalidInput, 400), (StorageError, 503))
 
+_OF_BODIES = {"body-too-large": 413, "body-too-slow": 408}
+"""What ends a connection: the client may be sending still."""
+
 Headers = list[tuple[bytes, bytes]]
 Response = tuple[int, bytes, bytes, Headers]
 """Status, content type, body, further headers."""
@@ -117,7 +120,7 @@ class Application:
             return
         except Exception as error:  # noqa: BLE001 - the server goes on whatever a request did
             response = self._error(path, error)
-            linger = isinstance(error, InvalidInput) and error.code == "body-too-large"
+            linger = isinstance(error, InvalidInput) and error.code in _OF_BODIES
         finally:
             if expected is not None:
                 expected.arrived()
@@ -162,6 +165,13 @@ class Application:
         for name, value in scope["headers"]:
             if name == b"content-length" and value.isdigit() and int(value) > most:
                 raise _too_large(most)
+        try:
+            async with asyncio.timeout(self._limits.body_seconds):
+                return await self._received(receive, most)
+        except TimeoutError:
+            raise _too_slow(self._limits.body_seconds) from None
+
+    async def _received(self, receive: Any, most: int) -> bytes:
         message = await receive()
         if not message.get("more_body"):
             if message["type"] == "http.disconnect":
@@ -271,8 +281,7 @@ class Application:
                 hint="Please report it.",
             )
         status = next((number for kind, number in _STATUS if isinstance(error, kind)), 500)
-        if error.code == "body-too-large":
-            status = 413
+        status = _OF_BODIES.get(error.code, status)
         body = error_body(error)
         headers = [(b"allow", str(body["allowed"]).encode())] if status == 405 else []
         if status == 503:
@@ -303,6 +312,16 @@ def _refusing(error: TidemillError) -> Handler:
         raise error
 
     return handler
+
+
+def _too_slow(seconds: float) -> InvalidInput:
+    return InvalidInput(
+        f"The body was not whole after {seconds:g} seconds.",
+        why="A client that sends slower holds a place that others need.",
+        hint="Send fewer rows in one request, or raise 'limits.body_seconds'.",
+        code="body-too-slow",
+        details={"field": "body", "seconds": seconds},
+    )
 
 
 def _too_large(most: int) -> InvalidInput:

@@ -162,7 +162,8 @@ def start_standby(
         *("--bundle", str(bundle.absolute()), "--name", name, "--release", release, "--number", str(number)),
         *("--environment", environment, "--folder", str(folder.absolute())),
         *("--host", host, "--port", str(port), "--body-bytes", str(limits.body_bytes)),
-        *("--request-rows", str(limits.request_rows), "--drain-seconds", str(limits.drain_seconds)),
+        *("--request-rows", str(limits.request_rows), "--body-seconds", str(limits.body_seconds)),
+        *("--drain-seconds", str(limits.drain_seconds)),
     ]
     words = folder / f"{environment}.log"
     with words.open("ab") as log:
