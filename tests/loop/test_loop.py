@@ -13,8 +13,18 @@ import pytest
 
 import tidemill as tm
 from tidemill.core.errors import Conflict, Failed, InvalidInput, NotAllowed, NotFound
+from tidemill.pipeline import load
 
 pytestmark = pytest.mark.sklearn
+
+
+@pytest.fixture(autouse=True)
+def forget_the_project() -> Iterator[None]:
+    """A loaded pipeline stays imported, so that the next run need not; other tests must not see it."""
+    yield
+    load.leave()
+
+
 PIPELINE = """
 import tidemill as tm
 from tidemill import parts

@@ -25,12 +25,14 @@ def project(folder: Path, number: int) -> Path:
 
 
 def test_two_bundles_do_not_see_each_other(tmp_path: Path) -> None:
+    names = ("pipeline", "numbers_of", "late", "shapes")
+    before = [sys.modules.get(name) for name in names]
     one, two = IsolatedCode(project(tmp_path / "one", 1)), IsolatedCode(project(tmp_path / "two", 2))
     assert one.component("pipeline:now")() == (1, 11, 10, 1)
     assert two.component("pipeline:now")() == (2, 22, 20, 2)
     assert one.component("pipeline:later")() == 1
     assert two.component("pipeline:later")() == 2
-    assert not {"pipeline", "numbers_of", "late", "shapes"} & sys.modules.keys()
+    assert [sys.modules.get(name) for name in names] == before
     assert not list(tmp_path.rglob("__pycache__"))
 
 
