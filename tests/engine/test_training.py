@@ -140,3 +140,65 @@ def test_a_registered_model_is_an_input(project: Project, monkeypatch: pytest.Mo
     assert missing.run.error is not None
     assert missing.run.error["code"] == "model-not-found"
     assert missing.run.error["hint"] == "'p' has: 1."
+
+
+COMPILED = """
+import keras
+import tidemill as tm
+
+def made(loss):
+    layers = [keras.Input((4, 4)), keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax")]
+    model = keras.Sequential(layers)
+    if loss:
+        model.compile("adam", loss)
+    return model
+
+one_hot = tm.trainer(made("categorical_crossentropy"), features="image", label="label", epochs=150, batch_size=8)
+sparse = tm.trainer(made("sparse_categorical_crossentropy"), features="image", label="label", epochs=150, batch_size=8)
+raw = tm.trainer(made(None), features="image", label="label")
+
+@tm.pipeline
+def compiled(which: str, data: tm.Dataset = tm.dataset("digits")):
+    return {"one_hot": one_hot, "sparse": sparse, "raw": raw}[which](data)
+"""
+
+
+# Keras' own, where it reads its optimizer.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.keras
+@pytest.mark.parametrize("which", ["one_hot", "sparse"])
+def test_a_compiled_keras_model_is_a_trainer_as_it_is(
+    project: Project, which: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    pytest.importorskip("keras")
+    chance = np.random.RandomState(0)
+    labels = np.array(["a", "b", "c"] * 30)
+    images = chance.random_sample((90, 4, 4)).astype(np.float32)
+    for place, name in enumerate("abc"):
+        images[labels == name, place] += 2
+    rows = table({"image": images, "label": labels}, list(range(90)))
+    project.datasets.create("digits", rows, message="first")
+    project.write(COMPILED)
+    first = project.run(which=which)
+    model = project.value(first)
+    assert model.classes == ("a", "b", "c")
+    assert np.mean(np.array(model.classes)[model.predict(images).argmax(1)] == labels) > 0.9
+    # The weights that the file's model happens to start with are another process's; they do not count.
+    local.close()
+    assert set(statuses(project.run(which=which)).values()) == {"cached"}
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.keras
+def test_a_keras_model_that_is_not_compiled_is_refused(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    pytest.importorskip("keras")
+    rows = table({"image": np.zeros((2, 4, 4), np.float32), "label": np.array(["a", "b"])}, [0, 1])
+    project.datasets.create("digits", rows, message="first")
+    project.write(COMPILED)
+    failed = project.run(which="raw")
+    assert failed.run.error is not None
+    assert failed.run.error["code"] == "model-not-compiled"

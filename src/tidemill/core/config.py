@@ -198,6 +198,11 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "tidemill"
 
 
+def choose_backends() -> None:
+    """Let Keras take JAX where nobody has said otherwise, here as in every worker; before Keras is imported."""
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+
+
 def _login_name() -> str:
     try:
         return getpass.getuser()

@@ -60,7 +60,10 @@ def closure_of(component: Component[..., Any]) -> Closure:
     """
     walk = _Walk(component.name, frozenset(component.options.get("ignore", ())))
     walk.packages["python"] = packages.python_version()
-    walk.reach(component.name, component.function)
+    if component.kind == "trainer" and hasattr(component.function, "get_compile_config"):
+        walk.compiled_model(component.name, component.function)
+    else:
+        walk.reach(component.name, component.function)
     if component.module.startswith("tidemill.") or component.kind != "step":
         walk.package("tidemill")
     for parameter in component.parameters:
@@ -77,6 +80,11 @@ class _Walk:
     files: set[str] = field(default_factory=set[str])
     seen: dict[int, object] = field(default_factory=dict[int, object])
     open: list[int] = field(default_factory=list[int])
+
+    def compiled_model(self, where: str, model: Any) -> None:
+        """Add a Keras model that is to be trained: from fresh weights, so those that it has do not count."""
+        self.package("keras")
+        self._note(where, self.describe(where, ["keras", model.get_config(), model.get_compile_config()]))
 
     # -- what a name holds
 

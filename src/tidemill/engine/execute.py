@@ -230,11 +230,28 @@ def _fitted_object(component: Component[..., Any], table: Any, facts: dict[str, 
             hint="Say tm.trainer(estimator, features='image', label='label') and pass the training table.",
             code="wrong-definition",
         )
+    if hasattr(component.function, "get_compile_config"):
+        return _fitted_keras(component, table, facts)
     estimator = unfitted(component.function)
     if "random_state" in estimator.get_params() and estimator.get_params()["random_state"] is None:
         estimator.set_params(random_state=order.seed)
     features = table.numpy(str(facts["features"]))
     return estimator.fit(features.reshape(len(features), -1), table.numpy(str(facts["label"])))
+
+
+def _fitted_keras(component: Component[..., Any], table: Any, facts: dict[str, Any]) -> Any:
+    from tidemill.models.frameworks import keras  # noqa: PLC0415 - only a Keras model comes here
+
+    if facts["classes"] is None:
+        facts["classes"] = _classes_of(table, str(facts["label"]))
+    return keras.fit(
+        component.function,
+        table.numpy(str(facts["features"])),
+        table.numpy(str(facts["label"])),
+        facts["classes"],
+        epochs=int(component.options.get("epochs") or 1),
+        batch_size=int(component.options.get("batch_size") or 32),
+    )
 
 
 def _classes_of(table: Any, label: str) -> tuple[str, ...] | None:

@@ -12,7 +12,7 @@ from tidemill.engine.closure import Closure
 from tidemill.engine.orders import Ref
 from tidemill.pipeline.graph import Node
 
-_OPTIONS = ("columns", "to", "outputs", "features", "label", "classes", "version")
+_OPTIONS = ("columns", "to", "outputs", "features", "label", "classes", "epochs", "batch_size", "version")
 """Options of a component that can change its result; shown in brackets beside the settings."""
 
 Inputs = dict[str, Any]

@@ -107,19 +107,23 @@ def trainer(
     features: str | None = None,
     label: str | None = None,
     classes: Sequence[str] | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
     ignore: Sequence[str] = (),
     version: str | None = None,
 ) -> Any: ...
 def trainer(function: Any = None, /, **options: Any) -> Any:
-    """Make a function that returns a model, or a scikit-learn estimator, a trainer.
+    """Make a function that returns a model, a scikit-learn estimator or a compiled Keras model a trainer.
 
     Args:
-        function: The function or estimator; omitted when only options are given.
+        function: The function, estimator or model; omitted when only options are given.
         **options: ``features``, the column the model takes; ``label``, the column it predicts; ``classes``, the
             labels in the order of the model's outputs (default: the sorted labels of the first table).
-            The call may give these three too. ``ignore`` and ``version`` as for ``step``.
+            The call may give these three too. ``epochs`` (1) and ``batch_size`` (32), for a Keras model, which is
+            trained from fresh weights. ``ignore`` and ``version`` as for ``step``.
     """
-    return _decorate("trainer", function, options, (*TRAINER_SETTINGS, "ignore", "version"), _caller_module())
+    known = (*TRAINER_SETTINGS, "epochs", "batch_size", "ignore", "version")
+    return _decorate("trainer", function, options, known, _caller_module())
 
 
 @overload

@@ -8,6 +8,7 @@ import traceback
 from pathlib import Path
 from types import ModuleType
 
+from tidemill.core.config import choose_backends
 from tidemill.core.errors import InvalidInput, NotFound, TidemillError
 from tidemill.core.names import nearest
 from tidemill.pipeline.pipelines import Pipeline
@@ -74,6 +75,7 @@ def load_module(path: Path) -> ModuleType:
         raise InvalidInput(f"{path} is not a Python file.", code="invalid-pipeline-file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    choose_backends()
     try:
         spec.loader.exec_module(module)
     except TidemillError:

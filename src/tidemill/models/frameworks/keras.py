@@ -83,6 +83,52 @@ def predict(model: Any, features: "np.ndarray[Any, Any]") -> "np.ndarray[Any, An
     return np.asarray(model.predict(rows, batch_size=_BATCH_ROWS, verbose=0))
 
 
+def fit(
+    model: Any,
+    features: "np.ndarray[Any, Any]",
+    labels: "np.ndarray[Any, Any]",
+    classes: Sequence[str] | None,
+    *,
+    epochs: int,
+    batch_size: int,
+) -> Any:
+    """A copy of a compiled model with fresh weights, trained; the model itself is left as it is.
+
+    Args:
+        model: Compiled.
+        features: One a row.
+        labels: The class of each row, as text, or its value where ``classes`` is None.
+        classes: In the order of the model's outputs. A loss whose name begins with ``sparse`` gets class
+            indices, any other one-hot rows.
+        epochs: At least 1.
+        batch_size: Rows a step.
+
+    Raises:
+        InvalidInput: ``model-not-compiled``.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    keras = _keras()
+    how = model.get_compile_config() if getattr(model, "compiled", False) else None
+    if not how:
+        raise InvalidInput(
+            f"The Keras model '{model.name}' is not compiled.",
+            why="Nothing says by which loss and optimizer it is trained.",
+            hint="Call model.compile(optimizer='adam', loss='categorical_crossentropy') before tm.trainer(model).",
+            code="model-not-compiled",
+        )
+    targets: Any = labels
+    if classes is not None:
+        places = {name: i for i, name in enumerate(classes)}
+        targets = np.array([places[str(label)] for label in labels])
+        if not str(getattr(model.loss, "name", model.loss)).startswith("sparse"):
+            targets = np.eye(len(classes), dtype=np.float32)[targets]
+    fresh = keras.models.clone_model(model)
+    fresh.compile_from_config(how)
+    fresh.fit(_as_wanted(model, features), targets, epochs=epochs, batch_size=batch_size, verbose=0)
+    return fresh
+
+
 def order(model: Any, classes: Sequence[str]) -> tuple[int, ...] | None:
     """Always the trainer's: one-hot columns and class indices both follow its ``classes``."""
     del model, classes
