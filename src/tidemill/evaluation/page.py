@@ -1,12 +1,10 @@
 """The report as a page: one HTML file that needs no network and no script."""
 
-import base64
 import html
-import importlib.resources
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tidemill.evaluation import plots
+from tidemill.evaluation import plots, skeleton
 from tidemill.evaluation.explain import two_accuracies
 from tidemill.evaluation.report import Mistake, Report
 
@@ -49,39 +47,29 @@ def render(
         _facts(facts),
         _notes(report.notes),
     ]
-    title = html.escape(report.name)
-    css = importlib.resources.files("tidemill.evaluation").joinpath("page.css").read_text("utf-8")
-    body = "\n".join(s for s in sections if s)
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-        "style-src 'unsafe-inline'\">\n"
-        f"<title>{title} · report</title>\n<style>\n{css}</style>\n</head>\n<body>\n<main>\n"
-        f"<header><h1>{title}</h1>{_subtitle(report, verdict)}</header>\n{body}\n"
-        "<footer>Made by Tidemill. Every number on this page is computed from the answers on the test rows, "
-        "none is taken from the training framework.</footer>\n</main>\n</body>\n</html>\n"
+    return skeleton.document(
+        f"{report.name} · report",
+        heading=report.name,
+        subtitle=_subtitle(report, verdict),
+        sections=sections,
+        footer="Made by Tidemill. Every number on this page is computed from the answers on the test rows, "
+        "none is taken from the training framework.",
     )
 
 
-def _subtitle(report: Report, verdict: Mapping[str, Any] | None) -> str:
-    parts = [f"<span>{int(report.metrics.get('n', 0)):,} test rows</span>"]
+def _subtitle(report: Report, verdict: Mapping[str, Any] | None) -> list[str]:
+    parts = [f"{int(report.metrics.get('n', 0)):,} test rows"]
     if report.classes:
-        parts.append(f"<span>{len(report.classes)} classes</span>")
+        parts.append(f"{len(report.classes)} classes")
     if verdict is not None:
-        word, mark = ("Gate passed", "yes") if verdict["passed"] else ("Gate failed", "no")
-        parts.append(f'<span class="pill {mark}">{word}</span>')
-    return f'<div class="sub">{"".join(parts)}</div>'
+        good = bool(verdict["passed"])
+        parts.append(skeleton.pill("Gate passed" if good else "Gate failed", good=good))
+    return parts
 
 
 def _tiles(report: Report) -> str:
-    tiles = [
-        f'<div class="tile{" lead" if name == "accuracy" else ""}">'
-        f"<b>{number(name, report.metrics[name])}</b><span>{label}</span></div>"
-        for name, label in _TILES.items()
-        if name in report.metrics
-    ]
-    return f'<section class="tiles" aria-label="Main numbers">{"".join(tiles)}</section>'
+    shown = [(number(n, report.metrics[n]), words) for n, words in _TILES.items() if n in report.metrics]
+    return skeleton.tiles(shown, lead=_TILES["accuracy"])
 
 
 def number(name: str, value: float) -> str:
@@ -194,10 +182,7 @@ def _mistakes(mistakes: Sequence[Mistake], report: Report) -> str:
 
 
 def _mistake(mistake: Mistake) -> str:
-    image = ""
-    if mistake.image is not None:
-        data = base64.b64encode(mistake.image).decode()
-        image = f'<img src="data:image/png;base64,{data}" alt="{html.escape(mistake.truth)}">'
+    image = "" if mistake.image is None else skeleton.image(mistake.image, mistake.truth)
     row = "" if mistake.id is None else f'<div class="id">{mistake.id}</div>'
     return (
         f'<li>{image}<div class="said">{html.escape(mistake.predicted)} {mistake.confidence * 100:.0f} %</div>'
