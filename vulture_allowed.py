@@ -46,7 +46,8 @@ exception
 # Called by tests, as a user of the log would.
 open_reading
 
-# Named in an annotation in quotes; a key of a typed dict.
+# Named in annotations in quotes; a key of a typed dict.
+data_views
 pd
 without
 

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from tidemill.cli import streams
 from tidemill.cli.render import (
     circle,
-    data,
     environments,
     errors,
     models,
@@ -26,8 +25,10 @@ from tidemill.cli.render import (
     runs,
     shapes,
 )
+from tidemill.cli.render.data import history, importing, merging, reading
 from tidemill.core.errors import Failed
 from tidemill.loop import views
+from tidemill.loop.datasets import views as data_views
 
 STAMP = "2026-11-24T11:59:41.050859Z"
 DIGEST = "sha256:" + "ab" * 32
@@ -37,7 +38,7 @@ def text(renderable: object, width: int | None = None) -> str:
     return renderable if isinstance(renderable, str) else streams.text(renderable, io.StringIO(), width)
 
 
-COMMIT = views.CommitView("a1b2c3d4e5f6", 2, "main", STAMP, "ada", "labels", 70000, ["x", "y"], ["v1"])
+COMMIT = data_views.CommitView("a1b2c3d4e5f6", 2, "main", STAMP, "ada", "labels", 70000, ["x", "y"], ["v1"])
 RULES: list[dict[str, Any]] = [
     {
         "name": "accuracy >= 0.87",
@@ -72,18 +73,20 @@ RUN = views.RunView(
     ("renderable", "parts"),
     [
         (
-            data.imported(views.ImportView("fashion", "a1b2", 1, views.RowCounts(69000, 0, 0), 69000, False)),
+            importing.imported(
+                data_views.ImportView("fashion", "a1b2", 1, views.RowCounts(69000, 0, 0), 69000, False)
+            ),
             ["fashion: commit 1 (a1b2), rows: 69,000 added; 69,000 in all."],
         ),
         (
-            data.datasets([views.DatasetView("fashion", 2, 1, 70000, "a1b2", 2, STAMP)]),
+            reading.datasets([data_views.DatasetView("fashion", 2, 1, 70000, "a1b2", 2, STAMP)]),
             ["70,000", "2026-11-24 11:59:41"],
         ),
-        (data.datasets([]), ["There are no datasets."]),
-        (data.log([COMMIT]), ["a1b2c3d4e5f6", "labels", "v1", "ada"]),
+        (reading.datasets([]), ["There are no datasets."]),
+        (history.log([COMMIT]), ["a1b2c3d4e5f6", "labels", "v1", "ada"]),
         (
-            data.show(
-                views.DataShow(
+            reading.show(
+                data_views.DataShow(
                     "fashion",
                     COMMIT,
                     [{"name": "image", "type": "uint8[2x2]", "missing": 0}],
@@ -93,12 +96,14 @@ RUN = views.RunView(
             ["2 (a1b2c3d4e5f6) on main", "uint8[2x2]", "[2x2 values]", "coat", "12345678901234567890"],
         ),
         (
-            data.diff(
-                views.DiffView("a", "b", 1, 2, 0, [{"id": "7", "column": "label", "old": "hat", "new": None}])
+            history.diff(
+                data_views.DiffView(
+                    "a", "b", 1, 2, 0, [{"id": "7", "column": "label", "old": "hat", "new": None}]
+                )
             ),
             ["a to b: 1 added, 2 changed.", "7    label   hat  -"],
         ),
-        (data.diff(views.DiffView("a", "b", 0, 0, 0, [])), ["a to b: nothing."]),
+        (history.diff(data_views.DiffView("a", "b", 0, 0, 0, [])), ["a to b: nothing."]),
         (
             runs.run(RUN),
             ["succeeded in 12.5 s (1 computed, 1 cached)", "accuracy  0.885", "abababababab", "not passed"],
@@ -263,27 +268,27 @@ def test_a_view_reads_as(renderable: object, parts: list[str]):
 
 def test_a_merge_tells_what_it_set_off():
     refit = views.RefitView("new-labels", "a1", "r2", None, 2, True, "release 2 is live in prod")
-    view = views.MergeView(
+    view = data_views.MergeView(
         "fashion", "feedback", "main", "a1", 3, views.RowCounts(1000, 0, 0), False, [refit]
     )
-    assert data.merge(view).splitlines()[1] == "Trigger new-labels: release 2 is live in prod (a1)"
+    assert merging.merge(view).splitlines()[1] == "Trigger new-labels: release 2 is live in prod (a1)"
 
 
 def test_a_long_text_is_never_cut_where_no_terminal_shows_it():
     view = dataclasses.replace(COMMIT, message="word " * 200)
-    lines = text(data.log([view])).splitlines()
+    lines = text(history.log([view])).splitlines()
     assert len(lines) == 2
     assert lines[1].endswith("word")
 
 
 def test_a_narrow_terminal_folds_instead_of_losing_words():
-    drawn = text(data.log([COMMIT]), width=60).replace("\n", "")
+    drawn = text(history.log([COMMIT]), width=60).replace("\n", "")
     assert all(letter in drawn for letter in "ada")
 
 
 def test_what_looks_like_markup_is_text():
     view = dataclasses.replace(COMMIT, message="[bold]not bold[/bold] :smile:")
-    assert "[bold]not bold[/bold] :smile:" in text(data.log([view]))
+    assert "[bold]not bold[/bold] :smile:" in text(history.log([view]))
 
 
 def test_an_error_reads_as():

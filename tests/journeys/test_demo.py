@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tidemill.loop import data, deploy, registry, releases, workspace
+from tidemill.loop import deploy, registry, releases, workspace
+from tidemill.loop.datasets import history, reading
 
 pytestmark = pytest.mark.sklearn
 COMMAND = [sys.executable, "-m", "tidemill", "demo", "--data", "digits"]
@@ -66,10 +67,10 @@ def state(folder: Path) -> dict[str, Any]:
     """What a user finds in the project afterwards, without what differs from run to run (ids, times)."""
     ws = workspace.open_workspace(folder)
     try:
-        table = data.read(ws, "digits@main")
+        table = reading.read(ws, "digits@main")
         order = table.numpy("_id").argsort()
         return {
-            "commits": [(c.number, c.rows, c.message, c.branch) for c in data.log(ws, "digits@main")],
+            "commits": [(c.number, c.rows, c.message, c.branch) for c in history.log(ws, "digits@main")],
             "ids": table.numpy("_id")[order].tolist(),
             "labels": table.to_arrow().column("label").take(order).to_pylist(),
             "releases": [(r.number, r.environments) for r in releases.releases(ws)],

@@ -19,7 +19,7 @@ _SECTIONS = {
         "doctor": "project:doctor",
     },
     "Data": {
-        "data": "data:data",
+        "data": "data.group:data",
     },
     "Pipelines and models": {
         "run": "runs:run",

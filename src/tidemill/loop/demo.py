@@ -9,10 +9,10 @@ from typing import Any
 from tidemill.core.config import FILE, load_project
 from tidemill.core.errors import Failed, InvalidInput
 from tidemill.core.events import Progress, Sink, StageFinished, StageStarted, silent
-from tidemill.loop import data as datasets
 from tidemill.loop import deploy, refit, releases, runs
 from tidemill.loop import lineage as tracing
 from tidemill.loop import predict as predictions
+from tidemill.loop.datasets import history, importing, merging
 from tidemill.loop.resources import example
 from tidemill.loop.traffic import BATCH, Load, Traffic, prediction_id, request_id
 from tidemill.loop.views import DemoSummary, RefitView, RunView, StageView
@@ -171,7 +171,7 @@ def _find_data(work: _Demo) -> str:
 
 
 def _import(work: _Demo) -> str:
-    imported = datasets.import_data(
+    imported = importing.import_data(
         work.ws,
         work.name,
         work.csv,
@@ -182,7 +182,7 @@ def _import(work: _Demo) -> str:
         sink=work.sink,
     )
     work.facts["rows"] = imported.total
-    first = datasets.log(work.ws, work.name)[-1]
+    first = history.log(work.ws, work.name)[-1]
     return f"dataset {work.name}, commit {first.number} ({first.id}): {first.rows} rows"
 
 
@@ -213,7 +213,7 @@ def _run(work: _Demo) -> str:
 
 def _first_commit(work: _Demo) -> str:
     """The data as they were before any feedback: what release 1 is made of, also when the demo goes on later."""
-    return f"{work.name}@{datasets.log(work.ws, work.name)[-1].id}"
+    return f"{work.name}@{history.log(work.ws, work.name)[-1].id}"
 
 
 def _report(work: _Demo) -> str:
@@ -289,11 +289,11 @@ def _feedback(work: _Demo) -> str:
     labels = work.traffic.labels
     items = [(prediction_id(n), str(label)) for n, label in enumerate(labels)]
     sent = predictions.send_feedback(work.ws, "prod", items, sink=work.sink)
-    known = {b.branch for b in datasets.branches(work.ws, work.name)}
+    known = {b.branch for b in history.branches(work.ws, work.name)}
     if _FEEDBACK_BRANCH not in known:
-        datasets.branch(work.ws, _first_commit(work), _FEEDBACK_BRANCH)
+        history.branch(work.ws, _first_commit(work), _FEEDBACK_BRANCH)
     collected = predictions.collect_feedback(work.ws, "prod", work.name, _FEEDBACK_BRANCH)
-    merged = datasets.merge(
+    merged = merging.merge(
         work.ws, work.name, _FEEDBACK_BRANCH, message="labels from production", fire=False, sink=work.sink
     )
     work.facts["merge"] = merged.commit

@@ -9,6 +9,7 @@ from tidemill.core.events import Sink, silent
 
 if TYPE_CHECKING:
     from tidemill.loop import views
+    from tidemill.loop.datasets import views as data_views
     from tidemill.loop.deploy import Serving
     from tidemill.loop.workspace import Workspace
 
@@ -46,61 +47,61 @@ class Project:
 
     def import_data(
         self, name: str, path: str | Path, *, sink: Sink = silent, **options: Any
-    ) -> "views.ImportView":
-        """Import a CSV file; see ``loop.data.import_data`` for the options (``tensors``, ``types``, ``key``...)."""
-        from tidemill.loop import data
+    ) -> "data_views.ImportView":
+        """Import a CSV file; see ``loop.datasets.importing.import_data`` for the options (``tensors``, ``types``, ``key``...)."""
+        from tidemill.loop.datasets import importing
 
-        return data.import_data(self._ws, name, Path(path), sink=sink, **options)
+        return importing.import_data(self._ws, name, Path(path), sink=sink, **options)
 
-    def datasets(self) -> "list[views.DatasetView]":
+    def datasets(self) -> "list[data_views.DatasetView]":
         """Every dataset."""
-        from tidemill.loop import data
+        from tidemill.loop.datasets import reading
 
-        return data.datasets(self._ws)
+        return reading.datasets(self._ws)
 
-    def log(self, ref: str, limit: int | None = None) -> "list[views.CommitView]":
+    def log(self, ref: str, limit: int | None = None) -> "list[data_views.CommitView]":
         """The commits that led to ``ref``, newest first."""
-        from tidemill.loop import data
+        from tidemill.loop.datasets import history
 
-        return data.log(self._ws, ref, limit)
+        return history.log(self._ws, ref, limit)
 
     def read(self, ref: str) -> Any:
         """The rows of a dataset at ``ref``, as a ``tm.Table`` (``to_polars()``, ``to_pandas()``, ``numpy(column)``)."""
-        from tidemill.loop import data
+        from tidemill.loop.datasets import reading
 
-        return data.read(self._ws, ref)
+        return reading.read(self._ws, ref)
 
-    def diff(self, a: str, b: str, limit: int = 20) -> "views.DiffView":
+    def diff(self, a: str, b: str, limit: int = 20) -> "data_views.DiffView":
         """What changed from one commit to another."""
-        from tidemill.loop import data
+        from tidemill.loop.datasets import history
 
-        return data.diff(self._ws, a, b, limit)
+        return history.diff(self._ws, a, b, limit)
 
-    def branch(self, ref: str, name: str) -> "views.BranchView":
+    def branch(self, ref: str, name: str) -> "data_views.BranchView":
         """Make a branch at ``ref``."""
-        from tidemill.loop import data
+        from tidemill.loop.datasets import history
 
-        return data.branch(self._ws, ref, name)
+        return history.branch(self._ws, ref, name)
 
-    def tag(self, ref: str, name: str) -> "views.TagView":
+    def tag(self, ref: str, name: str) -> "data_views.TagView":
         """Name the commit at ``ref``, for good."""
-        from tidemill.loop import data
+        from tidemill.loop.datasets import history
 
-        return data.tag(self._ws, ref, name)
+        return history.tag(self._ws, ref, name)
 
     def merge(
         self, name: str, source: str, into: str = "main", *, fire: bool = True, sink: Sink = silent
-    ) -> "views.MergeView":
+    ) -> "data_views.MergeView":
         """Merge a branch, then run what watches the other."""
-        from tidemill.loop import data
+        from tidemill.loop.datasets import merging
 
-        return data.merge(self._ws, name, source, into, fire=fire, sink=sink)
+        return merging.merge(self._ws, name, source, into, fire=fire, sink=sink)
 
-    def export(self, ref: str, path: str | Path) -> "views.Exported":
+    def export(self, ref: str, path: str | Path) -> "data_views.Exported":
         """Write a dataset to a ``.csv`` or ``.parquet`` file."""
-        from tidemill.loop import data
+        from tidemill.loop.datasets import reading
 
-        return data.export(self._ws, ref, Path(path))
+        return reading.export(self._ws, ref, Path(path))
 
     # -- runs and models
 

@@ -1,0 +1,1 @@
+"""Datasets, drawn; one file a topic."""

@@ -1,0 +1,59 @@
+"""Datasets and their rows."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tidemill.cli.render.shapes import facts, stack, table, when, written
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from tidemill.loop.datasets.views import (
+        DatasetView,
+        DataShow,
+        Exported,
+    )
+
+
+def datasets(views: Sequence["DatasetView"]) -> "RenderableType":
+    """One line a dataset."""
+    return table(
+        ["dataset", "rows", "commit", "commit no.", "branches", "tags", "time (UTC)"],
+        [(v.name, v.rows, v.commit, v.number, v.branches, v.tags, when(v.time)) for v in views],
+        empty="There are no datasets. Type: tidemill data import NAME FILE.csv",
+    )
+
+
+def show(view: "DataShow") -> "RenderableType":
+    """The commit, the columns, some rows."""
+    commit = view.commit
+    about = facts(
+        [
+            ("dataset", view.dataset),
+            ("commit", f"{commit.number} ({commit.id}) on {commit.branch}"),
+            ("tags", ", ".join(commit.tags) or None),
+            ("time", f"{when(commit.time)} UTC by {commit.author}"),
+            ("message", commit.message or None),
+            ("rows", commit.rows),
+        ]
+    )
+    columns = table(
+        ["column", "type", "missing"],
+        [(c["name"], c["type"], c["missing"]) for c in view.columns],
+        empty="No columns.",
+    )
+    names = list(dict.fromkeys(name for row in view.sample for name in row))
+    sample = table(
+        names, [[_cell(name, row.get(name)) for name in names] for row in view.sample], empty="No rows."
+    )
+    return stack(about, columns, sample)
+
+
+def _cell(name: str, value: object) -> str:
+    # A 64-bit id with thousands separators reads as an amount.
+    return str(value) if name.startswith("_") and value is not None else written(value)
+
+
+def exported(view: "Exported") -> str:
+    """The file that was written."""
+    return f"{view.path}: {view.rows:,} rows of {view.dataset} at {view.commit}, as {view.format}."

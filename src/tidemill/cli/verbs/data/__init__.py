@@ -1,0 +1,1 @@
+"""Commands about datasets, one file a topic."""

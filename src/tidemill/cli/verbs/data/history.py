@@ -1,0 +1,70 @@
+"""Commands about a dataset's history."""
+
+import click
+
+from tidemill.cli.command import State, command, pass_state
+
+
+@command("log", example="tidemill data log fashion@feedback --limit 5")
+@click.argument("ref")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the newest N.")
+@pass_state
+def log(state: State, ref: str, limit: int | None) -> None:
+    """List the commits that led to REF, newest first."""
+    from tidemill.cli.render.data import history as render  # noqa: PLC0415
+    from tidemill.loop.datasets import history as loop  # noqa: PLC0415
+
+    state.show(loop.log(state.workspace(), ref, limit), render.log)
+
+
+@command("diff", example="tidemill data diff fashion@main fashion@feedback")
+@click.argument("a")
+@click.argument("b")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="Changed cells to show at most.",
+)
+@pass_state
+def diff(state: State, a: str, b: str, limit: int) -> None:
+    """Show what changed from commit A to commit B of one dataset."""
+    from tidemill.cli.render.data import history as render  # noqa: PLC0415
+    from tidemill.loop.datasets import history as loop  # noqa: PLC0415
+
+    state.show(loop.diff(state.workspace(), a, b, limit), render.diff)
+
+
+@command("branch", example="tidemill data branch fashion@main corrections")
+@click.argument("ref")
+@click.argument("name", required=False)
+@click.option("--delete", is_flag=True, help="Delete branch NAME instead of making it.")
+@pass_state
+def branch(state: State, ref: str, name: str | None, *, delete: bool) -> None:
+    """Make branch NAME at REF; without NAME, list the branches."""
+    from tidemill.cli.render.data import history as render  # noqa: PLC0415
+    from tidemill.loop.datasets import history as loop  # noqa: PLC0415
+
+    if name is None:
+        if delete:
+            raise click.UsageError("--delete needs the NAME of the branch.")
+        state.show(loop.branches(state.workspace(), ref.partition("@")[0]), render.branches)
+    else:
+        made = loop.branch(state.workspace(), ref, name, delete=delete)
+        state.show(made, render.branch_deleted if delete else render.branch)
+
+
+@command("tag", example="tidemill data tag fashion@main v1")
+@click.argument("ref")
+@click.argument("name", required=False)
+@pass_state
+def tag(state: State, ref: str, name: str | None) -> None:
+    """Name the commit at REF for good; without NAME, list the tags."""
+    from tidemill.cli.render.data import history as render  # noqa: PLC0415
+    from tidemill.loop.datasets import history as loop  # noqa: PLC0415
+
+    if name is None:
+        state.show(loop.tags(state.workspace(), ref.partition("@")[0]), render.tags)
+    else:
+        state.show(loop.tag(state.workspace(), ref, name), render.tag)

@@ -1,0 +1,79 @@
+"""Looking at datasets: which there are, their rows, and the way out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tidemill.core.errors import InvalidInput
+from tidemill.loop.datasets.references import commit_view, open_reference, tags_by_commit, type_text
+from tidemill.loop.datasets.views import DatasetView, DataShow, Exported
+from tidemill.loop.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tidemill.store.table import Table
+
+
+def datasets(ws: Workspace) -> list[DatasetView]:
+    """Every dataset."""
+    found: list[DatasetView] = []
+    for name in ws.datasets.names():
+        dataset = ws.datasets.open(name)
+        head = dataset.resolve()
+        found.append(
+            DatasetView(
+                name, len(dataset.branches()), len(dataset.tags()), head.rows, head.id, head.number, head.time
+            )
+        )
+    return found
+
+
+def show_data(ws: Workspace, ref: str, rows: int = 5) -> DataShow:
+    """A dataset's columns and its first rows at ``ref``."""
+    import numpy as np  # noqa: PLC0415
+
+    dataset, at = open_reference(ws, ref)
+    snapshot = dataset.snapshot(at)
+    table = snapshot.read()
+    columns = [
+        {
+            "name": name,
+            "type": type_text(snapshot.schema.field(name).type, table.shape_of(name)),
+            "missing": int(np.count_nonzero(table.missing(name))),
+        }
+        for name in snapshot.columns
+    ]
+    head = table.take(np.arange(min(rows, len(table))))
+    return DataShow(
+        dataset.name,
+        commit_view(snapshot.commit, tags_by_commit(dataset)),
+        columns,
+        head.to_arrow().to_pylist(),
+    )
+
+
+def read(ws: Workspace, ref: str) -> "Table":
+    """The rows of a dataset at ``ref``."""
+    dataset, at = open_reference(ws, ref)
+    return dataset.snapshot(at).read()
+
+
+def export(ws: Workspace, ref: str, path: Path) -> Exported:
+    """Write a dataset at ``ref`` to a ``.csv`` or ``.parquet`` file.
+
+    Raises:
+        InvalidInput: ``unknown-format``.
+    """
+    dataset, at = open_reference(ws, ref)
+    snapshot = dataset.snapshot(at)
+    kind = path.suffix.removeprefix(".").lower()
+    if kind == "csv":
+        snapshot.write_csv(path)
+    elif kind == "parquet":
+        snapshot.write_parquet(path)
+    else:
+        raise InvalidInput(
+            f"'{path}' does not end in .csv or .parquet.",
+            why="The ending says in which format to write.",
+            hint=f"Type '{path.with_suffix('.csv')}'.",
+            code="unknown-format",
+        )
+    return Exported(dataset.name, snapshot.commit.id, str(path), snapshot.rows, kind)

@@ -1,0 +1,113 @@
+"""What the data use cases return: plain facts for a face to draw."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from tidemill.loop.views import RefitView, RowCounts
+
+
+@dataclass(frozen=True, slots=True)
+class ImportView:
+    """What an import did; ``commit`` is the head afterwards, ``total`` its rows."""
+
+    dataset: str
+    commit: str
+    number: int
+    rows: RowCounts
+    total: int
+    unchanged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetView:
+    """A dataset, with the head of its branch main."""
+
+    name: str
+    branches: int
+    tags: int
+    rows: int
+    commit: str
+    number: int
+    time: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommitView:
+    """One commit."""
+
+    id: str
+    number: int
+    branch: str
+    time: str
+    author: str
+    message: str
+    rows: int
+    parents: list[str]
+    tags: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class DataShow:
+    """A dataset at a commit: its columns and a few rows."""
+
+    dataset: str
+    commit: CommitView
+    columns: list[dict[str, Any]]
+    sample: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class DiffView:
+    """What differs between two commits; ``cells`` are the first changed ones."""
+
+    a: str
+    b: str
+    added: int
+    changed: int
+    removed: int
+    cells: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class BranchView:
+    """A branch and its head."""
+
+    dataset: str
+    branch: str
+    commit: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class TagView:
+    """A tag and its commit."""
+
+    dataset: str
+    tag: str
+    commit: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class MergeView:
+    """What a merge did, and what it set off."""
+
+    dataset: str
+    source: str
+    into: str
+    commit: str
+    number: int
+    rows: RowCounts
+    already: bool
+    fired: list[RefitView]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A file that was written."""
+
+    dataset: str
+    commit: str
+    path: str
+    rows: int
+    format: str
