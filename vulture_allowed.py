@@ -55,3 +55,9 @@ without
 ignore
 sees_test_rows
 training_only
+
+# The port of a store's objects, which the tables of `data` are about to stand on.
+modified
+open_objects
+_.put_if
+_.uri

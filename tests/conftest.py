@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.services.fixtures"]
+
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Generator[Path]:

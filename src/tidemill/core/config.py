@@ -18,6 +18,16 @@ from tidemill.core.names import nearest
 
 FILE = "tidemill.toml"
 DEFAULT_STORE = ".tidemill"
+_S3_OPTIONS = (
+    "access_key_id",
+    "secret_access_key",
+    "session_token",
+    "role_arn",
+    "role_session_name",
+    "web_identity_token_file",
+    "container_credentials_relative_uri",
+    "container_credentials_full_uri",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +206,17 @@ def cache_folder() -> Path:
     """The user's cache folder for downloads (``XDG_CACHE_HOME``, else ``~/.cache``)."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "tidemill"
+
+
+def s3_options() -> dict[str, str]:
+    """How to reach S3: what the usual ``AWS_*`` variables say, by the names that its client takes."""
+    named = {
+        "endpoint": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+        "region": ("AWS_REGION", "AWS_DEFAULT_REGION"),
+        **{name: (f"AWS_{name.upper()}",) for name in _S3_OPTIONS},
+    }
+    said = {name: next(filter(None, map(os.environ.get, texts)), None) for name, texts in named.items()}
+    return {"region": "us-east-1"} | {name: text for name, text in said.items() if text}
 
 
 def choose_backends() -> None:
