@@ -61,3 +61,16 @@ modified
 open_objects
 _.put_if
 _.uri
+
+# Columns of the reviews' tables.
+_.description
+_.opened_at
+_.ended_at
+_.ended_by
+_.source_commit
+_.target_commit
+_.merge_commit
+_.review
+_.given_at
+_.text
+_.written_at

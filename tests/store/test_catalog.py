@@ -47,6 +47,17 @@ STEP = records.Step(
     finished_at="2026-11-24T10:59:09.000000Z",
     rows_in=70_000,
 )
+REVIEW = records.Review(
+    dataset="fashion",
+    number=3,
+    title="Corrected labels",
+    description="",
+    source="corrections",
+    target="main",
+    author="ada",
+    state="open",
+    opened_at=RUN.started_at,
+)
 EXAMPLES = [
     RUN,
     STEP,
@@ -60,6 +71,9 @@ EXAMPLES = [
         "d1", "prod", "fashion", 1, "sha256:cc", "live", "Ada", RUN.started_at, None, "promoted"
     ),
     records.Firing("refit", "0123456789ab", None, None, RUN.started_at),
+    REVIEW,
+    records.Approval("fashion", 3, "grace", "0123456789ab", RUN.started_at),
+    records.Comment("fashion", 3, 1, "grace", "Row 7 is a coat.", "7", RUN.started_at),
 ]
 
 
@@ -67,7 +81,7 @@ EXAMPLES = [
 def catalog(tmp_path: Path) -> Catalog:
     opened = Catalog.open(tmp_path / "catalog.db")
     with opened.write() as transaction:
-        transaction.add(RUN)
+        transaction.add(RUN, REVIEW)
     return opened
 
 

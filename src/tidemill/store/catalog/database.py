@@ -17,7 +17,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from tidemill.core.errors import StorageError
 from tidemill.store.catalog import records, tables
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration; equal to the last file in ``migrations/versions`` (a test says so)."""
 
 _TABLES: dict[type[Any], sa.Table] = {
@@ -29,6 +29,9 @@ _TABLES: dict[type[Any], sa.Table] = {
     records.Release: tables.releases,
     records.Deployment: tables.deployments,
     records.Firing: tables.firings,
+    records.Review: tables.reviews,
+    records.Approval: tables.approvals,
+    records.Comment: tables.comments,
 }
 R = TypeVar("R")
 

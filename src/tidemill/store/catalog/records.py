@@ -6,6 +6,7 @@ from typing import Any, Literal
 RunStatus = Literal["running", "succeeded", "failed", "interrupted"]
 StepStatus = Literal["computed", "cached", "failed", "skipped"]
 DeploymentStatus = Literal["starting", "live", "retired", "failed"]
+ReviewState = Literal["open", "merged", "closed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,3 +145,57 @@ class Firing:
     run: str | None
     outcome: str | None
     fired_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A request to merge one branch of a dataset into another.
+
+    Attributes:
+        number: Of the dataset's reviews; the first is 1.
+        source: The branch that has the changes.
+        target: The branch that shall get them.
+        ended_at: When it was merged or closed; None while it is open. ``ended_by`` is who did it.
+        source_commit: The head of ``source`` when it ended, by which its difference can still be told.
+        target_commit: The head of ``target`` before that.
+        merge_commit: The commit that the merge made.
+    """
+
+    dataset: str
+    number: int
+    title: str
+    description: str
+    source: str
+    target: str
+    author: str
+    state: ReviewState
+    opened_at: str
+    ended_at: str | None = None
+    ended_by: str | None = None
+    source_commit: str | None = None
+    target_commit: str | None = None
+    merge_commit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Somebody's yes to a review as it was: ``head`` is the commit of its source that was looked at."""
+
+    dataset: str
+    review: int
+    author: str
+    head: str
+    given_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """What somebody wrote under a review; ``row`` is the ``_id`` of the row that it is about, if of one."""
+
+    dataset: str
+    review: int
+    number: int
+    author: str
+    text: str
+    row: str | None
+    written_at: str

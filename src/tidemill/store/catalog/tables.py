@@ -6,6 +6,7 @@ from sqlalchemy import (
     Column,
     Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
@@ -135,4 +136,47 @@ firings = Table(
     Column("outcome", String),
     Column("fired_at", String, nullable=False),
     UniqueConstraint("trigger", "cause"),
+)
+
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("dataset", String, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("title", String, nullable=False),
+    Column("description", String, nullable=False),
+    Column("source", String, nullable=False),
+    Column("target", String, nullable=False),
+    Column("author", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("opened_at", String, nullable=False),
+    Column("ended_at", String),
+    Column("ended_by", String),
+    Column("source_commit", String),
+    Column("target_commit", String),
+    Column("merge_commit", String),
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("dataset", String, primary_key=True),
+    Column("review", Integer, primary_key=True),
+    Column("author", String, primary_key=True),
+    Column("head", String, primary_key=True),
+    Column("given_at", String, nullable=False),
+    ForeignKeyConstraint(["dataset", "review"], ["reviews.dataset", "reviews.number"]),
+)
+
+comments = Table(
+    "comments",
+    metadata,
+    Column("dataset", String, primary_key=True),
+    Column("review", Integer, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("author", String, nullable=False),
+    Column("text", String, nullable=False),
+    Column("row", String),
+    Column("written_at", String, nullable=False),
+    ForeignKeyConstraint(["dataset", "review"], ["reviews.dataset", "reviews.number"]),
 )
