@@ -3,7 +3,6 @@
 import json
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.services.ports import free_ports
 
 BUCKET = "tidemill"
 ABSENT = (
@@ -70,7 +71,7 @@ def s3_server(folder: Path) -> Generator[S3Server]:
     }
     (folder / "identities.json").write_text(json.dumps({"identities": [identity]}), "utf-8")
     (folder / "data").mkdir()
-    master, master_rpc, volume, volume_rpc, filer, filer_rpc, s3, s3_rpc = _free_ports(8)
+    master, master_rpc, volume, volume_rpc, filer, filer_rpc, s3, s3_rpc = free_ports(8)
     command = [
         *(found, "server", f"-dir={folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
         *(f"-master.port={master}", f"-master.port.grpc={master_rpc}", "-master.telemetry=false"),
@@ -114,14 +115,3 @@ def _wait(process: subprocess.Popen[bytes], server: S3Server, log: Path) -> None
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"SeaweedFS did not start:\n{log.read_text()[-3000:]}") from error
             time.sleep(0.05)
-
-
-def _free_ports(count: int) -> list[int]:
-    opened = [socket.socket() for _ in range(count)]
-    try:
-        for each in opened:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in opened]
-    finally:
-        for each in opened:
-            each.close()

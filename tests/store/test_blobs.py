@@ -15,13 +15,18 @@ from tidemill.core.errors import NotFound, StorageError
 from tidemill.core.identity import blob as digest_of
 from tidemill.core.names import Digest
 from tidemill.store.blobs import Blobs
+from tidemill.store.objects import open_objects
 
 ABSENT = Digest("sha256:" + "0" * 64)
 
 
+def opened(folder: Path) -> Blobs:
+    return Blobs(open_objects(folder), folder)
+
+
 @pytest.fixture
 def blobs(tmp_path: Path) -> Blobs:
-    return Blobs(tmp_path / "blobs")
+    return opened(tmp_path)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
@@ -95,7 +100,7 @@ def test_writers_of_the_same_bytes_do_not_disturb_each_other(blobs: Blobs):
 
 
 def test_a_full_disk_is_said_and_leaves_nothing_half(small_disk: Path, tmp_path: Path):
-    blobs = Blobs(small_disk / "blobs")
+    blobs = opened(small_disk)
     kept = blobs.put(b"k" * 100_000)
     big = os.urandom(2_000_000)
     file = tmp_path / "big"
@@ -113,17 +118,18 @@ def test_a_full_disk_is_said_and_leaves_nothing_half(small_disk: Path, tmp_path:
 def test_a_killed_writer_leaves_only_whole_blobs(tmp_path: Path):
     folder = tmp_path / "blobs"
     script = (
-        "import os, sys; from pathlib import Path; from tidemill.store.blobs import Blobs\n"
-        "blobs = Blobs(Path(sys.argv[1]))\n"
+        "import os, sys; from pathlib import Path\n"
+        "from tidemill.store.blobs import Blobs; from tidemill.store.objects import open_objects\n"
+        "blobs = Blobs(open_objects(sys.argv[1]), Path(sys.argv[1]))\n"
         "while True: print(blobs.put(os.urandom(3_000_000)), flush=True)\n"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", script, folder], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", script, tmp_path], stdout=subprocess.PIPE, text=True
     ) as writer:
         assert writer.stdout
         acknowledged = [writer.stdout.readline().strip() for _ in range(5)]
         writer.send_signal(signal.SIGKILL)
-    blobs = Blobs(folder)
+    blobs = opened(tmp_path)
     found = list(blobs.all())
     assert set(acknowledged) <= set(found)
     assert all(blobs.verify(digest) for digest in found)

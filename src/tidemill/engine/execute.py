@@ -31,7 +31,7 @@ def execute(order: Order, component: Component[..., Any] | None = None) -> Outco
     """Carry out an order. Every exception of the step becomes ``Outcome.error``."""
     started = time.perf_counter()
     outcome = Outcome()
-    blobs = Blobs(Path(order.store) / "blobs")
+    blobs = Blobs.at(order.blobs)
     scratch = blobs.scratch()
     token = scratch_folder.set(scratch)
     try:

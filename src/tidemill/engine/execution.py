@@ -206,7 +206,7 @@ class Execution:
         component = job.node.component
         assert component is not None
         closure = self.closures[id(component.origin)]
-        order = job.order(closure, self.files, seed=self.seed, store=str(self.store.folder), tasks=tasks)
+        order = job.order(closure, self.files, seed=self.seed, blobs=self.store.blobs.place, tasks=tasks)
         job.pending += 1
         if component.importable:
             self.orders.append((job, order))

@@ -11,7 +11,7 @@ from tidemill.engine.orders import Memo, Order, Outcome, Saved
 from tidemill.pipeline import load
 from tidemill.pipeline.component import Component
 from tidemill.pipeline.graph import Node
-from tidemill.store.blobs import Blobs
+from tidemill.store.blobs import Blobs, Place
 
 
 @dataclass(slots=True)
@@ -39,7 +39,7 @@ class Job:
         files: dict[str, tuple[int, int]],
         *,
         seed: int,
-        store: str,
+        blobs: Place,
         tasks: tuple[Any, ...] = (),
     ) -> Order:
         """What a worker needs to compute this node, or these of its chunks."""
@@ -64,7 +64,7 @@ class Job:
             table=node.table,
             tasks=tasks,
             seed=seed,
-            store=store,
+            blobs=blobs,
         )
 
     @property

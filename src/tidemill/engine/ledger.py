@@ -115,7 +115,7 @@ class Ledger:
         self._waiting.clear()
 
     def _unlock(self) -> None:
-        (self._store.folder / "locks" / f"{lock_name(self.run.id)}.lock").unlink(missing_ok=True)
+        self._store.locks.discard(lock_name(self.run.id))
         self._lock.close()
 
 
@@ -144,7 +144,7 @@ def mark_interrupted(store: "Store") -> list[str]:
                 },
             )
         for run in gone:
-            (store.folder / "locks" / f"{lock_name(run)}.lock").unlink(missing_ok=True)
+            store.locks.discard(lock_name(run))
     return gone
 
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
+from tidemill.store.blobs import Place
+
 
 class Chunk(TypedDict):
     """A piece of a table.
@@ -82,7 +84,7 @@ class Order:
     table: str | None
     tasks: tuple[ChunkTask, ...]
     seed: int
-    store: str
+    blobs: Place
 
 
 @dataclass(slots=True)

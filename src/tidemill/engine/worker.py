@@ -77,7 +77,7 @@ def _stored(order: Order, printed: bytes) -> str | None:
     from tidemill.store.blobs import Blobs  # noqa: PLC0415
 
     try:
-        return Blobs(Path(order.store) / "blobs").put(printed)
+        return Blobs.at(order.blobs).put(printed)
     except StorageError:
         return None
 

@@ -42,9 +42,9 @@ def gc(ws: Workspace, *, dry_run: bool = False, sink: Sink = silent) -> Freed:
     with ws.store.locks.hold(LOCK), ws.store.catalog.write() as write:
         _refuse_while_running(write)
         needed = _needed(ws, write)
-        gone = [d for d in blobs.all() if d not in needed]
+        gone = {d: size for d, size in blobs.all().items() if d not in needed}
         entries = _dead_entries(write, set(map(str, gone)))
-        size = sum(blobs.size_bytes(d) for d in gone)
+        size = sum(gone.values())
         if not dry_run:
             write.forget(entries)
             for number, digest in enumerate(gone):

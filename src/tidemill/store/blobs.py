@@ -1,80 +1,98 @@
 """Immutable bytes, named by their SHA-256. Written whole or not at all; the same bytes are stored once.
 
-A blob of a folder store is a plain file (``blobs/sha256/ab/<64 hex>``), so that it can be
-memory-mapped; that is what ``path`` is for.
+A blob is read as a plain file, so that it can be memory-mapped; that is what ``path`` is for. In a folder
+that is the object's own file. A blob of a remote store is fetched into this machine's cache once, checked
+against its digest, and stays there: the cache has no limit of its own, and can be deleted at any time.
 """
 
-import errno
 import hashlib
 import os
 import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from tidemill.core.errors import NotFound, StorageError
 from tidemill.core.identity import blob as digest_of
 from tidemill.core.names import Digest
+from tidemill.store.faults import translated
+from tidemill.store.objects import Objects, open_objects
 
-if TYPE_CHECKING:
-    from obstore.store import LocalStore
-
+_FOLDER = "blobs"
 _PIECE_BYTES = 8 * 1024 * 1024
 _HEX_DIGITS = 64
 
 
-class Blobs:
-    """The content-addressed part of a store."""
+class Place(NamedTuple):
+    """Where blobs are, as it is told to another process.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._opened: LocalStore | None = None
+    Attributes:
+        address: Of the store.
+        local: The folder where this machine keeps copies of a remote store's.
+    """
+
+    address: str
+    local: str
+
+
+class Blobs:
+    """The content-addressed part of a store.
+
+    Args:
+        objects: The store's.
+        local: The folder where this machine keeps copies, where the objects are no files.
+    """
+
+    def __init__(self, objects: Objects, local: Path) -> None:
+        self._objects = objects
+        self._local = local
+        own = objects.path(_FOLDER)
+        self._folder = local / "cache" / _FOLDER if own is None else own
+        self._remote = own is None
+
+    @classmethod
+    def at(cls, place: Place) -> "Blobs":
+        """The blobs that another process has at ``place``."""
+        return cls(open_objects(place.address), Path(place.local))
 
     @property
-    def _store(self) -> "LocalStore":
-        if self._opened is None:
-            from obstore.store import LocalStore  # noqa: PLC0415 - loads only when a blob is touched
-
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._opened = LocalStore(str(self._folder))
-        return self._opened
+    def place(self) -> Place:
+        """Where they are, for another process."""
+        return Place(self._objects.address, str(self._local))
 
     def put(self, data: bytes | memoryview) -> Digest:
         """Store ``data``; storing it twice costs one look.
 
         Raises:
-            StorageError: ``disk-full`` or ``storage``; then nothing is stored.
+            StorageError: ``disk-full``, ``storage`` or ``store-unreachable``; then nothing is stored.
         """
         digest = digest_of(data)
         if not self.exists(digest):
-            with _translated(self._folder):
-                self._store.put(_key(digest), bytes(data))
+            self._objects.put(_key(digest), bytes(data))
         return digest
 
     def put_file(self, path: Path) -> Digest:
         """Store the bytes of a file without reading it into memory at once. ``path`` stays."""
-        hasher = hashlib.sha256()
-        with path.open("rb") as file:
-            while piece := file.read(_PIECE_BYTES):
-                hasher.update(piece)
-        digest = Digest("sha256:" + hasher.hexdigest())
+        digest = _digest_of_file(path)
         if not self.exists(digest):
-            with _translated(self._folder), path.open("rb") as file:
-                self._store.put(_key(digest), file)
+            self._objects.put_file(_key(digest), path)
         return digest
 
     def adopt_file(self, path: Path, digest: Digest) -> None:
-        """Move a finished file of the same disk in as blob ``digest``, which the caller has computed."""
+        """Move a finished file of ``scratch`` in as blob ``digest``, which the caller has computed."""
+        if self._remote:
+            self._objects.put_file(_key(digest), path)
         target = self.path_of(digest)
-        with _translated(self._folder):
+        with translated(str(self._folder)):
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(path, target)
 
     def scratch(self) -> Path:
         """A fresh file name on the blobs' own disk, for ``adopt_file``."""
         folder = self._folder / "tmp"
-        folder.mkdir(parents=True, exist_ok=True)
+        with translated(str(self._folder)):
+            folder.mkdir(parents=True, exist_ok=True)
         return folder / secrets.token_hex(8)
 
     def get(self, digest: Digest) -> bytes:
@@ -90,78 +108,104 @@ class Blobs:
 
         Raises:
             NotFound: ``blob-not-found``.
+            StorageError: ``blob-damaged``, when a remote store holds other bytes under this digest.
         """
         path = self.path_of(digest)
+        if self._remote and not path.is_file():
+            fetched = self._fetched(digest)
+            if _digest_of_file(fetched) != digest:
+                fetched.unlink()
+                raise StorageError(
+                    f"The store's bytes of blob {digest} are others than its name says.",
+                    hint="Type 'tidemill doctor' to see what else is damaged.",
+                    code="blob-damaged",
+                )
+            with translated(str(self._folder)):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(fetched, path)
         if not path.is_file():
-            raise NotFound(
-                f"The store holds no blob {digest}.",
-                why="It was removed, or the store was copied in part.",
-                hint="Type 'tidemill doctor' to see what else is missing.",
-                code="blob-not-found",
-            )
+            raise _missing(digest)
         return path
 
     def path_of(self, digest: Digest) -> Path:
-        """Where the blob is or would be."""
-        return self._folder / _key(digest)
+        """Where the blob's local file is or would be."""
+        return self._folder / _key(digest).removeprefix(f"{_FOLDER}/")
 
     def exists(self, digest: Digest) -> bool:
         """Whether the blob is stored."""
-        return self.path_of(digest).is_file()
+        return self._objects.look(_key(digest)) is not None
 
     def size_bytes(self, digest: Digest) -> int:
         """The blob's length."""
-        return self.path(digest).stat().st_size
+        entry = self._objects.look(_key(digest))
+        if entry is None:
+            raise _missing(digest)
+        return entry.size_bytes
 
     def verify(self, digest: Digest) -> bool:
-        """Whether the stored bytes still have this digest."""
-        hasher = hashlib.sha256()
-        with self.path(digest).open("rb") as file:
-            while piece := file.read(_PIECE_BYTES):
-                hasher.update(piece)
-        return digest == "sha256:" + hasher.hexdigest()
+        """Whether the stored bytes, not a copy of them, still have this digest."""
+        if not self._remote:
+            return _digest_of_file(self.path(digest)) == digest
+        fetched = self._fetched(digest)
+        try:
+            return _digest_of_file(fetched) == digest
+        finally:
+            fetched.unlink()
 
     def delete(self, digest: Digest) -> None:
         """Remove a blob; one that is not there is no error."""
+        self._objects.delete([_key(digest)])
         self.path_of(digest).unlink(missing_ok=True)
 
-    def all(self) -> Iterator[Digest]:
-        """Every stored digest, in no order."""
-        for path in self._folder.glob("sha256/*/*"):
-            if len(path.name) == _HEX_DIGITS:
-                yield Digest(f"sha256:{path.name}")
+    def all(self) -> dict[Digest, int]:
+        """Every stored digest and its length."""
+        return {
+            Digest(f"sha256:{name}"): entry.size_bytes
+            for entry in self._objects.list(f"{_FOLDER}/sha256")
+            if len(name := entry.key.rpartition("/")[2]) == _HEX_DIGITS
+        }
 
     def remove_unfinished(self, *, older_than_seconds: float = 24 * 3600.0) -> None:
-        """Remove what killed writers left: files that were never given their digest as a name."""
+        """Remove what killed writers left here: files that were never given their digest as a name."""
         before = time.time() - older_than_seconds
-        for path in (*self._folder.glob("tmp/*"), *self._folder.glob("sha256/*/*")):
+        for path in self._files():
             finished = path.parent.name != "tmp" and len(path.name) == _HEX_DIGITS
             if not finished and path.stat().st_mtime < before:
                 path.unlink(missing_ok=True)
 
+    def _files(self) -> Iterator[Path]:
+        yield from self._folder.glob("tmp/*")
+        yield from self._folder.glob("sha256/*/*")
+
+    def _fetched(self, digest: Digest) -> Path:
+        """A fresh copy of a remote blob, unchecked, in ``scratch``."""
+        target = self.scratch()
+        try:
+            self._objects.get_file(_key(digest), target)
+        except NotFound as error:
+            if error.code != "object-not-found":
+                raise
+            raise _missing(digest) from error
+        return target
+
 
 def _key(digest: Digest) -> str:
     algorithm, _, text = digest.partition(":")
-    return f"{algorithm}/{text[:2]}/{text}"
+    return f"{_FOLDER}/{algorithm}/{text[:2]}/{text}"
 
 
-class _translated:  # noqa: N801 - reads as a statement
-    """Turns a failed write into a ``StorageError`` that names the folder."""
+def _digest_of_file(path: Path) -> Digest:
+    hasher = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            hasher.update(piece)
+    return Digest("sha256:" + hasher.hexdigest())
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
 
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None or not isinstance(error, Exception):
-            return
-        number = getattr(error, "errno", None)
-        if number == errno.ENOSPC or "No space left" in str(error) or "os error 28" in str(error):
-            raise StorageError(
-                f"The disk that holds {self._folder} is full.",
-                hint="Free space (perhaps 'tidemill gc'), then run the same command again.",
-                code="disk-full",
-            ) from error
-        raise StorageError(f"Cannot write to {self._folder}: {error}.", code="storage") from error
+def _missing(digest: Digest) -> NotFound:
+    return NotFound(
+        f"The store holds no blob {digest}.",
+        why="It was removed, or the store was copied in part.",
+        hint="Type 'tidemill doctor' to see what else is missing.",
+        code="blob-not-found",
+    )

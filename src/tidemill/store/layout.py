@@ -2,59 +2,60 @@
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 from tidemill.core.clock import now, stamp
-from tidemill.core.errors import NotFound, StorageError
+from tidemill.core.errors import Conflict, NotFound, StorageError
+from tidemill.store.objects import Objects
 
 FILE = "layout.json"
 LAYOUT = 1
-MIGRATIONS: dict[int, Callable[[Path], None]] = {}
+MIGRATIONS: dict[int, Callable[[Objects], None]] = {}
 """From layout N: what turns it into N + 1."""
 
 
-def create(folder: Path) -> None:
-    """Make ``folder`` an empty store of this layout. A store that is there already is left as it is."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / FILE).exists():
-        _write(folder, LAYOUT)
+def create(objects: Objects) -> None:
+    """Make an empty store of this layout. A store that is there already is left as it is."""
+    if objects.get(FILE) is None:
+        try:
+            objects.put_if(FILE, _written(LAYOUT), None)
+        except Conflict:
+            # Another process was quicker; it is a store now, which is all that was asked for.
+            return
 
 
-def bring_up_to_date(folder: Path) -> None:
-    """Check the layout of the store in ``folder`` and migrate an older one.
+def bring_up_to_date(objects: Objects) -> None:
+    """Check the layout of a store and migrate an older one.
 
     Raises:
         NotFound: ``store-not-found``, when there is none.
         StorageError: ``store-too-new`` when a newer Tidemill wrote it, ``store-damaged`` when its
             ``layout.json`` cannot be read.
     """
-    file = folder / FILE
-    if not file.is_file():
+    there = objects.get(FILE)
+    if there is None:
         raise NotFound(
-            f"There is no store in {folder}.",
+            f"There is no store in {objects.address}.",
             hint="Type 'tidemill init' in the project.",
             code="store-not-found",
         )
     try:
-        version = int(json.loads(file.read_text("utf-8"))["layout"])
+        version = int(json.loads(there[0])["layout"])
     except (ValueError, KeyError, TypeError) as error:
         raise StorageError(
-            f"{file} does not name a layout version.", why=str(error), code="store-damaged"
+            f"{objects.address}/{FILE} does not name a layout version.", why=str(error), code="store-damaged"
         ) from error
     if version > LAYOUT:
         raise StorageError(
-            f"The store in {folder} has layout {version}; this Tidemill knows up to {LAYOUT}.",
+            f"The store in {objects.address} has layout {version}; this Tidemill knows up to {LAYOUT}.",
             why="A newer Tidemill wrote it.",
             hint="Type 'pip install --upgrade tidemill'.",
             code="store-too-new",
         )
     while version < LAYOUT:
-        MIGRATIONS[version](folder)
+        MIGRATIONS[version](objects)
         version += 1
-        _write(folder, version)
+        objects.put(FILE, _written(version))
 
 
-def _write(folder: Path, version: int) -> None:
-    part = folder / f"{FILE}.part"
-    part.write_text(json.dumps({"layout": version, "written_at": stamp(now())}) + "\n", "utf-8")
-    part.replace(folder / FILE)
+def _written(version: int) -> bytes:
+    return (json.dumps({"layout": version, "written_at": stamp(now())}) + "\n").encode()

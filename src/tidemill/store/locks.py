@@ -25,7 +25,7 @@ class Locks:
             Conflict: ``lock-timeout``, when it is still held after ``timeout_seconds``.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        with (self._folder / f"{name.replace('/', '_')}.lock").open("a") as file:
+        with self._file(name).open("a") as file:
             deadline = time.monotonic() + timeout_seconds
             while True:
                 try:
@@ -44,9 +44,13 @@ class Locks:
             finally:
                 fcntl.flock(file, fcntl.LOCK_UN)
 
+    def discard(self, name: str) -> None:
+        """Remove what a lock leaves that nobody will ask for again."""
+        self._file(name).unlink(missing_ok=True)
+
     def is_held(self, name: str) -> bool:
         """Whether another process (or another open of this one) holds the lock now."""
-        path = self._folder / f"{name.replace('/', '_')}.lock"
+        path = self._file(name)
         if not path.exists():
             return False
         with path.open("a") as file:
@@ -56,3 +60,6 @@ class Locks:
                 return True
             fcntl.flock(file, fcntl.LOCK_UN)
             return False
+
+    def _file(self, name: str) -> Path:
+        return self._folder / f"{name.replace('/', '_')}.lock"

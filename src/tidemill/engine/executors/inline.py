@@ -3,7 +3,6 @@
 import contextlib
 import io
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from tidemill.engine.execute import execute
@@ -27,5 +26,5 @@ def run_inline(
     finally:
         reporter.reset(token)
     if text := printed.getvalue():
-        outcome.log = Blobs(Path(order.store) / "blobs").put(text.encode())
+        outcome.log = Blobs.at(order.blobs).put(text.encode())
     return outcome
