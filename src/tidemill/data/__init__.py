@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tidemill.data.difference import Cell, Diff
     from tidemill.data.heads import head_token
     from tidemill.data.merge import Merged
+    from tidemill.data.proposal import Guard, Proposal
     from tidemill.data.snapshot import Fragment, Snapshot
 
 _HOMES = {
@@ -24,8 +25,10 @@ _HOMES = {
     "Datasets": "datasets",
     "Diff": "difference",
     "Fragment": "snapshot",
+    "Guard": "proposal",
     "Imported": "csv_import",
     "Merged": "merge",
+    "Proposal": "proposal",
     "Snapshot": "snapshot",
     "Tensor": "csv_layout",
     "head_token": "heads",
@@ -40,8 +43,10 @@ __all__ = [
     "Datasets",
     "Diff",
     "Fragment",
+    "Guard",
     "Imported",
     "Merged",
+    "Proposal",
     "Snapshot",
     "Tensor",
     "head_token",

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from tidemill.core import identity
 from tidemill.core.errors import StorageError
+from tidemill.data.refs import Ref
 
 PROPERTY = "tidemill.commit"
 """The transaction property that makes a Lance version a commit. A version without it is upkeep, no history."""
-LAYOUT = 1
+LAYOUT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Commit:
         branch: The branch it was made on, which may be deleted by now.
         version: Its version in Lance.
         parents: Ids; a merge has two, the first commit none.
+        parent_versions: The parents' versions in this store; empty in commits of layout 1, which did not say.
         time: ``core.clock.stamp``.
         rows: How many rows the dataset has at this commit.
     """
@@ -44,10 +46,16 @@ class Commit:
     branch: str
     version: int
     parents: tuple[str, ...]
+    parent_versions: tuple[int, ...]
     author: str
     time: str
     message: str
     rows: int
+
+    @property
+    def ref(self) -> Ref:
+        """What names it in this store."""
+        return Ref(self.id, self.version)
 
 
 def commit_id(dataset: str, fields: Mapping[str, identity.Value]) -> str:
@@ -59,7 +67,7 @@ def properties(
     dataset: str,
     *,
     branch: str,
-    parents: Sequence[str],
+    parents: Sequence[Ref],
     number: int,
     author: str,
     time: str,
@@ -67,19 +75,28 @@ def properties(
     rows: int,
     changes: Changes,
 ) -> dict[str, str]:
-    """The transaction properties that make a Lance version this commit."""
+    """The transaction properties that make a Lance version this commit.
+
+    Where its parents lie is of this store alone, and no part of its id.
+    """
     fields: dict[str, identity.Value] = {
         "branch": branch,
         "number": number,
-        "parents": list(parents),
+        "parents": [p.id for p in parents],
         "author": author,
         "time": time,
         "message": message,
         "rows": rows,
         "changes": [changes.added, changes.changed, changes.removed],
     }
-    body = {"layout": LAYOUT, "id": commit_id(dataset, fields), **fields}
+    places = [p.version for p in parents]
+    body = {"layout": LAYOUT, "id": commit_id(dataset, fields), **fields, "parent_versions": places}
     return {PROPERTY: json.dumps(body, ensure_ascii=False)}
+
+
+def layout_of(stored: Mapping[str, str]) -> int | None:
+    """The layout of the commit that a Lance version with these properties is; None when it is upkeep."""
+    return json.loads(stored[PROPERTY])["layout"] if PROPERTY in stored else None
 
 
 def from_properties(dataset: str, version: int, stored: Mapping[str, str]) -> Commit | None:
@@ -106,6 +123,7 @@ def from_properties(dataset: str, version: int, stored: Mapping[str, str]) -> Co
         branch=body.get("branch", "main"),
         version=version,
         parents=tuple(body["parents"]),
+        parent_versions=tuple(body.get("parent_versions", ())),
         author=body["author"],
         time=body["time"],
         message=body["message"],

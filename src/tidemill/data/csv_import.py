@@ -13,7 +13,7 @@ from tidemill.data.columns import arrange
 from tidemill.data.commits import Changes, Commit
 from tidemill.data.csv_layout import Column, Tensor, layout
 from tidemill.data.datasets import Dataset, Datasets
-from tidemill.data.lance_table import MAIN
+from tidemill.data.refs import MAIN
 from tidemill.store.table import SYSTEM_COLUMNS, Table
 
 if TYPE_CHECKING:

@@ -1,19 +1,21 @@
 """The datasets of a store, and one dataset: its history, its branches, its changes."""
 
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from tidemill.core.clock import now, stamp
-from tidemill.core.errors import AlreadyExists, InvalidInput, NotAllowed, NotFound
+from tidemill.core.errors import AlreadyExists, Conflict, InvalidInput, NotAllowed, NotFound
 from tidemill.core.names import check_name, nearest
 from tidemill.data.columns import arrange, system_schema
-from tidemill.data.commits import Changes, Commit, properties
+from tidemill.data.commits import Changes, Commit, from_properties, properties
 from tidemill.data.difference import Diff
-from tidemill.data.history import History
+from tidemill.data.history import History, read_refs
 from tidemill.data.identities import with_ids
-from tidemill.data.lance_table import MAIN, LanceTable
+from tidemill.data.lance_table import LanceTable
 from tidemill.data.merge import Merged, plan_merge
+from tidemill.data.proposal import Guard, Proposal
+from tidemill.data.refs import MAIN, Refs, load, refs_key
 from tidemill.data.snapshot import Snapshot
 from tidemill.data.upsert import Plan, plan_upsert
 from tidemill.store.table import ID, Table
@@ -26,6 +28,12 @@ if TYPE_CHECKING:
 KEY = b"tidemill.key"
 """The schema's metadata that holds a dataset's key columns (JSON)."""
 
+T = TypeVar("T")
+
+
+class _MovedError(Exception):
+    """Another process moved the branch since its head was read; what was planned is to be planned again."""
+
 
 class Datasets:
     """The datasets of a store.
@@ -33,20 +41,22 @@ class Datasets:
     Args:
         store: The store.
         author: Who is named on commits.
+        guard: Looks at each commit before it becomes visible, and may refuse it.
     """
 
-    def __init__(self, store: "Store", author: str) -> None:
+    def __init__(self, store: "Store", author: str, guard: Guard | None = None) -> None:
         self._store = store
+        self._guard = guard
         self.author = author
 
     def names(self) -> list[str]:
         """Every dataset, sorted."""
-        folder = self._store.datasets_folder
-        return sorted(p.stem for p in folder.glob("*.lance") if LanceTable(p).exists())
+        tops = {entry.key.split("/")[1] for entry in self._store.objects.list("datasets")}
+        return sorted(n for top in tops if self.exists(n := top.removesuffix(".lance")))
 
     def exists(self, name: str) -> bool:
         """Whether there is a dataset of this name."""
-        return self._table(name).exists()
+        return read_refs(self._table(name))[0] is not None
 
     def open(self, name: str) -> "Dataset":
         """The dataset of this name.
@@ -61,7 +71,7 @@ class Datasets:
                 hint=f"Did you mean '{close}'?" if close else f"Type 'tidemill data import {name} FILE.csv'.",
                 code="dataset-not-found",
             )
-        return Dataset(self._store, self.author, name, self._table(name))
+        return Dataset(self._store, self.author, self._table(name), self._guard)
 
     def create(
         self, name: str, table: Table, *, message: str, key: Sequence[str] | None = None
@@ -88,14 +98,9 @@ class Datasets:
         arranged = arrange(rows, schema, name)
         empty = arranged.to_arrow().slice(0, 0)
         changes = Changes(added=len(rows))
-        target = self._table(name)
         with self._store.locks.hold(lock_name(name)):
-            if target.exists():
-                raise AlreadyExists(
-                    f"There is a dataset '{name}' already.",
-                    hint=f"Type 'tidemill data log {name}' to look at it.",
-                    code="dataset-exists",
-                )
+            if self.exists(name):
+                raise _taken(name)
             stored = properties(
                 name,
                 branch=MAIN,
@@ -107,8 +112,22 @@ class Datasets:
                 rows=len(rows),
                 changes=changes,
             )
-            target.create(pa.concat_tables([empty, arranged.to_arrow()]), stored)
+            self._appear(name, pa.concat_tables([empty, arranged.to_arrow()]), stored, changes)
         return self.open(name).resolve(), changes
+
+    def _appear(self, name: str, rows: "pa.Table", stored: dict[str, str], changes: Changes) -> None:
+        table = self._table(name)
+        _, tag = load(self._store.objects, name)
+        version = table.create(rows, stored)
+        commit = from_properties(name, version, stored)
+        assert commit
+        if self._guard:
+            self._guard(Proposal(name, MAIN, None, Snapshot(table, commit), changes))
+        try:
+            refs = Refs({MAIN: commit.ref})
+            self._store.objects.put_if(refs_key(name), refs.to_bytes(), tag)
+        except Conflict:
+            raise _taken(name) from None
 
     def remove(self, name: str) -> None:
         """Delete a dataset with all its history.
@@ -121,18 +140,19 @@ class Datasets:
             self._table(name).remove()
 
     def _table(self, name: str) -> LanceTable:
-        return LanceTable(self._store.datasets_folder / f"{name}.lance")
+        return LanceTable(self._store.objects, name, self._store.folder)
 
 
 class Dataset:
     """One dataset: a table with history."""
 
-    def __init__(self, store: "Store", author: str, name: str, table: LanceTable) -> None:
+    def __init__(self, store: "Store", author: str, table: LanceTable, guard: Guard | None) -> None:
         self._store = store
         self._author = author
         self._table = table
-        self._history = History(name, table)
-        self.name = name
+        self._guard = guard
+        self._history = History(table)
+        self.name = table.dataset
 
     def __repr__(self) -> str:
         return f"Dataset({self.name!r})"
@@ -145,8 +165,8 @@ class Dataset:
 
     @property
     def schema(self) -> "pa.Schema":
-        """The columns' types, system columns too; the same at every commit."""
-        return self._table.open().schema
+        """The columns' types on ``main``, system columns too."""
+        return self.snapshot().schema
 
     def head(self, branch: str = MAIN) -> Commit:
         """The newest commit of a branch.
@@ -176,11 +196,12 @@ class Dataset:
 
     def branches(self) -> dict[str, Commit]:
         """Each branch's newest commit."""
-        return {name: self._history.head(name) for name in (MAIN, *sorted(self._table.branches()))}
+        branches = self._history.refs().branches
+        return {name: self._history.at(branches[name]) for name in (MAIN, *sorted({*branches} - {MAIN}))}
 
     def tags(self) -> dict[str, Commit]:
         """Each tag's commit."""
-        return {name: self._history.resolve(name) for name in sorted(self._table.tags())}
+        return {name: self._history.at(ref) for name, ref in sorted(self._history.refs().tags.items())}
 
     def branch(self, name: str, at: str | None = None) -> Commit:
         """Make a branch; the commit that it starts with.
@@ -190,9 +211,12 @@ class Dataset:
             InvalidInput: ``invalid-name``.
         """
         start = self.resolve(at)
-        with self._locked():
-            self._check_free("branch", name)
-            self._table.create_branch(name, start.version)
+
+        def named(refs: Refs) -> Refs:
+            self._check_free("branch", name, refs)
+            return refs.with_branch(name, start.ref)
+
+        self._history.change(named)
         return start
 
     def delete_branch(self, name: str) -> None:
@@ -208,9 +232,8 @@ class Dataset:
                 hint="Delete another branch, or the whole dataset.",
                 code="branch-in-use",
             )
-        with self._locked():
-            self._history.head(name)
-            self._table.delete_branch(name)
+        self._history.head(name)
+        self._history.change(lambda refs: refs.with_branch(name, None))
 
     def tag(self, name: str, at: str | None = None) -> Commit:
         """Name a commit, for good.
@@ -220,9 +243,12 @@ class Dataset:
             InvalidInput: ``invalid-name``.
         """
         commit = self.resolve(at)
-        with self._locked():
-            self._check_free("tag", name)
-            self._table.create_tag(name, commit.version)
+
+        def named(refs: Refs) -> Refs:
+            self._check_free("tag", name, refs)
+            return refs.with_tag(name, commit.ref)
+
+        self._history.change(named)
         return commit
 
     def snapshot(self, at: str | None = None) -> Snapshot:
@@ -263,7 +289,8 @@ class Dataset:
         schema = self.schema
         arranged = arrange(table, schema, self.name)
         rows = arranged if known else arrange(with_ids(arranged, own), schema, self.name)
-        with self._locked():
+
+        def put() -> tuple[Commit, Changes]:
             head = self._history.head(branch)
             plan = plan_upsert(
                 Snapshot(self._table, head),
@@ -274,7 +301,9 @@ class Dataset:
             )
             if not plan.changes:
                 return head, plan.changes
-            return self._apply(plan, head, branch, (head.id,), message), plan.changes
+            return self._apply(plan, head, branch, (head,), message), plan.changes
+
+        return self._in_turn(put)
 
     def diff(self, a: str | None, b: str | None) -> Diff:
         """What differs from ``a`` to ``b``."""
@@ -292,22 +321,32 @@ class Dataset:
             Conflict: ``merge-conflict``, with the first 20 in its details; then nothing is changed.
             NotFound: ``commit-not-found``, ``branch-not-found``.
         """
-        with self._locked():
+
+        def brought() -> Merged:
             theirs, ours = self.resolve(source), self._history.head(into)
-            base = self._history.merge_base(ours, theirs)
+            base = self._history.merge_bases(ours, theirs)[0]
             fast_forward = base.id == ours.id
             plan = plan_merge(*(Snapshot(self._table, c) for c in (base, ours, theirs)), names=(source, into))
             if plan is None:
                 return Merged(ours, Changes(), already=True, fast_forward=False)
             text = message or f"Merge {source} into {into}"
-            commit = self._apply(plan, ours, into, (ours.id, theirs.id), text)
+            commit = self._apply(plan, ours, into, (ours, theirs), text)
             return Merged(commit, plan.changes, already=False, fast_forward=fast_forward)
 
-    def _apply(self, plan: Plan, head: Commit, branch: str, parents: tuple[str, ...], message: str) -> Commit:
+        return self._in_turn(brought)
+
+    def _apply(
+        self, plan: Plan, head: Commit, branch: str, parents: Sequence[Commit], message: str
+    ) -> Commit:
+        """Write what was planned for a branch's head, have it looked at, and move the branch.
+
+        Raises:
+            _MovedError: When the branch's head is another one by then; the version that was written is garbage.
+        """
         stored = properties(
             self.name,
             branch=branch,
-            parents=parents,
+            parents=[parent.ref for parent in parents],
             number=head.number + 1,
             author=self._author,
             time=stamp(now()),
@@ -315,8 +354,33 @@ class Dataset:
             rows=head.rows + plan.changes.added - plan.changes.removed,
             changes=plan.changes,
         )
-        self._table.commit(head.version, gone=plan.gone, rows=plan.rows, properties=stored)
-        return self._history.head(branch)
+        new = self._table.write(head.version, plan.rows) if plan.rows is not None and len(plan.rows) else []
+        version = self._table.commit(head.version, gone=plan.gone, new=new, properties=stored)
+        commit = from_properties(self.name, version, stored)
+        assert commit
+        if self._guard:
+            before, after = Snapshot(self._table, head), Snapshot(self._table, commit)
+            self._guard(Proposal(self.name, branch, before, after, plan.changes))
+
+        def moved(refs: Refs) -> Refs:
+            if refs.branches.get(branch) != head.ref:
+                raise _MovedError
+            return refs.with_branch(branch, commit.ref)
+
+        self._history.change(moved)
+        return commit
+
+    def _in_turn(self, change: Callable[[], T]) -> T:
+        """Make a change; again from the beginning, while others move the same branch.
+
+        The lock spares two writers that trouble. It is not what keeps them from losing a commit.
+        """
+        with self._store.locks.hold(lock_name(self.name)):
+            while True:
+                try:
+                    return change()
+                except _MovedError:
+                    continue
 
     def _check_key(self, key: Sequence[str] | None) -> tuple[str, ...] | None:
         own = self.key
@@ -331,7 +395,7 @@ class Dataset:
             )
         return own
 
-    def _check_free(self, kind: str, name: str) -> None:
+    def _check_free(self, kind: str, name: str, refs: Refs) -> None:
         check_name(kind, name)
         if name.isdecimal():
             raise InvalidInput(
@@ -339,7 +403,7 @@ class Dataset:
                 hint=f"Try 'v{name}'.",
                 code="invalid-name",
             )
-        for there, names in (("branch", (MAIN, *self._table.branches())), ("tag", self._table.tags())):
+        for there, names in (("branch", refs.branches), ("tag", refs.tags)):
             if name in names:
                 raise AlreadyExists(
                     f"Dataset '{self.name}' has a {there} '{name}' already.",
@@ -347,10 +411,15 @@ class Dataset:
                     code=f"{there}-exists",
                 )
 
-    def _locked(self):  # noqa: ANN202 - a context manager of the store's own type
-        return self._store.locks.hold(lock_name(self.name))
-
 
 def lock_name(dataset: str) -> str:
     """The store's lock that a writer of a dataset holds."""
     return f"dataset-{dataset}"
+
+
+def _taken(name: str) -> AlreadyExists:
+    return AlreadyExists(
+        f"There is a dataset '{name}' already.",
+        hint=f"Type 'tidemill data log {name}' to look at it.",
+        code="dataset-exists",
+    )

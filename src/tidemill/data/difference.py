@@ -92,12 +92,18 @@ def _apart(old: Snapshot, new: Snapshot) -> "tuple[np.ndarray[Any, Any], np.ndar
     """The ``_id``s on each side that do not lie in the same file on the other: all others are equal."""
     import numpy as np  # noqa: PLC0415
 
-    ours, theirs = ({f.digest: f for f in s.fragments()} for s in (old, new))
+    ours, theirs = ({f.files: f for f in s.fragments()} for s in (old, new))
     before: list[np.ndarray[Any, Any]] = [np.zeros(0, np.uint64)]
     after: list[np.ndarray[Any, Any]] = [np.zeros(0, np.uint64)]
-    for digest in ours.keys() | theirs.keys():
-        a = ours[digest].ids() if digest in ours else before[0]
-        b = theirs[digest].ids() if digest in theirs else after[0]
-        before.append(np.setdiff1d(a, b))
-        after.append(np.setdiff1d(b, a))
+    for files in ours.keys() | theirs.keys():
+        a, b = ours.get(files), theirs.get(files)
+        if a and b:
+            # Of the same file each side has all rows but those that left it: nothing else needs a look.
+            if a.deletion_file != b.deletion_file:
+                before.append(a.ids_at(np.setdiff1d(b.deleted, a.deleted)))
+                after.append(b.ids_at(np.setdiff1d(a.deleted, b.deleted)))
+        elif a:
+            before.append(a.ids())
+        elif b:
+            after.append(b.ids())
     return np.concatenate(before), np.concatenate(after)

@@ -1,28 +1,71 @@
-"""A dataset's commits: walking back from a branch's head, and finding one by what a user calls it."""
+"""A dataset's commits: what its refs lead to, walking back from there, and finding one by what a user calls it."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from tidemill.core.errors import InvalidInput, NotFound
+from tidemill.core.errors import Conflict, InvalidInput, NotFound, StorageError
 from tidemill.core.names import nearest
+from tidemill.data import layout_1
 from tidemill.data.commits import Commit, from_properties
-from tidemill.data.lance_table import MAIN, Fork, LanceTable
+from tidemill.data.lance_table import LanceTable
+from tidemill.data.refs import MAIN, Ref, Refs, load, refs_key
 
 if TYPE_CHECKING:
     import lance
 
 _SHORTEST_PREFIX = 4
+_ID_DIGITS = 12
+
+
+def read_refs(table: LanceTable) -> tuple[Refs | None, str | None]:
+    """A dataset's refs and the tag to swap them by; those of layout 1 are written down when first seen."""
+    refs, tag = load(table.objects, table.dataset)
+    if refs is not None or tag is not None:
+        return refs, tag
+    old = layout_1.refs_of(table)
+    if old is None:
+        return None, None
+    try:
+        return old, table.objects.put_if(refs_key(table.dataset), old.to_bytes(), None)
+    except Conflict:
+        return load(table.objects, table.dataset)
+    except StorageError:
+        # A store that may only be read is read as it is.
+        return old, None
 
 
 class History:
     """The commits of one dataset. What it has read once it keeps: a version never changes."""
 
-    def __init__(self, dataset: str, table: LanceTable) -> None:
-        self._dataset = dataset
+    def __init__(self, table: LanceTable) -> None:
+        self._dataset = table.dataset
         self._table = table
         self._seen: dict[int, Commit | None] = {}
         self._opened: lance.LanceDataset | None = None
+
+    def refs(self) -> Refs:
+        """What each name means at this moment.
+
+        Raises:
+            NotFound: ``dataset-not-found``, when it was removed meanwhile.
+        """
+        return self._loaded()[0]
+
+    def change(self, make: Callable[[Refs], Refs]) -> None:
+        """Put what ``make`` makes of the refs in their place; again from the new ones, when they changed meanwhile.
+
+        Raises:
+            NotFound: ``dataset-not-found``, and what ``make`` raises.
+        """
+        while True:
+            refs, tag = self._loaded()
+            new = make(refs)
+            try:
+                self._table.objects.put_if(refs_key(self._dataset), new.to_bytes(), tag)
+            except Conflict:
+                continue
+            return
 
     def head(self, branch: str) -> Commit:
         """The newest commit of a branch.
@@ -30,9 +73,9 @@ class History:
         Raises:
             NotFound: ``branch-not-found``.
         """
-        forks = self._table.branches()
-        if branch != MAIN and branch not in forks:
-            close = nearest(branch, [MAIN, *forks])
+        branches = self.refs().branches
+        if branch not in branches:
+            close = nearest(branch, branches)
             raise NotFound(
                 f"Dataset '{self._dataset}' has no branch '{branch}'.",
                 hint=f"Did you mean '{close}'?"
@@ -40,13 +83,29 @@ class History:
                 else f"Type 'tidemill data branch {self._dataset} {branch}' to make it.",
                 code="branch-not-found",
             )
-        return self._head(branch, forks.get(branch))
+        return self.at(branches[branch])
+
+    def at(self, ref: Ref) -> Commit:
+        """The commit that a ref names."""
+        commit = self._commit(ref.version)
+        assert commit, f"version {ref.version} is a commit"
+        return commit
+
+    def parents(self, commit: Commit) -> list[Commit]:
+        """The commits that this one was made from, the branch's own first."""
+        if not commit.parents:
+            return []
+        if commit.parent_versions:
+            return [self.at(Ref(*pair)) for pair in zip(commit.parents, commit.parent_versions, strict=True)]
+        # Layout 1 did not say where a parent lies.
+        known = {c.id: c for c in self._every()}
+        return [known[parent] for parent in commit.parents]
 
     def walk(self, commit: Commit) -> Iterator[Commit]:
         """``commit`` and its first parents, back to the first."""
         yield commit
         while commit.parents:
-            commit = self._find(commit.parents[0], before=commit.version)
+            commit = self.parents(commit)[0]
             yield commit
 
     def resolve(self, at: str | None) -> Commit:
@@ -56,20 +115,16 @@ class History:
             NotFound: ``commit-not-found``.
             InvalidInput: ``ambiguous-commit``.
         """
-        if at is None or at == MAIN:
-            return self.head(MAIN)
-        forks, tags = self._table.branches(), self._table.tags()
-        if at in forks:
-            return self._head(at, forks[at])
-        if at in tags:
-            return self._at(tags[at])
+        refs = self.refs()
+        named = refs.named(at or MAIN)
+        if named is not None:
+            return self.at(named)
+        assert at is not None, "main is always there"
         if at.isdecimal():
-            found = next((c for c in self.walk(self.head(MAIN)) if c.number == int(at)), None)
-            if found:
+            found = next((c for c in self.walk(self.at(refs.branches[MAIN])) if c.number <= int(at)), None)
+            if found and found.number == int(at):
                 return found
-        matches = (
-            [c for c in self.all().values() if c.id.startswith(at)] if len(at) >= _SHORTEST_PREFIX else []
-        )
+        matches = self._by_id(at, refs) if len(at) >= _SHORTEST_PREFIX else []
         if len(matches) == 1:
             return matches[0]
         if matches:
@@ -78,55 +133,67 @@ class History:
                 hint=f"Type more of it: {', '.join(c.id for c in matches[:5])}.",
                 code="ambiguous-commit",
             )
-        close = nearest(at, [MAIN, *forks, *tags])
+        close = nearest(at, [*refs.branches, *refs.tags, *refs.remotes])
         raise NotFound(
             f"Dataset '{self._dataset}' has no branch, tag or commit '{at}'.",
             hint=f"Did you mean '{close}'?" if close else f"Type 'tidemill data log {self._dataset}'.",
             code="commit-not-found",
         )
 
-    def all(self) -> dict[str, Commit]:
-        """Every commit, by id; those of deleted branches too."""
-        return {c.id: c for v in self._table.versions() if (c := self._commit(v))}
+    def reachable(self, refs: Refs) -> dict[int, Commit]:
+        """Every commit that the refs lead to, by version: the dataset's history."""
+        found: dict[int, Commit] = {}
+        waiting = [self.at(ref) for ref in refs.heads()]
+        while waiting:
+            commit = waiting.pop()
+            if commit.version not in found:
+                found[commit.version] = commit
+                waiting += self.parents(commit)
+        return found
 
-    def ancestors(self, commit: Commit, known: dict[str, Commit]) -> Iterator[Commit]:
-        """``commit`` and all that it comes from, newest first; every parent of a merge is followed."""
-        queue = [(-commit.version, commit.id)]
-        seen = {commit.id}
-        while queue:
-            _, found = heapq.heappop(queue)
-            yield known[found]
-            for parent in known[found].parents:
-                if parent not in seen:
-                    seen.add(parent)
-                    heapq.heappush(queue, (-known[parent].version, parent))
+    def merge_bases(self, one: Commit, other: Commit) -> list[Commit]:
+        """The commits that both come from and that lead to no other such, newest first.
 
-    def merge_base(self, one: Commit, other: Commit) -> Commit:
-        """The newest commit that both come from; after a merge, that is the side that was merged."""
-        known = self.all()
-        mine = {c.id: c for c in self.ancestors(one, known)}
-        common = [c for c in self.ancestors(other, known) if c.id in mine]
-        # A child has a later version than its parents, so the latest is no other one's ancestor.
-        return max(common, key=lambda c: c.version)
+        After branches were merged into each other crosswise there are several. Walks no further back than
+        that takes: a child has a later version than its parents, so whatever is taken next has been reached
+        by all that lead to it.
+        """
+        from_one, from_other, older = 1, 2, 4
+        both = from_one | from_other
+        marks = {one.version: from_one}
+        marks[other.version] = marks.get(other.version, 0) | from_other
+        waiting = [-version for version in marks]
+        heapq.heapify(waiting)
+        known = {one.version: one, other.version: other}
+        bases: list[Commit] = []
+        while any(not marks[-v] & older for v in waiting):
+            version = -heapq.heappop(waiting)
+            mark = marks[version]
+            if mark == both:
+                bases.append(known[version])
+                mark |= older
+            for parent in self.parents(known[version]):
+                if parent.version not in marks:
+                    heapq.heappush(waiting, -parent.version)
+                marks[parent.version] = marks.get(parent.version, 0) | mark
+                known[parent.version] = parent
+        return bases
 
-    def _head(self, branch: str, fork: Fork | None) -> Commit:
-        for version in self._table.versions():
-            if fork and version <= fork.since:
-                break
-            commit = self._commit(version)
-            if commit and commit.branch == branch:
-                return commit
-        assert fork, "main has a first commit"
-        return self._at(fork.at)
+    def _by_id(self, prefix: str, refs: Refs) -> list[Commit]:
+        found = [c for c in self.reachable(refs).values() if c.id.startswith(prefix)]
+        if not found and len(prefix) == _ID_DIGITS:
+            # Of a branch that is gone; its commits are there until they are collected.
+            found = [c for c in self._every() if c.id == prefix]
+        return found
 
-    def _find(self, commit_id: str, *, before: int) -> Commit:
-        versions = (v for v in self._table.versions() if v < before)
-        return next(c for v in versions if (c := self._commit(v)) and c.id == commit_id)
+    def _every(self) -> Iterator[Commit]:
+        return (c for v in self._table.versions() if (c := self._commit(v)))
 
-    def _at(self, version: int) -> Commit:
-        commit = self._commit(version)
-        assert commit, f"version {version} is a commit"
-        return commit
+    def _loaded(self) -> tuple[Refs, str | None]:
+        refs, tag = read_refs(self._table)
+        if refs is None:
+            raise NotFound(f"There is no dataset '{self._dataset}' any more.", code="dataset-not-found")
+        return refs, tag
 
     def _commit(self, version: int) -> Commit | None:
         if version not in self._seen:

@@ -12,7 +12,7 @@ from tidemill.data.columns import differs
 from tidemill.data.commits import Changes, Commit
 from tidemill.data.difference import Diff, sorted_rows
 from tidemill.data.snapshot import Snapshot
-from tidemill.data.upsert import Plan, locate
+from tidemill.data.upsert import Plan
 from tidemill.store.table import ID, PREDICTION
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def plan_merge(base: Snapshot, ours: Snapshot, theirs: Snapshot, *, names: tuple
     rows = pa.concat_tables([*merged, theirs.read(ids=np.concatenate([taken, fresh])).to_arrow()])
     return Plan(
         Changes(len(fresh), len(touched), len(gone)),
-        locate(ours, np.concatenate([touched, gone])),
+        ours.locate(np.concatenate([touched, gone])),
         rows.combine_chunks(),
     )
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core import identity
-from tidemill.core.errors import NotFound
+from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.core.names import Digest, nearest
-from tidemill.data import export
+from tidemill.data import deletions, export
 from tidemill.data.commits import Commit
 from tidemill.data.lance_table import LanceTable, translated
 from tidemill.store.table import ID, SYSTEM_COLUMNS, Table
@@ -19,23 +19,50 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+_DENSE = 4
+"""From one row of so many on, a fragment is read as a whole and picked from, not row by row."""
+
+
 class Fragment:
     """Some rows of a snapshot, that were written together.
 
     Attributes:
-        digest: Names its data files and schema, not its deletions: rows only ever leave a digest.
+        number: Its id in the table, at this commit.
+        files: The data files that it is made of.
+        deletion_file: What names the rows that left it; None when all are there.
         rows: How many are still there at this commit.
     """
 
-    def __init__(self, folder_of: LanceTable, inner: Any, digest: Digest) -> None:
-        self._table = folder_of
+    def __init__(self, table: LanceTable, inner: Any, schema: "pa.Schema") -> None:
+        self._table = table
         self._inner = inner
-        self.digest = digest
+        self._schema = schema
         self.number: int = inner.fragment_id
+        self.files: tuple[str, ...] = tuple(d.path for d in inner.data_files())
+        self.deletion_file: str | None = inner.deletion_file()
         self.rows: int = inner.count_rows()
 
     def __repr__(self) -> str:
-        return f"Fragment({self.digest[:19]}, {self.rows} rows)"
+        return f"Fragment({self.files[0]}, {self.rows} rows)"
+
+    @cached_property
+    def digest(self) -> Digest:
+        """Names its data files and schema, not its deletions: rows only ever leave a digest."""
+        shape: list[identity.Value] = [[f.name, str(f.type), _metadata(f)] for f in self._schema]
+        files: list[identity.Value] = [[d.path, list(d.fields)] for d in self._inner.metadata.files]
+        return identity.value(["fragment", files, shape])
+
+    @cached_property
+    def deleted(self) -> "np.ndarray[Any, Any]":
+        """The offsets in its data files of the rows that left it, ascending; uint32."""
+        import numpy as np  # noqa: PLC0415
+
+        if self.deletion_file is None:
+            return np.zeros(0, np.uint32)
+        name = self.deletion_file.rpartition("/")[2]
+        found = self._table.objects.get(f"{self._table.prefix}/_deletions/{name}")
+        assert found is not None, f"{name} is gone"
+        return deletions.read(name, found[0])
 
     def ids(self) -> "np.ndarray[Any, Any]":
         """The ``_id`` of each live row, in order; uint64."""
@@ -43,17 +70,46 @@ class Fragment:
 
     def read(self, columns: Sequence[str] | None = None) -> Table:
         """The live rows, in order."""
-        with translated(self._table.folder):
+        with translated(self._table.uri):
             return Table(self._inner.to_table(columns=list(columns) if columns is not None else None))
 
-    def offsets(self) -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
-        """The ``_id`` and the physical offset of each live row, in order; both uint64."""
+    def find(self, wanted: "np.ndarray[Any, Any]") -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
+        """Which of these ids are live here, and where, without reading a column.
+
+        Args:
+            wanted: Distinct ids, ascending; uint64.
+
+        Returns:
+            Positions in ``wanted``, and offsets in the data files; as long as each other, in no order.
+        """
         import numpy as np  # noqa: PLC0415
 
-        with translated(self._table.folder):
-            found = self._inner.scanner(columns=[ID], with_row_address=True).to_table()
-        address = found["_rowaddr"].to_numpy()
-        return found[ID].to_numpy(), address & np.uint64(0xFFFFFFFF)
+        file = self.files[self._file_of_ids]
+        index = self._table.id_files.of(file, lambda: self._table.file_ids(file))
+        positions, offsets = index.find(wanted)
+        live = ~np.isin(offsets, self.deleted)
+        return positions[live], offsets[live]
+
+    def ids_at(self, offsets: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+        """The ``_id``s of the live rows at these offsets in the data files, which must ascend."""
+        return self.take(offsets, [ID]).column(ID).to_numpy()
+
+    def take(self, offsets: "np.ndarray[Any, Any]", columns: Sequence[str]) -> "pa.Table":
+        """The live rows at these offsets in the data files, which must ascend."""
+        import numpy as np  # noqa: PLC0415
+        import pyarrow as pa  # noqa: PLC0415
+
+        with translated(self._table.uri):
+            positions = offsets - np.searchsorted(self.deleted, offsets)
+            if len(offsets) * _DENSE < self.rows:
+                return self._inner.take(positions.tolist(), columns=list(columns))
+            return self._inner.to_table(columns=list(columns)).take(pa.array(positions))
+
+    @cached_property
+    def _file_of_ids(self) -> int:
+        # The system columns come first in a new dataset, so `_id` is the field of the lowest number.
+        fields = [min(d.fields, default=0) for d in self._inner.data_files()]
+        return fields.index(min(fields))
 
 
 class Snapshot:
@@ -84,17 +140,8 @@ class Snapshot:
 
     def fragments(self) -> list[Fragment]:
         """The pieces that the rows lie in, in order."""
-        shape: list[identity.Value] = [[f.name, str(f.type), _metadata(f)] for f in self.schema]
-        with translated(self._table.folder):
-            found = self._opened.get_fragments()
-        return [
-            Fragment(
-                self._table,
-                inner,
-                identity.value(["fragment", [[d.path, list(d.fields)] for d in inner.metadata.files], shape]),
-            )
-            for inner in found
-        ]
+        with translated(self._table.uri):
+            return [Fragment(self._table, inner, self.schema) for inner in self._opened.get_fragments()]
 
     def ids(self) -> "np.ndarray[Any, Any]":
         """The ``_id`` of each row, in order; uint64."""
@@ -119,10 +166,44 @@ class Snapshot:
                     hint=f"Did you mean '{close}'?" if close else f"There are: {', '.join(self.columns)}.",
                     code="column-not-found",
                 )
-        with translated(self._table.folder):
+        with translated(self._table.uri):
             if ids is None:
                 return Table(self._opened.to_table(columns=names))
-            return Table(self._opened.take(self._positions(ids), columns=names))
+        import numpy as np  # noqa: PLC0415
+        import pyarrow as pa  # noqa: PLC0415
+
+        found = [fragment.take(np.sort(offsets), names) for fragment, _, offsets in self._find(ids)]
+        return Table(pa.concat_tables([self._part_of_schema(names).empty_table(), *found]))
+
+    def has(self, ids: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+        """Which of these ``_id``s (distinct, uint64) are there: bool, one for each."""
+        import numpy as np  # noqa: PLC0415
+
+        order = np.argsort(ids)
+        there = np.zeros(len(ids), bool)
+        for _, positions, _ in self._find(ids):
+            there[order[positions]] = True
+        return there
+
+    def locate(self, ids: "np.ndarray[Any, Any]") -> "dict[int, np.ndarray[Any, Any]]":
+        """Where the rows with these ``_id``s lie: fragment number to offsets in its data files, ascending."""
+        import numpy as np  # noqa: PLC0415
+
+        return {fragment.number: np.sort(offsets) for fragment, _, offsets in self._find(ids)}
+
+    def where(self, condition: str) -> "np.ndarray[Any, Any]":
+        """The ``_id``s of the rows that an SQL condition holds for, in order; uint64.
+
+        Args:
+            condition: Over the columns, such as ``label = 7 and weight is null``.
+
+        Raises:
+            InvalidInput: ``invalid-where``.
+        """
+        try:
+            return self._opened.to_table(columns=[ID], filter=condition).column(ID).to_numpy()
+        except (ValueError, OSError, RuntimeError) as error:
+            raise _bad_condition(condition, str(error), self.columns) from error
 
     def write_csv(self, path: Path, *, ids: bool = False) -> int:
         """Write the rows as CSV; a tensor unfolds into its columns, numbered from 1.
@@ -161,12 +242,29 @@ class Snapshot:
     def _pieces(self, names: list[str]) -> "Iterator[pa.Table]":
         return (fragment.read(names).to_arrow() for fragment in self.fragments())
 
-    def _positions(self, ids: "Iterable[int]") -> list[int]:
+    def _find(
+        self, ids: "Iterable[int]"
+    ) -> "Iterator[tuple[Fragment, np.ndarray[Any, Any], np.ndarray[Any, Any]]]":
+        """Each fragment that has some of these ids: which of the distinct ones, ascending, and their offsets."""
         import numpy as np  # noqa: PLC0415
 
-        wanted = ids if isinstance(ids, np.ndarray) else np.fromiter(ids, np.uint64)
-        return np.flatnonzero(np.isin(self.ids(), wanted.astype(np.uint64))).tolist()
+        given = ids if isinstance(ids, np.ndarray) else np.fromiter(ids, np.uint64)
+        wanted = np.unique(given.astype(np.uint64, copy=False))
+        for fragment in self.fragments() if len(wanted) else ():
+            positions, offsets = fragment.find(wanted)
+            if len(offsets):
+                yield fragment, positions, offsets
 
 
 def _metadata(field: "pa.Field") -> list[identity.Value]:
     return [[k, v] for k, v in sorted((field.metadata or {}).items())]
+
+
+def _bad_condition(condition: str, text: str, columns: list[str]) -> InvalidInput:
+    first = text.splitlines()[0] if text else ""
+    return InvalidInput(
+        f"'{condition}' is no condition on these rows.",
+        why=first.partition(", /")[0],
+        hint=f"Write SQL over the columns, text in single quotes; there are: {', '.join(columns[:10])}.",
+        code="invalid-where",
+    )

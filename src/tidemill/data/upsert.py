@@ -57,8 +57,7 @@ def plan_upsert(
 
     ids = incoming.numpy(ID)
     _check_unique(ids)
-    present = snapshot.ids()
-    known = np.isin(ids, present)
+    known = snapshot.has(ids)
     moved = np.zeros(0, np.uint64)
     arrow = incoming.to_arrow()
     changed = arrow.slice(0, 0)
@@ -75,26 +74,12 @@ def plan_upsert(
         changed = new.filter(pa.array(apart))
         moved = changed[ID].to_numpy()
     added = arrow.filter(pa.array(~known))
-    removed = present[~np.isin(present, ids)] if replace else np.zeros(0, np.uint64)
+    removed = np.setdiff1d(snapshot.ids(), ids) if replace else np.zeros(0, np.uint64)
     return Plan(
         Changes(added.num_rows, len(moved), len(removed)),
-        locate(snapshot, np.concatenate([moved, removed])),
+        snapshot.locate(np.concatenate([moved, removed])),
         pa.concat_tables([changed, added]).combine_chunks(),
     )
-
-
-def locate(snapshot: Snapshot, ids: "np.ndarray[Any, Any]") -> "dict[int, np.ndarray[Any, Any]]":
-    """Where the rows with these ``_id``s lie: fragment number to physical offsets."""
-    import numpy as np  # noqa: PLC0415
-
-    found: dict[int, np.ndarray[Any, Any]] = {}
-    if len(ids):
-        for fragment in snapshot.fragments():
-            there, offsets = fragment.offsets()
-            wanted = np.isin(there, ids)
-            if wanted.any():
-                found[fragment.number] = offsets[wanted]
-    return found
 
 
 def _ordered(arrow: "pa.Table") -> "pa.Table":

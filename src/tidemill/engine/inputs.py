@@ -98,7 +98,7 @@ def _commit_key(dataset: str, commit: str) -> str:
 def _head_key(store: "Store", reference: Reference) -> str | None:
     from tidemill.data.heads import head_token  # noqa: PLC0415 - only a run with a dataset needs it
 
-    token = head_token(store.folder, reference.name, reference.at)
+    token = head_token(store.objects, reference.name, reference.at)
     return None if token is None else identity.value(["dataset-head", reference.name, reference.at, token])
 
 

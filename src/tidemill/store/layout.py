@@ -8,8 +8,12 @@ from tidemill.core.errors import Conflict, NotFound, StorageError
 from tidemill.store.objects import Objects
 
 FILE = "layout.json"
-LAYOUT = 1
-MIGRATIONS: dict[int, Callable[[Objects], None]] = {}
+LAYOUT = 2
+MIGRATIONS: dict[int, Callable[[Objects], None]] = {
+    # Layout 2 gave each dataset a file of refs. It is written when the dataset is first looked at, by `data`:
+    # only Lance can read what layout 1 says, and a store opens without it.
+    1: lambda _: None,
+}
 """From layout N: what turns it into N + 1."""
 
 

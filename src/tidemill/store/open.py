@@ -68,11 +68,6 @@ class Store:
         return Locks(self.folder / "locks")
 
     @property
-    def datasets_folder(self) -> Path:
-        """Where ``data`` keeps its tables."""
-        return self.folder / "datasets"
-
-    @property
     def environments_folder(self) -> Path:
         """Where servers keep their control sockets, logs and prediction logs: on this machine."""
         return self.folder / "environments"

@@ -1,0 +1,125 @@
+"""A dataset's refs: which commit each branch and tag names, in one small file that is swapped as a whole.
+
+The truth for heads and tags. A version of the table that no ref leads to is no history: it is what a killed,
+refused or beaten commit left. Whoever moves a branch reads the refs, writes the version, and puts new refs in
+the place of exactly those that were read; of two at once one loses, and begins again from what is there now.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from tidemill.core.errors import StorageError
+
+if TYPE_CHECKING:
+    from tidemill.store.objects import Objects
+
+MAIN = "main"
+LAYOUT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A commit by its id, and the version of this store's table that it is."""
+
+    id: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refs:
+    """What each name of a dataset means now.
+
+    Attributes:
+        branches: Each branch's newest commit; ``main`` is always there.
+        tags: Each tag's commit, for good.
+        remotes: What was fetched from other stores, as ``REMOTE/BRANCH``.
+        generation: How often history was rewritten: a commit's id and generation name its rows.
+        forgotten: The ``_id``s of rows that were removed from all of history, and may not come back.
+    """
+
+    branches: Mapping[str, Ref]
+    tags: Mapping[str, Ref] = field(default_factory=dict)
+    remotes: Mapping[str, Ref] = field(default_factory=dict)
+    generation: int = 0
+    forgotten: tuple[int, ...] = ()
+
+    def named(self, name: str) -> Ref | None:
+        """What a branch, tag or fetched branch names."""
+        return self.branches.get(name) or self.tags.get(name) or self.remotes.get(name)
+
+    def heads(self) -> list[Ref]:
+        """Everything that is named: all of history is what these come from."""
+        return [*self.branches.values(), *self.tags.values(), *self.remotes.values()]
+
+    def with_branch(self, name: str, ref: Ref | None) -> "Refs":
+        """These refs, with a branch made or moved, or (None) deleted."""
+        return replace(self, branches=_with(self.branches, name, ref))
+
+    def with_tag(self, name: str, ref: Ref) -> "Refs":
+        """These refs, with a tag more."""
+        return replace(self, tags=_with(self.tags, name, ref))
+
+    def to_bytes(self) -> bytes:
+        """As they are stored."""
+        body = {
+            "layout": LAYOUT,
+            "generation": self.generation,
+            "branches": _written(self.branches),
+            "tags": _written(self.tags),
+            "remotes": _written(self.remotes),
+            "forgotten": list(self.forgotten),
+        }
+        return json.dumps(body, indent=1).encode() + b"\n"
+
+
+REMOVED = json.dumps({"layout": LAYOUT, "removed": True}).encode()
+"""In the place of refs while a dataset is being removed: from then on it is not there."""
+
+
+def refs_key(dataset: str) -> str:
+    """Where in a store a dataset's refs are."""
+    return f"datasets/{dataset}.lance/_tidemill/refs.json"
+
+
+def load(objects: "Objects", dataset: str) -> tuple[Refs | None, str | None]:
+    """A dataset's refs, and the tag to swap them by; None for refs that are not there.
+
+    Raises:
+        StorageError: ``store-too-new``, when a newer Tidemill wrote them.
+    """
+    found = objects.get(refs_key(dataset))
+    if found is None:
+        return None, None
+    body: dict[str, Any] = json.loads(found[0])
+    if body["layout"] > LAYOUT:
+        raise StorageError(
+            f"Dataset '{dataset}' has refs of layout {body['layout']}; this Tidemill knows up to {LAYOUT}.",
+            why="A newer Tidemill wrote them.",
+            hint="Type 'pip install --upgrade tidemill'.",
+            code="store-too-new",
+        )
+    if body.get("removed"):
+        return None, found[1]
+    refs = Refs(
+        branches=_parsed(body["branches"]),
+        tags=_parsed(body["tags"]),
+        remotes=_parsed(body["remotes"]),
+        generation=body["generation"],
+        forgotten=tuple(body["forgotten"]),
+    )
+    return refs, found[1]
+
+
+def _written(names: Mapping[str, Ref]) -> dict[str, Any]:
+    return {name: {"id": ref.id, "version": ref.version} for name, ref in sorted(names.items())}
+
+
+def _parsed(names: Mapping[str, Any]) -> dict[str, Ref]:
+    return {name: Ref(body["id"], body["version"]) for name, body in names.items()}
+
+
+def _with(names: Mapping[str, Ref], name: str, ref: Ref | None) -> dict[str, Ref]:
+    rest = {n: r for n, r in names.items() if n != name}
+    return rest if ref is None else {**rest, name: ref}
