@@ -11,6 +11,7 @@ _.format_commands
 _.format_epilog
 _.list_commands
 import_
+open_
 
 # importlib calls it on a loader.
 _.set_data
@@ -61,16 +62,3 @@ modified
 open_objects
 _.put_if
 _.uri
-
-# Columns of the reviews' tables.
-_.description
-_.opened_at
-_.ended_at
-_.ended_by
-_.source_commit
-_.target_commit
-_.merge_commit
-_.review
-_.given_at
-_.text
-_.written_at

@@ -38,6 +38,12 @@ dataset = "fashion@main"
 pipeline = "fashion"
 deploy = "prod"
 
+[reviews.fashion]
+approvals = 2
+by = ["ada", "grace"]
+branches = ["main", "gold"]
+own = true
+
 [limits]
 body_bytes = 1000
 request_rows = 10
@@ -71,6 +77,7 @@ def test_every_setting_is_read(tmp_path: Path):
             "prod": config.EnvironmentSettings(after="dev", host="0.0.0.0"),  # noqa: S104
         },
         triggers={"refit": config.TriggerSettings("fashion@main", "fashion", "prod")},
+        reviews={"fashion": config.ReviewSettings(2, ("ada", "grace"), ("main", "gold"), True)},
         limits=config.LimitSettings(1000, 10, 3.0, 2.0),
     )
 
@@ -128,6 +135,12 @@ def test_a_variable_that_is_not_a_number_is_refused(tmp_path: Path, monkeypatch:
         ("[pipelines.a.gate]\nrules = ['x', 1]", r"'pipelines.a.gate.rules\[1\]' must be text", "Correct"),
         ("[pipelines.a.gate]\nsmoke = 1", "'pipelines.a.gate.smoke' must be true or false", "Correct"),
         ("[pipelines.a.gate]\nmax_drop = 'x'", "'pipelines.a.gate.max_drop' must be a number", "Correct"),
+        ("[reviews.a]\napprovals = -1", "'reviews.a.approvals' must be 0 or more, not -1", "Correct"),
+        (
+            "[reviews.a]\napprovals = 2\nby = ['ada']",
+            "'reviews.a.approvals' must be 1 or less: 'by' names no more people",
+            "Correct",
+        ),
         ("[triggers.a]\npipeline = 'p'", "does not say 'triggers.a.dataset'", "Add it"),
         ("store = ", "is not valid TOML", "Correct that line"),
     ],

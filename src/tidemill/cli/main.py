@@ -20,6 +20,7 @@ _SECTIONS = {
     },
     "Data": {
         "data": "data.group:data",
+        "review": "review:review",
     },
     "Pipelines and models": {
         "run": "runs:run",

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tidemill.core.dataset_settings import ReviewSettings, WrongSettingError
 from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.core.names import nearest
 
@@ -130,6 +131,7 @@ class Settings:
         pipelines: By name.
         environments: By name, in the order in which they are listed.
         triggers: By name.
+        reviews: By dataset; one that is not named asks for no review.
         limits: Of every server.
     """
 
@@ -139,6 +141,7 @@ class Settings:
     pipelines: dict[str, PipelineSettings] = field(default_factory=dict)
     environments: dict[str, EnvironmentSettings] = field(default_factory=_default_environments)
     triggers: dict[str, TriggerSettings] = field(default_factory=dict)
+    reviews: dict[str, ReviewSettings] = field(default_factory=dict)
     limits: LimitSettings = field(default_factory=LimitSettings)
 
 
@@ -252,7 +255,14 @@ def _read(kind: type[Any], raw: object, file: str, path: str) -> Any:
             raise InvalidInput(
                 f"{file} does not say '{_join(path, name)}'.", hint="Add it.", code="invalid-settings"
             )
-    return kind(**values)
+    try:
+        return kind(**values)
+    except WrongSettingError as error:
+        raise InvalidInput(
+            f"{file}: '{_join(path, error.name)}' {error.reason}.",
+            hint="Correct that setting.",
+            code="invalid-settings",
+        ) from error
 
 
 def _value(hint: Any, raw: object, file: str, path: str) -> object:

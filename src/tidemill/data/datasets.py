@@ -309,6 +309,10 @@ class Dataset:
         """What differs from ``a`` to ``b``."""
         return Diff(self.snapshot(a), self.snapshot(b))
 
+    def base(self, one: str, other: str) -> Commit:
+        """The newest commit that two both come from."""
+        return self._history.merge_bases(self.resolve(one), self.resolve(other))[0]
+
     def merge(self, source: str, *, into: str = MAIN, message: str | None = None) -> Merged:
         """Bring what ``source`` changed since the two parted into a branch: a commit with two parents.
 

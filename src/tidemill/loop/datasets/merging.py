@@ -2,6 +2,7 @@
 
 from tidemill.core.events import Sink, silent
 from tidemill.loop.datasets.references import row_counts
+from tidemill.loop.datasets.review_rules import refuse_unreviewed
 from tidemill.loop.datasets.views import MergeView
 from tidemill.loop.workspace import Workspace
 
@@ -29,9 +30,11 @@ def merge(
 
     Raises:
         Conflict: ``merge-conflict``; then nothing is changed.
+        NotAllowed: ``review-needed``.
     """
     from tidemill.loop.refit import fire_merge  # noqa: PLC0415 - refit merges nothing, but it runs pipelines
 
+    refuse_unreviewed(ws, name, into, source)
     merged = ws.datasets.open(name).merge(source, into=into, message=message)
     fired = fire_merge(ws, name, into, merged.commit.id, sink=sink) if fire and not merged.already else []
     return MergeView(

@@ -1,0 +1,112 @@
+"""The rule of a dataset's reviews: which branches it protects, whose approval counts, what is still lacking."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tidemill.core.dataset_settings import ReviewSettings
+from tidemill.core.errors import NotAllowed
+from tidemill.loop.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tidemill.store.catalog import records
+
+_NO_RULE = ReviewSettings(approvals=0, branches=())
+
+
+def rule_of(ws: Workspace, dataset: str) -> ReviewSettings:
+    """The rule of a dataset's reviews; without one in the settings, nothing must be approved."""
+    return ws.settings.reviews.get(dataset, _NO_RULE)
+
+
+def refuse_unreviewed(ws: Workspace, dataset: str, branch: str, source: str | None = None) -> None:
+    """Refuse a change of a branch that takes changes by review only.
+
+    Args:
+        ws: The project.
+        dataset: Which dataset.
+        branch: The branch that would change.
+        source: The branch whose changes it would get, where they are on one already.
+
+    Raises:
+        NotAllowed: ``review-needed``.
+    """
+    rule = rule_of(ws, dataset)
+    if not rule.approvals or branch not in rule.branches:
+        return
+    opening = f"tidemill review open {dataset} {source or 'BRANCH'} --into {branch}"
+    raise NotAllowed(
+        f"Branch '{branch}' of dataset '{dataset}' takes changes by review only.",
+        why=f"tidemill.toml says so: reviews.{dataset} asks for {people(rule.approvals)} to approve them.",
+        hint=f"Type '{opening}'."
+        if source
+        else f"Type 'tidemill data branch {dataset}@{branch} BRANCH', make the change there, "
+        f"then '{opening}'.",
+        code="review-needed",
+        details={"dataset": dataset, "branch": branch},
+    )
+
+
+def check_approver(rule: ReviewSettings, review: "records.Review", author: str) -> None:
+    """See that somebody may approve a review.
+
+    Raises:
+        NotAllowed: ``own-review`` or ``not-an-approver``.
+    """
+    if author == review.author and not rule.own:
+        raise NotAllowed(
+            f"{author} opened this review, and cannot approve it.",
+            why="A review is looked at by somebody else.",
+            hint=f"Ask another; or set reviews.{review.dataset}.own = true in tidemill.toml.",
+            code="own-review",
+        )
+    if rule.by and author not in rule.by:
+        raise NotAllowed(
+            f"{author} is not among those whose approval counts.",
+            why=f"reviews.{review.dataset}.by in tidemill.toml names {', '.join(rule.by)}.",
+            hint=f"Ask {' or '.join(rule.by)}.",
+            code="not-an-approver",
+        )
+
+
+def counting(
+    rule: ReviewSettings, review: "records.Review", approvals: "Sequence[records.Approval]", head: str
+) -> "list[records.Approval]":
+    """The approvals that count: of exactly this head, by those who may."""
+    return [
+        a
+        for a in approvals
+        if a.head == head and (rule.own or a.author != review.author) and (not rule.by or a.author in rule.by)
+    ]
+
+
+def lacking_approvals(
+    rule: ReviewSettings, review: "records.Review", approvals: "Sequence[records.Approval]", head: str
+) -> NotAllowed | None:
+    """What there is to say while too few have approved this head; None when enough have."""
+    now = counting(rule, review, approvals, head)
+    missing = rule.approvals - len(now)
+    if missing <= 0:
+        return None
+    ref = f"{review.dataset}#{review.number}"
+    before = sorted({a.author for a in approvals if a.head != head} - {a.author for a in now})
+    others = [a for a in rule.by if a not in {n.author for n in now}]
+    whose = f" of {', '.join(others)}" if others else ""
+    hint = f"Ask {people(missing)}{whose} to type 'tidemill review approve {ref}'."
+    if before:
+        return NotAllowed(
+            f"Branch '{review.source}' moved after {' and '.join(before)} approved it: "
+            f"{people(missing)} must approve {head}.",
+            why="An approval is of what was looked at, not of what came later.",
+            hint=hint,
+            code="review-moved",
+        )
+    return NotAllowed(
+        f"Review {ref} is not approved: {people(missing)} must approve {head}.",
+        hint=hint,
+        code="not-approved",
+    )
+
+
+def people(count: int) -> str:
+    """``1 person``, ``2 people``."""
+    return "1 person" if count == 1 else f"{count} people"

@@ -1,0 +1,65 @@
+"""What the use cases of reviews return."""
+
+from dataclasses import dataclass
+
+from tidemill.loop.datasets.views import DiffView
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewView:
+    """One review; ``review`` is what it is called, as in ``fashion#3``."""
+
+    review: str
+    dataset: str
+    number: int
+    title: str
+    state: str
+    source: str
+    into: str
+    author: str
+    opened_at: str
+    approved_by: list[str]
+    comments: int
+    merge_commit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalView:
+    """Somebody's approval; it counts while ``commit`` is what would be merged, and the rule lets its author."""
+
+    author: str
+    time: str
+    commit: str
+    counts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CommentView:
+    """A comment; ``row`` is the ``_id`` of the row that it is about, if of one."""
+
+    number: int
+    author: str
+    time: str
+    text: str
+    row: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewShow:
+    """A review with what it would change; ``lacking`` says what keeps it from being merged, in words.
+
+    Attributes:
+        commit: The head of its source; None when that branch is gone.
+        diff: From what source and target have in common to that head.
+    """
+
+    about: ReviewView
+    description: str
+    commit: str | None
+    diff: DiffView | None
+    approvals: list[ApprovalView]
+    approvals_needed: int
+    comments: list[CommentView]
+    lacking: list[str]
+    ended_at: str | None
+    ended_by: str | None
