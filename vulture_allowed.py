@@ -16,6 +16,10 @@ open_
 # importlib calls it on a loader.
 _.set_data
 
+# io calls them on a raw stream.
+_.readable
+_.readinto
+
 # Set for other libraries to read: zipfile, ONNX Runtime, sqlite3, uvicorn.
 _.default_headers
 _.external_attr

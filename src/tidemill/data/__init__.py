@@ -1,4 +1,4 @@
-"""Versioned tables on Lance: commits, branches, tags, diffs, merges, and the way in from CSV.
+"""Versioned tables on Lance: commits, branches, tags, diffs, merges, and the way in.
 
 Importing this loads nothing; each name loads its file when it is first used, and Lance with the first dataset.
 """
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tidemill.data.commits import Changes, Commit
-    from tidemill.data.csv_import import Imported, import_csv
-    from tidemill.data.csv_layout import Tensor
     from tidemill.data.datasets import Dataset, Datasets
     from tidemill.data.difference import Cell, Diff
     from tidemill.data.heads import head_token
+    from tidemill.data.importing import Imported, import_csv, import_files, import_rows
     from tidemill.data.merge import Merged
     from tidemill.data.proposal import Guard, Proposal
     from tidemill.data.snapshot import Fragment, Snapshot
+    from tidemill.data.sources.layout import Tensor
 
 _HOMES = {
     "Cell": "difference",
@@ -26,13 +26,15 @@ _HOMES = {
     "Diff": "difference",
     "Fragment": "snapshot",
     "Guard": "proposal",
-    "Imported": "csv_import",
+    "Imported": "importing",
     "Merged": "merge",
     "Proposal": "proposal",
     "Snapshot": "snapshot",
-    "Tensor": "csv_layout",
+    "Tensor": "sources.layout",
     "head_token": "heads",
-    "import_csv": "csv_import",
+    "import_csv": "importing",
+    "import_files": "importing",
+    "import_rows": "importing",
 }
 
 __all__ = [
@@ -51,6 +53,8 @@ __all__ = [
     "Tensor",
     "head_token",
     "import_csv",
+    "import_files",
+    "import_rows",
 ]
 
 

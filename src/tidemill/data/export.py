@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import StorageError
-from tidemill.data.csv_layout import PREFIX
+from tidemill.data.sources.layout import PREFIX
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -46,12 +46,12 @@ class Project:
     # -- data
 
     def import_data(
-        self, name: str, path: str | Path, *, sink: Sink = silent, **options: Any
+        self, name: str, *paths: str | Path, sink: Sink = silent, **options: Any
     ) -> "data_views.ImportView":
-        """Import a CSV file; see ``loop.datasets.importing.import_data`` for the options (``tensors``, ``types``, ``key``...)."""
+        """Import files; see ``loop.datasets.importing.import_data`` for the options (``tensors``, ``types``, ``key``...)."""
         from tidemill.loop.datasets import importing
 
-        return importing.import_data(self._ws, name, Path(path), sink=sink, **options)
+        return importing.import_data(self._ws, name, *paths, sink=sink, **options)
 
     def datasets(self) -> "list[data_views.DatasetView]":
         """Every dataset."""

@@ -20,8 +20,7 @@ _TENSOR = re.compile(r"(?P<prefix>[^*]+)\*:(?P<shape>\d+(?:x\d+)*)")
 def import_data(
     ws: Workspace,
     name: str,
-    path: Path,
-    *,
+    *paths: str | Path,
     branch: str = "main",
     message: str | None = None,
     tensors: Mapping[str, str] | None = None,
@@ -30,12 +29,12 @@ def import_data(
     label: str | None = None,
     sink: Sink = silent,
 ) -> ImportView:
-    """Import a CSV file into a dataset: commit 1 of a new one, or the difference to what is there.
+    """Import files into a dataset: commit 1 of a new one, or the difference to what is there.
 
     Args:
         ws: The project.
         name: The dataset.
-        path: The file.
+        paths: Files that are alike, or patterns such as ``part-*.csv``; one commit for all of them.
         branch: Where the commit goes.
         message: What it is for.
         tensors: Column to what it is folded from: ``{"image": "pixel*:28x28"}`` is 784 columns ``pixel1``, ...
@@ -47,12 +46,12 @@ def import_data(
     Raises:
         InvalidInput: What is wrong with the file, naming line and column; then there is no new commit.
     """
-    from tidemill.data import import_csv  # noqa: PLC0415
+    from tidemill.data import import_files  # noqa: PLC0415
 
-    imported = import_csv(
+    imported = import_files(
         ws.datasets,
         name,
-        path,
+        *paths,
         branch=branch,
         message=message,
         tensors={column: _tensor(text) for column, text in (tensors or {}).items()},

@@ -1,7 +1,5 @@
 """The way in."""
 
-from pathlib import Path
-
 import click
 
 from tidemill.cli.command import State, command, pass_state
@@ -13,7 +11,7 @@ from tidemill.cli.verbs.data.options import message_option
     "import", example="tidemill data import fashion fashion.csv --tensor image=pixel*:28x28 --label label"
 )
 @click.argument("name")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option(
     "--tensor",
     "tensors",
@@ -41,7 +39,7 @@ from tidemill.cli.verbs.data.options import message_option
 def import_(
     state: State,
     name: str,
-    file: Path,
+    files: tuple[str, ...],
     tensors: tuple[str, ...],
     types: tuple[str, ...],
     key: tuple[str, ...],
@@ -49,8 +47,9 @@ def import_(
     branch: str,
     message: str | None,
 ) -> None:
-    """Import a CSV file: commit 1 of a new dataset, or what differs.
+    """Import files: commit 1 of a new dataset, or what differs.
 
+    CSV or TSV, also packed with gzip, zstd or bzip2; several files, or a pattern in quotes, make one commit.
     A file that is wrong anywhere is refused, with its line and column, and makes no commit.
     """
     from tidemill.cli.render.data import importing as render  # noqa: PLC0415
@@ -61,7 +60,7 @@ def import_(
         imported = loop.import_data(
             state.workspace(make=True),
             name,
-            file,
+            *files,
             branch=branch,
             message=message,
             tensors=folded,

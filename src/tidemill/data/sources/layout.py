@@ -1,14 +1,15 @@
-"""What the header of a CSV file means: which columns are plain, which fold into a tensor, of which types."""
+"""What a source's columns mean: which are plain, which fold into a tensor, of which types, and how that is known."""
 
 import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import nearest
+from tidemill.data.sources.source import Place
 from tidemill.store.table import ID, PREDICTION, SHAPE, SYSTEM_COLUMNS
 
 if TYPE_CHECKING:
@@ -40,52 +41,79 @@ class Column:
 
     Attributes:
         name: Its name there.
-        sources: The CSV columns it is made of: one, or a tensor's in order.
+        sources: The source's columns it is made of: one, or a tensor's in order.
         tensor: How they fold; None for a plain column.
-        type: Of its cells (of the tensor's inner cells); None is to be inferred.
+        type: Of its cells (of the tensor's inner cells); None is to be found.
+        how: How the type is known, for a person.
+        known: The dataset's type, where it holds only if every cell fits it.
+        metadata: Of the source's own field, such as a tensor's shape.
     """
 
     name: str
     sources: tuple[str, ...]
     tensor: Tensor | None
     type: "pa.DataType | None"
+    how: str
+    known: "pa.DataType | None" = None
+    metadata: Mapping[bytes, bytes] | None = None
 
 
 def layout(
-    file: str,
-    header: Sequence[str],
+    head: Place,
+    fields: "Sequence[pa.Field]",
+    how: str,
     *,
     tensors: Mapping[str, Tensor],
     types: Mapping[str, str],
     schema: "pa.Schema | None",
+    may_change: bool = False,
 ) -> list[Column]:
-    """The table's columns, in the order in which the file has them.
+    """The table's columns, in the order in which the source has them.
 
     Args:
-        file: The file's name, for complaints.
-        header: The CSV columns.
+        head: Where the source names its columns, for complaints.
+        fields: The source's columns; of type null where the type is to be found.
+        how: How the source finds its types.
         tensors: New column to what folds into it.
         types: Type names by column of the table.
         schema: The dataset's, if it exists: its types and tensors hold.
+        may_change: Whether the dataset's types may change, where the source's cells do not fit them.
 
     Raises:
         InvalidInput: ``duplicated-column``, ``invalid-column-name``, ``tensor-columns``, ``unknown-type``,
-            ``unknown-column`` or ``type-differs``.
+            ``unknown-column`` or ``schema-change``.
     """
-    _check_names(file, header)
+    header: list[str] = [field.name for field in fields]
+    _check_names(head, header)
     folds = {**_stored_tensors(schema, header), **tensors}
-    members = {name: tuple(_members(file, header, name, tensor)) for name, tensor in folds.items()}
-    owner = {source: name for name, sources in members.items() for source in sources}
+    members = {name: tuple(_members(head, header, name, tensor)) for name, tensor in folds.items()}
+    owner: dict[str, str] = {source: name for name, sources in members.items() for source in sources}
     plain = [name for name in header if name not in owner]
     for name in folds:
         if name in plain:
-            raise _header_fault(
-                file, header, name, f"column '{name}' has the name of the tensor", "tensor-columns"
+            raise InvalidInput(
+                f"{head}, column {header.index(name) + 1}: column '{name}' has the name of the tensor.",
+                hint="Give the tensor another name.",
+                code="tensor-columns",
+                details=head.details(name),
             )
-    known = {**_stored_types(schema), **_given_types(types, [*plain, *folds], folds, schema)}
+    stored = _stored_types(schema)
+    given = _given_types(types, [*plain, *folds], folds, {} if may_change else stored)
     # A tensor stands where the first of its columns stood.
     names = dict.fromkeys(owner.get(source, source) for source in header)
-    return [Column(name, members.get(name, (name,)), folds.get(name), known.get(name)) for name in names]
+    metadata = {field.name: field.metadata for field in fields}
+    found: list[Column] = []
+    for name in names:
+        own = stored.get(name)
+        column = Column(name, members.get(name, (name,)), folds.get(name), own, how, None, metadata.get(name))
+        if name in given:
+            column = replace(column, type=given[name], how="given")
+        elif own is not None and may_change and name not in SYSTEM_COLUMNS:
+            column = replace(column, type=None, known=own)
+        elif own is not None:
+            column = replace(column, how="of the dataset")
+        found.append(column)
+    return found
 
 
 def tensor_field(column: Column, kind: "pa.DataType") -> "pa.Field":
@@ -97,29 +125,29 @@ def tensor_field(column: Column, kind: "pa.DataType") -> "pa.Field":
     return pa.field(column.name, pa.list_(kind, math.prod(column.tensor.shape)), metadata=metadata)
 
 
-def _check_names(file: str, header: Sequence[str]) -> None:
+def _check_names(head: Place, header: Sequence[str]) -> None:
     first: dict[str, int] = {}
     for position, name in enumerate(header, start=1):
         if name in first:
             raise InvalidInput(
-                f"{file}, line 1: columns {first[name]} and {position} are both named '{name}'.",
+                f"{head}: columns {first[name]} and {position} are both named '{name}'.",
                 hint="Rename or remove one of them.",
                 code="duplicated-column",
-                details={"file": file, "line": 1, "column": name},
+                details=head.details(name),
             )
         first[name] = position
         reserved = name.startswith("_") and name not in SYSTEM_COLUMNS
         if not name or reserved or "." in name or "`" in name:
             raise InvalidInput(
-                f"{file}, line 1: column {position} cannot be named '{name}'.",
+                f"{head}: column {position} cannot be named '{name}'.",
                 why="A column's name is not empty, has no '.' or '`', and does not begin with '_' (Tidemill's own).",
                 hint="Rename it.",
                 code="invalid-column-name",
-                details={"file": file, "line": 1, "column": position},
+                details=head.details(position),
             )
 
 
-def _members(file: str, header: Sequence[str], name: str, tensor: Tensor) -> list[str]:
+def _members(head: Place, header: Sequence[str], name: str, tensor: Tensor) -> list[str]:
     size = math.prod(tensor.shape)
     pattern = re.compile(re.escape(tensor.prefix) + r"(\d+)")
     numbered = sorted((int(m[1]), c) for c in header if (m := pattern.fullmatch(c)))
@@ -131,17 +159,13 @@ def _members(file: str, header: Sequence[str], name: str, tensor: Tensor) -> lis
     found = f"has {len(numbers)}" + (f" and lacks '{tensor.prefix}{lacking}'" if lacking is not None else "")
     close = None if numbers else nearest(f"{tensor.prefix}1", header)
     raise InvalidInput(
-        f"{file}, line 1: tensor '{name}' of shape {'x'.join(map(str, tensor.shape))} wants {size} columns "
+        f"{head}: tensor '{name}' of shape {'x'.join(map(str, tensor.shape))} wants {size} columns "
         f"'{tensor.prefix}*' numbered without a gap; the file {found}.",
         hint=f"Did you mean the columns like '{close}'?"
         if close
         else "Correct the prefix, the shape or the file.",
         code="tensor-columns",
-        details={
-            "file": file,
-            "line": 1,
-            "column": f"{tensor.prefix}{lacking}" if lacking else tensor.prefix,
-        },
+        details=head.details(f"{tensor.prefix}{lacking}" if lacking else tensor.prefix),
     )
 
 
@@ -168,9 +192,9 @@ def _stored_types(schema: "pa.Schema | None") -> dict[str, Any]:
 
 
 def _given_types(
-    types: Mapping[str, str], columns: list[str], folds: Mapping[str, Tensor], schema: "pa.Schema | None"
+    types: Mapping[str, str], columns: list[str], folds: Mapping[str, Tensor], stored: Mapping[str, Any]
 ) -> dict[str, Any]:
-    stored, found = _stored_types(schema), {}
+    found: dict[str, Any] = {}
     for name, text in types.items():
         if name not in columns:
             close = nearest(name, columns)
@@ -188,12 +212,13 @@ def _given_types(
                 code="unknown-type",
             )
         kind = arrow_type(text)
-        if schema is not None and name in stored and stored[name] != kind:
+        if stored.get(name, kind) != kind:
             raise InvalidInput(
-                f"Column '{name}' is {stored[name]} in the dataset and cannot become {text}.",
-                why="A column keeps its type, so that rows keep their identity.",
-                hint="Leave the type out, or import under another name.",
-                code="type-differs",
+                f"Column '{name}' is {stored[name]} in the dataset; the type {text} would change it.",
+                why="A column keeps its type until somebody says otherwise.",
+                hint="Leave the type out, or add --allow-schema-change.",
+                code="schema-change",
+                details={"column": name, "old": str(stored[name]), "new": str(kind)},
             )
         found[name] = kind
     return found
@@ -205,12 +230,3 @@ def arrow_type(text: str) -> "pa.DataType":
 
     special = {"bool": pa.bool_(), "date": pa.date32(), "timestamp": pa.timestamp("us")}
     return special.get(text) or pa.type_for_alias(text)
-
-
-def _header_fault(file: str, header: Sequence[str], name: str, what: str, code: str) -> InvalidInput:
-    return InvalidInput(
-        f"{file}, line 1, column {list(header).index(name) + 1}: {what}.",
-        hint="Give the tensor another name.",
-        code=code,
-        details={"file": file, "line": 1, "column": name},
-    )

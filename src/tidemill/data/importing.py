@@ -1,0 +1,226 @@
+"""The rows of a source become a dataset's next commit, or its first. Refused as a whole, or in as a whole."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from tidemill.core.errors import AlreadyExists, InvalidInput
+from tidemill.core.events import Sink, silent
+from tidemill.core.names import check_name, nearest
+from tidemill.data.columns import arrange
+from tidemill.data.commits import Changes, Commit
+from tidemill.data.datasets import Dataset, Datasets
+from tidemill.data.refs import MAIN
+from tidemill.data.sources.folding import folded, schema_of
+from tidemill.data.sources.layout import Column, Tensor, layout
+from tidemill.data.sources.opening import open_files
+from tidemill.data.sources.source import Group, Source
+from tidemill.store.table import SYSTEM_COLUMNS, Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedColumn:
+    """A column that came in.
+
+    Attributes:
+        name: Its name.
+        type: Its type; a tensor's is the Arrow list of its cells.
+        shape: Of one cell; empty for a plain column.
+        how: How the type is known, for a person: ``given``, ``of the dataset``, ``found in the cells``.
+    """
+
+    name: str
+    type: "pa.DataType"
+    shape: tuple[int, ...]
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import did.
+
+    Attributes:
+        dataset: The dataset.
+        commit: The new commit, or the present head when nothing changed.
+        rows: The counts.
+        columns: What came in, in the source's order.
+    """
+
+    dataset: str
+    commit: Commit
+    rows: Changes
+    columns: tuple[ImportedColumn, ...]
+
+
+def import_files(
+    datasets: Datasets, name: str, *paths: str | Path, sink: Sink = silent, **options: Any
+) -> Imported:
+    """``import_rows`` from files that are alike: paths, or patterns such as ``part-*.csv``; one commit for all."""
+    return import_rows(datasets, name, open_files(paths, sink), **options)
+
+
+import_csv = import_files
+
+
+def import_rows(
+    datasets: Datasets,
+    name: str,
+    source: Source,
+    *,
+    branch: str = MAIN,
+    message: str | None = None,
+    tensors: Mapping[str, Tensor] | None = None,
+    types: Mapping[str, str] | None = None,
+    key: Sequence[str] | None = None,
+    label: str | None = None,
+    sync: bool = False,
+) -> Imported:
+    """Import the rows of a source into a dataset; make the dataset if it is not there.
+
+    What it says is added or changed (see ``Dataset.commit``); nothing is removed unless ``sync``.
+
+    Args:
+        datasets: Where.
+        name: The dataset.
+        source: The rows.
+        branch: The branch to commit to; a new dataset has only ``main``.
+        message: The commit's message.
+        tensors: Name of a new column to the columns that fold into it; remembered by the dataset.
+        types: Type names by column, where the found one would be wrong; remembered by the dataset.
+        key: The columns that name a row; remembered by the dataset. Without them, content does.
+        label: A column that must be there.
+        sync: Also remove the rows that the source does not have.
+
+    Raises:
+        NotFound: ``branch-not-found``, ``column-not-found``.
+        Conflict: ``file-changed``.
+        InvalidInput: With file, line or row, and column, what the source, ``sources.layout.layout`` and
+            ``Dataset.commit`` raise; ``label-not-found``, ``new-dataset``.
+    """
+    check_name("dataset", name)
+    there = datasets.open(name) if datasets.exists(name) else None
+    _check_branch(there, name, branch)
+    fields = source.fields()
+    while True:
+        there = datasets.open(name) if datasets.exists(name) else None
+        schema = there.schema if there else None
+        columns = layout(
+            source.head, fields, source.how, tensors=tensors or {}, types=types or {}, schema=schema
+        )
+        _check_label(source, label, columns)
+        if schema is not None:
+            _check_columns(source, columns, schema, name)
+        kinds = _types(source, columns)
+        arriving = schema_of(columns, kinds)
+        rows = _rows(source, columns, kinds, arriving)
+        text = message or f"Import {source.name}"
+        try:
+            if there:
+                commit, changes = there.commit(rows, branch=branch, message=text, key=key, replace=sync)
+            else:
+                commit, changes = datasets.create(name, rows, message=text, key=key)
+        except AlreadyExists:
+            # Another import made it meanwhile; its types hold now.
+            continue
+        except InvalidInput as error:
+            raise _placed(source, error) from error
+        return Imported(name, commit, changes, _described(columns, arriving))
+
+
+def _types(source: Source, columns: Sequence[Column]) -> "dict[str, pa.DataType]":
+    """The type of each column of the source."""
+    fixed = {s: c.type for c in columns if c.type is not None for s in c.sources}
+    groups = [Group(c.sources, c.tensor is not None, c.known) for c in columns if c.type is None]
+    return fixed | source.types(groups, fixed) if groups else fixed
+
+
+def _rows(
+    source: Source, columns: Sequence[Column], kinds: "Mapping[str, pa.DataType]", schema: "pa.Schema"
+) -> Table:
+    import pyarrow as pa  # noqa: PLC0415
+
+    return Table(pa.concat_tables([t.to_arrow() for t in _pieces(source, columns, kinds, schema)]))
+
+
+def _pieces(
+    source: Source, columns: Sequence[Column], kinds: "Mapping[str, pa.DataType]", schema: "pa.Schema"
+) -> Iterator[Table]:
+    for piece in source.pieces(kinds):
+        yield folded(piece, columns, schema)
+
+
+def _described(columns: Sequence[Column], schema: "pa.Schema") -> tuple[ImportedColumn, ...]:
+    empty = Table(schema.empty_table())
+    return tuple(
+        ImportedColumn(c.name, schema.field(c.name).type, empty.shape_of(c.name), c.how) for c in columns
+    )
+
+
+def _placed(source: Source, error: InvalidInput) -> InvalidInput:
+    """An error about rows, with the places of the first two in the source."""
+    facts = cast("Mapping[str, Any]", error.details)
+    rows: list[int] = facts.get("rows") or [row for row in [facts.get("row")] if row is not None]
+    if not rows:
+        return error
+    places = [source.place(row - 1) for row in rows[:2]]
+    column = facts.get("column") or ", ".join(facts.get("key", []))
+    return InvalidInput(
+        f"{' and '.join(map(str, places))}: {error.message}",
+        why=error.why,
+        hint=error.hint,
+        code=error.code,
+        details={**facts, **places[-1].details(column)},
+    )
+
+
+def _check_branch(there: Dataset | None, name: str, branch: str) -> None:
+    if there:
+        there.head(branch)
+    elif branch != MAIN:
+        raise InvalidInput(
+            f"Dataset '{name}' is new; its first commit cannot go to branch '{branch}'.",
+            why="A branch starts from a commit, and there is none.",
+            hint=f"Import to main, then type 'tidemill data branch {name} {branch}'.",
+            code="new-dataset",
+        )
+
+
+def _check_label(source: Source, label: str | None, columns: Sequence[Column]) -> None:
+    names = [c.name for c in columns if c.name not in SYSTEM_COLUMNS]
+    if label is not None and label not in names:
+        close = nearest(label, names)
+        raise InvalidInput(
+            f"{source.head}: there is no column '{label}' to be the label.",
+            hint=f"Did you mean '{close}'?" if close else f"There are: {', '.join(names[:20])}.",
+            code="label-not-found",
+            details=source.head.details(label),
+        )
+
+
+def _check_columns(source: Source, columns: Sequence[Column], schema: "pa.Schema", name: str) -> None:
+    """Say so before the rows are read, when the columns are not the dataset's."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    have = [pa.field(c.name, pa.null()) for c in columns]
+    try:
+        arrange(Table(pa.schema(have).empty_table()), schema, name)
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"{source.head}: {error.message}",
+            why=error.why,
+            hint=error.hint,
+            code=error.code,
+            details={**error.details, **source.head.details(str(_first(error.details)))},
+        ) from error
+
+
+def _first(details: Mapping[str, object]) -> object:
+    for name in ("extra", "lacking"):
+        found = details.get(name)
+        if isinstance(found, list) and found:
+            return found[0]
+    return ""

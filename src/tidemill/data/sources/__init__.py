@@ -1,0 +1,1 @@
+"""Where rows come from: files of several formats, folders of images, databases, frames. They know no dataset."""
