@@ -86,7 +86,7 @@ def test_an_empty_file_gives_the_defaults(tmp_path: Path):
     found = project(tmp_path, "")
     assert found.settings == config.Settings()
     assert list(found.settings.environments) == ["dev", "test", "staging", "prod"]
-    assert found.store_folder == tmp_path / ".tidemill"
+    assert found.store_address == str(tmp_path / ".tidemill")
     assert found.author
     assert found.workers >= 1
 
@@ -110,7 +110,7 @@ def test_variables_win_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("TIDEMILL_AUTHOR", "Grace")
     monkeypatch.setenv("TIDEMILL_WORKERS", "7")
     found = project(tmp_path, FULL)
-    assert (found.store_folder, found.author, found.workers) == (Path("/data/store"), "Grace", 7)
+    assert (found.store_address, found.author, found.workers) == ("/data/store", "Grace", 7)
 
 
 def test_a_variable_that_is_not_a_number_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -124,7 +124,7 @@ def test_a_variable_that_is_not_a_number_is_refused(tmp_path: Path, monkeypatch:
     [
         ("stor = 'x'", "a setting 'stor' that", "Did you mean 'store'?"),
         ("[limits]\nbody_byte = 1", "a setting 'limits.body_byte' that", "Did you mean 'limits.body_bytes'?"),
-        ("zzz = 1", "a setting 'zzz' that", "Known are: store, author"),
+        ("zzz = 1", "a setting 'zzz' that", "Known are: store, catalog, author"),
         ("workers = 'two'", "'workers' must be a whole number, not 'two'", "Correct"),
         ("workers = true", "'workers' must be a whole number, not True", "Correct"),
         ("workers = 1.5", "'workers' must be a whole number, not 1.5", "Correct"),

@@ -4,6 +4,7 @@ from collections.abc import Generator
 
 import pytest
 
+from tests.services import postgres as postgres_service
 from tests.services import s3 as s3_service
 
 
@@ -21,3 +22,21 @@ def s3(s3_running: s3_service.S3Server, monkeypatch: pytest.MonkeyPatch) -> s3_s
     for name, value in s3_running.environment.items():
         monkeypatch.setenv(name, value)
     return s3_running
+
+
+@pytest.fixture(scope="session")
+def postgres_running() -> Generator[postgres_service.Postgres]:
+    if postgres_service.programs() is None:
+        pytest.skip(postgres_service.ABSENT)
+    with postgres_service.postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(
+    postgres_running: postgres_service.Postgres, monkeypatch: pytest.MonkeyPatch
+) -> postgres_service.Postgres:
+    """A real PostgreSQL server, whose password the environment has."""
+    for name, value in postgres_running.environment.items():
+        monkeypatch.setenv(name, value)
+    return postgres_running

@@ -20,7 +20,6 @@ ABSENT = "no PostgreSQL server: neither 'initdb' nor 'postgres' is installed (ap
 USER = "ada"
 _SETTINGS = {
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "listen_addresses": "127.0.0.1",
     "max_connections": "200",
@@ -95,24 +94,22 @@ class Postgres:
             file.writelines(lines)
 
     def _run(self, program: str, *arguments: str) -> None:
-        done = subprocess.run(
-            [str(self.programs / program), *arguments, "-D", str(self.folder / "data")],
-            # It refuses to run as root.
-            user=_owner(),
-            cwd=self.folder,
-            env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"},
-            # Not pipes: the server that is started would hold them open.
-            stdout=subprocess.DEVNULL,
-            stderr=(self.folder / "stderr").open("wb"),
-            check=False,
-        )
+        # A file, not a pipe: the server that is started would hold the pipe open.
+        with (self.folder / "stderr").open("wb") as said:
+            done = subprocess.run(
+                [str(self.programs / program), *arguments, "-D", str(self.folder / "data")],
+                # It refuses to run as root.
+                user=_owner(),
+                cwd=self.folder,
+                env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"},
+                stdout=said,
+                stderr=said,
+                check=False,
+            )
         if done.returncode:
-            said = [
-                p.read_text("utf-8", "replace")[-2000:]
-                for p in self.folder.glob("*")
-                if p.name in {"stderr", "log"}
-            ]
-            raise RuntimeError(f"{program} failed:\n" + "\n".join(said))
+            logs = [p for p in (self.folder / "stderr", self.folder / "log") if p.is_file()]
+            texts = [p.read_text("utf-8", "replace")[-2000:] for p in logs]
+            raise RuntimeError(f"{program} failed:\n" + "\n".join(texts))
 
 
 def programs() -> Path | None:

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +78,21 @@ EXAMPLES = [
 ]
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """Where a catalog of either kind can be made."""
+    if request.param == "sqlite":
+        return tmp_path / "catalog.db"
+    return request.getfixturevalue("postgres").fresh()
+
+
 @pytest.fixture
-def catalog(tmp_path: Path) -> Catalog:
-    opened = Catalog.open(tmp_path / "catalog.db")
+def catalog(where: Path | str) -> Generator[Catalog]:
+    opened = Catalog.open(where)
     with opened.write() as transaction:
         transaction.add(RUN, REVIEW)
-    return opened
+    yield opened
+    opened.close()
 
 
 def test_head_is_the_last_migration():
@@ -92,12 +102,11 @@ def test_head_is_the_last_migration():
     assert numbers[-1] == HEAD
 
 
-def test_migrations_end_at_the_tables(tmp_path: Path):
-    Catalog.open(tmp_path / "catalog.db").close()
-    engine = sa.create_engine(f"sqlite:///{tmp_path / 'catalog.db'}")
-    with engine.connect() as connection:
+def test_migrations_end_at_the_tables(where: Path | str):
+    catalog = Catalog.open(where)
+    with catalog.database.sql.connect() as connection:
         differences = compare_metadata(MigrationContext.configure(connection), tables.metadata)
-    engine.dispose()
+    catalog.close()
     assert differences == []
 
 
@@ -171,8 +180,8 @@ def test_a_record_of_no_run_is_refused(catalog: Catalog):
         t.add(dataclasses.replace(STEP, run="none"))
 
 
-def test_writers_wait_for_each_other(catalog: Catalog, tmp_path: Path):
-    others = [Catalog.open(tmp_path / "catalog.db") for _ in range(4)]
+def test_writers_wait_for_each_other(catalog: Catalog, where: Path | str):
+    others = [Catalog.open(where) for _ in range(4)]
 
     def count(mine: Catalog) -> None:
         for _ in range(25):
@@ -185,16 +194,17 @@ def test_writers_wait_for_each_other(catalog: Catalog, tmp_path: Path):
         thread.start()
     for thread in threads:
         thread.join()
+    for other in others:
+        other.close()
     with catalog.read() as t:
         assert t.find(records.Run)[0].pid == RUN.pid + 100
 
 
-def test_two_processes_may_make_it_at_once(tmp_path: Path):
+def test_two_processes_may_make_it_at_once(where: Path | str):
     script = (
-        "import sys; from pathlib import Path; from tidemill.store.catalog.database import Catalog\n"
-        "Catalog.open(Path(sys.argv[1])).close()"
+        "import sys; from tidemill.store.catalog.database import Catalog; Catalog.open(sys.argv[1]).close()"
     )
-    command = [sys.executable, "-c", script, tmp_path / "catalog.db"]
+    command = [sys.executable, "-c", script, where]
     started = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     assert [(p.communicate()[1], p.returncode) for p in started] == [("", 0)] * 3
 

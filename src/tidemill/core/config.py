@@ -12,6 +12,7 @@ import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from tidemill.core.dataset_settings import ReviewSettings, WrongSettingError
 from tidemill.core.errors import InvalidInput, NotFound
@@ -125,7 +126,9 @@ class Settings:
     """Everything ``tidemill.toml`` may say.
 
     Attributes:
-        store: Address of the store, relative to the project folder.
+        store: Address of the store: a folder, relative to the project's, or ``s3://bucket/prefix``.
+        catalog: Address of the store's catalog, ``postgresql://user@host/database``, which a store in S3 needs.
+            None is a file in the store's folder. The password is in ``PGPASSWORD`` or ``~/.pgpass``, not here.
         author: Who is named on commits, releases and promotions; None takes the login name.
         workers: Worker processes a run may use; 0 is as many as there are cores.
         pipelines: By name.
@@ -136,6 +139,8 @@ class Settings:
     """
 
     store: str = DEFAULT_STORE
+    # From the environment it may have a password in it.
+    catalog: str | None = field(default=None, repr=False)
     author: str | None = None
     workers: int = 0
     pipelines: dict[str, PipelineSettings] = field(default_factory=dict)
@@ -153,9 +158,15 @@ class Project:
     settings: Settings
 
     @property
-    def store_folder(self) -> Path:
-        """Where the store is."""
-        return (self.folder / self.settings.store).resolve()
+    def store_address(self) -> str:
+        """Where the store is: a whole path, or ``s3://bucket/prefix``."""
+        address = self.settings.store
+        return address if "://" in address else str((self.folder / address).resolve())
+
+    @property
+    def local_folder(self) -> Path:
+        """Where this machine keeps what belongs to it alone, beside a store that is not a folder."""
+        return self.folder / DEFAULT_STORE
 
     @property
     def author(self) -> str:
@@ -198,7 +209,14 @@ def load_project(folder: Path) -> Project:
             raise InvalidInput(
                 f"{file} is not valid TOML: {error}.", code="invalid-settings", hint="Correct that line."
             ) from error
-    for name in ("store", "author", "workers"):
+    if _has_password(raw.get("catalog")):
+        raise InvalidInput(
+            f"{file.name}: 'catalog' has a password in it.",
+            why="The file is read by everybody who has the project.",
+            hint="Take it out; put it into PGPASSWORD or ~/.pgpass, or the whole address into TIDEMILL_CATALOG.",
+            code="password-in-settings",
+        )
+    for name in ("store", "catalog", "author", "workers"):
         text = os.environ.get(f"TIDEMILL_{name.upper()}")
         if text:
             raw[name] = int(text) if name == "workers" and text.isdecimal() else text
@@ -225,6 +243,13 @@ def s3_options() -> dict[str, str]:
 def choose_backends() -> None:
     """Let Keras take JAX where nobody has said otherwise, here as in every worker; before Keras is imported."""
     os.environ.setdefault("KERAS_BACKEND", "jax")
+
+
+def _has_password(address: object) -> bool:
+    if not isinstance(address, str):
+        return False
+    parts = urlsplit(address)
+    return parts.password is not None or "password" in parse_qs(parts.query)
 
 
 def _login_name() -> str:

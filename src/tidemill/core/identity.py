@@ -80,6 +80,12 @@ def release(manifest: Mapping[str, Value]) -> Digest:
     return _digest("release/1", manifest)
 
 
+def advisory_lock(store: str, name: str) -> int:
+    """The number by which PostgreSQL knows a store's lock: signed, 64 bits. All machines must agree on it."""
+    digest = hashlib.blake2b(pre_image("advisory-lock/1", [store, name]), digest_size=8).digest()
+    return struct.unpack(">q", digest)[0]
+
+
 def _digest(tag: str, tree: Value) -> Digest:
     return Digest("sha256:" + hashlib.sha256(pre_image(tag, tree)).hexdigest())
 

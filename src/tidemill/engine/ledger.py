@@ -125,11 +125,15 @@ def lock_name(run: str) -> str:
 
 
 def mark_interrupted(store: "Store") -> list[str]:
-    """Mark every run of this machine whose process is gone as interrupted; their ids, oldest first."""
+    """Mark every run whose process is gone as interrupted; their ids, oldest first.
+
+    Of the runs of other machines that can be told only where the locks hold between machines.
+    """
     with store.catalog.read() as transaction:
         running = transaction.find(records.Run, {"status": "running"}, order=("started_at",))
     here = socket.gethostname()
-    gone = [r.id for r in running if r.host == here and not store.locks.is_held(lock_name(r.id))]
+    ours = [r for r in running if store.locks.everywhere or r.host == here]
+    gone = [r.id for r in ours if not store.locks.is_held(lock_name(r.id))]
     if gone:
         with store.catalog.write() as transaction:
             transaction.change(

@@ -61,7 +61,9 @@ class Workspace:
         """The store; made if the project has none yet."""
         from tidemill.store.open import Store  # noqa: PLC0415 - SQLAlchemy takes 0.25 s
 
-        return Store.create(self.project.store_folder)
+        return Store.create(
+            self.project.store_address, local=self.project.local_folder, catalog=self.settings.catalog
+        )
 
     @cached_property
     def datasets(self) -> "Datasets":
@@ -120,9 +122,9 @@ def init(folder: Path, name: str | None = None) -> Initialised:
             (folder / file).write_text(text, "utf-8")
             made.append(file)
     workspace = Workspace(load_project(folder))
-    store = workspace.store.folder
+    store = workspace.store.address
     workspace.close()
-    return Initialised(str(folder), str(store), made)
+    return Initialised(str(folder), store, made)
 
 
 def _as_name(text: str) -> str:

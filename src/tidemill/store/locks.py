@@ -5,6 +5,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 from tidemill.core.errors import Conflict
 
@@ -12,7 +13,13 @@ _POLL_SECONDS = 0.01
 
 
 class Locks:
-    """Named locks in a folder."""
+    """Named locks in a folder.
+
+    Attributes:
+        everywhere: Whether they hold between machines.
+    """
+
+    everywhere: ClassVar[bool] = False
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -33,11 +40,7 @@ class Locks:
                     break
                 except BlockingIOError:
                     if time.monotonic() >= deadline:
-                        raise Conflict(
-                            f"Another process has held '{name}' for {timeout_seconds:g} seconds.",
-                            hint="Wait for it to end, then run the same command again.",
-                            code="lock-timeout",
-                        ) from None
+                        raise timed_out(name, timeout_seconds) from None
                     time.sleep(_POLL_SECONDS)
             try:
                 yield
@@ -63,3 +66,12 @@ class Locks:
 
     def _file(self, name: str) -> Path:
         return self._folder / f"{name.replace('/', '_')}.lock"
+
+
+def timed_out(name: str, seconds: float) -> Conflict:
+    """Somebody held a lock too long."""
+    return Conflict(
+        f"Another process has held '{name}' for {seconds:g} seconds.",
+        hint="Wait for it to end, then run the same command again.",
+        code="lock-timeout",
+    )

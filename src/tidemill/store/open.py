@@ -3,9 +3,14 @@
 from functools import cached_property
 from pathlib import Path
 
+from tidemill.core.config import cache_folder
+from tidemill.core.errors import InvalidInput
+from tidemill.core.identity import blob
 from tidemill.store import layout
 from tidemill.store.blobs import Blobs
+from tidemill.store.catalog.advisory import AdvisoryLocks
 from tidemill.store.catalog.database import Catalog
+from tidemill.store.catalog.postgres import Postgres, check_address
 from tidemill.store.locks import Locks
 from tidemill.store.objects import Objects, open_objects
 
@@ -17,35 +22,42 @@ class Store:
         objects: Everything but the catalog.
         local: The folder where this machine keeps what belongs to it alone: sockets, logs, copies of what
             is remote. Of a store in a folder it is that folder.
+        catalog: The catalog's address; None: a file in ``local``.
     """
 
-    def __init__(self, objects: Objects, local: Path) -> None:
+    def __init__(self, objects: Objects, local: Path, catalog: str | None) -> None:
         self.objects = objects
         self.folder = local
+        self._catalog = catalog
 
     @classmethod
-    def create(cls, address: str | Path, *, local: Path | None = None) -> "Store":
-        """Open the store at an address; make it if it is not there."""
+    def create(cls, address: str | Path, *, local: Path | None = None, catalog: str | None = None) -> "Store":
+        """Open the store at an address; make it if it is not there. The arguments are those of ``open``."""
+        if catalog is not None:
+            check_address(catalog)
         layout.create(open_objects(address))
-        return cls.open(address, local=local)
+        return cls.open(address, local=local, catalog=catalog)
 
     @classmethod
-    def open(cls, address: str | Path, *, local: Path | None = None) -> "Store":
-        """Open the store at an address: a folder, or ``s3://bucket/prefix``.
+    def open(cls, address: str | Path, *, local: Path | None = None, catalog: str | None = None) -> "Store":
+        """Open the store at an address.
 
         Args:
-            address: Of the store.
-            local: This machine's folder beside a remote store.
+            address: A folder, or ``s3://bucket/prefix``.
+            local: This machine's folder beside a remote store; None: one in the user's cache.
+            catalog: ``postgresql://user@host/database``; without it, a remote store has its datasets only.
 
         Raises:
             NotFound: ``store-not-found``.
             StorageError: ``store-too-new``, ``store-damaged``.
+            InvalidInput: ``invalid-catalog-address``, ``invalid-store-address``.
         """
+        if catalog is not None:
+            check_address(catalog)
         objects = open_objects(address)
         layout.bring_up_to_date(objects)
-        folder = objects.path("") or local
-        assert folder is not None, "a remote store needs a folder of this machine"
-        return cls(objects, folder)
+        folder = objects.path("") or local or cache_folder() / "stores" / blob(objects.address.encode())[7:23]
+        return cls(objects, folder, catalog)
 
     @property
     def address(self) -> str:
@@ -59,13 +71,32 @@ class Store:
 
     @cached_property
     def catalog(self) -> Catalog:
-        """Records: runs, steps, cache, models, releases, deployments."""
-        return Catalog.open(self.folder / "catalog.db")
+        """Records: runs, steps, cache, models, releases, deployments, reviews.
+
+        Raises:
+            InvalidInput: ``catalog-not-named``.
+            Also what ``Catalog.open`` raises.
+        """
+        if self._catalog is None and self.objects.path("") is None:
+            raise InvalidInput(
+                f"The store {self.address} needs a catalog in PostgreSQL, and none is named.",
+                why="S3 keeps bytes; who did what and when is in a database that a whole team reaches.",
+                hint="Set 'catalog' in tidemill.toml, or TIDEMILL_CATALOG, to postgresql://USER@HOST/DATABASE.",
+                code="catalog-not-named",
+            )
+        return Catalog.open(self._catalog or self.folder / "catalog.db")
 
     @cached_property
-    def locks(self) -> Locks:
-        """Locks between processes."""
-        return Locks(self.folder / "locks")
+    def locks(self) -> Locks | AdvisoryLocks:
+        """Locks between processes; where the catalog is on a server, between machines.
+
+        Where a remote store was opened without its catalog, to fetch from it or push to it, they hold on this
+        machine only; what is shared is swapped there, so that nothing is lost for it.
+        """
+        if self._catalog is None:
+            return Locks(self.folder / "locks")
+        assert isinstance(self.catalog.database, Postgres)
+        return AdvisoryLocks(self.catalog.database, self.address)
 
     @property
     def environments_folder(self) -> Path:
@@ -73,6 +104,8 @@ class Store:
         return self.folder / "environments"
 
     def close(self) -> None:
-        """Close the catalog's connections, if any were opened."""
+        """Close the connections, if any were opened."""
+        if isinstance(locks := self.__dict__.get("locks"), AdvisoryLocks):
+            locks.close()
         if "catalog" in self.__dict__:
             self.catalog.close()

@@ -1,6 +1,6 @@
 """The catalog: a SQL database, opened, migrated, read and written in short transactions.
 
-SQLite in WAL mode for one machine. Every write is one transaction; a reader never waits for a writer.
+SQLite for one machine, PostgreSQL for a team. Every write is one transaction; a reader never waits for a writer.
 """
 
 import dataclasses
@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import event, exc
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import exc
 
-from tidemill.core.errors import StorageError
 from tidemill.store.catalog import records, tables
+from tidemill.store.catalog.engine import Engine, too_new
+from tidemill.store.catalog.postgres import Postgres, is_address
+from tidemill.store.catalog.sqlite import Sqlite
 
 HEAD = "0002"
 """The newest migration; equal to the last file in ``migrations/versions`` (a test says so)."""
@@ -41,6 +42,7 @@ class Transaction:
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
+        self._dialect = connection.dialect.name
 
     def add(self, *rows: object) -> None:
         """Insert records. An equal key there already is an ``IntegrityError``."""
@@ -50,12 +52,12 @@ class Transaction:
     def put(self, *rows: object) -> None:
         """Insert records, or replace those with the same key."""
         for row in rows:
-            self._connection.execute(_replacing(_TABLES[type(row)]), _columns(row))
+            self._connection.execute(_replacing(_TABLES[type(row)], self._dialect), _columns(row))
 
     def add_new(self, *rows: object) -> None:
         """Insert records; leave those whose key is there already as they are."""
         for row in rows:
-            self._connection.execute(_keeping(_TABLES[type(row)]), _columns(row))
+            self._connection.execute(_keeping(_TABLES[type(row)], self._dialect), _columns(row))
 
     def change(self, kind: type[Any], where: Mapping[str, object], **values: object) -> int:
         """Set columns of the records of ``kind`` that match; returns how many matched."""
@@ -81,10 +83,15 @@ class Transaction:
         table = _TABLES[kind]
         query = sa.select(table).where(*_matches(table, where or {}))
         for name in order:
-            column = table.c[name.removeprefix("-")]
+            column = self._ordered(table.c[name.removeprefix("-")])
             query = query.order_by(column.desc() if name.startswith("-") else column)
         rows = self._connection.execute(query.limit(limit)).mappings()
         return [kind(**dict(row)) for row in rows]
+
+    def _ordered(self, column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+        # By code points, as SQLite does, not by the rules of the server's language.
+        text = self._dialect == "postgresql" and isinstance(column.type, sa.String)
+        return sa.collate(column, "C") if text else column
 
     def first(self, kind: type[R], where: Mapping[str, object], *, order: Sequence[str] = ()) -> R | None:
         """The first such record, or None."""
@@ -109,7 +116,7 @@ class Transaction:
     def remember(self, key: str, outputs: Mapping[str, Any], created_at: str) -> None:
         """Put an entry into the cache, in place of an older one."""
         values = {"key": key, "outputs": dict(outputs), "created_at": created_at}
-        self._connection.execute(_replacing(tables.cache), values)
+        self._connection.execute(_replacing(tables.cache, self._dialect), values)
 
     def forget(self, keys: Sequence[str]) -> None:
         """Drop cache entries."""
@@ -127,38 +134,32 @@ class Transaction:
 class Catalog:
     """An open catalog. Safe to share between threads; each transaction has its own connection."""
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
+    def __init__(self, database: Engine) -> None:
+        self.database = database
 
     @classmethod
-    def open(cls, file: Path) -> "Catalog":
-        """Open the SQLite catalog in ``file``; make it, or migrate it, where need be.
+    def open(cls, where: Path | str) -> "Catalog":
+        """Open the catalog in a file of SQLite or at an address of PostgreSQL; make or migrate its tables.
 
         Raises:
-            StorageError: ``store-too-new``, ``catalog-damaged``.
+            StorageError: ``store-too-new``, ``catalog-damaged``, ``catalog-unreachable``.
+            NotAllowed: ``catalog-access-denied``.
+            NotFound: ``catalog-not-found``.
         """
-        file.parent.mkdir(parents=True, exist_ok=True)
-        engine = sa.create_engine(f"sqlite:///{file}", connect_args={"timeout": 60})
-
-        @event.listens_for(engine, "connect")
-        def prepare(connection: Any, record: object) -> None:  # pyright: ignore[reportUnusedFunction]
-            del record
-            # The driver must not open transactions by itself: `write` takes the lock at once.
-            connection.isolation_level = None
-            for setting in ("busy_timeout=60000", "journal_mode=wal", "synchronous=full", "foreign_keys=on"):
-                connection.execute(f"pragma {setting}")
-
-        catalog = cls(engine)
+        remote = isinstance(where, str) and is_address(where)
+        catalog = cls(Postgres(str(where)) if remote else Sqlite(Path(where)))
         try:
             catalog._migrate()
         except exc.DatabaseError as error:
-            raise StorageError(
-                f"The catalog {file} cannot be opened: {error.orig}.", code="catalog-damaged"
-            ) from error
+            catalog.close()
+            raise catalog.database.fault(error) from error
+        except BaseException:
+            catalog.close()
+            raise
         return catalog
 
     def _migrate(self) -> None:
-        with self._engine.connect() as connection:
+        with self.database.transaction(write=False) as connection:
             there = sa.inspect(connection).has_table("alembic_version")
             version = (
                 connection.execute(sa.text("select version_num from alembic_version")).scalar()
@@ -168,68 +169,58 @@ class Catalog:
         if version == HEAD:
             return
         if version is not None and version > HEAD:
-            raise StorageError(
-                f"The catalog has version {version}; this Tidemill knows up to {HEAD}.",
-                why="A newer Tidemill wrote it.",
-                hint="Type 'pip install --upgrade tidemill'.",
-                code="store-too-new",
-            )
+            raise too_new(version, HEAD)
         from alembic import command  # noqa: PLC0415 - 0.4 s, and only a new or old store needs it
         from alembic.config import Config  # noqa: PLC0415
 
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        with self._engine.connect() as connection:
-            connection.exec_driver_sql("begin immediate")
+        with self.database.transaction(write=True) as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-            connection.commit()
 
     @contextmanager
     def write(self) -> Generator[Transaction]:
         """A transaction that commits at its end, or rolls back on an error.
 
         Raises:
-            StorageError: ``disk-full`` or ``storage``.
+            StorageError: ``disk-full``, ``catalog-lost``, ``catalog-unreachable`` or ``storage``.
         """
-        try:
-            with self._engine.connect() as connection:
-                # A write lock from the start: two writers wait for each other instead of one failing midway.
-                connection.exec_driver_sql("begin immediate")
-                yield Transaction(connection)
-                connection.commit()
-        except exc.OperationalError as error:
-            full = "full" in str(error.orig)
-            raise StorageError(
-                f"The catalog could not be written: {error.orig}.",
-                hint="Free space, then run the same command again." if full else None,
-                code="disk-full" if full else "storage",
-            ) from error
+        with self.database.transaction(write=True) as connection:
+            yield Transaction(connection)
 
     @contextmanager
     def read(self) -> Generator[Transaction]:
         """A transaction that only reads: one moment's state."""
-        with self._engine.connect() as connection:
-            connection.exec_driver_sql("begin")
+        with self.database.transaction(write=False) as connection:
             yield Transaction(connection)
 
     def close(self) -> None:
         """Close all connections."""
-        self._engine.dispose()
+        self.database.sql.dispose()
+
+
+def _upsert(table: sa.Table, dialect: str) -> Any:
+    # Each dialect loads only where it is used.
+    if dialect == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert  # noqa: PLC0415
+    else:
+        from sqlalchemy.dialects.sqlite import insert  # noqa: PLC0415
+    return insert(table)
 
 
 # Built once a table: building them again for each record costs more than executing them.
 @functools.cache
-def _replacing(table: sa.Table) -> sa.Insert:
+def _replacing(table: sa.Table, dialect: str) -> sa.Insert:
     keys = [c.name for c in table.primary_key]
-    new = upsert(table)
+    new = _upsert(table, dialect)
     rest = {c.name: new.excluded[c.name] for c in table.columns if c.name not in keys}
     return new.on_conflict_do_update(index_elements=keys, set_=rest)
 
 
 @functools.cache
-def _keeping(table: sa.Table) -> sa.Insert:
-    return upsert(table).on_conflict_do_nothing()
+def _keeping(table: sa.Table, dialect: str) -> sa.Insert:
+    return _upsert(table, dialect).on_conflict_do_nothing()
 
 
 def _columns(row: object) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     Float,
@@ -12,10 +13,12 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    UniqueConstraint,
 )
 
 metadata = MetaData()
+
+LARGE = BigInteger().with_variant(Integer(), "sqlite")
+"""A whole number of 64 bits, which SQLite has by any name."""
 
 runs = Table(
     "runs",
@@ -51,10 +54,10 @@ steps = Table(
     Column("why", String, nullable=False),
     Column("seconds", Float, nullable=False),
     Column("finished_at", String, nullable=False),
-    Column("rows_in", Integer),
-    Column("rows_out", Integer),
-    Column("rows_computed", Integer),
-    Column("peak_bytes", Integer),
+    Column("rows_in", LARGE),
+    Column("rows_out", LARGE),
+    Column("rows_computed", LARGE),
+    Column("peak_bytes", LARGE),
     Column("log", String),
     Column("error", JSON),
 )
@@ -64,7 +67,7 @@ artifacts = Table(
     metadata,
     Column("digest", String, primary_key=True),
     Column("kind", String, nullable=False),
-    Column("size_bytes", Integer, nullable=False),
+    Column("size_bytes", LARGE, nullable=False),
     Column("meta", JSON, nullable=False),
     Column("created_at", String, nullable=False),
 )
@@ -135,7 +138,6 @@ firings = Table(
     Column("run", String),
     Column("outcome", String),
     Column("fired_at", String, nullable=False),
-    UniqueConstraint("trigger", "cause"),
 )
 
 reviews = Table(

@@ -8,6 +8,9 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+# SQLite's whole numbers have 64 bits by any name.
+LARGE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 
 def upgrade() -> None:
     """Make the tables."""
@@ -15,7 +18,7 @@ def upgrade() -> None:
         "artifacts",
         sa.Column("digest", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
-        sa.Column("size_bytes", sa.Integer(), nullable=False),
+        sa.Column("size_bytes", LARGE, nullable=False),
         sa.Column("meta", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("digest"),
@@ -50,7 +53,6 @@ def upgrade() -> None:
         sa.Column("outcome", sa.String(), nullable=True),
         sa.Column("fired_at", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("trigger", "cause"),
-        sa.UniqueConstraint("trigger", "cause"),
     )
     op.create_table(
         "runs",
@@ -117,10 +119,10 @@ def upgrade() -> None:
         sa.Column("why", sa.String(), nullable=False),
         sa.Column("seconds", sa.Float(), nullable=False),
         sa.Column("finished_at", sa.String(), nullable=False),
-        sa.Column("rows_in", sa.Integer(), nullable=True),
-        sa.Column("rows_out", sa.Integer(), nullable=True),
-        sa.Column("rows_computed", sa.Integer(), nullable=True),
-        sa.Column("peak_bytes", sa.Integer(), nullable=True),
+        sa.Column("rows_in", LARGE, nullable=True),
+        sa.Column("rows_out", LARGE, nullable=True),
+        sa.Column("rows_computed", LARGE, nullable=True),
+        sa.Column("peak_bytes", LARGE, nullable=True),
         sa.Column("log", sa.String(), nullable=True),
         sa.Column("error", sa.JSON(), nullable=True),
         sa.ForeignKeyConstraint(

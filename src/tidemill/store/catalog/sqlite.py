@@ -1,0 +1,62 @@
+"""The catalog in an SQLite file, in WAL mode: for one machine. A reader never waits for a writer."""
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+
+from tidemill.core.errors import StorageError
+from tidemill.store.catalog.engine import Engine
+from tidemill.store.faults import translated
+
+_SETTINGS = ("busy_timeout=60000", "journal_mode=wal", "synchronous=full", "foreign_keys=on")
+
+
+class Sqlite(Engine):
+    """A database file, made if it is not there."""
+
+    def __init__(self, file: Path) -> None:
+        with translated(str(file.parent)):
+            file.parent.mkdir(parents=True, exist_ok=True)
+        self.name = str(file)
+        self.sql = sa.create_engine(f"sqlite:///{file}", connect_args={"timeout": 60})
+
+        @event.listens_for(self.sql, "connect")
+        def prepare(connection: Any, record: object) -> None:  # pyright: ignore[reportUnusedFunction]
+            del record
+            # The driver must not open transactions by itself: a writer takes the lock at once.
+            connection.isolation_level = None
+            for setting in _SETTINGS:
+                connection.execute(f"pragma {setting}")
+
+    def begun(self, *, write: bool) -> sa.Connection:
+        """A connection in a fresh transaction."""
+        connection = self.sql.connect()
+        try:
+            # A write lock from the start: two writers wait for each other instead of one failing midway.
+            connection.exec_driver_sql("begin immediate" if write else "begin")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def fault(self, error: exc.DBAPIError) -> StorageError:
+        """The error of ours for what SQLite said."""
+        text = str(error.orig)
+        if "full" in text:
+            return StorageError(
+                f"The catalog could not be written: {text}.",
+                hint="Free space, then run the same command again.",
+                code="disk-full",
+            )
+        if "readonly" in text or "unable to open" in text:
+            return StorageError(
+                f"{self.name} cannot be written.",
+                why=text,
+                hint="Give yourself the right to write there, or name another folder as 'store'.",
+                code="store-read-only",
+            )
+        if "not a database" in text or "malformed" in text:
+            return StorageError(f"The catalog {self.name} cannot be opened: {text}.", code="catalog-damaged")
+        return StorageError(f"The catalog could not be read or written: {text}.", code="storage")
