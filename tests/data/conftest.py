@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tidemill.data import Datasets
+from tidemill.data import Dataset, Datasets
 from tidemill.store.open import Store
 
 
@@ -29,3 +29,14 @@ def csv(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def shop(datasets: Datasets) -> Dataset:
+    """Five plain rows on ``main``, and a branch ``side``."""
+    from tests.data.rows import as_table
+
+    datasets.create("shop", as_table({i: (f"row {i}", 0) for i in range(1, 6)}), message="First")
+    dataset = datasets.open("shop")
+    dataset.branch("side")
+    return dataset

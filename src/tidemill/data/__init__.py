@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tidemill.data.commits import Changes, Commit
+    from tidemill.data.conflicts import Choice, Choices, Clash, Side, Value
     from tidemill.data.datasets import Dataset, Datasets
     from tidemill.data.difference import Cell, Diff
     from tidemill.data.heads import head_token
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "Cell": "difference",
     "Changes": "commits",
+    "Choice": "conflicts",
+    "Choices": "conflicts",
+    "Clash": "conflicts",
     "Commit": "commits",
     "Dataset": "datasets",
     "Datasets": "datasets",
@@ -29,8 +33,10 @@ _HOMES = {
     "Imported": "importing",
     "Merged": "merge",
     "Proposal": "proposal",
+    "Side": "conflicts",
     "Snapshot": "snapshot",
     "Tensor": "sources.layout",
+    "Value": "conflicts",
     "head_token": "heads",
     "import_csv": "importing",
     "import_files": "importing",
@@ -40,6 +46,9 @@ _HOMES = {
 __all__ = [
     "Cell",
     "Changes",
+    "Choice",
+    "Choices",
+    "Clash",
     "Commit",
     "Dataset",
     "Datasets",
@@ -49,8 +58,10 @@ __all__ = [
     "Imported",
     "Merged",
     "Proposal",
+    "Side",
     "Snapshot",
     "Tensor",
+    "Value",
     "head_token",
     "import_csv",
     "import_files",

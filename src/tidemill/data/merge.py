@@ -1,34 +1,37 @@
-"""Three-way merge of whole tables by ``_id`` and cell: what must change in one branch to have another's work.
+"""Merging one commit's changes into another: what must change in a branch, and what a person must decide first.
 
-Pure reading; ``Dataset.merge`` commits what comes of it.
+Pure reading; ``Dataset`` commits what comes of it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tidemill.core.errors import Conflict
+from tidemill.core.errors import InvalidInput
+from tidemill.data.bases import base_rows
 from tidemill.data.columns import differs
 from tidemill.data.commits import Changes, Commit
-from tidemill.data.difference import Diff, sorted_rows
+from tidemill.data.conflicts import Choice, Choices, Clash, Value
+from tidemill.data.difference import Diff
+from tidemill.data.history import History
 from tidemill.data.snapshot import Snapshot
+from tidemill.data.threeway import Rows, merge_rows, read_rows
 from tidemill.data.upsert import Plan
-from tidemill.store.table import ID, PREDICTION
+from tidemill.store.table import ID
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-_SHOWN = 20
-
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What a merge did.
+    """What a merge or a revert did.
 
     Attributes:
-        commit: The merge commit, or the present head when there was nothing to merge.
-        changes: To the branch that was merged into.
+        commit: The new commit, or the present head when there was nothing to do.
+        changes: To the branch that was changed.
         already: Whether the branch had all of it before.
         fast_forward: Whether the branch had nothing of its own since the two parted.
     """
@@ -39,137 +42,225 @@ class Merged:
     fast_forward: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Clash:
-    id: int
-    column: str | None
-    base: object
-    ours: object
-    theirs: object
-
-
-def plan_merge(base: Snapshot, ours: Snapshot, theirs: Snapshot, *, names: tuple[str, str]) -> Plan | None:
-    """What ``ours`` must change to have what ``theirs`` changed since ``base``.
+class Merge:
+    """The merge of two commits over what they come from; nothing is written.
 
     Args:
-        base: What both come from.
-        ours: The branch that is merged into.
-        theirs: What is merged.
-        names: Of theirs and ours, for the complaint.
-
-    Returns:
-        None, when theirs changed nothing since base.
-
-    Raises:
-        Conflict: ``merge-conflict``: both changed the same cell, to different values; or one changed a row
-            that the other removed. The details list the first 20.
+        history: Of the dataset.
+        open_at: Opens a commit.
+        bases: What both come from: one commit, or several (see ``bases``).
+        ours: The commit that gets the changes.
+        theirs: The commit that has them.
     """
-    import numpy as np  # noqa: PLC0415
-    import pyarrow as pa  # noqa: PLC0415
 
-    there = Diff(base, theirs)
-    if not there.counts:
-        return None
-    here = Diff(base, ours)
-    clashes = [
-        *_removals(base, theirs, np.intersect1d(there.changed, here.removed), "theirs"),
-        *_removals(base, ours, np.intersect1d(there.removed, here.changed), "ours"),
-    ]
-    both_changed = np.intersect1d(there.changed, here.changed)
-    both_added = np.intersect1d(there.added, here.added)
-    merged: list[pa.Table] = []
-    for ids, before in ((both_changed, base), (both_added, None)):
-        if len(ids):
-            rows, found = _merge_cells(ids, before, ours, theirs)
-            merged.append(rows)
-            clashes += found
-    if clashes:
-        raise _conflict(clashes, names)
-    fresh = np.setdiff1d(there.added, both_added)
-    taken = np.setdiff1d(there.changed, both_changed)
-    gone = np.setdiff1d(there.removed, here.removed)
-    touched = np.concatenate([taken, *(t[ID].to_numpy() for t in merged)])
-    rows = pa.concat_tables([*merged, theirs.read(ids=np.concatenate([taken, fresh])).to_arrow()])
-    return Plan(
-        Changes(len(fresh), len(touched), len(gone)),
-        ours.locate(np.concatenate([touched, gone])),
-        rows.combine_chunks(),
-    )
+    def __init__(
+        self,
+        history: History,
+        open_at: Callable[[Commit], Snapshot],
+        bases: Sequence[Commit],
+        ours: Commit,
+        theirs: Commit,
+    ) -> None:
+        self._history = history
+        self._open_at = open_at
+        self._bases = list(bases)
+        self.ours, self.theirs = ours, theirs
+        self._ours, self._theirs = open_at(ours), open_at(theirs)
 
+    @property
+    def fast_forward(self) -> bool:
+        """Whether ours has nothing of its own since the base."""
+        return [c.id for c in self._bases] == [self.ours.id]
 
-def _merge_cells(
-    ids: "np.ndarray[Any, Any]", base: Snapshot | None, ours: Snapshot, theirs: Snapshot
-) -> "tuple[pa.Table, list[_Clash]]":
-    """The rows that both changed (or, without a base, added), where they differ from ours; and the clashes."""
-    import numpy as np  # noqa: PLC0415
-    import pyarrow as pa  # noqa: PLC0415
+    @cached_property
+    def nothing_to_bring(self) -> bool:
+        """Whether theirs has changed nothing since the base."""
+        if len(self._bases) > 1:
+            return False
+        (base,) = self._bases
+        return base.id == self.theirs.id or not Diff(self._open_at(base), self._theirs).counts
 
-    mine, other = sorted_rows(ours, ids), sorted_rows(theirs, ids)
-    before = sorted_rows(base, ids) if base else None
-    clashes: list[_Clash] = []
-    columns: list[Any] = []
-    moved = np.zeros(len(ids), bool)
-    for field in mine.schema:
-        a, b = mine.column(field.name), other.column(field.name)
-        old = before.column(field.name) if before else pa.chunked_array([pa.nulls(len(ids), field.type)])
-        apart, take = differs(a, b), differs(old, b)
-        clash = apart & take & differs(old, a)
-        if before is None and field.name != PREDICTION:
-            # Both say what the new row is: a cell that one of them left empty is a contradiction too.
-            clash = apart
-        clashes += [
-            _Clash(int(ids[row]), field.name, *(c[row].as_py() for c in (old, a, b)))
-            for row in np.flatnonzero(clash).tolist()
+    @cached_property
+    def columns(self) -> list[str]:
+        """The columns that are merged, those that Tidemill keeps too."""
+        return [f.name for f in self._fields]
+
+    @cached_property
+    def clashes(self) -> list[Clash]:
+        """What both did in different ways, by row and column."""
+        import numpy as np  # noqa: PLC0415
+
+        found: list[Clash] = []
+        for place in np.flatnonzero(self._merged.contested).tolist():
+            base, ours, theirs = (_row(r, place) for r in (self._base, self._mine, self._other))
+            row, has_base = int(self._merged.ids[place]), not self._base.contested[place]
+            found.append(Clash(row, None, "removed-and-changed", base, ours, theirs, has_base))
+        for name, mask in self._merged.unknown.items():
+            for place in np.flatnonzero(mask).tolist():
+                base, ours, theirs = (
+                    r.table.column(name)[place].as_py() for r in (self._base, self._mine, self._other)
+                )
+                row, in_base = int(self._merged.ids[place]), bool(self._base.there[place])
+                has_base = in_base and not self._base.doubt(name)[place]
+                kind = "cell" if in_base or self._base.contested[place] else "both-added"
+                found.append(Clash(row, name, kind, base if has_base else None, ours, theirs, has_base))
+        order = {name: n for n, name in enumerate(self.columns)}
+        return sorted(found, key=lambda c: (c.id, order.get(c.column or "", -1)))
+
+    def plan(self, choices: Choices) -> Plan:
+        """What ours must change to have theirs' changes; every conflict has its choice.
+
+        Raises:
+            InvalidInput: ``unknown-choice``: what is written for a cell is no value of its column.
+        """
+        import numpy as np  # noqa: PLC0415
+        import pyarrow as pa  # noqa: PLC0415
+
+        result = self._resolved(choices)
+        moved = np.zeros(len(result.ids), bool)
+        for name in result.table.column_names:
+            moved |= differs(result.table.column(name), self._mine.table.column(name))
+        changed = self._mine.there & result.there & moved
+        added, gone = result.there & ~self._mine.there, self._mine.there & ~result.there
+        put = changed | added
+        rows = [
+            _with_ids(result.table.filter(pa.array(put)), result.ids[put], self._ours.schema),
+            # New rows stay in the order that they have there.
+            self._theirs.read(self._ours.schema.names, ids=self._fresh).to_arrow(),
         ]
-        take &= apart
-        moved |= take
-        index = np.arange(len(ids)) + np.where(take, len(ids), 0)
-        columns.append(pa.chunked_array([*a.chunks, *b.chunks]).take(pa.array(index)))
-    return pa.Table.from_arrays(columns, schema=mine.schema).filter(pa.array(moved)), clashes
+        return Plan(
+            Changes(int(added.sum()) + len(self._fresh), int(changed.sum()), int(gone.sum())),
+            self._ours.locate(result.ids[changed | gone]),
+            pa.concat_tables([part.cast(self._ours.schema) for part in rows]).combine_chunks(),
+        )
+
+    @cached_property
+    def _fields(self) -> "list[pa.Field]":
+        return [f for f in self._ours.schema if f.name != ID]
+
+    @cached_property
+    def _apart(self) -> Diff:
+        return Diff(self._ours, self._theirs)
+
+    @cached_property
+    def _touched(self) -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
+        """The rows that must be looked at, and those that only theirs has, and the base had not."""
+        import numpy as np  # noqa: PLC0415
+
+        one_sided = np.sort(np.concatenate([self._apart.added, self._apart.removed]))
+        new = np.zeros(0, np.uint64)
+        if len(self._bases) == 1:
+            new = one_sided[~self._open_at(self._bases[0]).has(one_sided)]
+        looked_at = np.union1d(np.setdiff1d(one_sided, new), self._apart.changed)
+        return looked_at.astype(np.uint64), np.intersect1d(new, self._apart.added)
+
+    @property
+    def _fresh(self) -> "np.ndarray[Any, Any]":
+        return self._touched[1]
+
+    @cached_property
+    def _mine(self) -> Rows:
+        return read_rows(self._ours, self._touched[0], self._fields)
+
+    @cached_property
+    def _other(self) -> Rows:
+        return read_rows(self._theirs, self._touched[0], self._fields)
+
+    @cached_property
+    def _base(self) -> Rows:
+        return base_rows(self._history, self._open_at, self._bases, self._touched[0], self._fields)
+
+    @cached_property
+    def _merged(self) -> Rows:
+        return merge_rows(self._base, self._mine, self._other)
+
+    def _resolved(self, choices: Choices) -> Rows:
+        """The merged rows with every conflict as it was chosen."""
+        import numpy as np  # noqa: PLC0415
+        import pyarrow as pa  # noqa: PLC0415
+
+        there, table = self._merged.there.copy(), self._merged.table
+        sources = {"ours": self._mine, "theirs": self._other, "base": self._base}
+        order = {name: n + 1 for n, name in enumerate(sources)}
+        # Where each cell comes from: 0 is the merge itself, 1 to 3 a side, from 4 on what was written.
+        origin = {name: np.zeros(len(there), np.int64) for name in self.columns}
+        written: dict[str, list[Any]] = {name: [] for name in self.columns}
+        places = {row: n for n, row in enumerate(self._merged.ids.tolist())} if self.clashes else {}
+        for clash in self.clashes:
+            choice, place = choices.of(clash), places[clash.id]
+            assert choice is not None, "a merge is planned when all is chosen"
+            if isinstance(choice, Value):
+                name = clash.column
+                if name is None:
+                    raise _no_value(clash, choice, "it is about a whole row")
+                written[name].append(_parsed(clash, choice, table.schema.field(name)))
+                origin[name][place] = 3 + len(written[name])
+            elif clash.column is None:
+                there[place] = sources[choice].there[place]
+                for name in self.columns:
+                    origin[name][place] = order[choice]
+            else:
+                origin[clash.column][place] = order[choice]
+        columns = [
+            _taken(
+                [table.column(name), *(r.table.column(name) for r in sources.values())],
+                written[name],
+                origin[name],
+                table.schema.field(name).type,
+            )
+            for name in self.columns
+        ]
+        resolved = pa.Table.from_arrays(columns, schema=table.schema)
+        return Rows(self._merged.ids, resolved, there, np.zeros(len(there), bool))
 
 
-def _removals(base: Snapshot, side: Snapshot, ids: "np.ndarray[Any, Any]", changer: str) -> Iterator[_Clash]:
-    """A clash for each row that one side changed and the other removed; ``changer`` names the first."""
-    if not len(ids):
-        return
-    cells = [c for c in Diff(base, side).cells() if c.id in set(ids.tolist())]
-    for row in ids.tolist():
-        cell = next(c for c in cells if c.id == row)
-        ours, theirs = (cell.new, None) if changer == "ours" else (None, cell.new)
-        yield _Clash(row, None, cell.old, ours, theirs)
+def _taken(sources: "list[pa.ChunkedArray]", written: list[Any], origin: Any, kind: Any) -> Any:
+    """A column of which each cell comes from the source at its number, or from what was written."""
+    import numpy as np  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415
+
+    if not origin.any():
+        return sources[0]
+    rows, count = len(origin), len(sources)
+    index = np.where(
+        origin < count, np.arange(rows) + np.minimum(origin, count - 1) * rows, count * rows + origin - count
+    )
+    chunks = [c for s in sources for c in s.chunks]
+    return pa.chunked_array([*chunks, pa.array(written, kind)], kind).take(pa.array(index))
 
 
-def _conflict(clashes: list[_Clash], names: tuple[str, str]) -> Conflict:
-    theirs, ours = names
-    first = clashes[0]
-    what = f"column '{first.column}'" if first.column else "the row (one changed it, the other removed it)"
-    return Conflict(
-        f"'{theirs}' and '{ours}' both changed {len(clashes)} cell{'s' * (len(clashes) > 1)} in different "
-        f"ways; first {what} of row {first.id}.",
-        why="Which of the two is right is for a person to say. Nothing was merged.",
-        hint=f"Correct these rows on '{theirs}' to what '{ours}' has, or the other way round, and merge again.",
-        code="merge-conflict",
-        details={
-            "count": len(clashes),
-            "conflicts": [
-                {
-                    "id": str(c.id),
-                    "column": c.column,
-                    "kind": "cell" if c.column else "removed-and-changed",
-                    "base": shown(c.base),
-                    "ours": shown(c.ours),
-                    "theirs": shown(c.theirs),
-                }
-                for c in clashes[:_SHOWN]
-            ],
-        },
+def _parsed(clash: Clash, choice: Value, field: "pa.Field") -> Any:
+    """What was written for a cell, as a value of its column."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    if choice.text is None:
+        return None
+    if pa.types.is_nested(field.type):
+        raise _no_value(clash, choice, f"column '{field.name}' holds tensors")
+    try:
+        return pa.array([choice.text]).cast(field.type)[0].as_py()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise _no_value(clash, choice, f"column '{field.name}' holds {field.type}") from error
+
+
+def _no_value(clash: Clash, choice: Choice, reason: str) -> InvalidInput:
+    text = choice.text if isinstance(choice, Value) else choice
+    return InvalidInput(
+        f"'{text}' cannot be chosen for row {clash.id}: {reason}.",
+        hint="Choose ours, theirs or base" + (", or a value of that type." if clash.column else "."),
+        code="unknown-choice",
+        details={"id": str(clash.id), "column": clash.column},
     )
 
 
-def shown(value: object) -> object:
-    """A cell's value as JSON; a tensor by its size only."""
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, (list, tuple)):
-        return f"tensor of {len(value)}"
-    return value.hex() if isinstance(value, bytes) else str(value)
+def _row(rows: Rows, place: int) -> dict[str, object] | None:
+    if not rows.there[place]:
+        return None
+    return {name: rows.table.column(name)[place].as_py() for name in rows.table.column_names}
+
+
+def _with_ids(table: "pa.Table", ids: Any, schema: "pa.Schema") -> "pa.Table":
+    import pyarrow as pa  # noqa: PLC0415
+
+    columns = [pa.array(ids, pa.uint64()) if f.name == ID else table.column(f.name) for f in schema]
+    return pa.Table.from_arrays(columns, schema=schema)

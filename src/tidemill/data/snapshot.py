@@ -10,7 +10,7 @@ from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.core.names import Digest, nearest
 from tidemill.data import deletions, export
 from tidemill.data.commits import Commit
-from tidemill.data.lance_table import LanceTable, ordered, translated
+from tidemill.data.lance_table import LanceTable, translated
 from tidemill.store.table import ID, SYSTEM_COLUMNS, Table
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-_ID_FIELD = 0
 _DENSE = 4
 """From one row of so many on, a fragment is read as a whole and picked from, not row by row."""
 
@@ -72,7 +71,7 @@ class Fragment:
     def read(self, columns: Sequence[str] | None = None) -> Table:
         """The live rows, in order."""
         with translated(self._table.uri):
-            return Table(self._inner.to_table(columns=list(columns or self._schema.names)))
+            return Table(self._inner.to_table(columns=list(columns) if columns is not None else None))
 
     def find(self, wanted: "np.ndarray[Any, Any]") -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
         """Which of these ids are live here, and where, without reading a column.
@@ -85,7 +84,7 @@ class Fragment:
         """
         import numpy as np  # noqa: PLC0415
 
-        file = self._file_of_ids
+        file = self.files[self._file_of_ids]
         index = self._table.id_files.of(file, lambda: self._table.file_ids(file))
         positions, offsets = index.find(wanted)
         live = ~np.isin(offsets, self.deleted)
@@ -107,9 +106,10 @@ class Fragment:
             return self._inner.to_table(columns=list(columns)).take(pa.array(positions))
 
     @cached_property
-    def _file_of_ids(self) -> str:
-        # `_id` comes first in every new dataset, so it is the field with number 0.
-        return next(d.path for d in self._inner.data_files() if _ID_FIELD in d.fields)
+    def _file_of_ids(self) -> int:
+        # The system columns come first in a new dataset, so `_id` is the field of the lowest number.
+        fields = [min(d.fields, default=0) for d in self._inner.data_files()]
+        return fields.index(min(fields))
 
 
 class Snapshot:
@@ -131,7 +131,7 @@ class Snapshot:
     @cached_property
     def schema(self) -> "pa.Schema":
         """The columns' types, system columns too."""
-        return ordered(self._opened.schema)
+        return self._opened.schema
 
     @property
     def columns(self) -> list[str]:
