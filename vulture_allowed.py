@@ -66,6 +66,3 @@ modified
 open_objects
 _.put_if
 _.uri
-
-# A guard reads it.
-_.incoming

@@ -4,6 +4,7 @@ import json
 import shlex
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,7 +37,10 @@ DEMANDED = [
     "log",
     "show",
     "diff",
+    "blame",
     "branch",
+    "switch",
+    "revert",
     "merge",
     "tag",
     "export",
@@ -86,7 +90,7 @@ def named(pairs: list[tuple[tuple[str, ...], click.Command]]) -> list[str]:
 
 
 def test_what_was_promised_is_there():
-    assert sorted(path[-1] for path, _ in ALL if path) == sorted(DEMANDED)
+    assert Counter(DEMANDED) <= Counter(path[-1] for path, _ in ALL if path)
 
 
 @pytest.mark.parametrize(("path", "command"), ALL, ids=named(ALL))

@@ -79,7 +79,7 @@ RUN = views.RunView(
             ["fashion: commit 1 (a1b2), rows: 69,000 added; 69,000 in all."],
         ),
         (
-            reading.datasets([data_views.DatasetView("fashion", 2, 1, 70000, "a1b2", 2, STAMP)]),
+            reading.datasets([data_views.DatasetView("fashion", "main", 2, 1, 70000, "a1b2", 2, STAMP)]),
             ["70,000", "2026-11-24 11:59:41"],
         ),
         (reading.datasets([]), ["There are no datasets."]),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tidemill.core.errors import InvalidInput
 from tidemill.core.events import Sink, silent
 from tidemill.loop.datasets.references import row_counts
+from tidemill.loop.datasets.switching import chosen
 from tidemill.loop.datasets.views import ImportView
 from tidemill.loop.workspace import Workspace
 
@@ -21,7 +22,7 @@ def import_data(
     ws: Workspace,
     name: str,
     *paths: str | Path,
-    branch: str = "main",
+    branch: str | None = None,
     message: str | None = None,
     tensors: Mapping[str, str] | None = None,
     types: Mapping[str, str] | None = None,
@@ -35,7 +36,7 @@ def import_data(
         ws: The project.
         name: The dataset.
         paths: Files that are alike, or patterns such as ``part-*.csv``; one commit for all of them.
-        branch: Where the commit goes.
+        branch: Where the commit goes; the branch that was switched to if None.
         message: What it is for.
         tensors: Column to what it is folded from: ``{"image": "pixel*:28x28"}`` is 784 columns ``pixel1``, ...
         types: Column to type, where the inferred one is not wanted.
@@ -52,7 +53,7 @@ def import_data(
         ws.datasets,
         name,
         *paths,
-        branch=branch,
+        branch=branch or chosen(ws, name),
         message=message,
         tensors={column: _tensor(text) for column, text in (tensors or {}).items()},
         types=types or {},

@@ -1,19 +1,30 @@
-"""Merging branches. A merge fires the triggers that watch its branch."""
+"""Merging branches and undoing commits. Either fires the triggers that watch the branch."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tidemill.core.errors import InvalidInput
 from tidemill.core.events import Sink, silent
+from tidemill.core.names import Reference
+from tidemill.loop.datasets.choices import Decisions, as_choices, write_conflicts
 from tidemill.loop.datasets.references import row_counts
 from tidemill.loop.datasets.review_rules import refuse_unreviewed
-from tidemill.loop.datasets.views import MergeView
+from tidemill.loop.datasets.switching import chosen
+from tidemill.loop.datasets.views import ConflictsFile, ConflictView, MergeView, RevertView, WhoView
 from tidemill.loop.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tidemill.data import Clash, Commit
 
 
 def merge(
     ws: Workspace,
     name: str,
     source: str,
-    into: str = "main",
+    into: str | None = None,
     message: str | None = None,
     *,
+    decisions: Decisions | None = None,
     fire: bool = True,
     sink: Sink = silent,
 ) -> MergeView:
@@ -22,28 +33,143 @@ def merge(
     Args:
         ws: The project.
         name: The dataset.
-        source: A branch, or any reference.
-        into: The branch that gets the changes.
+        source: A branch, or any reference to this dataset.
+        into: The branch that gets the changes; the one that was switched to if None.
         message: What the merge is for.
+        decisions: What to do where both changed the same.
         fire: Whether triggers run.
         sink: Gets the events of what was fired.
 
     Raises:
-        Conflict: ``merge-conflict``; then nothing is changed.
+        Conflict: ``merge-conflict``, ``unrelated-datasets``; then nothing is changed.
         NotAllowed: ``review-needed``.
+        InvalidInput: What ``choices.as_choices`` raises; ``unknown-conflict``, ``no-base``.
     """
     from tidemill.loop.refit import fire_merge  # noqa: PLC0415 - refit merges nothing, but it runs pipelines
 
-    refuse_unreviewed(ws, name, into, source)
-    merged = ws.datasets.open(name).merge(source, into=into, message=message)
-    fired = fire_merge(ws, name, into, merged.commit.id, sink=sink) if fire and not merged.already else []
+    target = into or chosen(ws, name)
+    choices = as_choices(decisions) if decisions else None
+    refuse_unreviewed(ws, name, target, _at(name, source))
+    merged = ws.datasets.open(name).merge(_at(name, source), into=target, message=message, choices=choices)
+    fired = fire_merge(ws, name, target, merged.commit.id, sink=sink) if fire and not merged.already else []
     return MergeView(
         name,
         source,
-        into,
+        target,
         merged.commit.id,
         merged.commit.number,
         row_counts(merged.changes),
         merged.already,
         fired,
     )
+
+
+def revert(
+    ws: Workspace,
+    ref: str,
+    branch: str | None = None,
+    message: str | None = None,
+    *,
+    decisions: Decisions | None = None,
+    fire: bool = True,
+    sink: Sink = silent,
+) -> RevertView:
+    """Undo what the commit at ``ref`` changed, by a new commit on ``branch``; then run what watches that.
+
+    Args:
+        ws: The project.
+        ref: The commit.
+        branch: Where to undo it; the branch that was switched to if None.
+        message: What the commit is for.
+        decisions: What to do where it was changed again since.
+        fire: Whether triggers run.
+        sink: Gets the events of what was fired.
+
+    Raises:
+        Conflict: ``merge-conflict``; then nothing is changed.
+        NotAllowed: ``review-needed``.
+        InvalidInput: ``cannot-revert``, and what ``merge`` raises.
+    """
+    from tidemill.loop.refit import fire_merge  # noqa: PLC0415 - refit merges nothing, but it runs pipelines
+
+    reference = Reference.parse(ref)
+    name, target = reference.name, branch or chosen(ws, reference.name)
+    dataset = ws.datasets.open(name)
+    undone = dataset.resolve(reference.at or target)
+    choices = as_choices(decisions) if decisions else None
+    refuse_unreviewed(ws, name, target)
+    done = dataset.revert(undone.id, branch=target, message=message, choices=choices)
+    fired = fire_merge(ws, name, target, done.commit.id, sink=sink) if fire and not done.already else []
+    return RevertView(
+        name,
+        target,
+        undone.id,
+        done.commit.id,
+        done.commit.number,
+        row_counts(done.changes),
+        done.already,
+        fired,
+    )
+
+
+def conflicts(ws: Workspace, name: str, source: str, into: str | None = None) -> list[ConflictView]:
+    """What a merge could not decide; nothing is changed."""
+    dataset = ws.datasets.open(name)
+    table = dataset.snapshot().read(ids=[])
+    return [
+        _view(c, list(table.shape_of(c.column)) if c.column in table.columns else [])
+        for c in dataset.conflicts(_at(name, source), into=into or chosen(ws, name))
+    ]
+
+
+def conflicts_file(
+    ws: Workspace, name: str, source: str, path: Path, into: str | None = None
+) -> ConflictsFile:
+    """Write what a merge could not decide to a CSV file whose last column is to be filled in.
+
+    Raises:
+        StorageError: ``storage``.
+    """
+    found = conflicts(ws, name, source, into)
+    write_conflicts(path, found)
+    return ConflictsFile(name, source, into or chosen(ws, name), str(path), len(found))
+
+
+def _at(name: str, source: str) -> str:
+    """What is meant by a branch, or by a whole reference to this dataset.
+
+    Raises:
+        InvalidInput: ``unrelated-datasets``.
+    """
+    other, separator, at = source.partition("@")
+    if not separator:
+        return source
+    if other != name:
+        raise InvalidInput(
+            f"'{source}' is of another dataset than '{name}'.",
+            why="Only branches of one dataset come from a common commit, and can be merged.",
+            hint=f"Export {other} and import the file into a branch of {name}.",
+            code="unrelated-datasets",
+        )
+    return at
+
+
+def _view(clash: "Clash", shape: list[int]) -> ConflictView:
+    assert clash.ours_by is not None
+    assert clash.theirs_by is not None
+    return ConflictView(
+        str(clash.id),
+        clash.column,
+        clash.kind,
+        clash.base,
+        clash.ours,
+        clash.theirs,
+        clash.has_base,
+        _who(clash.ours_by),
+        _who(clash.theirs_by),
+        shape,
+    )
+
+
+def _who(commit: "Commit") -> WhoView:
+    return WhoView(commit.id, commit.author, commit.time)

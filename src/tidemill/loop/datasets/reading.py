@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidemill.core.errors import InvalidInput
-from tidemill.loop.datasets.references import commit_view, open_reference, tags_by_commit
+from tidemill.loop.datasets.references import commit_view, open_reference, tags_by_commit, type_text
+from tidemill.loop.datasets.switching import current
 from tidemill.loop.datasets.views import DatasetView, DataShow, Exported
 from tidemill.loop.workspace import Workspace
 
@@ -17,10 +18,19 @@ def datasets(ws: Workspace) -> list[DatasetView]:
     found: list[DatasetView] = []
     for name in ws.datasets.names():
         dataset = ws.datasets.open(name)
-        head = dataset.resolve()
+        branch = current(ws, name)
+        # Of a branch that is gone, its name is told all the same: something has to be done about it.
+        head = dataset.branches().get(branch) or dataset.resolve()
         found.append(
             DatasetView(
-                name, len(dataset.branches()), len(dataset.tags()), head.rows, head.id, head.number, head.time
+                name,
+                branch,
+                len(dataset.branches()),
+                len(dataset.tags()),
+                head.rows,
+                head.id,
+                head.number,
+                head.time,
             )
         )
     return found
@@ -29,8 +39,6 @@ def datasets(ws: Workspace) -> list[DatasetView]:
 def show_data(ws: Workspace, ref: str, rows: int = 5) -> DataShow:
     """A dataset's columns and its first rows at ``ref``."""
     import numpy as np  # noqa: PLC0415
-
-    from tidemill.data.profile import type_text  # noqa: PLC0415
 
     dataset, at = open_reference(ws, ref)
     snapshot = dataset.snapshot(at)

@@ -1,9 +1,10 @@
 """What the data use cases share: opening a reference, and a commit as a view."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tidemill.core.names import Reference
+from tidemill.loop.datasets.switching import chosen
 from tidemill.loop.datasets.views import CommitView
 from tidemill.loop.views import RowCounts
 from tidemill.loop.workspace import Workspace
@@ -13,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def open_reference(ws: Workspace, ref: str) -> "tuple[Dataset, str | None]":
-    """The dataset that a reference names, and what follows its ``@``."""
+    """The dataset that a typed reference names, and what follows its ``@``: else the branch that was switched to."""
     reference = Reference.parse(ref)
-    return ws.datasets.open(reference.name), reference.at
+    return ws.datasets.open(reference.name), reference.at or chosen(ws, reference.name)
 
 
 def row_counts(changes: "Changes") -> RowCounts:
@@ -44,3 +45,8 @@ def commit_view(commit: "Commit", tags: Mapping[str, list[str]]) -> CommitView:
         list(commit.parents),
         tags.get(commit.id, []),
     )
+
+
+def type_text(kind: Any, shape: tuple[int, ...]) -> str:
+    """A column's type in words: ``uint8[28x28]`` for a tensor."""
+    return f"{kind.value_type}[{'x'.join(map(str, shape))}]" if shape else str(kind)

@@ -1,12 +1,9 @@
 """What the data use cases return: plain facts for a face to draw."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tidemill.loop.views import RefitView, RowCounts
-
-if TYPE_CHECKING:
-    from tidemill.data.profile import ColumnProfile
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +20,10 @@ class ImportView:
 
 @dataclass(frozen=True, slots=True)
 class DatasetView:
-    """A dataset, with the head of its branch main."""
+    """A dataset, with the head of the branch that the project works on."""
 
     name: str
+    branch: str
     branches: int
     tags: int
     rows: int
@@ -106,6 +104,84 @@ class MergeView:
 
 
 @dataclass(frozen=True, slots=True)
+class RevertView:
+    """What a revert did; ``undone`` is the commit it undid."""
+
+    dataset: str
+    branch: str
+    undone: str
+    commit: str
+    number: int
+    rows: RowCounts
+    already: bool
+    fired: list[RefitView]
+
+
+@dataclass(frozen=True, slots=True)
+class WhoView:
+    """Who did something, and in which commit."""
+
+    commit: str
+    author: str
+    time: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictView:
+    """One thing that both sides did in different ways; ``column`` is None where it is about the whole row.
+
+    Attributes:
+        shape: Of a cell that is a tensor; its values are flat lists.
+    """
+
+    id: str
+    column: str | None
+    kind: str
+    base: Any
+    ours: Any
+    theirs: Any
+    has_base: bool
+    ours_by: WhoView
+    theirs_by: WhoView
+    shape: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictsFile:
+    """A list of conflicts that was written, to be filled in."""
+
+    dataset: str
+    source: str
+    into: str
+    path: str
+    conflicts: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlameLine:
+    """Cells of one row that one commit changed last; ``values`` are theirs by column."""
+
+    id: str
+    values: dict[str, Any]
+    commit: str
+    number: int
+    author: str
+    time: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlameView:
+    """Who last changed the cells of some rows; ``rows`` of the ``found`` ones are told."""
+
+    dataset: str
+    commit: str
+    found: int
+    rows: int
+    lines: list[BlameLine]
+
+
+@dataclass(frozen=True, slots=True)
 class Exported:
     """A file that was written."""
 
@@ -114,35 +190,3 @@ class Exported:
     path: str
     rows: int
     format: str
-
-
-@dataclass(frozen=True, slots=True)
-class ClassView:
-    """One class of a label: its rows, and some of them by ``_id`` (as text: JSON readers round 64 bits)."""
-
-    name: Any
-    rows: int
-    share: float
-    samples: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class ProfileView:
-    """What is in a dataset at a commit.
-
-    Attributes:
-        label: The column that the others are held against; None for none.
-        unlabelled: Rows whose label is missing.
-        evenness: How evenly the rows lie on the classes, 0 to 1; None below two classes.
-        path: The page that was written; None for none.
-    """
-
-    dataset: str
-    commit: str
-    rows: int
-    label: str | None
-    classes: list[ClassView]
-    unlabelled: int
-    evenness: float | None
-    columns: "list[ColumnProfile]"
-    path: str | None

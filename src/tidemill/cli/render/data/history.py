@@ -1,14 +1,16 @@
 """Commits, differences, branches, tags."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from tidemill.cli.render.data import graphs
 from tidemill.cli.render.shapes import counts, heading, stack, table, when, written
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from tidemill.loop.datasets.views import (
+        BlameView,
         BranchView,
         CommitView,
         DiffView,
@@ -35,6 +37,48 @@ def log(views: Sequence["CommitView"]) -> "RenderableType":
         ],
         empty="There are no commits.",
     )
+
+
+def graph(views: Sequence["CommitView"]) -> "RenderableType":
+    """One line a commit, with lines from each to those it was made from."""
+    rows = graphs.lanes([(v.id, v.parents) for v in views])
+    by_id = {v.id: v for v in views}
+    cells: list[tuple[Any, ...]] = []
+    for drawn, commit in rows:
+        v = by_id.get(commit or "")
+        facts = (v.id, v.branch, when(v.time), v.author, ", ".join(v.tags), v.message) if v else ("",) * 6
+        cells.append((drawn, *facts))
+    return table(
+        ["", "commit", "branch", "time (UTC)", "author", "tags", "message"],
+        cells,
+        empty="There are no commits.",
+    )
+
+
+def blame(view: "BlameView") -> "RenderableType":
+    """One line for the cells of a row that one commit changed last."""
+    lines = table(
+        ["row", "cells", "commit", "time (UTC)", "author", "message"],
+        [
+            (
+                line.id,
+                ", ".join(f"{name} {written(value)}" for name, value in line.values.items()),
+                line.commit,
+                when(line.time),
+                line.author,
+                line.message,
+            )
+            for line in view.lines
+        ],
+        empty="There are no such rows.",
+    )
+    rest = view.found - view.rows
+    return stack(lines, f"{rest:,} more rows; --limit shows more." if rest else None)
+
+
+def switched(view: "BranchView") -> str:
+    """The branch that the project works on now."""
+    return f"{view.dataset} means {view.dataset}@{view.branch} here now, at commit {view.number} ({view.commit})."
 
 
 def diff(view: "DiffView") -> "RenderableType":

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def datasets(views: Sequence["DatasetView"]) -> "RenderableType":
     """One line a dataset."""
     return table(
-        ["dataset", "rows", "commit", "commit no.", "branches", "tags", "time (UTC)"],
-        [(v.name, v.rows, v.commit, v.number, v.branches, v.tags, when(v.time)) for v in views],
+        ["dataset", "branch", "rows", "commit", "commit no.", "branches", "tags", "time (UTC)"],
+        [(v.name, v.branch, v.rows, v.commit, v.number, v.branches, v.tags, when(v.time)) for v in views],
         empty="There are no datasets. Type: tidemill data import NAME FILE.csv",
     )
 

@@ -15,11 +15,13 @@ from tidemill.cli.command import Group
             "list": "data.reading:list_",
             "log": "data.history:log",
             "show": "data.reading:show",
-            "profile": "data.profiling:profile",
             "diff": "data.history:diff",
+            "blame": "data.history:blame",
             "branch": "data.history:branch",
+            "switch": "data.history:switch",
             "merge": "data.merging:merge",
             "tag": "data.history:tag",
+            "revert": "data.merging:revert",
             "export": "data.reading:export",
         }
     },
@@ -27,5 +29,6 @@ from tidemill.cli.command import Group
 def data() -> None:
     """Datasets: tables with a history.
 
-    A reference is 'name', or 'name@' and a branch, a tag, a commit or its number.
+    A reference is 'name', or 'name@' and a branch, a tag, a commit or its number, or a time; 'name@main~2' is
+    two commits before.
     """

@@ -8,13 +8,19 @@ from tidemill.cli.command import State, command, pass_state
 @command("log", example="tidemill data log fashion@feedback --limit 5")
 @click.argument("ref")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the newest N.")
+@click.option("--graph", is_flag=True, help="Also what merges brought, with lines from commit to commit.")
+@click.option("--author", metavar="TEXT", help="Only commits of an author whose name has this in it.")
+@click.option("--branch", metavar="NAME", help="Only commits that were made on this branch.")
 @pass_state
-def log(state: State, ref: str, limit: int | None) -> None:
+def log(
+    state: State, ref: str, limit: int | None, author: str | None, branch: str | None, *, graph: bool
+) -> None:
     """List the commits that led to REF, newest first."""
     from tidemill.cli.render.data import history as render  # noqa: PLC0415
     from tidemill.loop.datasets import history as loop  # noqa: PLC0415
 
-    state.show(loop.log(state.workspace(), ref, limit), render.log)
+    found = loop.log(state.workspace(), ref, limit, every=graph, author=author, branch=branch)
+    state.show(found, render.graph if graph else render.log)
 
 
 @command("diff", example="tidemill data diff fashion@main fashion@feedback")
@@ -34,6 +40,42 @@ def diff(state: State, a: str, b: str, limit: int) -> None:
     from tidemill.loop.datasets import history as loop  # noqa: PLC0415
 
     state.show(loop.diff(state.workspace(), a, b, limit), render.diff)
+
+
+@command("blame", example="tidemill data blame fashion --where \"label = 'coat'\" --column label")
+@click.argument("ref")
+@click.option("--where", metavar="SQL", help="Only rows that this condition holds for.")
+@click.option(
+    "--id", "row", type=click.IntRange(0, 2**64 - 1), metavar="N", help="Only the row with this _id."
+)
+@click.option("--column", metavar="NAME", help="Only this column.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Rows to show at most."
+)
+@pass_state
+def blame(state: State, ref: str, where: str | None, row: int | None, column: str | None, limit: int) -> None:
+    """Show which commit last changed each cell of the rows at REF, and who made it."""
+    from tidemill.cli.render.data import history as render  # noqa: PLC0415
+    from tidemill.loop.datasets import history as loop  # noqa: PLC0415
+
+    found = loop.blame(state.workspace(), ref, where=where, row=row, column=column, limit=limit)
+    state.show(found, render.blame)
+
+
+@command("switch", example="tidemill data switch fashion corrections")
+@click.argument("name")
+@click.argument("branch")
+@click.option("--create", is_flag=True, help="Make the branch first.")
+@pass_state
+def switch(state: State, name: str, branch: str, *, create: bool) -> None:
+    """Work on BRANCH of dataset NAME: what NAME without an @ means from now on, in this project.
+
+    Pipelines stay on main: they mean the same for everybody.
+    """
+    from tidemill.cli.render.data import history as render  # noqa: PLC0415
+    from tidemill.loop.datasets import switching as loop  # noqa: PLC0415
+
+    state.show(loop.switch(state.workspace(), name, branch, create=create), render.switched)
 
 
 @command("branch", example="tidemill data branch fashion@main corrections")

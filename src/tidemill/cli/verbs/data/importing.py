@@ -4,7 +4,7 @@ import click
 
 from tidemill.cli.command import State, command, pass_state
 from tidemill.cli.parameters import assignments
-from tidemill.cli.verbs.data.options import message_option
+from tidemill.cli.verbs.data.options import branch_option, message_option
 
 
 @command(
@@ -33,7 +33,7 @@ from tidemill.cli.verbs.data.options import message_option
     help="A column that names a row, so that a row with new values is a change; may be given several times.",
 )
 @click.option("--label", metavar="COLUMN", help="Refuse the file unless it has this column.")
-@click.option("--branch", default="main", show_default=True, metavar="NAME", help="Where the commit goes.")
+@branch_option("Where the commit goes.")
 @message_option("What the commit is for.")
 @pass_state
 def import_(
@@ -44,7 +44,7 @@ def import_(
     types: tuple[str, ...],
     key: tuple[str, ...],
     label: str | None,
-    branch: str,
+    branch: str | None,
     message: str | None,
 ) -> None:
     """Import files: commit 1 of a new dataset, or what differs.

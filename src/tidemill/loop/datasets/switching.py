@@ -1,0 +1,84 @@
+"""The branch that a project works on, dataset by dataset: what a typed reference without an ``@`` means.
+
+It is a choice of this project, kept in a file beside it and no part of the store: others have their own, and
+pipelines, which must mean the same for everybody, do not look at it.
+"""
+
+import json
+import os
+from pathlib import Path
+
+from tidemill.core.errors import NotFound, StorageError
+from tidemill.loop.datasets.views import BranchView
+from tidemill.loop.workspace import Workspace
+
+MAIN = "main"
+
+
+def switch(ws: Workspace, name: str, branch: str, *, create: bool = False) -> BranchView:
+    """Work on ``branch`` of a dataset from now on.
+
+    Args:
+        ws: The project.
+        name: The dataset.
+        branch: One that is there.
+        create: Make it first, from the branch of now.
+
+    Raises:
+        NotFound: ``dataset-not-found``, ``branch-not-found``.
+        AlreadyExists: ``branch-exists``.
+    """
+    dataset = ws.datasets.open(name)
+    head = dataset.branch(branch, chosen(ws, name)) if create else dataset.head(branch)
+    left = {**_choices(ws), name: branch}
+    if branch == MAIN:
+        del left[name]
+    _write(_file(ws), left)
+    return BranchView(name, branch, head.id, head.number)
+
+
+def chosen(ws: Workspace, name: str) -> str:
+    """The branch of a dataset that this project works on; ``main`` where none was chosen.
+
+    Raises:
+        NotFound: ``branch-not-found``, when it was deleted meanwhile.
+    """
+    branch = _choices(ws).get(name, MAIN)
+    if branch != MAIN and ws.datasets.exists(name) and branch not in ws.datasets.open(name).branches():
+        raise NotFound(
+            f"This project works on branch '{branch}' of dataset '{name}', which is not there any more.",
+            hint=f"Type 'tidemill data switch {name} main'.",
+            code="branch-not-found",
+        )
+    return branch
+
+
+def current(ws: Workspace, name: str) -> str:
+    """The same, also when the branch is gone."""
+    return _choices(ws).get(name, MAIN)
+
+
+def _file(ws: Workspace) -> Path:
+    return ws.folder / ".tidemill" / "branches.json"
+
+
+def _choices(ws: Workspace) -> dict[str, str]:
+    file = _file(ws)
+    if not file.exists():
+        return {}
+    try:
+        return dict(json.loads(file.read_text("utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise StorageError(
+            f"{file} cannot be read: {error}.",
+            why="It says which branch of each dataset this project works on.",
+            hint="Delete it, and switch again.",
+            code="branches-unreadable",
+        ) from error
+
+
+def _write(file: Path, choices: dict[str, str]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    part.write_text(json.dumps(choices, indent=1) + "\n", "utf-8")
+    part.replace(file)
