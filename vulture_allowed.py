@@ -66,3 +66,6 @@ modified
 open_objects
 _.put_if
 _.uri
+
+# A guard reads it.
+_.incoming

@@ -105,3 +105,20 @@ def test_the_project_may_be_elsewhere(tidemill: Tidemill, animals: Path, project
     done = tidemill("-C", tmp_path, "data", "list")
     assert done.returncode == 2
     assert "project-not-found" in done.stderr
+
+
+def test_a_profile_is_drawn_and_told(tidemill: Tidemill, animals: Path, project: Path):
+    tidemill("data", "import", "animals", animals, "--key", "name")
+    drawn = tidemill("data", "profile", "animals", "--html", "animals.html")
+    assert drawn.returncode == 0, drawn.stderr
+    assert "Classes of label: 3" in drawn.stdout
+    assert "█" in drawn.stdout
+    assert (project / "animals.html").read_text("utf-8").startswith("<!doctype html>")
+    told = shown(tidemill, "data", "profile", "animals", "--label", "legs")
+    assert isinstance(told, dict)
+    assert (told["label"], told["rows"], len(told["classes"])) == ("legs", 3, 3)
+    legs = next(c for c in told["columns"] if c["name"] == "legs")
+    assert (legs["quantiles"]["min"], legs["quantiles"]["max"], legs["top"][0]) == (2, 6, [2, 1])
+    wrong = tidemill("data", "profile", "animals", "--label", "leg")
+    assert wrong.returncode == 2
+    assert "Did you mean 'legs'?" in wrong.stderr

@@ -219,7 +219,7 @@ def test_other_columns_than_the_datasets_are_named(datasets: Datasets, csv: Writ
     import_csv(datasets, "d", csv("label,size\na,1\n"))
     with pytest.raises(InvalidInput, match=r"some\.csv, line 1: .*'lable'.*is it 'label'") as caught:
         import_csv(datasets, "d", csv("lable,size\na,1\n"))
-    assert caught.value.code == "columns-differ"
+    assert caught.value.code == "schema-change"
     assert caught.value.details["column"] == "lable"
     assert len(datasets.open("d").log()) == 1
 

@@ -1,16 +1,18 @@
 """The identity of rows, pinned: another identity would make every import of an old file add its rows again."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tidemill.core import identity
 from tidemill.core.errors import InvalidInput
-from tidemill.data import identities
+from tidemill.data import pre_images
+from tidemill.data.identities import Identities
 from tidemill.store.table import SHAPE, Table
 
 
@@ -35,19 +37,54 @@ def sample() -> Table:
     return Table(pa.Table.from_arrays(columns, schema=schema))
 
 
+def content_ids(*batches: Table) -> list[int]:
+    identities = Identities(None)
+    return [i for batch in batches for i in identities.ids(batch).tolist()]
+
+
+def key_ids(key: list[str], *batches: Table) -> list[int]:
+    identities = Identities(key)
+    return [i for batch in batches for i in identities.ids(batch).tolist()]
+
+
 def test_the_cells_of_a_row_are_what_the_docs_say():
-    first, second = identities.cells(sample())
-    assert first == [bytes.fromhex("0102000000000000f83f01204e0000"), None, "coat"]
-    assert second == [bytes.fromhex("00ff00000000000000000000000000"), bytes([0b10101000]), None]
+    first = [bytes.fromhex("0102000000000000f83f01204e0000"), None, "coat"]
+    second = [bytes.fromhex("00ff00000000000000000000000000"), bytes([0b10101000]), None]
+    assert content_ids(sample()) == [identity.row(first, 0), identity.row(second, 0)]
 
 
 def test_the_ids_are_pinned():
-    assert [f"{i:016x}" for i in identities.content_ids(sample()).tolist()] == PINNED_CONTENT
-    assert [f"{i:016x}" for i in identities.key_ids(sample(), ["sold"]).tolist()] == PINNED_KEY
+    assert [f"{i:016x}" for i in content_ids(sample())] == PINNED_CONTENT
+    assert [f"{i:016x}" for i in key_ids(["sold"], sample())] == PINNED_KEY
 
 
 PINNED_CONTENT = ["fb63ff1a82b18b6d", "282e92976cb0e7c9"]
 PINNED_KEY = ["b030838a8ee273c0", "55e11156b1c27981"]
+
+CELLS: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
+    "int": (pa.int64(), st.integers(-(2**63), 2**63 - 1)),
+    "small": (pa.uint8(), st.integers(0, 255)),
+    "float": (pa.float64(), st.floats(allow_nan=False)),
+    "half": (pa.float32(), st.floats(allow_nan=False, width=32)),
+    "flag": (pa.bool_(), st.booleans()),
+    "text": (pa.string(), st.text(max_size=5)),
+    "bytes": (pa.binary(), st.binary(max_size=5)),
+    "day": (pa.date32(), st.dates()),
+    "moment": (pa.timestamp("us"), st.datetimes()),
+}
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(st.data())
+def test_a_key_is_hashed_as_core_says(data: st.DataObject):
+    names = data.draw(st.lists(st.sampled_from(sorted(CELLS)), min_size=1, max_size=3, unique=True))
+    rows = data.draw(
+        st.lists(st.tuples(*(CELLS[n][1] for n in names)), min_size=1, max_size=5, unique_by=repr),
+    )
+    schema = pa.schema([(n, CELLS[n][0]) for n in names])
+    table = Table(pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows], schema=schema))
+    plain = [[c if isinstance(c, (bool, int, float, str, bytes)) else str(c) for c in row] for row in rows]
+    assert key_ids(names, table) == [identity.key_row(row) for row in plain]
 
 
 @given(st.lists(st.tuples(st.integers(-2, 2), st.sampled_from(["", "a", None])), max_size=30))
@@ -65,33 +102,54 @@ def test_ids_are_content_and_occurrence(rows: list[tuple[int, str | None]]):
     for n, s in rows:
         occurrence = seen[n, s] = seen.get((n, s), -1) + 1
         expected.append(identity.row([np.int64(n).tobytes(), None, s], occurrence))
-    assert identities.content_ids(table).tolist() == expected
+    assert content_ids(table) == expected
+    assert content_ids(*(table.take([n]) for n in range(len(table)))) == expected
 
 
 def test_ids_do_not_depend_on_how_the_rows_lie_in_memory():
     table = sample()
     one, two = table.take([0]).to_arrow(), table.take([1]).to_arrow()
-    ids = identities.content_ids(Table(pa.concat_tables([two, one, two])))
-    assert ids[:2].tolist() == identities.content_ids(table).tolist()[::-1]
+    ids = content_ids(Table(pa.concat_tables([two, one, two])))
+    assert ids[:2] == content_ids(table)[::-1]
     sliced = Table(pa.concat_tables([one, two, one]).combine_chunks().slice(1, 1))
-    assert identities.content_ids(sliced)[0] == ids[0]
+    assert content_ids(sliced)[0] == ids[0]
 
 
 def test_all_nans_are_one_and_what_lies_under_a_missing_cell_does_not_count():
     odd_nan = np.array([0x7FF8000000000001, 0x7FF8000000000000], np.uint64).view(np.float64)
-    a, b = identities.cells(Table(pa.table({"x": pa.array(odd_nan)})))
+    a, b = pre_images.content(pa.table({"x": pa.array(odd_nan)}))
     assert a == b
     hidden = pa.array([1, 2], mask=np.array([True, True]))
-    c, d = identities.cells(Table(pa.table({"x": hidden})))
+    c, d = pre_images.content(pa.table({"x": hidden}))
     assert c == d
 
 
 def test_two_rows_with_one_identity_are_refused(monkeypatch: pytest.MonkeyPatch):
     # No two rows are known whose real 64-bit identities meet, so the test shortens them.
-    def short(cells: object, occurrence: int) -> int:
-        return occurrence
-
-    monkeypatch.setattr(identity, "row", short)
+    monkeypatch.setattr(pre_images, "hashes", lambda rows: np.zeros(len(rows), np.uint64))
     with pytest.raises(InvalidInput, match="Rows 1 and 2 differ but have the same 64-bit identity") as caught:
-        identities.content_ids(sample())
+        content_ids(sample())
     assert caught.value.code == "id-collision"
+
+
+def test_a_key_that_comes_again_in_a_later_batch_is_named():
+    with pytest.raises(InvalidInput, match="Row 4 and an earlier one have the same key: n=2") as caught:
+        key_ids(["n"], *(Table(pa.table({"n": [n]})) for n in (1, 2, 3, 2)))
+    assert caught.value.code == "duplicate-key"
+    with pytest.raises(InvalidInput, match="Rows 2 and 3 have the same key: n=2"):
+        key_ids(["n"], Table(pa.table({"n": [1]})), Table(pa.table({"n": [2, 2]})))
+    with pytest.raises(InvalidInput, match="Row 2 has no value in key column 'n'"):
+        key_ids(["n"], Table(pa.table({"n": [1]})), Table(pa.table({"n": pa.array([None], pa.int64())})))
+
+
+@given(st.lists(st.lists(st.integers(0, 40), max_size=6), max_size=12))
+def test_ids_that_are_given_occur_once_in_all_batches(batches: list[list[int]]):
+    identities, seen = Identities(None), set()
+    for batch in batches:
+        table = Table(pa.table({"_id": pa.array(batch, pa.uint64())}))
+        if len({*batch}) < len(batch) or seen & {*batch}:
+            with pytest.raises(InvalidInput, match="same _id"):
+                identities.give(table)
+            return
+        assert identities.give(table) is table
+        seen |= {*batch}

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
-from tidemill.core.names import nearest
+from tidemill.data.schema_change import ALLOW, SchemaChange, refused, schema_change
 from tidemill.store.table import ID, PREDICTION, SYSTEM_COLUMNS, Table
 
 if TYPE_CHECKING:
@@ -28,14 +28,14 @@ def arrange(table: Table, schema: "pa.Schema", dataset: str) -> Table:
     A missing ``_prediction`` column is filled with nulls; ``_id`` may be missing, and stays so.
 
     Raises:
-        InvalidInput: ``columns-differ`` or ``value-does-not-fit``.
+        InvalidInput: ``schema-change`` or ``value-does-not-fit``.
     """
     import pyarrow as pa  # noqa: PLC0415
 
     arrow = table.to_arrow()
-    own = [n for n in schema.names if n not in SYSTEM_COLUMNS]
-    have = [n for n in table.columns if n not in SYSTEM_COLUMNS]
-    _same_columns(have, own, dataset)
+    change = schema_change(schema, arrow.schema)
+    if change.added or change.dropped:
+        raise refused(dataset, SchemaChange(change.added, change.dropped))
     fields, arrays = [], []
     for field in schema:
         if field.name == ID and ID not in table.columns:
@@ -49,32 +49,37 @@ def arrange(table: Table, schema: "pa.Schema", dataset: str) -> Table:
     return Table(pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=schema.metadata)))
 
 
-def _same_columns(have: list[str], own: list[str], dataset: str) -> None:
-    extra, lacking = [n for n in have if n not in own], [n for n in own if n not in have]
-    if not extra and not lacking:
-        return
-    words: list[str] = []
-    if extra:
-        close = nearest(extra[0], lacking)
-        words.append(
-            f"has {_listed(extra)}, which the dataset does not" + (f" (is it '{close}'?)" if close else "")
-        )
-    if lacking:
-        words.append(f"lacks {_listed(lacking)}")
-    raise InvalidInput(
-        f"The new data does not have the columns of dataset '{dataset}': it {'; it '.join(words)}.",
-        why="The rows of a dataset have the same columns at every commit.",
-        hint="Give the file the dataset's columns, or import it under another name.",
-        code="columns-differ",
-        details={"extra": extra, "lacking": lacking},
-    )
+def conform(arrow: "pa.Table", schema: "pa.Schema") -> "pa.Table":
+    """Stored rows in the columns of another commit: a column that they do not have is missing in them.
+
+    Raises:
+        ArrowInvalid: When a cell does not fit the type that its column has there.
+    """
+    import pyarrow as pa  # noqa: PLC0415
+
+    arrays: list[Any] = []
+    for field in schema:
+        if field.name not in arrow.column_names:
+            arrays.append(pa.nulls(arrow.num_rows, field.type))
+            continue
+        column = arrow.column(field.name)
+        if column.type != field.type:
+            column = pa.chunked_array([cast_exactly(c, field.type) for c in column.chunks], field.type)
+        arrays.append(column)
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(f"'{n}'" for n in names[:5])
-    return f"column{'s' * (len(names) > 1)} {shown}" + (
-        f" and {len(names) - 5} more" if len(names) > 5 else ""
-    )
+def alike(arrow: "pa.Table", schema: "pa.Schema") -> "pa.Table":
+    """Stored rows in the columns of another commit, to be compared: a cell that fits no such type is as it is."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    try:
+        return conform(arrow, schema)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        own = [
+            arrow.schema.field(field.name) if field.name in arrow.column_names else field for field in schema
+        ]
+        return conform(arrow, pa.schema(own))
 
 
 def _cast(array: Any, field: "pa.Field", dataset: str) -> Any:
@@ -82,17 +87,14 @@ def _cast(array: Any, field: "pa.Field", dataset: str) -> Any:
 
     if array.type == field.type:
         return array
-    both = pa.types.is_fixed_size_list(field.type) and pa.types.is_fixed_size_list(array.type)
     try:
-        if both and array.type.list_size == field.type.list_size:
-            return pa.chunked_array([_cast_tensor(c, field.type) for c in array.chunks], field.type)
-        return array.cast(field.type)
+        return pa.chunked_array([cast_exactly(c, field.type) for c in array.chunks], field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise InvalidInput(
             f"Column '{field.name}' of dataset '{dataset}' is {field.type}; the new values are "
             f"{array.type} and do not all fit.",
             why=str(error).splitlines()[0],
-            hint="Correct those values, or import under another name.",
+            hint=f"Correct those values, or let the column take their type with {ALLOW}.",
             code="value-does-not-fit",
             details={"column": field.name},
         ) from error
@@ -102,13 +104,67 @@ def _cast_tensor(array: Any, kind: Any) -> Any:
     import pyarrow as pa  # noqa: PLC0415
 
     size = kind.list_size
+    if size != array.type.list_size:
+        raise pa.ArrowInvalid(f"{array.type} is no {kind}")
     inner = array.values[array.offset * size : (array.offset + len(array)) * size].cast(kind.value_type)
     mask = array.is_null() if array.null_count else None
     return pa.FixedSizeListArray.from_arrays(inner, type=kind, mask=mask)
 
 
+def as_before(arrow: "pa.Table", first: "pa.Schema") -> "tuple[pa.Table, np.ndarray[Any, Any]]":
+    """The columns of ``first`` in its types, and which rows hold exactly the same in them.
+
+    A cell that does not fit the type it had first is missing in what is returned.
+    """
+    import numpy as np  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415
+
+    fits = np.ones(arrow.num_rows, bool)
+    arrays: list[Any] = []
+    for field in first:
+        column = _one(arrow.column(field.name))
+        if column.type == field.type:
+            arrays.append(column)
+            continue
+        cast = _cast_cells(column, field.type)
+        fits &= ~differs(column, _cast_cells(cast, column.type))
+        arrays.append(cast)
+    return pa.Table.from_arrays(arrays, schema=first), fits
+
+
+def _cast_cells(array: Any, kind: Any) -> Any:
+    """The cells in another type; one that has no such value is missing."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    try:
+        return cast_exactly(array, kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return pa.array([_cast_cell(cell, kind) for cell in array], kind)
+
+
+def _cast_cell(cell: Any, kind: Any) -> Any:
+    import pyarrow as pa  # noqa: PLC0415
+
+    try:
+        return cell.cast(kind).as_py()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+
+
+def cast_exactly(array: Any, kind: Any) -> Any:
+    """An array in another type; raises what Arrow does where a cell would lose something."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    if pa.types.is_fixed_size_list(kind) and pa.types.is_fixed_size_list(array.type):
+        return _cast_tensor(array, kind)
+    return array.cast(kind)
+
+
 def differs(old: "pa.ChunkedArray", new: "pa.ChunkedArray") -> "np.ndarray[Any, Any]":
-    """Which rows of two equally long columns of one type differ; missing equals missing, NaN equals NaN."""
+    """Which rows of two equally long columns differ; missing equals missing, NaN equals NaN.
+
+    Where their types differ, a cell equals one that becomes the same in the other's type, and the other way round.
+    """
     import numpy as np  # noqa: PLC0415
     import pyarrow as pa  # noqa: PLC0415
 
@@ -116,6 +172,8 @@ def differs(old: "pa.ChunkedArray", new: "pa.ChunkedArray") -> "np.ndarray[Any, 
     if not rows:
         return np.zeros(0, bool)
     a, b = _one(old), _one(new)
+    if a.type != b.type:
+        return differs(_cast_cells(a, b.type), b) | differs(a, _cast_cells(b, a.type))
     if pa.types.is_fixed_size_list(a.type):
         size = a.type.list_size
         outer = np.asarray(a.is_null()) != np.asarray(b.is_null())

@@ -1,7 +1,8 @@
 """The datasets of a store, and one dataset: its history, its branches, its changes."""
 
+import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tidemill.core.clock import now, stamp
@@ -14,15 +15,16 @@ from tidemill.data.commits import Changes, Commit, from_properties, properties
 from tidemill.data.conflicts import SHOWN, Choices, Clash, check_choices, unresolved
 from tidemill.data.difference import Diff
 from tidemill.data.history import History, read_refs
-from tidemill.data.identities import with_ids
+from tidemill.data.identities import Identities
 from tidemill.data.lance_table import LanceTable
 from tidemill.data.merge import Merge, Merged
 from tidemill.data.proposal import Guard, Proposal
 from tidemill.data.refs import MAIN, Refs, load, refs_key
 from tidemill.data.revert import parent_to_return_to
 from tidemill.data.revisions import resolve
+from tidemill.data.shape import KEY, change_for, changed, identity_of, key_of
 from tidemill.data.snapshot import Snapshot
-from tidemill.data.upsert import Plan, plan_upsert
+from tidemill.data.upsert import Plan, Upsert
 from tidemill.store.table import ID, Table
 
 if TYPE_CHECKING:
@@ -30,9 +32,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from tidemill.store.open import Store
-
-KEY = b"tidemill.key"
-"""The schema's metadata that holds a dataset's key columns (JSON)."""
 
 T = TypeVar("T")
 
@@ -80,52 +79,57 @@ class Datasets:
         return Dataset(self._store, self.author, self._table(name), self._guard)
 
     def create(
-        self, name: str, table: Table, *, message: str, key: Sequence[str] | None = None
+        self, name: str, table: "Table | Iterable[Table]", *, message: str, key: Sequence[str] | None = None
     ) -> tuple[Commit, Changes]:
         """A new dataset with these rows as commit 1.
 
         Args:
             name: Its name.
-            table: The rows; where they have no ``_id``, it comes from the key, or from content.
+            table: The rows, or batches of them in the same columns, of which one at a time is in memory. Where
+                they have no ``_id``, it comes from the key, or from content.
             message: What the commit is for.
             key: The columns that name a row; remembered by the dataset.
 
         Raises:
             AlreadyExists: ``dataset-exists``.
-            InvalidInput: What ``identities.with_ids`` raises.
+            InvalidInput: What ``identities.Identities`` raises.
         """
-        import pyarrow as pa  # noqa: PLC0415
-
         check_name("dataset", name)
-        rows = table if ID in table.columns else with_ids(table, key)
-        schema = system_schema(rows.to_arrow().schema)
-        if key:
-            schema = schema.with_metadata({**(schema.metadata or {}), KEY: json.dumps(list(key)).encode()})
-        arranged = arrange(rows, schema, name)
-        empty = arranged.to_arrow().slice(0, 0)
-        changes = Changes(added=len(rows))
+        first, batches = _opened(table)
+        identities = Identities(key)
         with self._store.locks.hold(lock_name(name)):
             if self.exists(name):
                 raise _taken(name)
-            stored = properties(
-                name,
-                branch=MAIN,
-                parents=(),
-                number=1,
-                author=self.author,
-                time=stamp(now()),
-                message=message,
-                rows=len(rows),
-                changes=changes,
-            )
-            self._appear(name, pa.concat_tables([empty, arranged.to_arrow()]), stored, changes)
-        return self.open(name).resolve(), changes
+            schema = system_schema(first.to_arrow().schema)
+            if key:
+                first.select(key)
+                schema = schema.with_metadata(
+                    {**(schema.metadata or {}), KEY: json.dumps(list(key)).encode()}
+                )
+            given = (arrange(identities.give(batch), schema, name) for batch in batches)
+            return self._appear(name, schema, given, message)
 
-    def _appear(self, name: str, rows: "pa.Table", stored: dict[str, str], changes: Changes) -> None:
+    def _appear(
+        self, name: str, schema: "pa.Schema", batches: Iterator[Table], message: str
+    ) -> tuple[Commit, Changes]:
         table = self._table(name)
         _, tag = load(self._store.objects, name)
-        version = table.create(rows, stored)
-        commit = from_properties(name, version, stored)
+        blank = table.create(schema)
+        counted = _Counted(batches)
+        new = table.write(blank, (batch.to_arrow() for batch in counted))
+        changes = Changes(added=counted.rows)
+        stored = properties(
+            name,
+            branch=MAIN,
+            parents=(),
+            number=1,
+            author=self.author,
+            time=stamp(now()),
+            message=message,
+            rows=changes.added,
+            changes=changes,
+        )
+        commit = from_properties(name, table.commit(blank, gone={}, new=new, properties=stored), stored)
         assert commit
         if self._guard:
             self._guard(Proposal(name, MAIN, None, Snapshot(table, commit), changes))
@@ -134,6 +138,7 @@ class Datasets:
             self._store.objects.put_if(refs_key(name), refs.to_bytes(), tag)
         except Conflict:
             raise _taken(name) from None
+        return commit, changes
 
     def remove(self, name: str) -> None:
         """Delete a dataset with all its history.
@@ -166,8 +171,7 @@ class Dataset:
     @property
     def key(self) -> tuple[str, ...] | None:
         """The columns that name a row; None where content does."""
-        stored = (self.schema.metadata or {}).get(KEY)
-        return tuple(json.loads(stored)) if stored else None
+        return key_of(self.schema)
 
     @property
     def schema(self) -> "pa.Schema":
@@ -273,53 +277,62 @@ class Dataset:
 
     def commit(
         self,
-        table: Table,
+        table: "Table | Iterable[Table]",
         *,
         branch: str = MAIN,
         message: str,
         key: Sequence[str] | None = None,
         replace: bool = False,
+        allow_schema_change: bool = False,
     ) -> tuple[Commit, Changes]:
         """Put whole rows on a branch: a new ``_id`` is added, a known one changed where a cell differs.
 
         Rows with an ``_id`` column are what it says. Others get it from the dataset's key; without one,
-        from their content, so that a row that is there already is left alone.
+        from the content of its first columns, so that a row that is there already keeps what it has in these.
 
         Args:
-            table: The rows. Without ``_prediction``, a row keeps what it has there.
+            table: The rows, or batches of them in the same columns, of which one at a time is in memory.
+                Without ``_prediction``, a row keeps what it has there.
             branch: The branch, which must be there.
             message: What the commit is for.
             key: Must be the dataset's own, if given.
             replace: Also remove every row that ``table`` does not have.
+            allow_schema_change: Let columns come, go and change their type, as the rows have it.
 
         Returns:
             The new commit and the counts; the branch's present head and zeros, when nothing differs.
 
         Raises:
             NotFound: ``branch-not-found``.
-            InvalidInput: ``columns-differ``, ``value-does-not-fit``, ``key-differs``, ``duplicate-id``, and
-                what ``identities.with_ids`` raises.
+            Conflict: ``object-changed``, when another process moved the branch while batches were taken.
+            InvalidInput: ``schema-change``, ``identity-column``, ``value-does-not-fit``, ``key-differs``, and
+                what ``identities.Identities`` raises.
         """
         own = self._check_key(key)
-        known = ID in table.columns
-        schema = self.schema
-        arranged = arrange(table, schema, self.name)
-        rows = arranged if known else arrange(with_ids(arranged, own), schema, self.name)
+        first, batches = _opened(table)
 
         def put() -> tuple[Commit, Changes]:
             head = self._history.head(branch)
-            plan = plan_upsert(
-                Snapshot(self._table, head),
-                rows,
-                keep_known=not known and own is None,
-                replace=replace,
-                key=own,
+            snapshot = Snapshot(self._table, head)
+            whole = isinstance(table, Table)
+            change = change_for(snapshot, first, whole=whole, allowed=allow_schema_change)
+            schema = changed(snapshot.schema, change) if change else snapshot.schema
+            named_by = identity_of(schema)
+            kept = () if own or ID in first.columns else named_by.names
+            identities = Identities(own, named_by)
+            upsert = Upsert(snapshot, schema, kept=kept, key=own)
+            rows = (
+                upsert.put(arrange(identities.give(arrange(batch, schema, self.name)), schema, self.name))
+                for batch in batches
             )
-            if not plan.changes:
+            base = self._table.reshape(head.version, change, schema) if change else head.version
+            new = self._table.write(base, rows)
+            plan = upsert.plan(replace=replace)
+            if not plan.changes and not change:
                 return head, plan.changes
-            return self._apply(plan, head, branch, (head,), message), plan.changes
+            return self._land(plan, head, branch, (head,), message, base=base, new=new), plan.changes
 
-        return self._in_turn(put)
+        return self._in_turn(put, once=not isinstance(table, Table))
 
     def diff(self, a: str | None, b: str | None) -> Diff:
         """What differs from ``a`` to ``b``."""
@@ -414,10 +427,35 @@ class Dataset:
     def _apply(
         self, plan: Plan, head: Commit, branch: str, parents: Sequence[Commit], message: str
     ) -> Commit:
-        """Write what was planned for a branch's head, have it looked at, and move the branch.
+        """Write what was planned for a branch's head, have it looked at, and move the branch."""
+        rows = [] if plan.rows is None else [plan.rows]
+        new = self._table.write(head.version, rows)
+        return self._land(plan, head, branch, parents, message, base=head.version, new=new)
+
+    def _land(
+        self,
+        plan: Plan,
+        head: Commit,
+        branch: str,
+        parents: Sequence[Commit],
+        message: str,
+        *,
+        base: int,
+        new: Sequence[Any],
+    ) -> Commit:
+        """Make the commit whose rows are written, have it looked at, and move the branch.
+
+        Args:
+            plan: What leaves, and the counts.
+            head: The branch's head.
+            branch: The branch.
+            parents: Of the commit.
+            message: Of the commit.
+            base: The version to make it on: the head's, or one with the head's rows in other columns.
+            new: The fragments that come.
 
         Raises:
-            _MovedError: When the branch's head is another one by then; the version that was written is garbage.
+            _MovedError: When the branch's head is another one by then; what was written is garbage.
         """
         stored = properties(
             self.name,
@@ -430,8 +468,7 @@ class Dataset:
             rows=head.rows + plan.changes.added - plan.changes.removed,
             changes=plan.changes,
         )
-        new = self._table.write(head.version, plan.rows) if plan.rows is not None and len(plan.rows) else []
-        version = self._table.commit(head.version, gone=plan.gone, new=new, properties=stored)
+        version = self._table.commit(base, gone=plan.gone, new=new, properties=stored)
         commit = from_properties(self.name, version, stored)
         assert commit
         if self._guard:
@@ -446,8 +483,8 @@ class Dataset:
         self._history.change(moved)
         return commit
 
-    def _in_turn(self, change: Callable[[], T]) -> T:
-        """Make a change; again from the beginning, while others move the same branch.
+    def _in_turn(self, change: Callable[[], T], *, once: bool = False) -> T:
+        """Make a change; again from the beginning, while others move the same branch, unless it works only once.
 
         The lock spares two writers that trouble. It is not what keeps them from losing a commit.
         """
@@ -456,7 +493,12 @@ class Dataset:
                 try:
                     return change()
                 except _MovedError:
-                    continue
+                    if once:
+                        raise Conflict(
+                            f"Another process changed dataset '{self.name}' meanwhile.",
+                            hint="Run the same command again.",
+                            code="object-changed",
+                        ) from None
 
     def _check_key(self, key: Sequence[str] | None) -> tuple[str, ...] | None:
         own = self.key
@@ -486,6 +528,28 @@ class Dataset:
                     hint="Take another name.",
                     code=f"{there}-exists",
                 )
+
+
+class _Counted:
+    """Batches that are counted as they pass."""
+
+    def __init__(self, batches: Iterator[Table]) -> None:
+        self._batches = batches
+        self.rows = 0
+
+    def __iter__(self) -> Iterator[Table]:
+        for batch in self._batches:
+            self.rows += len(batch)
+            yield batch
+
+
+def _opened(table: "Table | Iterable[Table]") -> "tuple[Table, Iterable[Table]]":
+    """The first batch, and all of them."""
+    if isinstance(table, Table):
+        return table, [table]
+    rest = iter(table)
+    first = next(rest)
+    return first, itertools.chain([first], rest)
 
 
 def lock_name(dataset: str) -> str:

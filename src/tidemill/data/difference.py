@@ -3,8 +3,9 @@
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tidemill.data.columns import differs
+from tidemill.data.columns import alike, differs
 from tidemill.data.commits import Changes
+from tidemill.data.schema_change import schema_change
 from tidemill.data.snapshot import Snapshot
 from tidemill.store.table import ID
 
@@ -25,9 +26,13 @@ class Cell(NamedTuple):
 class Diff:
     """From one commit to another: rows that came, went, or have another cell.
 
+    Cells are those of the newer commit's columns: a row that had no such column lacks the cell. What became of
+    the columns themselves is ``columns``.
+
     Attributes:
         old: The snapshot before.
         new: The snapshot after.
+        columns: Which came, went, or changed their type.
         added: The ``_id``s only in ``new``; uint64, sorted. ``removed`` and ``changed`` likewise.
     """
 
@@ -36,6 +41,7 @@ class Diff:
 
         self.old = old
         self.new = new
+        self.columns = schema_change(old.schema, new.schema)
         before, after = _apart(old, new)
         self.added: np.ndarray[Any, Any] = np.setdiff1d(after, before)
         self.removed: np.ndarray[Any, Any] = np.setdiff1d(before, after)
@@ -80,12 +86,13 @@ class Diff:
 
     @cached_property
     def _pair(self) -> "tuple[pa.Table, pa.Table]":
-        return sorted_rows(self.old, self._moved), sorted_rows(self.new, self._moved)
+        before, after = sorted_rows(self.old, self._moved), sorted_rows(self.new, self._moved)
+        return alike(before, after.schema), after
 
     @cached_property
     def _masks(self) -> "dict[str, np.ndarray[Any, Any]]":
         before, after = self._pair
-        return {n: differs(before.column(n), after.column(n)) for n in before.column_names if n != ID}
+        return {n: differs(before.column(n), after.column(n)) for n in after.column_names if n != ID}
 
 
 def sorted_rows(snapshot: Snapshot, ids: "np.ndarray[Any, Any]") -> "pa.Table":

@@ -5,6 +5,7 @@ written here, and else when it is first needed. Looking a few ids up reads a few
 """
 
 import contextlib
+import mmap
 import os
 import secrets
 from collections.abc import Callable
@@ -96,9 +97,11 @@ class IdFiles:
 def _mapped(path: Path) -> IdFile:
     import numpy as np  # noqa: PLC0415
 
-    size = path.stat().st_size
-    if not size:
-        return IdFile(np.zeros(0, np.uint64), np.zeros(0, np.uint32))
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        # An empty file cannot be mapped. A map outlives the file's handle.
+        data = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
     rows = size // (_ID_BYTES + _OFFSET_BYTES)
-    data = np.memmap(path, np.uint8, "r")
-    return IdFile(data[: rows * _ID_BYTES].view(np.uint64), data[rows * _ID_BYTES :].view(np.uint32))
+    return IdFile(
+        np.frombuffer(data, np.uint64, rows), np.frombuffer(data, np.uint32, rows, rows * _ID_BYTES)
+    )

@@ -1,176 +1,166 @@
 """The identity of rows: ``_id`` from the user's key, or from content and occurrence where there is none.
 
-What is hashed is ``core.identity.row`` and ``key_row``; this file turns Arrow columns into their cells,
-many rows at a time. Content depends on the columns' types, so a dataset's column never changes its type.
+What is hashed is ``core.identity.row`` and ``key_row``; this file turns Arrow columns into their cells, a batch
+at a time, and remembers what came before: a row's occurrence is counted, and a key's is refused, over all
+batches of one import. Identity depends on the columns' types, so it sticks to the first that they had.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tidemill.core import identity
 from tidemill.core.errors import InvalidInput
-from tidemill.store.table import ID, SYSTEM_COLUMNS, Table
+from tidemill.data import pre_images
+from tidemill.data.columns import as_before
+from tidemill.store.table import ID, Table
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-_BATCH_ROWS = 8192
+_BATCH_ROWS = 32_768
 
 
-def with_ids(table: Table, key: Sequence[str] | None) -> Table:
-    """``table`` with its ``_id`` column first.
+class Identities:
+    """Gives the rows of one import their ``_id``, batch by batch.
 
     Args:
-        table: Rows without ``_id``.
         key: The columns that identify a row; None takes the whole content, and counts equal rows.
-
-    Raises:
-        InvalidInput: ``duplicate-key``, ``missing-key``, or ``id-collision``: two different rows got one
-            64-bit identity (expected once in about 4 billion rows).
-        NotFound: ``column-not-found``, when a key column is not there.
+        first: The columns that identity comes from, in the types that they had first; None: as they come.
     """
-    import pyarrow as pa  # noqa: PLC0415
 
-    ids = key_ids(table, key) if key else content_ids(table)
-    arrow = table.to_arrow()
-    field = pa.field(ID, pa.uint64(), nullable=False)
-    return Table(arrow.add_column(0, field, pa.array(ids, pa.uint64())))
+    def __init__(self, key: Sequence[str] | None, first: "pa.Schema | None" = None) -> None:
+        self._key = key
+        self._first = first
+        self._seen = _Seen()
+        self._counts: dict[int, int] = {}
 
+    def give(self, table: Table) -> Table:
+        """``table`` with its ``_id`` column first. One that it has already is only checked.
 
-def content_ids(table: Table) -> "np.ndarray[Any, Any]":
-    """Each row's ``_id`` from its content, and which of its equals it is."""
-    import numpy as np  # noqa: PLC0415
+        Raises:
+            InvalidInput: ``duplicate-key``, ``missing-key``, ``duplicate-id``, or ``id-collision``: two different
+                rows got one 64-bit identity (expected once in about 4 billion rows).
+            NotFound: ``column-not-found``, when a key column is not there.
+        """
+        import pyarrow as pa  # noqa: PLC0415
 
-    ids = np.fromiter((identity.row(c, 0) for c in cells(table)), np.uint64, len(table))
-    for first, later in _repeated(ids):
-        again = list(cells(table.take([first, *later])))
-        for occurrence, (row, content) in enumerate(zip(later, again[1:], strict=True), start=1):
-            if content != again[0]:
-                raise _collision(first, row)
-            ids[row] = identity.row(content, occurrence)
-    for first, later in _repeated(ids):
-        raise _collision(first, later[0])
-    return ids
+        if ID in table.columns:
+            self._check_given(table.numpy(ID))
+            return table
+        arrow = table.to_arrow()
+        field = pa.field(ID, pa.uint64(), nullable=False)
+        return Table(arrow.add_column(0, field, pa.array(self.ids(table), pa.uint64())))
 
+    def ids(self, table: Table) -> "np.ndarray[Any, Any]":
+        """The ``_id`` of each row; raises what ``give`` does."""
+        import numpy as np  # noqa: PLC0415
 
-def key_ids(table: Table, key: Sequence[str]) -> "np.ndarray[Any, Any]":
-    """Each row's ``_id`` from the cells of its key columns."""
-    import numpy as np  # noqa: PLC0415
+        of = self._by_content if self._key is None else self._by_key
+        arrow = table.to_arrow()
+        parts = (Table(arrow.slice(at, _BATCH_ROWS)) for at in range(0, len(table), _BATCH_ROWS))
+        return np.concatenate([np.zeros(0, np.uint64), *map(of, parts)])
 
-    columns = table.select(key).to_arrow()
-    for name in key:
-        lacking = columns.column(name).is_null(nan_is_null=True)
-        if columns.column(name).null_count or lacking.index(True).as_py() >= 0:
-            row = lacking.index(True).as_py()
+    def _by_content(self, table: Table) -> "np.ndarray[Any, Any]":
+        import numpy as np  # noqa: PLC0415
+        import pyarrow as pa  # noqa: PLC0415
+
+        contents = self._pre_images(table.to_arrow(), pre_images.content)
+        before = self._seen.count
+        ids = pre_images.hashes(pre_images.occurring(contents, None))
+        groups = dict(_repeated(ids))
+        for first, again in groups.items():
+            for row in again:
+                if contents[row] != contents[first]:
+                    raise _collision(before + first, before + row)
+        known = self._seen.add(ids)
+        members = {row for again in groups.values() for row in again}
+        groups.update((row, []) for row in np.flatnonzero(known).tolist() if row not in {*groups, *members})
+        later: dict[int, int] = {}
+        for first, again in groups.items():
+            start = self._counts.get(int(ids[first]), 1) if known[first] else 0
+            later.update((row, n) for n, row in enumerate([first, *again], start) if n)
+            self._counts[int(ids[first])] = start + 1 + len(again)
+        if later:
+            some = contents.take(pa.array(later.keys()))
+            ids[list(later)] = pre_images.hashes(pre_images.occurring(some, list(later.values())))
+            for first, again in _repeated(ids):
+                raise _collision(before + first, before + again[0])
+        return ids
+
+    def _by_key(self, table: Table) -> "np.ndarray[Any, Any]":
+        assert self._key
+        columns, before = table.select(self._key).to_arrow(), self._seen.count
+        for name in self._key:
+            row = columns.column(name).is_null(nan_is_null=True).index(True).as_py()
+            if row >= 0:
+                raise InvalidInput(
+                    f"Row {before + row + 1} has no value in key column '{name}'.",
+                    why="A row without its key has no identity.",
+                    hint="Fill the cell, or choose other key columns.",
+                    code="missing-key",
+                    details={"row": before + row + 1, "column": name},
+                )
+        keys = self._pre_images(columns, pre_images.keyed)
+        ids = pre_images.hashes(keys)
+        for first, again in _repeated(ids):
+            if keys[first] != keys[again[0]]:
+                raise _collision(before + first, before + again[0])
+            raise _same_key([before + first, before + again[0]], columns.slice(first, 1))
+        known = self._seen.add(ids)
+        if known.any():
+            row = int(known.argmax())
+            raise _same_key([before + row], columns.slice(row, 1))
+        return ids
+
+    def _pre_images(self, arrow: "pa.Table", of: "Callable[[pa.Table], pa.Array]") -> "pa.Array":
+        """What is hashed for each row: in the first types where its cells fit them, else in the present ones."""
+        import pyarrow as pa  # noqa: PLC0415
+        import pyarrow.compute as pc  # noqa: PLC0415
+
+        if self._first is None:
+            return of(arrow)
+        before, fits = as_before(arrow, self._first)
+        if fits.all():
+            return of(before)
+        return pc.if_else(pa.array(fits), of(before), of(arrow.select(self._first.names)))
+
+    def _check_given(self, ids: "np.ndarray[Any, Any]") -> None:
+        before = self._seen.count
+        rows = next(([before + first, before + again[0]] for first, again in _repeated(ids)), None)
+        known = self._seen.add(ids)
+        if rows is None and known.any():
+            rows = [before + int(known.argmax())]
+        if rows is not None:
             raise InvalidInput(
-                f"Row {row + 1} has no value in key column '{name}'.",
-                why="A row without its key has no identity.",
-                hint="Fill the cell, or choose other key columns.",
-                code="missing-key",
-                details={"row": row + 1, "column": name},
+                f"{_named(rows)} the same _id, {int(ids[rows[-1] - before])}.",
+                why="An _id names one row.",
+                hint="Remove one of the two rows.",
+                code="duplicate-id",
+                details={"rows": [row + 1 for row in rows]},
             )
-    pairs = list(zip(*(columns.column(name).to_pylist() for name in key), strict=True))
-    plain = [[_plain(c) for c in pair] for pair in pairs]
-    ids = np.fromiter((identity.key_row(c) for c in plain), np.uint64, len(table))
-    for first, later in _repeated(ids):
-        if pairs[first] != pairs[later[0]]:
-            raise _collision(first, later[0])
-        shown = ", ".join(f"{n}={v!r}" for n, v in zip(key, pairs[first], strict=True))
-        raise InvalidInput(
-            f"Rows {first + 1} and {later[0] + 1} have the same key: {shown}.",
-            why="A key must name one row.",
-            hint="Remove one of them, or add a column to the key.",
-            code="duplicate-key",
-            details={"rows": [first + 1, later[0] + 1], "key": list(key)},
-        )
-    return ids
 
 
-def cells(table: Table) -> Iterator[list[identity.Value]]:
-    """Each row's content as ``core.identity.row`` takes it.
+class _Seen:
+    """All ids so far, as few sorted arrays: each at least twice as long as the next."""
 
-    The bytes of all fixed-width cells, in column order, missing ones as zeros; which of these are missing,
-    as bits, or None when none is; then each text or binary cell. System columns are not content.
-    """
-    arrow = table.to_arrow().select([c for c in table.columns if c not in SYSTEM_COLUMNS])
-    for batch in arrow.to_batches(max_chunksize=_BATCH_ROWS):
-        yield from _batch_cells(batch)
+    def __init__(self) -> None:
+        self.count = 0
+        self._runs: list[np.ndarray[Any, Any]] = []
 
+    def add(self, ids: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+        """Add these; which of them there were before."""
+        import numpy as np  # noqa: PLC0415
 
-def _batch_cells(batch: "pa.RecordBatch") -> Iterator[list[identity.Value]]:
-    import numpy as np  # noqa: PLC0415
-    import pyarrow as pa  # noqa: PLC0415
-
-    rows = batch.num_rows
-    data: list[np.ndarray[Any, Any]] = []
-    missing: list[np.ndarray[Any, Any]] = []
-    texts: list[list[str | bytes | None]] = []
-    for array in batch.columns:
-        if pa.types.is_null(array.type):
-            texts.append([None] * rows)
-        elif _is_text(array.type):
-            texts.append(array.to_pylist())
-        else:
-            values, absent = _fixed(array)
-            data.append(np.ascontiguousarray(values).view(np.uint8).reshape(rows, -1))
-            missing.append(absent)
-    packed = np.concatenate(data, axis=1) if data else np.zeros((rows, 0), np.uint8)
-    absent = np.concatenate(missing, axis=1) if missing else np.zeros((rows, 0), bool)
-    some: Any = absent.any(axis=1)
-    bits = np.packbits(absent, axis=1)
-    width = packed.shape[1]
-    flat = packed.tobytes()
-    for row in range(rows):
-        content = flat[row * width : (row + 1) * width]
-        yield [content, bits[row].tobytes() if some[row] else None, *(column[row] for column in texts)]
-
-
-def _fixed(array: Any) -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
-    """Values (rows x cells) with zeros where missing, and which are missing, of a fixed-width column."""
-    import numpy as np  # noqa: PLC0415
-    import pyarrow as pa  # noqa: PLC0415
-
-    rows, size, outer = len(array), 1, None
-    if pa.types.is_fixed_size_list(array.type):
-        size = array.type.list_size
-        outer = np.asarray(array.is_null()).reshape(rows, 1) if array.null_count else None
-        array = array.values[array.offset * size : (array.offset + rows) * size]
-    if pa.types.is_temporal(array.type):
-        array = array.view(pa.int32() if array.type.bit_width == 32 else pa.int64())
-    absent = np.zeros((rows, size), bool)
-    if array.null_count:
-        absent = np.asarray(array.is_null()).reshape(rows, size)
-        array = array.fill_null(pa.scalar(0).cast(array.type))
-    values = array.to_numpy(zero_copy_only=False).reshape(rows, size)
-    if outer is not None:
-        absent = absent | outer
-        values = np.where(outer, np.zeros((), values.dtype), values)
-    if values.dtype.kind == "f":
-        # One NaN for all NaNs, as in core.identity.
-        values = np.where(np.isnan(values), np.array(np.nan, values.dtype), values)
-    return values.astype(values.dtype.newbyteorder("<"), copy=False), absent
-
-
-def _is_text(kind: Any) -> bool:
-    import pyarrow as pa  # noqa: PLC0415
-
-    return any(
-        test(kind)
-        for test in (
-            pa.types.is_string,
-            pa.types.is_large_string,
-            pa.types.is_binary,
-            pa.types.is_large_binary,
-        )
-    )
-
-
-def _plain(cell: object) -> identity.Value:
-    """A key's cell as a value that has an identity; a date or time by its ISO text."""
-    if cell is None or isinstance(cell, (bool, int, float, str, bytes)):
-        return cell
-    return str(cell)
+        known = np.zeros(len(ids), bool)
+        for run in self._runs:
+            known |= run[np.minimum(np.searchsorted(run, ids), len(run) - 1)] == ids
+        self.count += len(ids)
+        if len(ids):
+            self._runs.append(np.sort(ids))
+        while len(self._runs) > 1 and len(self._runs[-2]) < 2 * len(self._runs[-1]):
+            last = self._runs.pop()
+            self._runs[-1] = np.sort(np.concatenate([self._runs[-1], last]), kind="stable")
+        return known
 
 
 def _repeated(ids: "np.ndarray[Any, Any]") -> list[tuple[int, list[int]]]:
@@ -187,6 +177,17 @@ def _repeated(ids: "np.ndarray[Any, Any]") -> list[tuple[int, list[int]]]:
     return sorted((rows[0], rows[1:]) for rows in groups.values())
 
 
+def _same_key(rows: list[int], key: "pa.Table") -> InvalidInput:
+    shown = ", ".join(f"{name}={cell!r}" for name, cell in key.to_pylist()[0].items())
+    return InvalidInput(
+        f"{_named(rows)} the same key: {shown}.",
+        why="A key must name one row.",
+        hint="Remove one of them, or add a column to the key.",
+        code="duplicate-key",
+        details={"rows": [row + 1 for row in rows], "key": list(key.column_names)},
+    )
+
+
 def _collision(one: int, other: int) -> InvalidInput:
     return InvalidInput(
         f"Rows {one + 1} and {other + 1} differ but have the same 64-bit identity.",
@@ -195,3 +196,9 @@ def _collision(one: int, other: int) -> InvalidInput:
         code="id-collision",
         details={"rows": [one + 1, other + 1]},
     )
+
+
+def _named(rows: list[int]) -> str:
+    if len(rows) == 1:
+        return f"Row {rows[0] + 1} and an earlier one have"
+    return f"Rows {rows[0] + 1} and {rows[1] + 1} have"

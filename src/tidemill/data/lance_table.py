@@ -9,15 +9,19 @@ Two writers at once are no danger to each other: Lance would put one's change on
 be of another branch. Such a version is told by its number, left as garbage, and made again.
 """
 
+import itertools
+import json
 import shutil
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import Conflict
+from tidemill.data.columns import cast_exactly
 from tidemill.data.id_files import IdFiles
 from tidemill.data.refs import REMOVED, refs_key
+from tidemill.data.schema_change import SchemaChange
 from tidemill.store.faults import fault
 from tidemill.store.table import ID
 
@@ -32,6 +36,8 @@ MAX_VERSION = 2**64 - 1
 _FILE_BYTES = 256 * 1024 * 1024
 """A fragment's size at most: what is read as one piece must fit in memory several times."""
 _ATTEMPTS = 100
+_ORDER = b"tidemill.columns"
+"""The schema's metadata that holds the order of its columns (JSON), once one has changed."""
 
 
 class LanceTable:
@@ -81,8 +87,8 @@ class LanceTable:
             reader = LanceFileReader(path, storage_options=self._options, columns=[ID])
             return reader.read_all().to_table().column(ID).to_numpy()
 
-    def create(self, rows: "pa.Table", properties: Mapping[str, str]) -> int:
-        """Make the table; the version with these rows.
+    def create(self, schema: "pa.Schema") -> int:
+        """Make the table, without a row; the version that it begins with.
 
         What a killed creation left stays beneath it, as garbage.
         """
@@ -90,32 +96,71 @@ class LanceTable:
 
         with translated(self.uri):
             made = lance.write_dataset(
-                rows,
+                schema.empty_table(),
                 self.uri,
                 mode="overwrite" if self.versions() else "create",
-                max_bytes_per_file=_FILE_BYTES,
                 storage_options=self._options,
-                transaction_properties=dict(properties),
             )
-            self._keep_ids([f.metadata for f in made.get_fragments()], rows)
             return made.version
 
-    def write(self, version: int, rows: "pa.Table") -> "list[Any]":
-        """Write rows in the schema of a version; the fragments, which belong to no version yet."""
+    def write(self, version: int, batches: "Iterable[pa.Table]") -> "list[Any]":
+        """Write rows in the schema of a version, as they come; the fragments, which belong to no version yet.
+
+        Raises:
+            TidemillError: What taking the next batch raises.
+        """
         from lance.fragment import write_fragments  # noqa: PLC0415
 
         opened = self.open(version)
-        with translated(self.uri):
+        rows = _Rows(batches, opened.schema)
+        if not rows.some():
+            return []
+        with rows.watched(), translated(self.uri):
             written = write_fragments(
-                rows,
+                rows.reader(),
                 opened,
                 mode="append",
                 max_bytes_per_file=_FILE_BYTES,
                 storage_options=self._options,
                 enable_stable_row_ids=opened.has_stable_row_ids,
             )
-        self._keep_ids(written, rows)
+        ids, at = rows.ids(), 0
+        for fragment in written:
+            self.id_files.put(fragment.files[0].path, ids[at : at + fragment.physical_rows])
+            at += fragment.physical_rows
         return written
+
+    def reshape(self, version: int, change: SchemaChange, schema: "pa.Schema") -> int:
+        """The rows of a version with other columns: a version that is upkeep, for a commit to be made on.
+
+        Existing rows lack a column that is added; the cells of one that changes its type are cast.
+
+        Args:
+            version: Of the rows.
+            change: What becomes of their columns.
+            schema: What comes of it; its metadata and its order are remembered.
+        """
+        import pyarrow as pa  # noqa: PLC0415
+
+        def added(opened: "lance.LanceDataset") -> None:
+            opened.add_columns(pa.schema(change.added))
+
+        def dropped(opened: "lance.LanceDataset") -> None:
+            opened.drop_columns([field.name for field in change.dropped])
+
+        steps: list[Any] = [added] if change.added else []
+        steps += [dropped] if change.dropped else []
+        steps += [step for _, new in change.retyped for step in _retyping(new)]
+        steps.append(lambda opened: opened.update_schema_metadata(_remembered(schema)))
+
+        def in_place(step: Any) -> Any:
+            def change_it(opened: "lance.LanceDataset") -> "lance.LanceDataset":
+                step(opened)
+                return opened
+
+            return change_it
+
+        return self._alone(version, [in_place(step) for step in steps])
 
     def commit(
         self,
@@ -167,12 +212,6 @@ class LanceTable:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _keep_ids(self, fragments: "Sequence[Any]", rows: "pa.Table") -> None:
-        ids, at = rows.column(ID).to_numpy(), 0
-        for fragment in fragments:
-            self.id_files.put(fragment.files[0].path, ids[at : at + fragment.physical_rows])
-            at += fragment.physical_rows
-
     def _alone(self, version: int, changes: "Sequence[Any]") -> int:
         """Make changes one after the other on top of a version, with nobody's else between."""
         for _ in range(_ATTEMPTS):
@@ -195,8 +234,9 @@ class LanceTable:
                 if version != opened.latest_version:
                     # Lance changes the newest version only, so the one to start from becomes it once more.
                     # Without properties: to our history that version is upkeep, also when nothing follows it.
-                    restore = lance.LanceOperation.Restore(version)
-                    opened = lance.LanceDataset.commit(opened, restore)
+                    newest = self.open()
+                    restore = lance.Transaction(newest.version, lance.LanceOperation.Restore(version))
+                    opened = lance.LanceDataset.commit(newest, restore)
                 for change in changes:
                     expected = opened.version + 1
                     opened = change(opened)
@@ -207,6 +247,85 @@ class LanceTable:
                     raise
                 return None
             return opened.version
+
+
+class _Rows:
+    """Batches on their way into fragments: their ids are kept, and what stops them is told as it is."""
+
+    def __init__(self, batches: "Iterable[pa.Table]", schema: "pa.Schema") -> None:
+        self._batches = (batch for batch in batches if batch.num_rows)
+        self._schema = schema
+        self._ids: list[np.ndarray[Any, Any]] = []
+        self._first: pa.Table | None = None
+        self._error: Exception | None = None
+
+    def some(self) -> bool:
+        """Whether there is a row at all."""
+        self._first = next(self._batches, None)
+        return self._first is not None
+
+    def reader(self) -> "pa.RecordBatchReader":
+        import pyarrow as pa  # noqa: PLC0415
+
+        return pa.RecordBatchReader.from_batches(self._schema, self._taken())
+
+    def ids(self) -> "np.ndarray[Any, Any]":
+        """The ``_id`` of each row that was read, in order."""
+        import numpy as np  # noqa: PLC0415
+
+        return np.concatenate(self._ids)
+
+    @contextmanager
+    def watched(self) -> Generator[None]:
+        """Raises what stopped the batches, in the place of what Lance made of it."""
+        try:
+            yield
+        except Exception:
+            if self._error is not None:
+                raise self._error from None
+            raise
+
+    def _taken(self) -> "Iterator[pa.RecordBatch]":
+        assert self._first is not None
+        try:
+            for batch in itertools.chain([self._first], self._batches):
+                self._ids.append(batch.column(ID).to_numpy())
+                yield from batch.select(self._schema.names).cast(self._schema).to_batches()
+        except Exception as error:
+            self._error = error
+            raise
+
+
+def ordered(schema: "pa.Schema") -> "pa.Schema":
+    """A table's schema in the order that its columns have for a user; Lance puts what comes later at the end."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    stored = (schema.metadata or {}).get(_ORDER)
+    names = json.loads(stored) if stored else schema.names
+    return pa.schema([schema.field(name) for name in names], metadata=schema.metadata)
+
+
+def _remembered(schema: "pa.Schema") -> dict[str, str]:
+    kept = {k.decode(): v.decode() for k, v in (schema.metadata or {}).items()}
+    return {**kept, _ORDER.decode(): json.dumps(schema.names)}
+
+
+def _retyping(new: "pa.Field") -> list[Any]:
+    """The steps that give a column another type: a new one is made from it, and takes its place."""
+    import lance  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415
+
+    passing = f"{new.name} as {new.type}"
+
+    @lance.batch_udf(output_schema=pa.schema([new.with_name(passing)]))
+    def cast(batch: "pa.RecordBatch") -> "pa.RecordBatch":
+        return pa.record_batch([cast_exactly(batch.column(0), new.type)], [passing])
+
+    return [
+        lambda opened: opened.add_columns(cast, read_columns=[new.name]),
+        lambda opened: opened.drop_columns([new.name]),
+        lambda opened: opened.alter_columns({"path": passing, "name": new.name}),
+    ]
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.core.names import Digest, nearest
 from tidemill.data import deletions, export
 from tidemill.data.commits import Commit
-from tidemill.data.lance_table import LanceTable, translated
+from tidemill.data.lance_table import LanceTable, ordered, translated
 from tidemill.store.table import ID, SYSTEM_COLUMNS, Table
 
 if TYPE_CHECKING:
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-_DENSE = 4
-"""From one row of so many on, a fragment is read as a whole and picked from, not row by row."""
+_ID_FIELD = 0
+_PICK_BYTES = 1600
+"""To pick one row from where it lies costs as much as reading so many bytes of rows in order (measured)."""
 
 
 class Fragment:
@@ -71,7 +72,7 @@ class Fragment:
     def read(self, columns: Sequence[str] | None = None) -> Table:
         """The live rows, in order."""
         with translated(self._table.uri):
-            return Table(self._inner.to_table(columns=list(columns) if columns is not None else None))
+            return Table(self._inner.to_table(columns=list(columns or self._schema.names)))
 
     def find(self, wanted: "np.ndarray[Any, Any]") -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
         """Which of these ids are live here, and where, without reading a column.
@@ -84,7 +85,7 @@ class Fragment:
         """
         import numpy as np  # noqa: PLC0415
 
-        file = self.files[self._file_of_ids]
+        file = self._file_of_ids
         index = self._table.id_files.of(file, lambda: self._table.file_ids(file))
         positions, offsets = index.find(wanted)
         live = ~np.isin(offsets, self.deleted)
@@ -99,17 +100,25 @@ class Fragment:
         import numpy as np  # noqa: PLC0415
         import pyarrow as pa  # noqa: PLC0415
 
+        if not len(offsets):
+            return pa.schema([self._schema.field(name) for name in columns]).empty_table()
         with translated(self._table.uri):
             positions = offsets - np.searchsorted(self.deleted, offsets)
-            if len(offsets) * _DENSE < self.rows:
+            first, span = int(positions[0]), int(positions[-1] - positions[0]) + 1
+            if len(offsets) * _PICK_BYTES < span * self._row_bytes:
                 return self._inner.take(positions.tolist(), columns=list(columns))
-            return self._inner.to_table(columns=list(columns)).take(pa.array(positions))
+            between = self._inner.to_table(columns=list(columns), offset=first, limit=span)
+            return between.take(pa.array(positions - first))
 
     @cached_property
-    def _file_of_ids(self) -> int:
-        # The system columns come first in a new dataset, so `_id` is the field of the lowest number.
-        fields = [min(d.fields, default=0) for d in self._inner.data_files()]
-        return fields.index(min(fields))
+    def _row_bytes(self) -> int:
+        sizes = [d.file_size_bytes or _PICK_BYTES for d in self._inner.metadata.files]
+        return sum(sizes) // max(self._inner.physical_rows, 1)
+
+    @cached_property
+    def _file_of_ids(self) -> str:
+        # `_id` comes first in every new dataset, so it is the field with number 0.
+        return next(d.path for d in self._inner.data_files() if _ID_FIELD in d.fields)
 
 
 class Snapshot:
@@ -131,7 +140,7 @@ class Snapshot:
     @cached_property
     def schema(self) -> "pa.Schema":
         """The columns' types, system columns too."""
-        return self._opened.schema
+        return ordered(self._opened.schema)
 
     @property
     def columns(self) -> list[str]:
@@ -140,8 +149,12 @@ class Snapshot:
 
     def fragments(self) -> list[Fragment]:
         """The pieces that the rows lie in, in order."""
+        return list(self._fragments)
+
+    @cached_property
+    def _fragments(self) -> tuple[Fragment, ...]:
         with translated(self._table.uri):
-            return [Fragment(self._table, inner, self.schema) for inner in self._opened.get_fragments()]
+            return tuple(Fragment(self._table, f, self.schema) for f in self._opened.get_fragments())
 
     def ids(self) -> "np.ndarray[Any, Any]":
         """The ``_id`` of each row, in order; uint64."""
@@ -250,7 +263,7 @@ class Snapshot:
 
         given = ids if isinstance(ids, np.ndarray) else np.fromiter(ids, np.uint64)
         wanted = np.unique(given.astype(np.uint64, copy=False))
-        for fragment in self.fragments() if len(wanted) else ():
+        for fragment in self._fragments if len(wanted) else ():
             positions, offsets = fragment.find(wanted)
             if len(offsets):
                 yield fragment, positions, offsets

@@ -1,17 +1,16 @@
-"""What a set of whole rows changes in a snapshot: which rows leave, which come. Pure reading."""
+"""What whole rows change in a snapshot, batch by batch: which rows leave, which come. Pure reading."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
-from tidemill.data.columns import differs
+from tidemill.data.columns import conform, differs
 from tidemill.data.commits import Changes
 from tidemill.data.snapshot import Snapshot
-from tidemill.store.table import ID, PREDICTION, Table
+from tidemill.store.table import ID, PREDICTION, SYSTEM_COLUMNS, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy as np
     import pyarrow as pa
 
@@ -22,7 +21,7 @@ class Plan:
 
     Attributes:
         gone: Fragment number to the physical offsets of the rows that leave.
-        rows: Whole rows that come; None for none.
+        rows: Whole rows that come; None for none, or when they are written already.
         changes: The counts.
     """
 
@@ -31,59 +30,87 @@ class Plan:
     rows: "pa.Table | None" = None
 
 
-def plan_upsert(
-    snapshot: Snapshot,
-    incoming: Table,
-    *,
-    keep_known: bool,
-    replace: bool,
-    key: "Sequence[str] | None" = None,
-) -> Plan:
-    """What it takes for ``snapshot`` to hold ``incoming``.
+class Upsert:
+    """What it takes for a snapshot to hold rows that come in batches; each ``_id`` once in all of them.
 
     Args:
         snapshot: The present rows.
-        incoming: Rows in the snapshot's schema, with ``_id``. A row's ``_prediction`` that is missing does
-            not erase one that is there.
-        keep_known: Leave a row whose ``_id`` is there as it is.
-        replace: Remove the rows that ``incoming`` does not have.
+        schema: The columns that the rows come in, and that the snapshot's rows will have.
+        kept: Columns that a row keeps as they are there, if its ``_id`` is there.
         key: The key columns, to tell a collision of identities from a changed row.
-
-    Raises:
-        InvalidInput: ``duplicate-id`` or ``id-collision``.
     """
-    import numpy as np  # noqa: PLC0415
-    import pyarrow as pa  # noqa: PLC0415
 
-    ids = incoming.numpy(ID)
-    _check_unique(ids)
-    known = snapshot.has(ids)
-    moved = np.zeros(0, np.uint64)
-    arrow = incoming.to_arrow()
-    changed = arrow.slice(0, 0)
-    if known.any() and not keep_known:
-        old = _ordered(snapshot.read(ids=ids[known]).to_arrow())
-        new = _ordered(arrow.filter(pa.array(known)))
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        schema: "pa.Schema",
+        *,
+        kept: Collection[str] = (),
+        key: Sequence[str] | None = None,
+    ) -> None:
+        self._snapshot = snapshot
+        self._schema = schema
+        self._kept = kept
+        self._key = key or ()
+        self._leaves_known = {*schema.names} - {*SYSTEM_COLUMNS} <= {*kept}
+        self._ids: list[np.ndarray[Any, Any]] = []
+        self._moved: list[np.ndarray[Any, Any]] = []
+        self._added = 0
+
+    def put(self, batch: Table) -> "pa.Table":
+        """Take a batch; what of it is to be written: its new rows, and those with a cell that differs.
+
+        A row's ``_prediction`` that is missing does not erase one that is there.
+
+        Raises:
+            InvalidInput: ``id-collision``.
+        """
+        import pyarrow as pa  # noqa: PLC0415
+
+        ids, arrow = batch.numpy(ID), batch.to_arrow()
+        self._ids.append(ids)
+        known = self._snapshot.has(ids)
+        added = arrow.filter(pa.array(~known))
+        self._added += added.num_rows
+        if self._leaves_known or not known.any():
+            return added
+        changed = self._changed(arrow.filter(pa.array(known)).sort_by(ID))
+        self._moved.append(changed.column(ID).to_numpy())
+        return pa.concat_tables([changed, added])
+
+    def plan(self, *, replace: bool) -> Plan:
+        """What all batches came to.
+
+        Args:
+            replace: Also remove the rows that no batch had.
+        """
+        import numpy as np  # noqa: PLC0415
+
+        none = np.zeros(0, np.uint64)
+        moved = np.concatenate([none, *self._moved])
+        removed = np.setdiff1d(self._snapshot.ids(), np.concatenate([none, *self._ids])) if replace else none
+        return Plan(
+            Changes(self._added, len(moved), len(removed)),
+            self._snapshot.locate(np.concatenate([moved, removed])),
+        )
+
+    def _changed(self, new: "pa.Table") -> "pa.Table":
+        import numpy as np  # noqa: PLC0415
+        import pyarrow as pa  # noqa: PLC0415
+
+        ids = new.column(ID).to_numpy()
+        old = conform(self._snapshot.read(ids=ids).to_arrow().sort_by(ID), self._schema)
         new = _keep_predictions(old, new)
         apart = np.zeros(new.num_rows, bool)
-        for name in new.column_names:
+        for at, name in enumerate(new.column_names):
+            if name in self._kept:
+                new = new.set_column(at, new.schema.field(at), old.column(name))
+                continue
             here = differs(old.column(name), new.column(name))
-            if key and name in key and here.any():
-                raise _key_collision(snapshot, new.column(ID)[int(np.flatnonzero(here)[0])].as_py())
+            if name in self._key and here.any():
+                raise _key_collision(self._snapshot, int(ids[here.argmax()]))
             apart |= here
-        changed = new.filter(pa.array(apart))
-        moved = changed[ID].to_numpy()
-    added = arrow.filter(pa.array(~known))
-    removed = np.setdiff1d(snapshot.ids(), ids) if replace else np.zeros(0, np.uint64)
-    return Plan(
-        Changes(added.num_rows, len(moved), len(removed)),
-        snapshot.locate(np.concatenate([moved, removed])),
-        pa.concat_tables([changed, added]).combine_chunks(),
-    )
-
-
-def _ordered(arrow: "pa.Table") -> "pa.Table":
-    return arrow.sort_by(ID)
+        return new.filter(pa.array(apart))
 
 
 def _keep_predictions(old: "pa.Table", new: "pa.Table") -> "pa.Table":
@@ -91,22 +118,6 @@ def _keep_predictions(old: "pa.Table", new: "pa.Table") -> "pa.Table":
 
     at = new.schema.get_field_index(PREDICTION)
     return new.set_column(at, new.schema.field(at), pc.coalesce(new.column(at), old.column(PREDICTION)))
-
-
-def _check_unique(ids: "np.ndarray[Any, Any]") -> None:
-    import numpy as np  # noqa: PLC0415
-
-    values, counts = np.unique(ids, return_counts=True)
-    if len(values) < len(ids):
-        twice = int(values[counts > 1][0])
-        rows = (np.flatnonzero(ids == twice)[:2] + 1).tolist()
-        raise InvalidInput(
-            f"Rows {rows[0]} and {rows[1]} have the same _id, {twice}.",
-            why="An _id names one row.",
-            hint="Remove one of the two rows.",
-            code="duplicate-id",
-            details={"rows": rows},
-        )
 
 
 def _key_collision(snapshot: Snapshot, row: int) -> InvalidInput:

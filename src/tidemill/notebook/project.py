@@ -97,6 +97,14 @@ class Project:
 
         return merging.merge(self._ws, name, source, into, fire=fire, sink=sink)
 
+    def profile(
+        self, ref: str, label: str | None = None, *, html: str | Path | None = None
+    ) -> "data_views.ProfileView":
+        """Say what each column of a dataset holds; write it as a page where ``html`` says."""
+        from tidemill.loop.datasets import profiling
+
+        return profiling.profile(self._ws, ref, label, html=Path(html) if html else None)
+
     def export(self, ref: str, path: str | Path) -> "data_views.Exported":
         """Write a dataset to a ``.csv`` or ``.parquet`` file."""
         from tidemill.loop.datasets import reading

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidemill.core.errors import InvalidInput
-from tidemill.loop.datasets.references import commit_view, open_reference, tags_by_commit, type_text
+from tidemill.loop.datasets.references import commit_view, open_reference, tags_by_commit
 from tidemill.loop.datasets.switching import current
 from tidemill.loop.datasets.views import DatasetView, DataShow, Exported
 from tidemill.loop.workspace import Workspace
@@ -39,6 +39,8 @@ def datasets(ws: Workspace) -> list[DatasetView]:
 def show_data(ws: Workspace, ref: str, rows: int = 5) -> DataShow:
     """A dataset's columns and its first rows at ``ref``."""
     import numpy as np  # noqa: PLC0415
+
+    from tidemill.data.profile import type_text  # noqa: PLC0415
 
     dataset, at = open_reference(ws, ref)
     snapshot = dataset.snapshot(at)

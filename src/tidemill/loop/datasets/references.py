@@ -1,7 +1,7 @@
 """What the data use cases share: opening a reference, and a commit as a view."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tidemill.core.names import Reference
 from tidemill.loop.datasets.switching import chosen
@@ -45,8 +45,3 @@ def commit_view(commit: "Commit", tags: Mapping[str, list[str]]) -> CommitView:
         list(commit.parents),
         tags.get(commit.id, []),
     )
-
-
-def type_text(kind: Any, shape: tuple[int, ...]) -> str:
-    """A column's type in words: ``uint8[28x28]`` for a tensor."""
-    return f"{kind.value_type}[{'x'.join(map(str, shape))}]" if shape else str(kind)

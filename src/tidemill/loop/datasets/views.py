@@ -1,9 +1,12 @@
 """What the data use cases return: plain facts for a face to draw."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tidemill.loop.views import RefitView, RowCounts
+
+if TYPE_CHECKING:
+    from tidemill.data.profile import ColumnProfile
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,3 +193,35 @@ class Exported:
     path: str
     rows: int
     format: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClassView:
+    """One class of a label: its rows, and some of them by ``_id`` (as text: JSON readers round 64 bits)."""
+
+    name: Any
+    rows: int
+    share: float
+    samples: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileView:
+    """What is in a dataset at a commit.
+
+    Attributes:
+        label: The column that the others are held against; None for none.
+        unlabelled: Rows whose label is missing.
+        evenness: How evenly the rows lie on the classes, 0 to 1; None below two classes.
+        path: The page that was written; None for none.
+    """
+
+    dataset: str
+    commit: str
+    rows: int
+    label: str | None
+    classes: list[ClassView]
+    unlabelled: int
+    evenness: float | None
+    columns: "list[ColumnProfile]"
+    path: str | None

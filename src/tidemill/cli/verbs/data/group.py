@@ -15,6 +15,7 @@ from tidemill.cli.command import Group
             "list": "data.reading:list_",
             "log": "data.history:log",
             "show": "data.reading:show",
+            "profile": "data.profiling:profile",
             "diff": "data.history:diff",
             "blame": "data.history:blame",
             "branch": "data.history:branch",
