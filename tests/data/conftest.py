@@ -1,17 +1,19 @@
 """A store, and small real CSV files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
 
+from tests.services.fixtures import opened_store
 from tidemill.data import Dataset, Datasets
 from tidemill.store.open import Store
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.create(tmp_path / "store")
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Store]:
+    with opened_store(request, tmp_path / "store") as opened:
+        yield opened
 
 
 @pytest.fixture

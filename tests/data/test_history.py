@@ -15,6 +15,8 @@ from tidemill.data import Changes, Dataset, Datasets, Tensor, head_token, import
 from tidemill.store.open import Store
 from tidemill.store.table import Table
 
+pytestmark = pytest.mark.both_stores
+
 Write = Callable[..., Path]
 Rows = dict[int, dict[str, Any]]
 
@@ -210,6 +212,7 @@ def test_a_fragment_keeps_its_digest_when_rows_leave_it(shop: Dataset):
     assert before.digest not in [f.digest for f in shop.snapshot().fragments()]
 
 
+@pytest.mark.folder_store
 def test_a_moved_or_copied_dataset_is_whole_and_apart_from_the_old_one(
     store: Store, shop: Dataset, tmp_path: Path
 ):
@@ -261,6 +264,7 @@ def test_a_head_token_changes_when_the_head_does(store: Store, shop: Dataset):
     assert head_token(store.objects, "nothing", None) is None
 
 
+@pytest.mark.folder_store
 def test_a_head_token_loads_no_heavy_package(store: Store, shop: Dataset):
     program = (
         "import sys; from tidemill.data import head_token; from tidemill.store.objects import open_objects;"
@@ -333,7 +337,7 @@ def test_rows_that_do_not_fit_are_refused(shop: Dataset):
 def test_what_a_killed_creation_left_is_no_dataset(datasets: Datasets, store: Store, csv: Write):
     import_csv(datasets, "d", csv("a\n1\n"))
     for _ in range(2):
-        shutil.rmtree(store.folder / "datasets" / "d.lance" / "_tidemill")
+        store.objects.delete([e.key for e in store.objects.list("datasets/d.lance/_tidemill")])
         assert datasets.names() == []
         assert import_csv(datasets, "d", csv("a\n2\n")).commit.rows == 1
         assert list(column(datasets.open("d"), "a").values()) == [2]

@@ -11,21 +11,25 @@ from typing import Any
 import pytest
 
 from tests.compat.write import HERE as KEPT
+from tests.services.again import how_to_open
 from tidemill.core.errors import AlreadyExists, Failed, NotFound, StorageError
 from tidemill.data import Changes, Dataset, Datasets, Proposal
 from tidemill.store.open import Store
 from tidemill.store.table import Table
 
+pytestmark = pytest.mark.both_stores
+
 WRITER = """
 import contextlib, sys
-from pathlib import Path
 from tidemill.data import Datasets
+from tidemill.store.catalog.advisory import AdvisoryLocks
 from tidemill.store.locks import Locks
-from tidemill.store.open import Store
 from tidemill.store.table import Table
-store, name = Path(sys.argv[1]), sys.argv[2]
-Locks.hold = lambda *_, **__: contextlib.nullcontext()
-d = Datasets(Store.open(store), name).open("d")
+from tests.services.again import opened_again
+for kind in (Locks, AdvisoryLocks):
+    kind.hold = lambda *_, **__: contextlib.nullcontext()
+name = sys.argv[2]
+d = Datasets(opened_again(sys.argv[1]), name).open("d")
 d.branch(name)
 print("ready", flush=True)
 sys.stdin.readline()
@@ -55,7 +59,7 @@ def test_two_processes_without_a_lock_lose_nothing(store: Store, datasets: Datas
     names = ["one", "two", "three"]
     running = [
         subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(store.folder), name],
+            [sys.executable, "-c", WRITER, how_to_open(store), name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

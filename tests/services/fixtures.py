@@ -1,11 +1,18 @@
-"""Real servers for tests, each started once a session when first asked for."""
+"""Real servers for tests, each started once a session when first asked for, and stores on them.
+
+A test marked ``both_stores`` runs twice: with its ``store`` in a folder, and in S3 with PostgreSQL. One of such
+a file that is about the folder itself is marked ``folder_store``.
+"""
 
 from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from tests.services import postgres as postgres_service
 from tests.services import s3 as s3_service
+from tidemill.store.open import Store
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +47,23 @@ def postgres(
     for name, value in postgres_running.environment.items():
         monkeypatch.setenv(name, value)
     return postgres_running
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    marks = {mark.name for mark in metafunc.definition.iter_markers()}
+    if "store" in metafunc.fixturenames and "both_stores" in marks and "folder_store" not in marks:
+        metafunc.parametrize("store", ["folder", "remote"], indirect=True)
+
+
+@contextmanager
+def opened_store(request: pytest.FixtureRequest, folder: Path) -> Generator[Store]:
+    """A new store of the kind that the test was asked to take: in ``folder``, or remote with that beside it."""
+    if getattr(request, "param", "folder") == "folder":
+        store = Store.create(folder)
+    else:
+        s3, postgres = request.getfixturevalue("s3"), request.getfixturevalue("postgres")
+        store = Store.create(s3.fresh(), local=folder, catalog=postgres.catalog())
+    try:
+        yield store
+    finally:
+        store.close()
