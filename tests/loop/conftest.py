@@ -13,7 +13,7 @@ People = Callable[[str], Workspace]
 
 
 @pytest.fixture
-def people(tmp_path: Path) -> Iterator[People]:
+def people(project_store: None, tmp_path: Path) -> Iterator[People]:
     """Opens the project in ``tmp_path`` as somebody: ``people("ada")``, with the settings as they are then."""
     opened: list[Workspace] = []
 

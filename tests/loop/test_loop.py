@@ -69,7 +69,7 @@ def csv(seed: int, rows: int) -> str:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[tm.Project]:
+def project(project_store: None, tmp_path: Path) -> Iterator[tm.Project]:
     (tmp_path / "pipeline.py").write_text(textwrap.dedent(PIPELINE))
     (tmp_path / "tidemill.toml").write_text(SETTINGS)
     (tmp_path / "points.csv").write_text(csv(1, 300))
@@ -155,6 +155,7 @@ def test_code_of_a_release_is_what_ran_though_the_file_changed_since(project: tm
     assert stored.read_text() == before
 
 
+@pytest.mark.both_stores
 def test_gc_frees_what_nothing_needs_and_breaks_nothing(project: tm.Project) -> None:
     made = trained(project)
     project.release(made.run)
@@ -171,6 +172,7 @@ def test_gc_frees_what_nothing_needs_and_breaks_nothing(project: tm.Project) -> 
     assert project.gc(dry_run=True).blobs == 0
 
 
+@pytest.mark.both_stores
 def test_gc_waits_for_runs(project: tm.Project) -> None:
     (project.folder / "slow.py").write_text(
         "import pathlib, time\nimport tidemill as tm\n\n@tm.step\ndef wait(go: str) -> int:\n"
@@ -219,6 +221,7 @@ def test_promotion_keeps_the_order_and_a_rollback_brings_the_one_before_back(pro
     assert (live.number, live.running) == (1, True)
 
 
+@pytest.mark.both_stores
 def test_corrections_come_back_as_rows_and_a_merge_refits_and_deploys(project: tm.Project) -> None:
     project.release(trained(project).run)
     project.promote("latest", "dev")

@@ -9,6 +9,8 @@ from tidemill.core.errors import AlreadyExists, InvalidInput, NotAllowed, NotFou
 from tidemill.loop.datasets import history, importing, merging, reading, reviewing
 from tidemill.loop.workspace import Workspace
 
+pytestmark = pytest.mark.both_stores
+
 ANIMALS = "name,legs,label\ncat,4,pet\nhen,2,farm\nant,6,wild\n"
 RULE = '[reviews.animals]\napprovals = 1\nby = ["grace", "edsger"]\n'
 

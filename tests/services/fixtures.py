@@ -1,6 +1,6 @@
 """Real servers for tests, each started once a session when first asked for, and stores on them.
 
-A test marked ``both_stores`` runs twice: with its ``store`` in a folder, and in S3 with PostgreSQL. One of such
+A test marked ``both_stores`` runs twice: with its ``store``, or its project's, in a folder, and in S3 with PostgreSQL. One of such
 a file that is about the folder itself is marked ``folder_store``.
 """
 
@@ -51,8 +51,17 @@ def postgres(
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marks = {mark.name for mark in metafunc.definition.iter_markers()}
-    if "store" in metafunc.fixturenames and "both_stores" in marks and "folder_store" not in marks:
-        metafunc.parametrize("store", ["folder", "remote"], indirect=True)
+    named = [name for name in ("store", "project_store") if name in metafunc.fixturenames]
+    if named and "both_stores" in marks and "folder_store" not in marks:
+        metafunc.parametrize(named[0], ["folder", "remote"], indirect=True)
+
+
+@pytest.fixture
+def project_store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the store of a test's project is, as the environment says: nothing, or a remote one's addresses."""
+    if getattr(request, "param", "folder") == "remote":
+        monkeypatch.setenv("TIDEMILL_STORE", request.getfixturevalue("s3").fresh())
+        monkeypatch.setenv("TIDEMILL_CATALOG", request.getfixturevalue("postgres").catalog())
 
 
 @contextmanager

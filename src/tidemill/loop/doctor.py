@@ -15,6 +15,7 @@ _EXTRAS = {
     "keras": ("keras", "jax", "jax2onnx"),
     "sklearn": ("sklearn", "skops", "skl2onnx"),
     "tune": ("optuna",),
+    "team": ("psycopg",),
 }
 
 
@@ -28,12 +29,15 @@ def doctor(folder: Path | None = None, *, sink: Sink = silent) -> list[Finding]:
         ws = open_workspace(folder)
         store = ws.store
         found.append(Finding("project", ok=True, message=str(ws.folder)))
+        found.append(
+            Finding("store", ok=True, message=f"{store.address}, records in {store.catalog.database.name}")
+        )
         free = shutil.disk_usage(store.folder).free
         found.append(
             Finding(
                 "disk",
                 free > _LOW_DISK_BYTES,
-                f"{free / 1e9:.1f} GB free where the store is",
+                f"{free / 1e9:.1f} GB free at {store.folder}",
                 None if free > _LOW_DISK_BYTES else "Free space, perhaps by 'tidemill gc'.",
             )
         )

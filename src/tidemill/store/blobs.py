@@ -9,9 +9,9 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 from tidemill.core.errors import NotFound, StorageError
 from tidemill.core.identity import blob as digest_of
@@ -24,16 +24,19 @@ _PIECE_BYTES = 8 * 1024 * 1024
 _HEX_DIGITS = 64
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Place:
     """Where blobs are, as it is told to another process.
 
     Attributes:
         address: Of the store.
         local: The folder where this machine keeps copies of a remote store's.
+        options: How to reach it: a process that was started earlier has another environment.
     """
 
     address: str
     local: str
+    options: Mapping[str, str] = field(repr=False)
 
 
 class Blobs:
@@ -54,12 +57,12 @@ class Blobs:
     @classmethod
     def at(cls, place: Place) -> "Blobs":
         """The blobs that another process has at ``place``."""
-        return cls(open_objects(place.address), Path(place.local))
+        return cls(open_objects(place.address, place.options), Path(place.local))
 
     @property
     def place(self) -> Place:
         """Where they are, for another process."""
-        return Place(self._objects.address, str(self._local))
+        return Place(self._objects.address, str(self._local), self._objects.options)
 
     def put(self, data: bytes | memoryview) -> Digest:
         """Store ``data``; storing it twice costs one look.

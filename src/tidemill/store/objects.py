@@ -67,6 +67,11 @@ class Objects(ABC):
     def address(self) -> str:
         """The folder, or ``s3://bucket/prefix``."""
 
+    @property
+    @abstractmethod
+    def options(self) -> dict[str, str]:
+        """How the place is reached, as ``open_objects`` takes it; there are secrets in it."""
+
     @abstractmethod
     def get(self, key: str) -> tuple[bytes, str] | None:
         """An object's bytes and its tag for ``put_if``; None where there is none."""
@@ -178,6 +183,10 @@ class Folder(Objects):
     def address(self) -> str:
         return str(self._folder)
 
+    @property
+    def options(self) -> dict[str, str]:
+        return {}
+
     def get(self, key: str) -> tuple[bytes, str] | None:
         with translated(self.address):
             try:
@@ -280,6 +289,10 @@ class Bucket(Objects):
     @property
     def address(self) -> str:
         return f"{SCHEME}{self._bucket}" + (f"/{self._prefix}" if self._prefix else "")
+
+    @property
+    def options(self) -> dict[str, str]:
+        return self._options
 
     @property
     def store(self) -> "S3Store":
