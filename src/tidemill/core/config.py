@@ -96,6 +96,17 @@ class TriggerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteSettings:
+    """Another store that datasets are pushed to and pulled from.
+
+    Attributes:
+        store: Its address: a folder, relative to the project folder, or ``s3://bucket/prefix``.
+    """
+
+    store: str
+
+
+@dataclass(frozen=True, slots=True)
 class LimitSettings:
     """What a server refuses before it costs too much.
 
@@ -135,6 +146,7 @@ class Settings:
         environments: By name, in the order in which they are listed.
         triggers: By name.
         reviews: By dataset; one that is not named asks for no review.
+        remotes: Other stores, by name; ``origin`` is meant where none is named.
         limits: Of every server.
     """
 
@@ -147,6 +159,7 @@ class Settings:
     environments: dict[str, EnvironmentSettings] = field(default_factory=_default_environments)
     triggers: dict[str, TriggerSettings] = field(default_factory=dict)
     reviews: dict[str, ReviewSettings] = field(default_factory=dict)
+    remotes: dict[str, RemoteSettings] = field(default_factory=dict)
     limits: LimitSettings = field(default_factory=LimitSettings)
 
 

@@ -11,12 +11,17 @@ if TYPE_CHECKING:
     from tidemill.data.conflicts import Choice, Choices, Clash, Side, Value
     from tidemill.data.datasets import Dataset, Datasets
     from tidemill.data.difference import Cell, Diff
+    from tidemill.data.forgetting import Matches, find, forget, settle, unsettled
     from tidemill.data.heads import head_token
     from tidemill.data.importing import Imported, import_csv, import_files, import_rows
     from tidemill.data.merge import Merged
     from tidemill.data.proposal import Guard, Proposal
+    from tidemill.data.refs import Tombstone
+    from tidemill.data.sharing import Shared, fetch, forward, push
     from tidemill.data.snapshot import Fragment, Snapshot
     from tidemill.data.sources.layout import Tensor
+    from tidemill.data.sweeping import collect
+    from tidemill.data.transfer import Moved
 
 _HOMES = {
     "Cell": "difference",
@@ -31,16 +36,28 @@ _HOMES = {
     "Fragment": "snapshot",
     "Guard": "proposal",
     "Imported": "importing",
+    "Matches": "forgetting",
     "Merged": "merge",
+    "Moved": "transfer",
     "Proposal": "proposal",
+    "Shared": "sharing",
     "Side": "conflicts",
     "Snapshot": "snapshot",
     "Tensor": "sources.layout",
+    "Tombstone": "refs",
     "Value": "conflicts",
+    "collect": "sweeping",
+    "fetch": "sharing",
+    "find": "forgetting",
+    "forget": "forgetting",
+    "forward": "sharing",
     "head_token": "heads",
     "import_csv": "importing",
     "import_files": "importing",
     "import_rows": "importing",
+    "push": "sharing",
+    "settle": "forgetting",
+    "unsettled": "forgetting",
 }
 
 __all__ = [
@@ -56,16 +73,28 @@ __all__ = [
     "Fragment",
     "Guard",
     "Imported",
+    "Matches",
     "Merged",
+    "Moved",
     "Proposal",
+    "Shared",
     "Side",
     "Snapshot",
     "Tensor",
+    "Tombstone",
     "Value",
+    "collect",
+    "fetch",
+    "find",
+    "forget",
+    "forward",
     "head_token",
     "import_csv",
     "import_files",
     "import_rows",
+    "push",
+    "settle",
+    "unsettled",
 ]
 
 

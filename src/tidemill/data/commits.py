@@ -1,5 +1,6 @@
 """What a dataset's history is made of, and how a commit is written into a Lance transaction."""
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,25 @@ class Changes:
 
 
 @dataclass(frozen=True, slots=True)
+class Forgotten:
+    """In the place of rows that a commit had, and that were removed from all of history.
+
+    Attributes:
+        rows: How many.
+        digest: Names which, without saying it: 12 hex digits.
+        author: Who removed them.
+        time: ``core.clock.stamp``.
+        reason: Why.
+    """
+
+    rows: int
+    digest: str
+    author: str
+    time: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """One immutable version of a dataset.
 
@@ -38,6 +58,7 @@ class Commit:
         parent_versions: The parents' versions in this store; empty in commits of layout 1, which did not say.
         time: ``core.clock.stamp``.
         rows: How many rows the dataset has at this commit.
+        forgotten: What was removed from it since, as history was rewritten.
     """
 
     id: str
@@ -51,6 +72,12 @@ class Commit:
     time: str
     message: str
     rows: int
+    forgotten: tuple["Forgotten", ...] = ()
+
+    @property
+    def state(self) -> str:
+        """Names the rows that it has: its id, and what was removed from it since."""
+        return "-".join([self.id, *sorted(f.digest for f in self.forgotten)])
 
     @property
     def ref(self) -> Ref:
@@ -94,6 +121,23 @@ def properties(
     return {PROPERTY: json.dumps(body, ensure_ascii=False)}
 
 
+def again(
+    stored: Mapping[str, str], *, parents: Sequence[int], rows: int, forgotten: Sequence[Forgotten]
+) -> dict[str, str]:
+    """The properties of a commit that is made again, in another store or without some rows: its id stays.
+
+    Args:
+        stored: Its properties.
+        parents: The versions that its parents are, where it is made.
+        rows: How many it has now.
+        forgotten: What was removed from it this time.
+    """
+    body = json.loads(stored[PROPERTY])
+    body |= {"layout": LAYOUT, "rows": rows, "parent_versions": list(parents)}
+    marks = [*body.get("forgotten", ()), *map(dataclasses.asdict, forgotten)]
+    return {PROPERTY: json.dumps(body | ({"forgotten": marks} if marks else {}), ensure_ascii=False)}
+
+
 def layout_of(stored: Mapping[str, str]) -> int | None:
     """The layout of the commit that a Lance version with these properties is; None when it is upkeep."""
     return json.loads(stored[PROPERTY])["layout"] if PROPERTY in stored else None
@@ -128,4 +172,5 @@ def from_properties(dataset: str, version: int, stored: Mapping[str, str]) -> Co
         time=body["time"],
         message=body["message"],
         rows=body["rows"],
+        forgotten=tuple(Forgotten(**mark) for mark in body.get("forgotten", ())),
     )

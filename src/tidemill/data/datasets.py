@@ -219,6 +219,10 @@ class Dataset:
         branches = self._history.refs().branches
         return {name: self._history.at(branches[name]) for name in (MAIN, *sorted({*branches} - {MAIN}))}
 
+    def fetched(self) -> dict[str, Commit]:
+        """The branches of other stores as they were fetched, by ``REMOTE/BRANCH``."""
+        return {name: self._history.at(ref) for name, ref in sorted(self._history.refs().remotes.items())}
+
     def tags(self) -> dict[str, Commit]:
         """Each tag's commit."""
         return {name: self._history.at(ref) for name, ref in sorted(self._history.refs().tags.items())}
@@ -322,7 +326,11 @@ class Dataset:
             identities = Identities(own, named_by)
             upsert = Upsert(snapshot, schema, kept=kept, key=own)
             rows = (
-                upsert.put(arrange(identities.give(arrange(batch, schema, self.name)), schema, self.name))
+                upsert.put(
+                    self._remembered(
+                        arrange(identities.give(arrange(batch, schema, self.name)), schema, self.name)
+                    )
+                )
                 for batch in batches
             )
             base = self._table.reshape(head.version, change, schema) if change else head.version
@@ -482,6 +490,13 @@ class Dataset:
 
         self._history.change(moved)
         return commit
+
+    def _remembered(self, rows: Table) -> Table:
+        """These rows without the ones that were forgotten: importing an old file again does not bring them back."""
+        import numpy as np  # noqa: PLC0415
+
+        forgotten = [i for tombstone in self._history.refs().forgotten for i in tombstone.ids]
+        return rows.filter(~np.isin(rows.numpy(ID), np.array(forgotten, np.uint64))) if forgotten else rows
 
     def _in_turn(self, change: Callable[[], T], *, once: bool = False) -> T:
         """Make a change; again from the beginning, while others move the same branch, unless it works only once.

@@ -1,7 +1,7 @@
 """A dataset's commits: what its refs lead to, walking back from there, and finding one by what a user calls it."""
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from tidemill.core.errors import Conflict, InvalidInput, NotFound, StorageError
@@ -66,6 +66,21 @@ class History:
             except Conflict:
                 continue
             return
+
+    def swap(self, old: Refs, new: Refs) -> bool:
+        """Put new refs in the place of these; False when they were others by then.
+
+        Raises:
+            NotFound: ``dataset-not-found``.
+        """
+        refs, tag = self._loaded()
+        if refs != old:
+            return False
+        try:
+            self._table.objects.put_if(refs_key(self._dataset), new.to_bytes(), tag)
+        except Conflict:
+            return False
+        return True
 
     def head(self, branch: str) -> Commit:
         """The newest commit of a branch.
@@ -142,14 +157,39 @@ class History:
 
     def reachable(self, refs: Refs) -> dict[int, Commit]:
         """Every commit that the refs lead to, by version: the dataset's history."""
-        found: dict[int, Commit] = {}
-        waiting = [self.at(ref) for ref in refs.heads()]
+        return {c.version: c for c in self.walk_all(refs)}
+
+    def walk_all(self, refs: Refs) -> Iterator[Commit]:
+        """The same, newest first, reading on only as far as is asked for."""
+        yield from self._back_from([self.at(ref) for ref in refs.heads()])
+
+    def kept(self, refs: Refs, named: Collection[str]) -> dict[int, Commit]:
+        """What the refs lead to, and beside it the commits of these ids and what they come from."""
+        found = self.reachable(refs)
+        there = {c.id for c in found.values()}
+        extra: dict[str, Commit] = {}
+        if not there.issuperset(named):
+            for commit in self._every():
+                if commit.id in named and commit.id not in there:
+                    # Where a killed rewriting left two, the newer one is the one without the forgotten rows.
+                    extra.setdefault(commit.id, commit)
+        return {**found, **{c.version: c for c in self._back_from([*extra.values()])}}
+
+    def ids(self) -> set[str]:
+        """The id of every commit that is there, of those too that no ref leads to."""
+        return {c.id for c in self._every()}
+
+    def _back_from(self, heads: Iterable[Commit]) -> Iterator[Commit]:
+        known = {c.version: c for c in heads}
+        waiting = [-version for version in known]
+        heapq.heapify(waiting)
         while waiting:
-            commit = waiting.pop()
-            if commit.version not in found:
-                found[commit.version] = commit
-                waiting += self.parents(commit)
-        return found
+            commit = known[-heapq.heappop(waiting)]
+            yield commit
+            for parent in self.parents(commit):
+                if parent.version not in known:
+                    known[parent.version] = parent
+                    heapq.heappush(waiting, -parent.version)
 
     def merge_bases(self, one: Commit, other: Commit) -> list[Commit]:
         """The commits that both come from and that lead to no other such, newest first.
@@ -183,7 +223,7 @@ class History:
         found = [c for c in self.reachable(refs).values() if c.id.startswith(prefix)]
         if not found and len(prefix) == _ID_DIGITS:
             # Of a branch that is gone; its commits are there until they are collected.
-            found = [c for c in self._every() if c.id == prefix]
+            found = [c for c in self._every() if c.id == prefix][:1]
         return found
 
     def _every(self) -> Iterator[Commit]:

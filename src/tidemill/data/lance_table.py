@@ -1,4 +1,4 @@
-"""One Lance table with all of a dataset's commits: the only file that calls Lance to change something.
+"""One Lance table with all of a dataset's commits: with ``pieces``, the only file that calls Lance to change something.
 
 All commits of all branches lie on Lance's one line of versions. (Lance's own branches write the table's
 absolute path into their manifests, so that a store with branches could not be moved or copied.) Each change is
@@ -160,7 +160,7 @@ class LanceTable:
 
             return change_it
 
-        return self._alone(version, [in_place(step) for step in steps])
+        return self.alone(version, [in_place(step) for step in steps])
 
     def commit(
         self,
@@ -194,13 +194,38 @@ class LanceTable:
             operation = lance.LanceOperation.Update(
                 removed_fragment_ids=emptied, updated_fragments=updated, new_fragments=list(new)
             )
-            return lance.LanceDataset.commit(
-                opened,
-                lance.Transaction(opened.version, operation, transaction_properties=dict(properties)),
-                max_retries=0,
-            )
+            return transact(opened, operation, properties)
 
-        return self._alone(version, [change])
+        return self.alone(version, [change])
+
+    def begin(self, schema: Any) -> None:
+        """Make the table with Lance's own schema of another, whose columns keep their numbers from then on."""
+        import lance  # noqa: PLC0415
+
+        with translated(self.uri):
+            empty = lance.LanceOperation.Overwrite(schema, [])
+            lance.LanceDataset.commit(self.uri, empty, storage_options=self._options)
+
+    def holds(self, version: int) -> set[str]:
+        """The keys of all that a version is made of, its manifest among them."""
+        opened = self.open(version)
+        with translated(self.uri):
+            transaction = opened.read_transaction(version)
+            fragments = opened.get_fragments()
+            files = {f"data/{d.path}" for f in fragments for d in f.data_files()}
+            marks = {mark for f in fragments if (mark := f.deletion_file())}
+        found = {f"_versions/{MAX_VERSION - version:020}.manifest", *files, *marks}
+        if transaction:
+            found.add(f"_transactions/{transaction.read_version}-{transaction.uuid}.txn")
+        return {f"{self.prefix}/{key}" for key in found}
+
+    def data_files(self) -> dict[str, int]:
+        """The data files that are there, of whatever version, and their sizes in bytes."""
+        return {e.key.rpartition("/")[2]: e.size_bytes for e in self.objects.list(f"{self.prefix}/data")}
+
+    def copy_data_file(self, name: str, to: "LanceTable") -> None:
+        """Bring a data file to another table."""
+        self.objects.copy(f"{self.prefix}/data/{name}", to.objects)
 
     def remove(self) -> None:
         """Delete the table. It is gone from the first moment on; what a kill leaves is garbage."""
@@ -212,7 +237,7 @@ class LanceTable:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _alone(self, version: int, changes: "Sequence[Any]") -> int:
+    def alone(self, version: int, changes: "Sequence[Any]") -> int:
         """Make changes one after the other on top of a version, with nobody's else between."""
         for _ in range(_ATTEMPTS):
             made = self._tried(version, changes)
@@ -247,6 +272,16 @@ class LanceTable:
                     raise
                 return None
             return opened.version
+
+
+def transact(
+    opened: "lance.LanceDataset", operation: Any, properties: Mapping[str, str]
+) -> "lance.LanceDataset":
+    """Make a version on top of one."""
+    import lance  # noqa: PLC0415
+
+    transaction = lance.Transaction(opened.version, operation, transaction_properties=dict(properties))
+    return lance.LanceDataset.commit(opened, transaction, max_retries=0)
 
 
 class _Rows:

@@ -5,6 +5,7 @@ refused or beaten commit left. Whoever moves a branch reads the refs, writes the
 the place of exactly those that were read; of two at once one loses, and begins again from what is there now.
 """
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,25 @@ class Ref:
 
 
 @dataclass(frozen=True, slots=True)
+class Tombstone:
+    """Rows that were removed from all of history, and may not come back.
+
+    Attributes:
+        ids: Their ``_id``s.
+        author: Who removed them.
+        time: ``core.clock.stamp``.
+        reason: Why.
+        purged: Whether this store has removed all that was derived from them too.
+    """
+
+    ids: tuple[int, ...]
+    author: str
+    time: str
+    reason: str
+    purged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Refs:
     """What each name of a dataset means now.
 
@@ -36,14 +56,14 @@ class Refs:
         tags: Each tag's commit, for good.
         remotes: What was fetched from other stores, as ``REMOTE/BRANCH``.
         generation: How often history was rewritten: a commit's id and generation name its rows.
-        forgotten: The ``_id``s of rows that were removed from all of history, and may not come back.
+        forgotten: What was removed from all of history.
     """
 
     branches: Mapping[str, Ref]
     tags: Mapping[str, Ref] = field(default_factory=dict)
     remotes: Mapping[str, Ref] = field(default_factory=dict)
     generation: int = 0
-    forgotten: tuple[int, ...] = ()
+    forgotten: tuple[Tombstone, ...] = ()
 
     def named(self, name: str) -> Ref | None:
         """What a branch, tag or fetched branch names."""
@@ -69,7 +89,7 @@ class Refs:
             "branches": _written(self.branches),
             "tags": _written(self.tags),
             "remotes": _written(self.remotes),
-            "forgotten": list(self.forgotten),
+            "forgotten": [dataclasses.asdict(each) for each in self.forgotten],
         }
         return json.dumps(body, indent=1).encode() + b"\n"
 
@@ -107,9 +127,13 @@ def load(objects: "Objects", dataset: str) -> tuple[Refs | None, str | None]:
         tags=_parsed(body["tags"]),
         remotes=_parsed(body["remotes"]),
         generation=body["generation"],
-        forgotten=tuple(body["forgotten"]),
+        forgotten=tuple(_tombstone(each) for each in body["forgotten"]),
     )
     return refs, found[1]
+
+
+def _tombstone(body: dict[str, Any]) -> Tombstone:
+    return Tombstone(tuple(body["ids"]), body["author"], body["time"], body["reason"], body["purged"])
 
 
 def _written(names: Mapping[str, Ref]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from tidemill.core.names import Digest, nearest
 from tidemill.data import deletions, export
 from tidemill.data.commits import Commit
 from tidemill.data.lance_table import LanceTable, ordered, translated
+from tidemill.data.pieces import Piece, pieces_of
 from tidemill.store.table import ID, SYSTEM_COLUMNS, Table
 
 if TYPE_CHECKING:
@@ -85,11 +86,15 @@ class Fragment:
         """
         import numpy as np  # noqa: PLC0415
 
-        file = self._file_of_ids
-        index = self._table.id_files.of(file, lambda: self._table.file_ids(file))
-        positions, offsets = index.find(wanted)
+        positions, offsets = self.find_all(wanted)
         live = ~np.isin(offsets, self.deleted)
         return positions[live], offsets[live]
+
+    def find_all(self, wanted: "np.ndarray[Any, Any]") -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
+        """As ``find``, also among the rows that left and are in the data files still."""
+        file = self._file_of_ids
+        index = self._table.id_files.of(file, lambda: self._table.file_ids(file))
+        return index.find(wanted)
 
     def ids_at(self, offsets: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
         """The ``_id``s of the live rows at these offsets in the data files, which must ascend."""
@@ -246,6 +251,21 @@ class Snapshot:
         names = [n for n in self.schema.names if ids or n not in SYSTEM_COLUMNS]
         export.write_parquet(path, self._part_of_schema(names), self._pieces(names))
         return self.rows
+
+    def made_of(self) -> "tuple[Any, list[Piece]]":
+        """What a version with these rows is made of: Lance's own schema, and its fragments."""
+        return self._opened.lance_schema, pieces_of(self._table, self._opened)
+
+    def every_row(self, fragment: Fragment) -> "pa.Table":
+        """The rows of a fragment in its data files' order, those that left it too."""
+        with translated(self._table.uri):
+            found = self._opened.scanner(
+                columns=self.schema.names,
+                fragments=[self._opened.get_fragment(fragment.number)],
+                include_deleted_rows=True,
+                with_row_id=True,
+            ).to_table()
+        return found.select(self.schema.names)
 
     def _part_of_schema(self, names: list[str]) -> "pa.Schema":
         import pyarrow as pa  # noqa: PLC0415

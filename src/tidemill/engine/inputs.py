@@ -52,7 +52,7 @@ def read(
     if resolve is None:
         raise NotFound(f"There is no dataset '{reference}' here.", code="dataset-not-found")
     snapshot = resolve(reference)
-    key = _commit_key(reference.name, snapshot.commit.id)
+    key = _commit_key(reference.name, snapshot.commit.state)
     hit = cache.lookup(store, [key]).get(key)
     entries: dict[str, dict[str, Any]] = {}
     rows_read: int | None = None

@@ -111,6 +111,34 @@ class Project:
 
         return reading.export(self._ws, ref, Path(path))
 
+    def push(
+        self, name: str, remote: str = "origin", branches: Sequence[str] = (), *, sink: Sink = silent
+    ) -> "data_views.SharedView":
+        """Send a dataset to another store."""
+        from tidemill.loop.datasets import sharing
+
+        return sharing.push(self._ws, name, remote, branches, sink=sink)
+
+    def fetch(self, name: str, remote: str = "origin", *, sink: Sink = silent) -> "data_views.SharedView":
+        """Get what another store has of a dataset, as ``REMOTE/BRANCH``."""
+        from tidemill.loop.datasets import sharing
+
+        return sharing.fetch(self._ws, name, remote, sink=sink)
+
+    def pull(
+        self, name: str, remote: str = "origin", branch: str | None = None, *, sink: Sink = silent
+    ) -> "data_views.PullView":
+        """Fetch a dataset, and merge what is new."""
+        from tidemill.loop.datasets import sharing
+
+        return sharing.pull(self._ws, name, remote, branch, sink=sink)
+
+    def clone(self, address: str, name: str, *, sink: Sink = silent) -> "data_views.SharedView":
+        """Get a dataset with all its history from another store."""
+        from tidemill.loop.datasets import sharing
+
+        return sharing.clone(self._ws, address, name, sink=sink)
+
     # -- runs and models
 
     def run(self, pipeline: Any, *, sink: Sink = silent, **parameters: Any) -> "views.RunView":

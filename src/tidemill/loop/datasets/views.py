@@ -1,7 +1,7 @@
 """What the data use cases return: plain facts for a face to draw."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tidemill.loop.views import RefitView, RowCounts
 
@@ -225,3 +225,45 @@ class ProfileView:
     evenness: float | None
     columns: "list[ColumnProfile]"
     path: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SharedView:
+    """What travelled between two stores.
+
+    Attributes:
+        files: Data files that were sent; those that were there already are not counted.
+        bytes: Of these files.
+        branches: Each branch that moved on the side that got it, and its commit.
+        tags: The tags that are new there.
+        forgotten: How many rows were removed from all of history there, as they are forgotten here.
+        kept: Tags that name another commit there, and were left as they are.
+    """
+
+    dataset: str
+    remote: str
+    commits: int
+    files: int
+    bytes: int
+    branches: dict[str, str]
+    tags: list[str]
+    forgotten: int
+    kept: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PullView:
+    """What a pull did.
+
+    Attributes:
+        outcome: ``forward``: the branch had nothing of its own and is now the other's. ``merged``: a commit
+            with two parents was made. ``already``: there was nothing to bring.
+        rows: What the branch gained; None for one that is new here.
+    """
+
+    fetched: SharedView
+    branch: str
+    commit: str
+    number: int
+    outcome: Literal["forward", "merged", "already"]
+    rows: RowCounts | None

@@ -24,6 +24,10 @@ from tidemill.cli.command import Group
             "tag": "data.history:tag",
             "revert": "data.merging:revert",
             "export": "data.reading:export",
+            "push": "data.sharing:push",
+            "fetch": "data.sharing:fetch",
+            "pull": "data.sharing:pull",
+            "clone": "data.sharing:clone",
         }
     },
 )

@@ -1,0 +1,59 @@
+"""What travelled between stores."""
+
+from typing import TYPE_CHECKING
+
+from tidemill.cli.render.shapes import counts, size
+
+if TYPE_CHECKING:
+    from tidemill.loop.datasets.views import PullView, SharedView
+
+
+def pushed(view: "SharedView") -> str:
+    """What the other store got."""
+    if not view.branches and not view.tags and not view.forgotten:
+        return f"{view.remote} has all of {view.dataset} already; nothing was sent."
+    return "\n".join(
+        [_amount(view, f"Pushed {view.dataset} to {view.remote}"), *_names(view, view.remote, "")]
+    )
+
+
+def fetched(view: "SharedView") -> str:
+    """What came from the other store."""
+    if not view.branches and not view.tags and not view.forgotten:
+        return f"{view.dataset}: {view.remote} has nothing new."
+    lines = [_amount(view, f"Fetched {view.dataset} from {view.remote}")]
+    return "\n".join([*lines, *_names(view, "this store", f"{view.remote}/")])
+
+
+def pulled(view: "PullView") -> str:
+    """What came, and what it did to the branch."""
+    where = f"{view.fetched.dataset}@{view.branch} is at commit {view.number} ({view.commit})"
+    rows = f": {counts(view.rows.added, view.rows.changed, view.rows.removed)}" if view.rows else ""
+    came = fetched(view.fetched)
+    match view.outcome:
+        case "already":
+            return f"{came}\n{where}; it has all that {view.fetched.remote} has."
+        case "forward":
+            return f"{came}\n{where} now, as {view.fetched.remote} is{rows}."
+        case "merged":
+            return f"{came}\nMerged {view.fetched.remote}/{view.branch} into {view.branch}; {where}{rows}."
+
+
+def cloned(view: "SharedView") -> str:
+    """The dataset that is here now."""
+    return f"{_amount(view, f'Cloned {view.dataset} from {view.remote}')}\nNext: tidemill data log {view.dataset}"
+
+
+def _amount(view: "SharedView", what: str) -> str:
+    return f"{what}: {view.commits:,} commits, {view.files:,} files, {size(view.bytes)}."
+
+
+def _names(view: "SharedView", where: str, before: str) -> list[str]:
+    lines = [f"  {before}{branch} is at {commit}" for branch, commit in view.branches.items()]
+    if view.tags:
+        lines.append(f"  new tags: {', '.join(view.tags)}")
+    if view.forgotten:
+        lines.append(f"  {view.forgotten:,} forgotten rows were removed from all of history in {where}")
+    if view.kept:
+        lines.append(f"  left as they are, for they name another commit there: {', '.join(view.kept)}")
+    return lines

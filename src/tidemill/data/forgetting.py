@@ -1,0 +1,214 @@
+"""Rows removed from every commit: history is written anew beside the old one, then the refs are swapped.
+
+Until that moment all is as it was; from it on the old history is garbage, and is swept. The commits keep their
+ids, which name them and are no digest of their rows; those that lost rows carry a mark that says so.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from tidemill.core.errors import InvalidInput
+from tidemill.core.events import Progress, Sink
+from tidemill.data.commits import Commit
+from tidemill.data.datasets import lock_name
+from tidemill.data.pieces import place
+from tidemill.data.refs import Ref, Refs, Tombstone
+from tidemill.data.replay import Replay
+from tidemill.data.snapshot import Snapshot
+from tidemill.data.sweeping import sweep
+from tidemill.data.transfer import Copy
+from tidemill.store.table import PREDICTION
+
+if TYPE_CHECKING:
+    from tidemill.store.open import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """What a rewriting did.
+
+    Attributes:
+        commits: How many were made again.
+        lost: Id of each commit that lost rows, and how many.
+    """
+
+    commits: int
+    lost: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Rows of any commit that a condition holds for.
+
+    Attributes:
+        ids: Their ``_id``s, ascending.
+        predictions: The predictions that feedback made some of them of.
+    """
+
+    ids: tuple[int, ...]
+    predictions: frozenset[str]
+
+
+def find(store: "Store", name: str, condition: str, named: Collection[str]) -> Matches:
+    """The rows to forget, found in every commit, without changing anything.
+
+    Raises:
+        InvalidInput: ``invalid-where``.
+    """
+    with store.locks.hold(lock_name(name)):
+        return matching(Copy.of(store, name), condition, named)
+
+
+def forget(store: "Store", name: str, tombstone: Tombstone, named: Collection[str], sink: Sink) -> None:
+    """Remove a tombstone's rows from every commit, and all that the old history alone needed.
+
+    Killed at any moment, it leaves the old history or the new one; ``settle`` does what is left to do.
+
+    Args:
+        store: The store.
+        name: The dataset.
+        tombstone: What to forget.
+        named: The ids of commits beside the refs that are kept, too.
+        sink: Gets ``Progress``.
+    """
+    with store.locks.hold(lock_name(name)):
+        side = Copy.of(store, name)
+        rewrite(side, [tombstone], named, sink)
+        sweep(side.table, set(side.history.kept(side.refs(), named)), sink)
+
+
+def unsettled(store: "Store", name: str) -> list[Tombstone]:
+    """The tombstones of a dataset whose traces are still to be removed from the store."""
+    return [t for t in Copy.of(store, name).refs().forgotten if not t.purged]
+
+
+def settle(
+    store: "Store",
+    name: str,
+    named: Collection[str],
+    purge: Callable[[Tombstone, dict[str, int]], None],
+    sink: Sink,
+) -> None:
+    """Finish what was begun: rewrite what was not, sweep, and have the traces of each tombstone removed.
+
+    Args:
+        store: The store.
+        name: The dataset.
+        named: The ids of commits beside the refs that are kept, too.
+        purge: Removes what was derived from a tombstone's rows; it is told how many each commit lost.
+        sink: Gets ``Progress``.
+    """
+    with store.locks.hold(lock_name(name)):
+        side = Copy.of(store, name)
+        rewrite(side, [], named, sink)
+        kept = side.history.kept(side.refs(), named)
+        sweep(side.table, set(kept), sink)
+        for tombstone in unsettled(store, name):
+            purge(tombstone, affected(kept.values(), tombstone))
+        side.history.change(
+            lambda refs: replace(refs, forgotten=tuple(replace(t, purged=True) for t in refs.forgotten))
+        )
+
+
+def matching(side: Copy, condition: str, named: Collection[str]) -> Matches:
+    """The rows that a condition holds for in any commit.
+
+    Rows that left are found too, as long as a data file of a kept commit has them.
+
+    Raises:
+        InvalidInput: ``invalid-where``, when no commit can be asked that.
+    """
+    table = side.table
+    seen: set[str] = set()
+    found: set[int] = set()
+    predictions: set[str] = set()
+    refusal: InvalidInput | None = None
+    asked = False
+    for commit in side.history.kept(side.refs(), named).values():
+        snapshot = Snapshot(table, commit)
+        schema, pieces = snapshot.made_of()
+        new = [
+            piece.whole()
+            for fragment, piece in zip(snapshot.fragments(), pieces, strict=True)
+            if fragment.digest not in seen
+        ]
+        if not new and asked:
+            continue
+        seen |= {fragment.digest for fragment in snapshot.fragments()}
+        # A version of these files, without their deletions, answers for all that is in them. No ref names it.
+        every = Snapshot(table, replace(commit, version=place(table, schema, new, {})))
+        try:
+            ids = every.where(condition)
+            asked = True
+        except InvalidInput as error:
+            # An earlier commit may not have had the column yet.
+            refusal = refusal or error
+            continue
+        found |= set(ids.tolist())
+        predictions |= {p for p in every.read([PREDICTION], ids).to_arrow()[PREDICTION].to_pylist() if p}
+    if refusal is not None and not asked:
+        raise refusal
+    return Matches(tuple(sorted(found)), frozenset(predictions))
+
+
+def rewrite(side: Copy, new: Sequence[Tombstone], named: Collection[str], sink: Sink) -> Rewritten:
+    """Make history again without the rows of these tombstones, and of those that the dataset has.
+
+    The caller holds the dataset's lock. The old history is garbage afterwards, and not yet removed.
+
+    Args:
+        side: The dataset.
+        new: Tombstones to add.
+        named: The ids of commits beside the refs that are kept, too.
+        sink: Gets ``Progress``.
+    """
+    while True:
+        refs = side.refs()
+        tombstones = (*refs.forgotten, *(t for t in new if not _has(refs, t)))
+        replay = Replay(side.table, side.table, tombstones)
+        moved: dict[int, int] = {}
+        commits = sorted(side.history.kept(refs, named).values(), key=lambda c: c.version)
+        for number, commit in enumerate(commits):
+            parents = [p.version for p in side.history.parents(commit)]
+            if replay.touches(commit) or any(p in moved for p in parents):
+                moved[commit.version] = replay.make(commit, [moved.get(p, p) for p in parents])
+            sink(Progress("rewriting", number + 1, len(commits), "commits"))
+        if not moved and tombstones == refs.forgotten:
+            return Rewritten(0, {})
+        if side.history.swap(refs, _turned(refs, moved, tombstones)):
+            return Rewritten(len(moved), replay.lost)
+
+
+def affected(commits: Collection[Commit], tombstone: Tombstone) -> dict[str, int]:
+    """The commits that lost rows to a tombstone: id, and how many."""
+    told = (tombstone.author, tombstone.time, tombstone.reason)
+    return {
+        c.id: mark.rows
+        for c in commits
+        for mark in c.forgotten
+        if (mark.author, mark.time, mark.reason) == told
+    }
+
+
+def unknown(theirs: Refs, ours: Refs) -> list[Tombstone]:
+    """The tombstones that the other side has and we have not, as ones whose traces are still to be removed."""
+    return [replace(t, purged=False) for t in theirs.forgotten if not _has(ours, t)]
+
+
+def _has(refs: Refs, tombstone: Tombstone) -> bool:
+    return any(replace(t, purged=False) == replace(tombstone, purged=False) for t in refs.forgotten)
+
+
+def _turned(refs: Refs, moved: dict[int, int], tombstones: tuple[Tombstone, ...]) -> Refs:
+    def new(names: Mapping[str, Ref]) -> dict[str, Ref]:
+        return {name: Ref(ref.id, moved.get(ref.version, ref.version)) for name, ref in names.items()}
+
+    return replace(
+        refs,
+        branches=new(refs.branches),
+        tags=new(refs.tags),
+        remotes=new(refs.remotes),
+        generation=refs.generation + 1,
+        forgotten=tombstones,
+    )

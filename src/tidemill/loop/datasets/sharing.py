@@ -1,0 +1,191 @@
+"""Sharing a dataset with other stores: push, fetch, pull, clone. A remote is another store, by a name."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tidemill.core.config import FILE
+from tidemill.core.errors import AlreadyExists, InvalidInput, NotFound
+from tidemill.core.events import Sink, silent
+from tidemill.core.names import check_name, nearest
+from tidemill.loop.datasets.references import row_counts
+from tidemill.loop.datasets.switching import chosen
+from tidemill.loop.datasets.views import PullView, SharedView
+from tidemill.loop.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tidemill.data import Shared
+    from tidemill.store.open import Store
+
+ORIGIN = "origin"
+
+
+def push(
+    ws: Workspace,
+    name: str,
+    remote: str = ORIGIN,
+    branches: Sequence[str] = (),
+    *,
+    every: bool = False,
+    sink: Sink = silent,
+) -> SharedView:
+    """Send a dataset's branches, and the tags on their commits, to another store.
+
+    Only what is not there yet is sent. A push that was interrupted goes on where it was.
+
+    Args:
+        ws: The project.
+        name: The dataset.
+        remote: The other store.
+        branches: Which; the one that was switched to if empty.
+        every: All branches.
+        sink: Gets ``Progress``.
+
+    Raises:
+        Conflict: ``push-rejected``: somebody else pushed; pull, then push again. ``tag-differs``.
+        InvalidInput: ``unrelated-datasets``.
+        NotFound: ``remote-not-found``, ``branch-not-found``.
+    """
+    from tidemill.data import push as send  # noqa: PLC0415
+
+    dataset = ws.datasets.open(name)
+    sent = list(dataset.branches()) if every else list(branches) or [chosen(ws, name)]
+    theirs = _open(ws, remote, make=True)
+    return _view(name, remote, send(ws.store, theirs, name, remote, sent, sink))
+
+
+def fetch(ws: Workspace, name: str, remote: str = ORIGIN, *, sink: Sink = silent) -> SharedView:
+    """Get what another store has of a dataset: its branches as ``REMOTE/BRANCH``, and its new tags.
+
+    No branch of this store moves, except that a dataset that is not here yet begins with the other's branches.
+
+    Raises:
+        NotFound: ``remote-not-found``, ``dataset-not-found``.
+        InvalidInput: ``unrelated-datasets``.
+    """
+    return _fetched(ws, name, remote, _open(ws, remote), sink)
+
+
+def pull(
+    ws: Workspace, name: str, remote: str = ORIGIN, branch: str | None = None, *, sink: Sink = silent
+) -> PullView:
+    """Fetch, then bring what the other store's branch has into the branch of the same name here.
+
+    Raises:
+        Conflict: ``merge-conflict``: what was fetched stays, as ``REMOTE/BRANCH``; nothing is merged.
+        NotFound: ``remote-not-found``, ``dataset-not-found``, ``branch-not-found``.
+    """
+    from tidemill.data import forward  # noqa: PLC0415
+
+    into = branch or chosen(ws, name)
+    got = fetch(ws, name, remote, sink=sink)
+    dataset = ws.datasets.open(name)
+    theirs = f"{remote}/{into}"
+    if theirs not in dataset.fetched():
+        close = nearest(into, [n.partition("/")[2] for n in dataset.fetched()])
+        raise NotFound(
+            f"{remote} has no branch '{into}' of dataset '{name}'.",
+            hint=f"Did you mean '{close}'?"
+            if close
+            else f"Type 'tidemill data push {name} {remote} --branch {into}' to bring it there.",
+            code="branch-not-found",
+        )
+    before = dataset.branches().get(into)
+    if forward(ws.store, name, into, dataset.resolve(theirs)):
+        head = dataset.head(into)
+        rows = row_counts(dataset.diff(before.id, head.id).counts) if before else None
+        return PullView(got, into, head.id, head.number, "forward", rows)
+    merged = dataset.merge(theirs, into=into, message=f"Merge {theirs} into {into}")
+    outcome = "already" if merged.already else "merged"
+    return PullView(got, into, merged.commit.id, merged.commit.number, outcome, row_counts(merged.changes))
+
+
+def clone(ws: Workspace, address: str, name: str, *, sink: Sink = silent) -> SharedView:
+    """Get a dataset with all its history from another store, which is written down as a remote.
+
+    Args:
+        ws: The project.
+        address: A folder, ``s3://bucket/prefix``, or the name of a remote.
+        name: The dataset.
+        sink: Gets ``Progress``.
+
+    Raises:
+        AlreadyExists: ``dataset-exists``.
+        NotFound: ``store-not-found``, ``dataset-not-found``.
+    """
+    check_name("dataset", name)
+    if ws.datasets.exists(name):
+        raise AlreadyExists(
+            f"There is a dataset '{name}' already.",
+            hint=f"Type 'tidemill data pull {name}' to get what is new.",
+            code="dataset-exists",
+        )
+    remotes = {known: settings.store for known, settings in ws.settings.remotes.items()}
+    if address in remotes:
+        return _fetched(ws, name, address, _open(ws, address), sink)
+    plain = address if "://" in address else str(Path(address).resolve())
+    known = next((n for n, store in remotes.items() if plain in (store, str(ws.folder / store))), None)
+    remote = known or next(
+        n for n in (ORIGIN, *(f"{ORIGIN}-{i}" for i in range(2, 1000))) if n not in remotes
+    )
+    got = _fetched(ws, name, remote, _opened(ws, remote, plain), sink)
+    if known is None:
+        _write_down(ws, remote, plain)
+    return got
+
+
+def _fetched(ws: Workspace, name: str, remote: str, theirs: "Store", sink: Sink) -> SharedView:
+    from tidemill.data import fetch as get  # noqa: PLC0415
+
+    check_name("dataset", name)
+    return _view(name, remote, get(ws.store, theirs, name, remote, sink))
+
+
+def _open(ws: Workspace, remote: str, *, make: bool = False) -> "Store":
+    if remote not in ws.settings.remotes:
+        close = nearest(remote, ws.settings.remotes)
+        raise NotFound(
+            f"This project has no remote '{remote}'.",
+            hint=f"Did you mean '{close}'?"
+            if close
+            else f'Write into {FILE}: [remotes.{remote}] and below it store = "ADDRESS".',
+            code="remote-not-found",
+        )
+    return _opened(ws, remote, ws.settings.remotes[remote].store, make=make)
+
+
+def _opened(ws: Workspace, remote: str, address: str, *, make: bool = False) -> "Store":
+    from tidemill.store.open import Store  # noqa: PLC0415
+
+    place = address if "://" in address else (ws.folder / address).resolve()
+    if str(place) == ws.store.address:
+        raise InvalidInput(
+            f"Remote '{remote}' is this project's own store.",
+            hint="Name another store.",
+            code="same-store",
+        )
+    return Store.create(place) if make else Store.open(place)
+
+
+def _write_down(ws: Workspace, remote: str, address: str) -> None:
+    file = ws.folder / FILE
+    text = file.read_text("utf-8") if file.exists() else ""
+    gap = "\n" if text and not text.endswith("\n") else ""
+    part = file.with_suffix(".toml.part")
+    part.write_text(f"{text}{gap}\n[remotes.{remote}]\nstore = {json.dumps(address)}\n", "utf-8")
+    part.replace(file)
+
+
+def _view(name: str, remote: str, done: "Shared") -> SharedView:
+    return SharedView(
+        name,
+        remote,
+        done.moved.commits,
+        done.moved.files,
+        done.moved.size_bytes,
+        dict(done.branches),
+        list(done.tags),
+        done.forgotten,
+        list(done.kept),
+    )
