@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tidemill.core.errors import InvalidInput
+from tidemill.core.errors import Conflict, InvalidInput
 from tidemill.data import Changes, Dataset, Datasets
 from tidemill.data.schema_change import schema_change
 from tidemill.store.table import Table
@@ -151,6 +151,49 @@ def test_branches_have_columns_of_their_own(keyed: Dataset):
     assert rows(keyed, "wide") == [{"k": "a", "n": 1, "m": None}, {"k": "b", "n": 2, "m": "x"}]
     assert put(keyed, table(k=["d"], n=[4], m=["y"]), branch="wide") == Changes(added=1)
     assert [c.number for c in keyed.log("wide")] == [3, 2, 1]
+
+
+def test_a_merge_brings_columns_and_keeps_its_own(keyed: Dataset):
+    keyed.branch("wide")
+    put(keyed, table(k=["b", "z"], n=[2.5, 9.0], m=["x", "q"]), branch="wide")
+    put(keyed, table(k=["a", "c"], n=[7, 3], own=["o", "p"]))
+    assert keyed.merge("wide").changes == Changes(added=1, changed=1)
+    assert rows(keyed) == [
+        {"k": "a", "n": 7.0, "own": "o", "m": None},
+        {"k": "b", "n": 2.5, "own": None, "m": "x"},
+        {"k": "c", "n": 3.0, "own": "p", "m": None},
+        {"k": "z", "n": 9.0, "own": None, "m": "q"},
+    ]
+    assert keyed.merge("wide").already
+    keyed.merge("main", into="wide")
+    assert keyed.diff("main", "wide").counts == Changes()
+
+
+def test_a_merge_drops_what_the_other_side_dropped_unless_its_cells_were_changed(keyed: Dataset):
+    keyed.branch("narrow")
+    put(keyed, table(k=["z"]), branch="narrow")
+    keyed.branch("edited")
+    put(keyed, table(k=["c"], n=[3]))
+    keyed.merge("narrow")
+    assert rows(keyed) == [{"k": "a"}, {"k": "b"}, {"k": "c"}, {"k": "z"}]
+    put(keyed, table(k=["a"], n=[100]), branch="edited")
+    with pytest.raises(Conflict, match="Column 'n' .* changed on both sides") as caught:
+        keyed.merge("narrow", into="edited")
+    assert caught.value.code == "schema-conflict"
+
+
+def test_one_column_in_two_types_is_a_conflict(keyed: Dataset):
+    keyed.branch("side")
+    put(keyed, table(k=["b"], n=[2], m=["x"]), branch="side")
+    put(keyed, table(k=["b"], n=[2], m=[1]))
+    with pytest.raises(Conflict, match="Column 'm'"):
+        keyed.merge("side")
+
+
+def test_a_change_of_columns_can_be_reverted(keyed: Dataset):
+    put(keyed, table(k=["b"], n=[2], m=["x"]))
+    keyed.revert("2")
+    assert rows(keyed) == [{"k": "a", "n": 1}, {"k": "b", "n": 2}]
 
 
 def test_a_change_of_columns_in_batches(keyed: Dataset):

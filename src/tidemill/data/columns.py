@@ -62,10 +62,7 @@ def conform(arrow: "pa.Table", schema: "pa.Schema") -> "pa.Table":
         if field.name not in arrow.column_names:
             arrays.append(pa.nulls(arrow.num_rows, field.type))
             continue
-        column = arrow.column(field.name)
-        if column.type != field.type:
-            column = pa.chunked_array([cast_exactly(c, field.type) for c in column.chunks], field.type)
-        arrays.append(column)
+        arrays.append(cast_column(arrow.column(field.name), field.type))
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
@@ -88,7 +85,7 @@ def _cast(array: Any, field: "pa.Field", dataset: str) -> Any:
     if array.type == field.type:
         return array
     try:
-        return pa.chunked_array([cast_exactly(c, field.type) for c in array.chunks], field.type)
+        return cast_column(array, field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise InvalidInput(
             f"Column '{field.name}' of dataset '{dataset}' is {field.type}; the new values are "
@@ -149,6 +146,15 @@ def _cast_cell(cell: Any, kind: Any) -> Any:
         return cell.cast(kind).as_py()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return None
+
+
+def cast_column(column: "pa.ChunkedArray", kind: Any) -> "pa.ChunkedArray":
+    """A column in another type; raises what Arrow does where a cell would lose something."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    if column.type == kind:
+        return column
+    return pa.chunked_array([cast_exactly(c, kind) for c in column.chunks], kind)
 
 
 def cast_exactly(array: Any, kind: Any) -> Any:

@@ -409,7 +409,7 @@ class Dataset:
             before = parent_to_return_to(self._history, undone, ours, branch)
             merge = Merge(self._history, self._open_at, [undone], ours, before)
             plan = self._decided(merge, choices or Choices(), (f"before {undone.id}", branch))
-            if not plan.changes:
+            if not (plan.changes or plan.columns):
                 return Merged(ours, plan.changes, already=True, fast_forward=False)
             text = message or f"Revert {undone.id}: {undone.message}"
             commit = self._apply(plan, ours, branch, (ours,), text)
@@ -436,9 +436,11 @@ class Dataset:
         self, plan: Plan, head: Commit, branch: str, parents: Sequence[Commit], message: str
     ) -> Commit:
         """Write what was planned for a branch's head, have it looked at, and move the branch."""
-        rows = [] if plan.rows is None else [plan.rows]
-        new = self._table.write(head.version, rows)
-        return self._land(plan, head, branch, parents, message, base=head.version, new=new)
+        base, schema = head.version, Snapshot(self._table, head).schema
+        if plan.columns:
+            base = self._table.reshape(base, plan.columns, changed(schema, plan.columns))
+        new = self._table.write(base, [] if plan.rows is None else [plan.rows])
+        return self._land(plan, head, branch, parents, message, base=base, new=new)
 
     def _land(
         self,

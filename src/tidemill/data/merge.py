@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
 from tidemill.data.bases import base_rows
-from tidemill.data.columns import differs
+from tidemill.data.columns import conform, differs
 from tidemill.data.commits import Changes, Commit
 from tidemill.data.conflicts import Choice, Choices, Clash, Value
 from tidemill.data.difference import Diff
 from tidemill.data.history import History
+from tidemill.data.schema_change import SchemaChange
+from tidemill.data.shape import change_to_merge, changed
 from tidemill.data.snapshot import Snapshot
 from tidemill.data.threeway import Rows, merge_rows, read_rows
 from tidemill.data.upsert import Plan
@@ -78,7 +80,8 @@ class Merge:
         if len(self._bases) > 1:
             return False
         (base,) = self._bases
-        return base.id == self.theirs.id or not Diff(self._open_at(base), self._theirs).counts
+        there = Diff(self._open_at(base), self._theirs) if base.id != self.theirs.id else None
+        return there is None or not (there.counts or there.columns)
 
     @cached_property
     def columns(self) -> list[str]:
@@ -120,23 +123,33 @@ class Merge:
         moved = np.zeros(len(result.ids), bool)
         for name in result.table.column_names:
             moved |= differs(result.table.column(name), self._mine.table.column(name))
-        changed = self._mine.there & result.there & moved
+        edited = self._mine.there & result.there & moved
         added, gone = result.there & ~self._mine.there, self._mine.there & ~result.there
-        put = changed | added
+        put = edited | added
         rows = [
-            _with_ids(result.table.filter(pa.array(put)), result.ids[put], self._ours.schema),
+            _with_ids(result.table.filter(pa.array(put)), result.ids[put], self._schema),
             # New rows stay in the order that they have there.
-            self._theirs.read(self._ours.schema.names, ids=self._fresh).to_arrow(),
+            conform(self._theirs.read(ids=self._fresh).to_arrow(), self._schema),
         ]
         return Plan(
-            Changes(int(added.sum()) + len(self._fresh), int(changed.sum()), int(gone.sum())),
-            self._ours.locate(result.ids[changed | gone]),
-            pa.concat_tables([part.cast(self._ours.schema) for part in rows]).combine_chunks(),
+            Changes(int(added.sum()) + len(self._fresh), int(edited.sum()), int(gone.sum())),
+            self._ours.locate(result.ids[edited | gone]),
+            pa.concat_tables([part.cast(self._schema) for part in rows]).combine_chunks(),
+            self._change,
         )
 
     @cached_property
     def _fields(self) -> "list[pa.Field]":
-        return [f for f in self._ours.schema if f.name != ID]
+        return [f for f in self._schema if f.name != ID]
+
+    @cached_property
+    def _change(self) -> SchemaChange:
+        # Several bases differ in rows; of what they say of columns the newest is taken.
+        return change_to_merge(self._open_at(self._bases[0]), self._ours, self._theirs)
+
+    @cached_property
+    def _schema(self) -> "pa.Schema":
+        return changed(self._ours.schema, self._change) if self._change else self._ours.schema
 
     @cached_property
     def _apart(self) -> Diff:

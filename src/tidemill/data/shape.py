@@ -4,8 +4,9 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
-from tidemill.core.errors import InvalidInput
+from tidemill.core.errors import Conflict, InvalidInput
 from tidemill.data.columns import cast_exactly, differs
+from tidemill.data.difference import Diff
 from tidemill.data.schema_change import SchemaChange, refused, schema_change
 from tidemill.data.snapshot import Snapshot
 from tidemill.store.table import PREDICTION, SYSTEM_COLUMNS, Table
@@ -66,6 +67,41 @@ def change_for(snapshot: Snapshot, rows: Table, *, whole: bool, allowed: bool) -
     for old, new in retyped:
         _check_cells(snapshot, old, new)
     return SchemaChange(change.added, change.dropped, retyped)
+
+
+def change_to_merge(base: Snapshot, ours: Snapshot, theirs: Snapshot) -> SchemaChange:
+    """What became of the columns between a base and theirs, and has not become of ours.
+
+    Raises:
+        Conflict: ``schema-conflict``, when both changed a column in different ways, or theirs dropped one whose
+            cells ours changed.
+    """
+    here, there = schema_change(base.schema, ours.schema), schema_change(base.schema, theirs.schema)
+    wanted = schema_change(ours.schema, theirs.schema)
+    retyped_here = {new.name for _, new in here.retyped}
+    retyped_there = {new.name for _, new in there.retyped}
+    gone_here, gone_there = ({f.name for f in change.dropped} for change in (here, there))
+    both_added = {f.name for f in here.added} & {f.name for f in there.added}
+    apart = {new.name for _, new in wanted.retyped}
+    twice = (apart & (both_added | (retyped_here & retyped_there))) | (
+        (gone_here & retyped_there) | (gone_there & retyped_here)
+    )
+    if gone_there and not twice:
+        twice = {cell.column for cell in Diff(base, ours).cells()} & gone_there
+    if twice:
+        name = min(twice)
+        raise Conflict(
+            f"Column '{name}' of dataset '{ours.dataset}' was changed on both sides, in different ways.",
+            why="Its type, whether it is there, and its cells must agree before rows can be merged.",
+            hint="Import the column's data anew on one side, as the other has it, and merge again.",
+            code="schema-conflict",
+            details={"columns": sorted(twice)},
+        )
+    return SchemaChange(
+        added=tuple(f for f in wanted.added if f.name not in gone_here),
+        dropped=tuple(f for f in wanted.dropped if f.name in gone_there),
+        retyped=tuple(pair for pair in wanted.retyped if pair[1].name in retyped_there),
+    )
 
 
 def changed(schema: "pa.Schema", change: SchemaChange) -> "pa.Schema":

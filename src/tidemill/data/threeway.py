@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tidemill.data.columns import differs
+from tidemill.data.columns import cast_column, differs
 from tidemill.data.snapshot import Snapshot
 from tidemill.store.table import ID, PREDICTION
 
@@ -60,7 +60,7 @@ def read_rows(snapshot: Snapshot, ids: "np.ndarray[Any, Any]", fields: "Sequence
     there = have[order[place]] == ids if len(have) else np.zeros(len(ids), bool)
     index = pa.array(order[place] if len(have) else np.zeros(len(ids), np.int64), mask=~there)
     columns = [
-        found.column(f.name).take(index).cast(f.type)
+        cast_column(found.column(f.name).take(index), f.type)
         if f.name in present
         else pa.chunked_array([pa.nulls(len(ids), f.type)])
         for f in fields

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core.errors import InvalidInput
 from tidemill.data.columns import conform, differs
 from tidemill.data.commits import Changes
+from tidemill.data.schema_change import SchemaChange
 from tidemill.data.snapshot import Snapshot
 from tidemill.store.table import ID, PREDICTION, SYSTEM_COLUMNS, Table
 
@@ -23,11 +24,13 @@ class Plan:
         gone: Fragment number to the physical offsets of the rows that leave.
         rows: Whole rows that come; None for none, or when they are written already.
         changes: The counts.
+        columns: What becomes of the columns; ``rows`` have those that come of it.
     """
 
     changes: Changes
     gone: "dict[int, np.ndarray[Any, Any]]" = field(default_factory=dict)
     rows: "pa.Table | None" = None
+    columns: SchemaChange = field(default_factory=SchemaChange)
 
 
 class Upsert:
