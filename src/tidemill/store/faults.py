@@ -88,8 +88,10 @@ def fault(error: Exception, address: str) -> TidemillError:
 
 
 def may_pass(error: Exception) -> bool:
-    """Whether the same request may succeed when it is sent again: a lost connection, or an answer of 5xx."""
+    """Whether the same request is worth sending again: after a lost connection, or an answer of 5xx."""
     text = str(error)
+    if _TRIED.search(text):
+        return False  # the client has done so, and has given up
     status = _STATUS.search(text)
     return status.group(1).startswith("5") if status else any(t in text for t in _AWAY)
 

@@ -13,6 +13,7 @@ again with growing pauses, inside of it; what is still wrong after that is a ``S
 
 import fcntl
 import hashlib
+import itertools
 import os
 import random
 import secrets
@@ -21,7 +22,7 @@ import stat
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -336,8 +337,7 @@ class Bucket(Objects):
         return Entry(key, meta["size"], meta["last_modified"])
 
     def put(self, key: str, data: bytes) -> None:
-        with translated(self.address):
-            self.store.put(key, data)
+        self._again(lambda: self.store.put(key, data))
 
     def put_if(self, key: str, data: bytes, etag: str | None) -> str:
         from obstore.exceptions import AlreadyExistsError, GenericError, PreconditionError  # noqa: PLC0415
@@ -356,15 +356,12 @@ class Bucket(Objects):
                         return there[1]
                     raise _changed(self.address, key) from error
                 except GenericError as error:
-                    if attempt == self._retries or not may_pass(error):
-                        raise
-                    time.sleep(random.uniform(0.5, 1) * min(0.05 * 2**attempt, 5))  # noqa: S311
+                    self._pause(error, attempt)
         raise AssertionError("the last attempt returns or raises")
 
     def put_file(self, key: str, path: Path) -> None:
         piece = max(_PIECE_BYTES, path.stat().st_size // _MOST_PIECES + 1)
-        with translated(self.address):
-            self.store.put(key, path, chunk_size=piece, max_concurrency=4)
+        self._again(lambda: self.store.put(key, path, chunk_size=piece, max_concurrency=4))
 
     def get_file(self, key: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -385,15 +382,26 @@ class Bucket(Objects):
             part.unlink(missing_ok=True)
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
+        from obstore.exceptions import GenericError  # noqa: PLC0415
+
+        last, attempt = None, 0
         with translated(self.address):
-            for page in self.store.list(prefix or None):
-                for meta in page:
-                    yield Entry(meta["path"], meta["size"], meta["last_modified"])
+            while True:
+                try:
+                    for page in self.store.list(prefix or None, offset=last):
+                        for meta in page:
+                            yield Entry(meta["path"], meta["size"], meta["last_modified"])
+                            last, attempt = meta["path"], 0
+                except GenericError as error:
+                    # A page that broke off in the middle is not tried again by the client itself.
+                    self._pause(error, attempt)
+                    attempt += 1
+                else:
+                    return
 
     def delete(self, keys: Sequence[str]) -> None:
-        with translated(self.address):
-            if keys:
-                self.store.delete(list(keys))
+        if keys:
+            self._again(lambda: self.store.delete(list(keys)))
 
     def uri(self, prefix: str) -> tuple[str, dict[str, str]]:
         plain = self._options.get("endpoint", "").startswith("http://")
@@ -406,6 +414,25 @@ class Bucket(Objects):
     def path(self, key: str) -> Path | None:
         del key
         return None
+
+    def _again(self, work: Callable[[], object]) -> None:
+        """Do what may be done twice. The client tries most again itself, but no answer that broke off midway."""
+        from obstore.exceptions import GenericError  # noqa: PLC0415
+
+        with translated(self.address):
+            for attempt in itertools.count():
+                try:
+                    work()
+                except GenericError as error:
+                    self._pause(error, attempt)
+                else:
+                    return
+
+    def _pause(self, error: Exception, attempt: int) -> None:
+        """Wait before a request is sent again; raise ``error`` if it must not be, or has been often enough."""
+        if attempt >= self._retries or not may_pass(error):
+            raise error
+        time.sleep(random.uniform(0.5, 1) * min(0.05 * 2**attempt, 5))  # noqa: S311
 
     def _check_bucket(self, error: Exception) -> None:
         """A bucket that is not there answers as an object that is not there does; only the text differs."""
