@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 class Project:
     """What a user has in one folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store: Store | None = None) -> None:
         self.folder = folder
-        self.store = Store.create(folder / ".tidemill")
+        self.store = store or Store.create(folder / ".tidemill")
         self.datasets = Datasets(self.store, "someone")
         self.events: list[Event] = []
 

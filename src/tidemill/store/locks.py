@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from tidemill.core.errors import Conflict
+from tidemill.store.faults import translated
 
 _POLL_SECONDS = 0.01
 
@@ -31,8 +32,10 @@ class Locks:
         Raises:
             Conflict: ``lock-timeout``, when it is still held after ``timeout_seconds``.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with self._file(name).open("a") as file:
+        with translated(str(self._folder)):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            opened = self._file(name).open("a")
+        with opened as file:
             deadline = time.monotonic() + timeout_seconds
             while True:
                 try:

@@ -94,9 +94,11 @@ class AdvisoryLocks:
         with self._mutex:
             self._held.discard(key)
             if self._connection is not None:
-                # If the server went away, so did the lock.
-                with suppress(exc.DBAPIError):
+                try:
                     self._connection.scalar(sa.select(sa.func.pg_advisory_unlock(key)))
+                except exc.DBAPIError:
+                    # The server went away, and with it the lock; what else is held is taken again when next asked.
+                    self._drop()
 
     def _ask(self, what: "sa.ColumnElement[Any]") -> object:
         for attempt in range(2):
