@@ -1,7 +1,10 @@
 """Rows that come in batches: one commit, or none; what they are is what they would be as one table."""
 
+import os
+import random
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,6 +91,68 @@ def test_batches_cannot_be_taken_twice(store: Store, datasets: Datasets, monkeyp
         datasets.open("d").commit(meanwhile(), message="Late")
     assert caught.value.code == "object-changed"
     assert sorted(content(datasets.open("d")).values()) == [1, 3]
+
+
+WORKER = """
+import sys
+from pathlib import Path
+import pyarrow as pa
+from tidemill.data import Datasets
+from tidemill.store.open import Store
+from tidemill.store.table import Table
+datasets = Datasets(Store.create(Path(sys.argv[1])), "worker")
+def batches(first, **more):
+    for at in range(first, first + 1000, 100):
+        ids = range(at, at + 100)
+        yield Table(pa.table({"id": ids, "text": [str(i) for i in ids], **{n: [v] * 100 for n, v in more.items()}}))
+print("ready", flush=True)
+for turn in range(1000):
+    name = f"d{sys.argv[2]}-{turn}"
+    datasets.create(name, batches(0), message="First", key=["id"])
+    print(name, 1, flush=True)
+    d = datasets.open(name)
+    d.commit(batches(500), message="Second")
+    print(name, 2, flush=True)
+    d.commit(batches(0, more=7), message="Third", allow_schema_change=True)
+    print(name, 3, flush=True)
+"""
+ROWS = {1: 1000, 2: 1500, 3: 1500}
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_moment_leaves_whole_commits_of_batches(tmp_path: Path):
+    chance = random.Random(os.urandom(8))
+    said: dict[str, int] = {}
+    for process in range(5):
+        with subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(tmp_path / "store"), str(process)],
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as worker:
+            assert worker.stdout
+            assert worker.stdout.readline() == "ready\n"
+            for _ in range(chance.randint(0, 4)):
+                said |= told(worker.stdout.readline())
+            time.sleep(chance.random() * 0.2)
+            worker.kill()
+            for line in worker.stdout:
+                said |= told(line)
+    datasets = Datasets(Store.open(tmp_path / "store"), "ada")
+    assert {*said} <= {*datasets.names()}
+    for name in datasets.names():
+        d = datasets.open(name)
+        assert d.head().number >= said.get(name, 1)
+        for commit in d.log():
+            assert len(d.snapshot(commit.id).read()) == commit.rows == ROWS[commit.number]
+        assert ("more" in d.schema.names) == (d.head().number == 3)
+        rows = d.snapshot().read().take([0])
+        assert d.commit(rows, message="Only one", replace=True)[1].removed == d.log()[1].rows - 1
+
+
+def told(line: str) -> dict[str, int]:
+    """The dataset and the commit's number that a line names, if it was written whole."""
+    name, _, number = line.partition(" ")
+    return {name: int(number)} if line.endswith("\n") else {}
 
 
 MUCH = """
