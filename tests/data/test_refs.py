@@ -189,6 +189,21 @@ def test_crosswise_merges_have_several_bases(d: Dataset):
     assert d._history.merge_bases(d.resolve("main"), one) == [one]
 
 
+def test_a_long_history_is_read_once(store: Store, d: Dataset, monkeypatch: pytest.MonkeyPatch):
+    for n in range(5):
+        d.commit(rows(f"{n}\u2028\n"), message=f"Commit\n{n}\u2028")
+    kept = d._table.commit_file._path
+    log = Datasets(store, "ada").open("d").log()
+    with kept.open("a") as file:
+        file.write('3 {"half of a li')
+    assert Datasets(store, "ada").open("d").log() == log
+    # From another life of the dataset: versions that were other commits.
+    kept.write_text(kept.read_text().replace(f'"id": "{log[2].id}"', '"id": "0123456789ab"'))
+    assert Datasets(store, "ada").open("d").log() == log
+    monkeypatch.setattr("tidemill.data.lance_table.LanceTable.properties", None)
+    assert Datasets(store, "ada").open("d").log() == log
+
+
 def test_a_dataset_of_layout_1_is_taken_over_when_it_is_first_seen(tmp_path: Path):
     shutil.copytree(KEPT / "layout-1", tmp_path / "store")
     refs = tmp_path / "store/datasets/fashion.lance/_tidemill/refs.json"

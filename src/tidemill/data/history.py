@@ -102,7 +102,7 @@ class History:
 
     def at(self, ref: Ref) -> Commit:
         """The commit that a ref names."""
-        commit = self._commit(ref.version)
+        commit = self._commit(ref.version, ref.id)
         assert commit, f"version {ref.version} is a commit"
         return commit
 
@@ -235,9 +235,18 @@ class History:
             raise NotFound(f"There is no dataset '{self._dataset}' any more.", code="dataset-not-found")
         return refs, tag
 
-    def _commit(self, version: int) -> Commit | None:
+    def _commit(self, version: int, commit_id: str | None = None) -> Commit | None:
+        """The commit that a version is; None when it is upkeep. With its id, what was read before is enough."""
         if version not in self._seen:
-            self._opened = self._opened or self._table.open()
-            stored = self._table.properties(self._opened, version)
-            self._seen[version] = from_properties(self._dataset, version, stored)
+            known = self._table.commit_file.get(version) if commit_id else None
+            commit = from_properties(self._dataset, version, known) if known else None
+            self._seen[version] = commit if commit and commit.id == commit_id else self._read(version)
         return self._seen[version]
+
+    def _read(self, version: int) -> Commit | None:
+        self._opened = self._opened or self._table.open()
+        stored = self._table.properties(self._opened, version)
+        commit = from_properties(self._dataset, version, stored)
+        if commit:
+            self._table.commit_file.put(version, stored)
+        return commit

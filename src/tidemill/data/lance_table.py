@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import Conflict
 from tidemill.data.columns import cast_exactly
+from tidemill.data.commit_file import CommitFile
 from tidemill.data.id_files import IdFiles
 from tidemill.data.refs import REMOVED, refs_key
 from tidemill.data.schema_change import SchemaChange
@@ -54,7 +55,9 @@ class LanceTable:
         self.dataset = dataset
         self.prefix = f"datasets/{dataset}.lance"
         self.uri, self._options = objects.uri(self.prefix)
-        self.id_files = IdFiles(objects.path(f"{self.prefix}/_tidemill/ids") or local / "ids" / dataset)
+        derived = objects.path(f"{self.prefix}/_tidemill") or local / "datasets" / dataset
+        self.id_files = IdFiles(derived / "ids")
+        self.commit_file = CommitFile(derived / "commits")
 
     def open(self, version: int | None = None) -> "lance.LanceDataset":
         """The table at a version (None: the newest, of whatever branch)."""
