@@ -105,6 +105,14 @@ class Project:
 
         return profiling.profile(self._ws, ref, label, html=Path(html) if html else None)
 
+    def suspects(
+        self, ref: str, label: str = "label", *, limit: int | None = None, sink: Sink = silent
+    ) -> "data_views.SuspectsView":
+        """Find rows whose label is probably wrong, and open a review of what they should be."""
+        from tidemill.loop.datasets import suspects
+
+        return suspects.suspects(self._ws, ref, label, limit=limit, sink=sink)
+
     def export(self, ref: str, path: str | Path) -> "data_views.Exported":
         """Write a dataset to a ``.csv`` or ``.parquet`` file."""
         from tidemill.loop.datasets import reading

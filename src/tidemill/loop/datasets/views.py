@@ -267,3 +267,40 @@ class PullView:
     number: int
     outcome: Literal["forward", "merged", "already"]
     rows: RowCounts | None
+
+
+@dataclass(frozen=True, slots=True)
+class SuspectView:
+    """A row whose label is doubted; the probabilities are of its label and of the suggested one."""
+
+    id: str
+    given: str
+    suggested: str
+    given_probability: float
+    suggested_probability: float
+    confident: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SuspectsView:
+    """The suspected label errors of a dataset, and the review that was opened of them.
+
+    Attributes:
+        agreeing: The share of rows whose label is the most probable class.
+        estimated: How many labels are wrong by confident learning's estimate.
+        review: As in ``fashion#3``; None where nothing is suspected.
+        branch: Has the suggested labels.
+        path: The CSV file that was written; None for none.
+    """
+
+    dataset: str
+    commit: str
+    label: str
+    rows: int
+    agreeing: float
+    estimated: int
+    suspects: list[SuspectView]
+    review: str | None
+    branch: str | None
+    path: str | None

@@ -16,6 +16,7 @@ from tidemill.cli.command import Group
             "log": "data.history:log",
             "show": "data.reading:show",
             "profile": "data.profiling:profile",
+            "suspects": "data.suspects:suspects",
             "diff": "data.history:diff",
             "blame": "data.history:blame",
             "branch": "data.history:branch",
