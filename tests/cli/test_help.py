@@ -65,6 +65,11 @@ DEMANDED = [
     "refit",
     "lineage",
     "gc",
+    "label",
+    "start",
+    "status",
+    "commit",
+    "close",
     "doctor",
 ]
 
@@ -112,8 +117,7 @@ def test_the_example_can_be_typed(path: tuple[str, ...], command: click.Command)
     target: click.Command = main
     context = click.Context(main, info_name="tidemill")
     while isinstance(target, click.Group):
-        name, *words = words
-        found = target.get_command(context, name)
+        _, found, words = target.resolve_command(context, words)
         assert found is not None
         target = found
     target.make_context(target.name, words)

@@ -29,9 +29,9 @@ def test_an_example_can_be_typed(words: list[str]):
     rest = words[1:]
     command: click.Command = main
     while isinstance(command, click.Group):
-        found = command.get_command(click.Context(command), rest[0])
-        assert found is not None, rest[0]
-        command, rest = found, rest[1:]
+        _, found, rest = command.resolve_command(click.Context(command), rest)
+        assert found is not None, rest
+        command = found
     command.make_context(command.name, rest)
 
 

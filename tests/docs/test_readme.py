@@ -69,10 +69,12 @@ def test_the_commands_on_the_pages_exist():
         command: click.Command = main
         rest = words[1:]
         while isinstance(command, click.Group) and rest and rest[0].isalpha():
-            below = command.get_command(click.Context(command), rest[0])
-            if below is None:
+            try:
+                _, below, rest = command.resolve_command(click.Context(command), rest)
+            except click.UsageError:
                 break
-            command, rest = below, rest[1:]
+            assert below is not None
+            command = below
         options = {option for parameter in command.params for option in parameter.opts} | {"--help"}
         unknown = [word for word in rest if word.startswith("-") and word.partition("=")[0] not in options]
         if isinstance(command, click.Group) or unknown:

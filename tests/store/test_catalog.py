@@ -59,6 +59,25 @@ REVIEW = records.Review(
     state="open",
     opened_at=RUN.started_at,
 )
+QUEUE = records.LabelQueue(
+    id="q1",
+    name="fashion",
+    dataset="fashion",
+    commit="0123456789ab",
+    source="main",
+    branch="labels-fashion",
+    column="label",
+    classes=["coat", "bag"],
+    selection={"rows": "unlabelled"},
+    model=None,
+    content="sha256:dd",
+    size=9,
+    labels=2,
+    referee=None,
+    author="ada",
+    opened_at=RUN.started_at,
+)
+LABELLED = records.LabelRow(QUEUE.id, 1, "7", "decided", "coat", "ada", RUN.started_at, "0123456789ab")
 EXAMPLES = [
     RUN,
     STEP,
@@ -74,6 +93,9 @@ EXAMPLES = [
     records.Firing("refit", "0123456789ab", None, None, RUN.started_at),
     REVIEW,
     records.Approval("fashion", 3, "grace", "0123456789ab", RUN.started_at),
+    QUEUE,
+    LABELLED,
+    records.LabelTurn(QUEUE.id, 1, "labeller", "ada", "h1", "leased", RUN.started_at, RUN.started_at),
     records.Comment("fashion", 3, 1, "grace", "Row 7 is a coat.", "7", RUN.started_at),
 ]
 
@@ -90,7 +112,7 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
 def catalog(where: Path | str) -> Generator[Catalog]:
     opened = Catalog.open(where)
     with opened.write() as transaction:
-        transaction.add(RUN, REVIEW)
+        transaction.add(RUN, REVIEW, QUEUE, LABELLED)
     yield opened
     opened.close()
 
@@ -122,7 +144,8 @@ def test_a_record_comes_back_as_it_was_put(catalog: Catalog, record: Any):
 
 def test_each_record_has_the_columns_of_its_table():
     def table_of(kind: type) -> sa.Table:
-        return tables.metadata.tables[re.sub(r"y$", "ie", kind.__name__.lower()) + "s"]
+        words = re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
+        return tables.metadata.tables[re.sub(r"y$", "ie", words) + "s"]
 
     for kind in {type(r) for r in EXAMPLES}:
         assert [f.name for f in dataclasses.fields(kind)] == [c.name for c in table_of(kind).columns]

@@ -21,6 +21,7 @@ _SECTIONS = {
     "Data": {
         "data": "data.group:data",
         "review": "review:review",
+        "label": "label:label",
     },
     "Pipelines and models": {
         "run": "runs:run",

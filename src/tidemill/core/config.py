@@ -123,6 +123,17 @@ class LimitSettings:
     drain_seconds: float = 10.0
 
 
+@dataclass(frozen=True, slots=True)
+class LabellingSettings:
+    """How rows are given to people who label them.
+
+    Attributes:
+        lease_seconds: How long a row is somebody's; then others may have it.
+    """
+
+    lease_seconds: float = 300.0
+
+
 def _default_environments() -> dict[str, EnvironmentSettings]:
     return {
         "dev": EnvironmentSettings(),
@@ -148,6 +159,7 @@ class Settings:
         reviews: By dataset; one that is not named asks for no review.
         remotes: Other stores, by name; ``origin`` is meant where none is named.
         limits: Of every server.
+        labelling: Of every queue.
     """
 
     store: str = DEFAULT_STORE
@@ -161,6 +173,7 @@ class Settings:
     reviews: dict[str, ReviewSettings] = field(default_factory=dict)
     remotes: dict[str, RemoteSettings] = field(default_factory=dict)
     limits: LimitSettings = field(default_factory=LimitSettings)
+    labelling: LabellingSettings = field(default_factory=LabellingSettings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ def encode(image: "np.ndarray[Any, Any]") -> bytes:
             hint="Give (height, width), or (height, width, 3) for colour.",
             code="not-an-image",
         )
-    pixels = _as_bytes(pixels)
+    pixels = as_bytes(pixels)
     height, width, channels = pixels.shape
     # Each line begins with the number of its filter; 0 is none.
     lines = np.zeros((height, 1 + width * channels), np.uint8)
@@ -54,7 +54,8 @@ def is_image_shape(shape: tuple[int, ...]) -> bool:
     return len(shape) == 2 or (len(shape) == 3 and shape[2] in _COLOUR_TYPES)
 
 
-def _as_bytes(pixels: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+def as_bytes(pixels: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """Pixels of any number type as ``uint8``, as ``encode`` takes them; of the same shape."""
     import numpy as np  # noqa: PLC0415
 
     if pixels.dtype == np.uint8:

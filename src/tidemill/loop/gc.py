@@ -107,6 +107,7 @@ def _needed(ws: Workspace, read: "Transaction") -> set[Digest]:
     for artifact in read.find(records.Artifact):
         if artifact.digest in wanted or artifact.kind == "release":
             needed |= {Digest(d) for d in blobs_of(artifact)}
+    needed |= {Digest(queue.content) for queue in read.find(records.LabelQueue)}
     for release in read.find(records.Release):
         needed |= set(bundle.holds(ws.store, release))
     return needed

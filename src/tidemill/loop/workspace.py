@@ -68,9 +68,13 @@ class Workspace:
     @cached_property
     def datasets(self) -> "Datasets":
         """The store's datasets."""
+        return self.datasets_as(self.project.author)
+
+    def datasets_as(self, author: str) -> "Datasets":
+        """The store's datasets, with commits in somebody's name."""
         from tidemill.data import Datasets  # noqa: PLC0415
 
-        return Datasets(self.store, self.project.author)
+        return Datasets(self.store, author)
 
     def close(self) -> None:
         """Close what was opened."""

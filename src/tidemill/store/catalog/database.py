@@ -18,7 +18,7 @@ from tidemill.store.catalog.engine import Engine, too_new
 from tidemill.store.catalog.postgres import Postgres, is_address
 from tidemill.store.catalog.sqlite import Sqlite
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration; equal to the last file in ``migrations/versions`` (a test says so)."""
 
 _TABLES: dict[type[Any], sa.Table] = {
@@ -33,6 +33,9 @@ _TABLES: dict[type[Any], sa.Table] = {
     records.Review: tables.reviews,
     records.Approval: tables.approvals,
     records.Comment: tables.comments,
+    records.LabelQueue: tables.label_queues,
+    records.LabelRow: tables.label_rows,
+    records.LabelTurn: tables.label_turns,
 }
 R = TypeVar("R")
 
@@ -103,6 +106,10 @@ class Transaction:
         table = _TABLES[kind]
         query = sa.select(sa.func.max(table.c[column])).where(*_matches(table, where))
         return self._connection.execute(query).scalar() or 0
+
+    def ask(self, query: sa.Executable) -> list[tuple[Any, ...]]:
+        """The rows that a query of this package gives, where ``find`` cannot say it."""
+        return [tuple(row) for row in self._connection.execute(query)]
 
     def cached(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
         """The cache's outputs for those of ``keys`` that it holds."""

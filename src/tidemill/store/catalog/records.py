@@ -7,6 +7,10 @@ RunStatus = Literal["running", "succeeded", "failed", "interrupted"]
 StepStatus = Literal["computed", "cached", "failed", "skipped"]
 DeploymentStatus = Literal["starting", "live", "retired", "failed"]
 ReviewState = Literal["open", "merged", "closed"]
+LabelRowState = Literal["open", "disputed", "decided", "removed", "changed"]
+"""``disputed`` waits for a referee; ``removed`` and ``changed`` happened to the dataset's row meanwhile."""
+LabelRole = Literal["labeller", "referee"]
+LabelTurnState = Literal["leased", "labelled", "skipped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,3 +203,85 @@ class Comment:
     text: str
     row: str | None
     written_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabelQueue:
+    """Rows of a dataset that people give labels to.
+
+    Attributes:
+        name: As people type it; one open queue has it at a time.
+        commit: The commit that the rows were chosen from.
+        source: The branch that led to it, which may move on; None for a tag or a bare commit.
+        branch: Where the labels go as commits.
+        classes: The labels that may be given.
+        selection: Which rows were chosen, and in what order: ``rows``, ``where``, ``by``, ``limit``.
+        model: ``name/version`` of the model that gave suggestions.
+        content: The blob with the rows' ``_id``s in order, their labels then, and the suggestions.
+        size: How many rows that is.
+        labels: How many people label each row.
+        referee: Who decides where they differ.
+    """
+
+    id: str
+    name: str
+    dataset: str
+    commit: str
+    source: str | None
+    branch: str
+    column: str
+    classes: list[str]
+    selection: dict[str, Any]
+    model: str | None
+    content: str
+    size: int
+    labels: int
+    referee: str | None
+    author: str
+    opened_at: str
+    closed_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRow:
+    """A row of a queue that somebody had or has; the rows that nobody had yet have no record.
+
+    Attributes:
+        position: In the queue; the first is 1.
+        row: Its ``_id``.
+        label: The label that stands; None until it is decided.
+        decided_by: Who first gave the label that stands, or the referee.
+        commit: The commit that holds the label.
+    """
+
+    queue: str
+    position: int
+    row: str
+    state: LabelRowState
+    label: str | None = None
+    decided_by: str | None = None
+    decided_at: str | None = None
+    commit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelTurn:
+    """One person's turn at a row: leased, then labelled or skipped.
+
+    Attributes:
+        holder: The session that has or had the lease; a person may have several.
+        time: When it came to its state.
+        until: When the lease ends by itself; None when it is no lease any more.
+        suggestion: What a model had suggested when the label was given.
+    """
+
+    queue: str
+    position: int
+    role: LabelRole
+    author: str
+    holder: str
+    state: LabelTurnState
+    time: str
+    until: str | None = None
+    label: str | None = None
+    suggestion: str | None = None

@@ -182,3 +182,56 @@ comments = Table(
     Column("written_at", String, nullable=False),
     ForeignKeyConstraint(["dataset", "review"], ["reviews.dataset", "reviews.number"]),
 )
+
+label_queues = Table(
+    "label_queues",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("dataset", String, nullable=False),
+    Column("commit", String, nullable=False),
+    Column("source", String),
+    Column("branch", String, nullable=False),
+    Column("column", String, nullable=False),
+    Column("classes", JSON, nullable=False),
+    Column("selection", JSON, nullable=False),
+    Column("model", String),
+    Column("content", String, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("labels", Integer, nullable=False),
+    Column("referee", String),
+    Column("author", String, nullable=False),
+    Column("opened_at", String, nullable=False),
+    Column("closed_at", String),
+    Index("label_queues_by_name", "name", "opened_at"),
+)
+
+label_rows = Table(
+    "label_rows",
+    metadata,
+    Column("queue", String, ForeignKey("label_queues.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("row", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("label", String),
+    Column("decided_by", String),
+    Column("decided_at", String),
+    Column("commit", String),
+    Index("label_rows_by_state", "queue", "state", "position"),
+)
+
+label_turns = Table(
+    "label_turns",
+    metadata,
+    Column("queue", String, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("role", String, primary_key=True),
+    Column("author", String, primary_key=True),
+    Column("holder", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("time", String, nullable=False),
+    Column("until", String),
+    Column("label", String),
+    Column("suggestion", String),
+    ForeignKeyConstraint(["queue", "position"], ["label_rows.queue", "label_rows.position"]),
+)
