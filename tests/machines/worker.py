@@ -1,0 +1,58 @@
+"""A process that changes a dataset as it is told, line by line, until it is killed in the middle of it."""
+
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tidemill.data import Choices, Dataset, Datasets
+from tidemill.store.open import Store
+from tidemill.store.table import Table
+
+
+def as_table(content: dict[int, Any]) -> Table:
+    return Table(
+        pa.table(
+            {
+                "_id": np.array(list(content), np.uint64),
+                "a": pa.array([a for a, _ in content.values()], pa.string()),
+                "b": pa.array([b for _, b in content.values()], pa.int64()),
+            }
+        )
+    )
+
+
+def perform(dataset: Dataset, order: dict[str, Any]) -> None:
+    match order["do"]:
+        case "commit":
+            rows = {int(i): tuple(row) for i, row in order["rows"].items()}
+            dataset.commit(as_table(rows), branch=order["branch"], message="Killed", replace=True)
+        case "merge":
+            dataset.merge(order["source"], into=order["into"], choices=Choices(order["side"]))
+        case "branch":
+            dataset.branch(order["name"], order["at"])
+        case "tag":
+            dataset.tag(order["name"], order["at"])
+        case other:
+            raise ValueError(other)
+
+
+def main() -> None:
+    # Before it is told what to do, so that the kill hits the work and not the import.
+    import_module("lance")
+    for line in sys.stdin:
+        order = json.loads(line)
+        dataset = Datasets(Store.open(Path(order["store"])), "worker").open("d")
+        sys.stdout.write("begun\n")
+        sys.stdout.flush()
+        perform(dataset, order)
+        sys.stdout.write("done\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
