@@ -166,3 +166,78 @@ def test_a_prediction_that_one_side_has_is_no_conflict(datasets: Datasets):
     d.commit(rows("p1"), branch="side", message="Fed back")
     d.commit(rows(None), message="Imported")
     assert d.merge("side").changes.changed == 1
+
+
+def reshaped(shop: Dataset, branch: str, **columns: Any) -> None:
+    """Commit the rows of a branch with these columns instead of, or beside, those that are there."""
+    import pyarrow as pa
+
+    from tidemill.store.table import Table
+
+    arrow = shop.snapshot(branch).read().to_arrow().sort_by("_id")
+    for name, values in columns.items():
+        if values is None:
+            arrow = arrow.drop([name])
+        elif name in arrow.column_names:
+            arrow = arrow.set_column(arrow.schema.get_field_index(name), name, pa.array(values))
+        else:
+            arrow = arrow.append_column(name, pa.array(values))
+    shop.commit(Table(arrow), branch=branch, message="Reshaped", allow_schema_change=True)
+
+
+def read(shop: Dataset, *columns: str, at: str = "main") -> list[tuple[Any, ...]]:
+    arrow = shop.snapshot(at).read(["_id", *columns]).to_arrow().sort_by("_id")
+    return list(zip(*(arrow[c].to_pylist() for c in columns), strict=True))
+
+
+def test_columns_that_either_side_added_are_united(shop: Dataset):
+    reshaped(shop, "side", c=[10, 20, 30, 40, 50])
+    put(shop, {2: ("two", 7)})
+    reshaped(shop, "main", d=["p", "q", "r", "s", "t"])
+    merged = shop.merge("side")
+    assert merged.changes.changed == 5
+    assert shop.snapshot().columns == ["a", "b", "d", "c"]
+    assert read(shop, "a", "b", "c", "d")[:2] == [("row 1", 0, 10, "p"), ("two", 7, 20, "q")]
+    shop.merge("main", into="side")
+    assert read(shop, "a", "b", "c", "d", at="side") == read(shop, "a", "b", "c", "d")
+
+
+def test_a_type_that_one_side_changed_is_taken_and_two_that_clash_are_refused(shop: Dataset):
+    reshaped(shop, "side", b=[0.5, 0.0, 0.0, 0.0, 0.0])
+    put(shop, {2: ("two", 7)})
+    shop.merge("side")
+    assert read(shop, "b")[:2] == [(0.5,), (7.0,)]
+    shop.branch("other", "main~1")
+    reshaped(shop, "other", b=["x", "0", "0", "0", "0"])
+    before = shop.branches()
+    with pytest.raises(TidemillError) as caught:
+        shop.merge("other")
+    assert caught.value.code == "schema-conflict"
+    assert shop.branches() == before
+
+
+def test_reverting_a_commit_that_added_a_column_drops_it_again(shop: Dataset):
+    reshaped(shop, "main", c=[10, 20, 30, 40, 50])
+    put_back = shop.revert("main")
+    assert not put_back.already
+    assert shop.snapshot().columns == ["a", "b"]
+    assert rows_of(shop)[1] == ("row 1", 0)
+
+
+def test_a_new_row_is_no_conflict_in_a_column_that_one_side_lacks(shop: Dataset):
+    put(shop, {9: ("new", 1)}, "side")
+    put(shop, {9: ("new", 1)})
+    reshaped(shop, "main", c=[1, 2, 3, 4, 5, 9])
+    assert shop.conflicts("side") == []
+    shop.merge("side")
+    assert read(shop, "a", "c")[-1] == ("new", 9)
+
+
+def test_a_cell_that_does_not_fit_the_other_sides_type_is_a_conflict_in_words(shop: Dataset):
+    reshaped(shop, "side", b=[0.5, 0.0, 0.0, 0.0, 0.0])
+    put(shop, {2: ("two", 2**53 + 1)})
+    before = shop.branches()
+    with pytest.raises(TidemillError) as caught:
+        shop.merge("side")
+    assert caught.value.code == "schema-conflict"
+    assert shop.branches() == before

@@ -43,7 +43,8 @@ def blame(
         Column to ``_id`` to commit.
     """
     found: dict[str | None, dict[int, Commit]] = {column: {} for column in cells}
-    commits, waiting, queue = {at.version: at}, {at.version: dict(cells)}, [-at.version]
+    commits, waiting = {at.version: at}, {at.version: dict(cells)}
+    queue = [-at.version] if cells else []
     while queue:
         # A child has a later version than its parents: all that lead to the newest have been looked at.
         version = -heapq.heappop(queue)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core.errors import Conflict
 from tidemill.data.columns import cast_column, differs
 from tidemill.data.snapshot import Snapshot
 from tidemill.store.table import ID, PREDICTION
@@ -28,6 +29,7 @@ class Rows:
         there: Whether the row is there; bool, one an id.
         contested: Rows of which it cannot be said whether they are there.
         unknown: Column to the rows whose cell cannot be told; columns without such are left out.
+        lacking: The columns that there are none of at that point.
     """
 
     ids: "np.ndarray[Any, Any]"
@@ -35,6 +37,7 @@ class Rows:
     there: "np.ndarray[Any, Any]"
     contested: "np.ndarray[Any, Any]"
     unknown: "dict[str, np.ndarray[Any, Any]]" = field(default_factory=dict)
+    lacking: frozenset[str] = frozenset()
 
     def doubt(self, column: str) -> "np.ndarray[Any, Any]":
         """The rows whose cell in a column cannot be told."""
@@ -47,6 +50,9 @@ def read_rows(snapshot: Snapshot, ids: "np.ndarray[Any, Any]", fields: "Sequence
     """The rows with these ``_id``s (ascending) at a commit, in columns of these types.
 
     A column that the commit does not have is missing in each row. So is an ``_id`` that it does not have.
+
+    Raises:
+        Conflict: ``schema-conflict``, when a cell does not fit the type that its column has on the other side.
     """
     import numpy as np  # noqa: PLC0415
     import pyarrow as pa  # noqa: PLC0415
@@ -60,7 +66,7 @@ def read_rows(snapshot: Snapshot, ids: "np.ndarray[Any, Any]", fields: "Sequence
     there = have[order[place]] == ids if len(have) else np.zeros(len(ids), bool)
     index = pa.array(order[place] if len(have) else np.zeros(len(ids), np.int64), mask=~there)
     columns = [
-        cast_column(found.column(f.name).take(index), f.type)
+        _in_type(found.column(f.name).take(index), f, snapshot)
         if f.name in present
         else pa.chunked_array([pa.nulls(len(ids), f.type)])
         for f in fields
@@ -68,7 +74,24 @@ def read_rows(snapshot: Snapshot, ids: "np.ndarray[Any, Any]", fields: "Sequence
     table = pa.Table.from_arrays(
         columns, schema=pa.schema([pa.field(f.name, f.type, metadata=f.metadata) for f in fields])
     )
-    return Rows(ids, table, there, np.zeros(len(ids), bool))
+    lacking = frozenset(f.name for f in fields if f.name not in present)
+    return Rows(ids, table, there, np.zeros(len(ids), bool), lacking=lacking)
+
+
+def _in_type(column: Any, field: "pa.Field", snapshot: Snapshot) -> Any:
+    import pyarrow as pa  # noqa: PLC0415
+
+    try:
+        return cast_column(column, field.type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise Conflict(
+            f"Column '{field.name}' is {field.type} on one side; a cell of commit {snapshot.commit.id}, where it "
+            f"is {column.type}, does not fit.",
+            why=str(error).splitlines()[0],
+            hint="Import the column's data anew on one side, as the other has it, and merge again.",
+            code="schema-conflict",
+            details={"columns": [field.name]},
+        ) from error
 
 
 def merge_rows(base: Rows, ours: Rows, theirs: Rows) -> Rows:
@@ -90,8 +113,9 @@ def merge_rows(base: Rows, ours: Rows, theirs: Rows) -> Rows:
         old, mine, other = (r.table.column(name) for r in (base, ours, theirs))
         # A new row has no prediction before its first; of all other cells it says what they are.
         no_base = base.contested | base.doubt(name) | (~base.there & (name != PREDICTION))
-        mine_moved = differs(old, mine) | no_base | ours.doubt(name)
-        other_moved = differs(old, other) | no_base | theirs.doubt(name)
+        # A side without the column says nothing of its cells.
+        mine_moved = (differs(old, mine) | no_base | ours.doubt(name)) & (name not in ours.lacking)
+        other_moved = (differs(old, other) | no_base | theirs.doubt(name)) & (name not in theirs.lacking)
         apart = differs(mine, other)
         doubt = both & (ours.doubt(name) | theirs.doubt(name) | (apart & mine_moved & other_moved))
         doubt |= (only_ours & ours.doubt(name)) | (only_theirs & theirs.doubt(name))
@@ -114,4 +138,5 @@ def merge_rows(base: Rows, ours: Rows, theirs: Rows) -> Rows:
         chunks = [*ours.table.column(name).chunks, *theirs.table.column(name).chunks]
         columns.append(pa.chunked_array(chunks, ours.table.schema.field(name).type).take(pa.array(index)))
     table = pa.Table.from_arrays(columns, schema=ours.table.schema)
-    return Rows(ours.ids, table, there, contested, {n: m & ~contested for n, m in unknown.items()})
+    left = {n: m & ~contested for n, m in unknown.items()}
+    return Rows(ours.ids, table, there, contested, left, ours.lacking & theirs.lacking)
