@@ -2,7 +2,7 @@
 
 The default suite takes a few hundred steps. At least 2,000 are taken by::
 
-    TIDEMILL_TEST_PROFILE=thorough pytest tests/machines -p no:randomly --hypothesis-seed=6 -s
+    TIDEMILL_TEST_PROFILE=thorough pytest tests/machines -p no:randomly --hypothesis-seed=6 -s -o faulthandler_timeout=0
 """
 
 import json
