@@ -122,3 +122,26 @@ def test_a_profile_is_drawn_and_told(tidemill: Tidemill, animals: Path, project:
     wrong = tidemill("data", "profile", "animals", "--label", "leg")
     assert wrong.returncode == 2
     assert "Did you mean 'legs'?" in wrong.stderr
+
+
+@pytest.mark.sklearn
+def test_suspects_become_a_review(tidemill: Tidemill, project: Path):
+    lines = [f"{x},{'low' if (x < 50) != (x in (7, 81)) else 'high'}" for x in range(100)]
+    (project / "levels.csv").write_text("\n".join(["level,label", *lines]) + "\n", "utf-8")
+    model = "from sklearn.linear_model import LogisticRegression\nline = LogisticRegression()\n"
+    (project / "models.py").write_text(model, "utf-8")
+    tidemill("data", "import", "levels", "levels.csv")
+    search = ("data", "suspects", "levels", "--limit", "2", "--trainer", "models.py:line")
+    drawn = tidemill(*search, "--csv", "suspects.csv")
+    assert drawn.returncode == 0, drawn.stderr
+    assert "tidemill review show levels#1" in drawn.stdout
+    assert (project / "suspects.csv").read_text("utf-8").count("\n") == 3
+    told = shown(tidemill, *search, "--branch", "again")
+    assert isinstance(told, dict)
+    assert sorted((s["given"], s["suggested"]) for s in told["suspects"]) == [
+        ("high", "low"),
+        ("low", "high"),
+    ]
+    twice = tidemill(*search)
+    assert twice.returncode == 2
+    assert "branch-exists" in twice.stderr
