@@ -153,7 +153,8 @@ def network(seed: int | None) -> Any:
     """The study's network in scikit-learn: 128 units, Adam, 10 epochs of 128 rows."""
     from sklearn.neural_network import MLPClassifier
 
-    return MLPClassifier((128,), batch_size=128, max_iter=10, random_state=seed)
+    rows: Any = 128  # The stubs know no batch size but 'auto'.
+    return MLPClassifier((128,), batch_size=rows, max_iter=10, random_state=seed)
 
 
 def told(way: str, precision: float, seconds: float) -> None:
