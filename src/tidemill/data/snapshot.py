@@ -87,6 +87,8 @@ class Fragment:
         import numpy as np  # noqa: PLC0415
 
         positions, offsets = self.find_all(wanted)
+        if not len(offsets) or self.deletion_file is None:
+            return positions, offsets
         live = ~np.isin(offsets, self.deleted)
         return positions[live], offsets[live]
 
