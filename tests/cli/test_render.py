@@ -74,9 +74,23 @@ RUN = views.RunView(
     [
         (
             importing.imported(
-                data_views.ImportView("fashion", "a1b2", 1, views.RowCounts(69000, 0, 0), 69000, False)
+                data_views.ImportView(
+                    "fashion",
+                    "a1b2",
+                    1,
+                    views.RowCounts(69000, 0, 0),
+                    69000,
+                    False,
+                    [data_views.ColumnView("image", "uint8[28x28]", "found in the cells")],
+                    [data_views.ColumnChange("price", "int64", "double")],
+                    False,
+                )
             ),
-            ["fashion: commit 1 (a1b2), rows: 69,000 added; 69,000 in all."],
+            [
+                "fashion: commit 1 (a1b2), rows: 69,000 added; 69,000 in all.",
+                "uint8[28x28]  found in the cells",
+                "price           int64     double",
+            ],
         ),
         (
             reading.datasets([data_views.DatasetView("fashion", "main", 2, 1, 70000, "a1b2", 2, STAMP)]),

@@ -6,6 +6,7 @@
 import dataclasses
 import getpass
 import os
+import re
 import tomllib
 import types
 import typing
@@ -247,6 +248,27 @@ def load_project(folder: Path) -> Project:
         if text:
             raw[name] = int(text) if name == "workers" and text.isdecimal() else text
     return Project(folder.resolve(), _read(Settings, raw, file.name, ""))
+
+
+def with_references(text: str) -> str:
+    """``text`` with each ``${NAME}`` replaced by what the environment variable of that name holds.
+
+    Raises:
+        NotFound: ``variable-not-set``.
+    """
+
+    def value(found: "re.Match[str]") -> str:
+        said = os.environ.get(found[1])
+        if said is None:
+            raise NotFound(
+                f"The environment variable {found[1]} is not set.",
+                why=f"'${{{found[1]}}}' stands for its value.",
+                hint=f"Type 'export {found[1]}=...' first.",
+                code="variable-not-set",
+            )
+        return said
+
+    return re.sub(r"\$\{(\w+)\}", value, text)
 
 
 def cache_folder() -> Path:

@@ -54,6 +54,17 @@ class Datasets:
         self._guard = guard
         self.author = author
 
+    def guarded(self, guard: Guard) -> "Datasets":
+        """The same datasets, where ``guard`` too looks at each commit, after whoever does already."""
+        first = self._guard
+
+        def both(proposal: Proposal) -> None:
+            if first:
+                first(proposal)
+            guard(proposal)
+
+        return Datasets(self._store, self.author, both)
+
     def names(self) -> list[str]:
         """Every dataset, sorted."""
         tops = {entry.key.split("/")[1] for entry in self._store.objects.list("datasets")}

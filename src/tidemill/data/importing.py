@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from tidemill.core.errors import AlreadyExists, InvalidInput
+from tidemill.core.errors import AlreadyExists, Conflict, InvalidInput
 from tidemill.core.events import Sink, silent
 from tidemill.core.names import check_name, nearest
-from tidemill.data.columns import arrange
 from tidemill.data.commits import Changes, Commit
 from tidemill.data.datasets import Dataset, Datasets
+from tidemill.data.proposal import Proposal
 from tidemill.data.refs import MAIN
+from tidemill.data.schema_change import SchemaChange, refused, schema_change
 from tidemill.data.sources.folding import folded, schema_of
 from tidemill.data.sources.layout import Column, Tensor, layout
 from tidemill.data.sources.opening import open_files
@@ -48,19 +49,23 @@ class Imported:
         commit: The new commit, or the present head when nothing changed.
         rows: The counts.
         columns: What came in, in the source's order.
+        change: What became of the dataset's columns.
+        trial: Whether nothing was committed, since it was a dry run.
     """
 
     dataset: str
-    commit: Commit
+    commit: Commit | None
     rows: Changes
     columns: tuple[ImportedColumn, ...]
+    change: SchemaChange
+    trial: bool = False
 
 
 def import_files(
     datasets: Datasets, name: str, *paths: str | Path, sink: Sink = silent, **options: Any
 ) -> Imported:
     """``import_rows`` from files that are alike: paths, or patterns such as ``part-*.csv``; one commit for all."""
-    return import_rows(datasets, name, open_files(paths, sink), **options)
+    return import_rows(datasets, name, open_files(paths, sink=sink), **options)
 
 
 import_csv = import_files
@@ -78,6 +83,8 @@ def import_rows(
     key: Sequence[str] | None = None,
     label: str | None = None,
     sync: bool = False,
+    allow_schema_change: bool = False,
+    dry_run: bool = False,
 ) -> Imported:
     """Import the rows of a source into a dataset; make the dataset if it is not there.
 
@@ -94,6 +101,8 @@ def import_rows(
         key: The columns that name a row; remembered by the dataset. Without them, content does.
         label: A column that must be there.
         sync: Also remove the rows that the source does not have.
+        allow_schema_change: Let columns come, go and change their type, where the source has it so.
+        dry_run: Do all but the last step: find types and counts, ask the guards, and make no commit.
 
     Raises:
         NotFound: ``branch-not-found``, ``column-not-found``.
@@ -107,28 +116,64 @@ def import_rows(
     fields = source.fields()
     while True:
         there = datasets.open(name) if datasets.exists(name) else None
-        schema = there.schema if there else None
+        schema = there.snapshot(branch).schema if there else None
         columns = layout(
-            source.head, fields, source.how, tensors=tensors or {}, types=types or {}, schema=schema
+            source.head,
+            fields,
+            source.how,
+            tensors=tensors or {},
+            types=types or {},
+            schema=schema,
+            may_change=allow_schema_change,
         )
         _check_label(source, label, columns)
         if schema is not None:
-            _check_columns(source, columns, schema, name)
+            columns = _with_lacking(source, columns, schema)
+            if not allow_schema_change:
+                _check_columns(source, columns, schema, name)
         kinds = _types(source, columns)
         arriving = schema_of(columns, kinds)
-        rows = _rows(source, columns, kinds, arriving)
+        change = schema_change(schema, arriving) if schema is not None else SchemaChange()
+        rows = _pieces(source, columns, kinds, arriving)
+        into = datasets.guarded(_end_of_trial) if dry_run else datasets
         text = message or f"Import {source.name}"
         try:
             if there:
-                commit, changes = there.commit(rows, branch=branch, message=text, key=key, replace=sync)
+                commit, changes = into.open(name).commit(
+                    rows,
+                    branch=branch,
+                    message=text,
+                    key=key,
+                    replace=sync,
+                    allow_schema_change=allow_schema_change,
+                )
             else:
-                commit, changes = datasets.create(name, rows, message=text, key=key)
+                commit, changes = into.create(name, rows, message=text, key=key)
         except AlreadyExists:
             # Another import made it meanwhile; its types hold now.
             continue
+        except Conflict as error:
+            # Another import moved the branch while the rows came; they can be read once more.
+            if error.code != "object-changed":
+                raise
+            continue
+        except _TrialEnded as trial:
+            commit, changes = (there.head(branch) if there else None), trial.changes
         except InvalidInput as error:
             raise _placed(source, error) from error
-        return Imported(name, commit, changes, _described(columns, arriving))
+        return Imported(name, commit, changes, _described(columns, arriving), change, trial=dry_run)
+
+
+class _TrialEnded(Exception):
+    """A dry run came to its last step."""
+
+    def __init__(self, changes: Changes) -> None:
+        super().__init__(changes)
+        self.changes = changes
+
+
+def _end_of_trial(proposal: Proposal) -> None:
+    raise _TrialEnded(proposal.changes)
 
 
 def _types(source: Source, columns: Sequence[Column]) -> "dict[str, pa.DataType]":
@@ -136,14 +181,6 @@ def _types(source: Source, columns: Sequence[Column]) -> "dict[str, pa.DataType]
     fixed = {s: c.type for c in columns if c.type is not None for s in c.sources}
     groups = [Group(c.sources, c.tensor is not None, c.known) for c in columns if c.type is None]
     return fixed | source.types(groups, fixed) if groups else fixed
-
-
-def _rows(
-    source: Source, columns: Sequence[Column], kinds: "Mapping[str, pa.DataType]", schema: "pa.Schema"
-) -> Table:
-    import pyarrow as pa  # noqa: PLC0415
-
-    return Table(pa.concat_tables([t.to_arrow() for t in _pieces(source, columns, kinds, schema)]))
 
 
 def _pieces(
@@ -163,6 +200,8 @@ def _described(columns: Sequence[Column], schema: "pa.Schema") -> tuple[Imported
 def _placed(source: Source, error: InvalidInput) -> InvalidInput:
     """An error about rows, with the places of the first two in the source."""
     facts = cast("Mapping[str, Any]", error.details)
+    if "file" in facts:
+        return error
     rows: list[int] = facts.get("rows") or [row for row in [facts.get("row")] if row is not None]
     if not rows:
         return error
@@ -201,26 +240,29 @@ def _check_label(source: Source, label: str | None, columns: Sequence[Column]) -
         )
 
 
+def _with_lacking(source: Source, columns: list[Column], schema: "pa.Schema") -> list[Column]:
+    """The columns, and those of the dataset that a sparse source does not name: their cells are missing."""
+    have = {*SYSTEM_COLUMNS, *(c.name for c in columns)}
+    lacking = [f for f in schema if f.name not in have] if source.sparse else []
+    return columns + [
+        Column(f.name, (f.name,), None, f.type, "of the dataset", metadata=f.metadata) for f in lacking
+    ]
+
+
 def _check_columns(source: Source, columns: Sequence[Column], schema: "pa.Schema", name: str) -> None:
     """Say so before the rows are read, when the columns are not the dataset's."""
     import pyarrow as pa  # noqa: PLC0415
 
-    have = [pa.field(c.name, pa.null()) for c in columns]
-    try:
-        arrange(Table(pa.schema(have).empty_table()), schema, name)
-    except InvalidInput as error:
+    kinds = {f.name: f.type for f in schema}
+    have = pa.schema([pa.field(c.name, kinds.get(c.name, pa.null())) for c in columns])
+    change = schema_change(schema, have)
+    if change:
+        error = refused(name, change)
+        column = (change.added or change.dropped)[0].name
         raise InvalidInput(
             f"{source.head}: {error.message}",
             why=error.why,
             hint=error.hint,
             code=error.code,
-            details={**error.details, **source.head.details(str(_first(error.details)))},
-        ) from error
-
-
-def _first(details: Mapping[str, object]) -> object:
-    for name in ("extra", "lacking"):
-        found = details.get(name)
-        if isinstance(found, list) and found:
-            return found[0]
-    return ""
+            details={**error.details, **source.head.details(column)},
+        )

@@ -46,12 +46,12 @@ class Project:
     # -- data
 
     def import_data(
-        self, name: str, *paths: str | Path, sink: Sink = silent, **options: Any
+        self, name: str, *data: Any, sink: Sink = silent, **options: Any
     ) -> "data_views.ImportView":
-        """Import files; see ``loop.datasets.importing.import_data`` for the options (``tensors``, ``types``, ``key``...)."""
+        """Import files or a frame; see ``loop.datasets.importing.import_data`` for the options (``tensors``, ``types``, ``key``...)."""
         from tidemill.loop.datasets import importing
 
-        return importing.import_data(self._ws, name, *paths, sink=sink, **options)
+        return importing.import_data(self._ws, name, *data, sink=sink, **options)
 
     def datasets(self) -> "list[data_views.DatasetView]":
         """Every dataset."""

@@ -91,9 +91,7 @@ def test_a_fault_in_the_second_file_names_it(datasets: Datasets, csv: Write, tmp
         with pytest.raises(InvalidInput, match=words):
             import_files(datasets, "d", tmp_path / "part-*.csv")
     csv("label,n\nb,2\na,3\n", "part-2.csv")
-    with pytest.raises(
-        InvalidInput, match=r"part-1\.csv, line 2 and part-2\.csv, line 3: .*label='a'"
-    ) as caught:
+    with pytest.raises(InvalidInput, match=r"part-2\.csv, line 3: .*label='a'") as caught:
         import_files(datasets, "d", tmp_path / "part-*.csv", key=["label"])
     assert (caught.value.code, caught.value.details["line"]) == ("duplicate-key", 3)
     csv("label,n\nb,x\n", "part-2.csv")

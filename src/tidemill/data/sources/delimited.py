@@ -30,6 +30,7 @@ class Delimited:
     """
 
     how = "found in the cells"
+    sparse = False
 
     def __init__(self, paths: Sequence[Path], delimiter: str = ",", sink: Sink = silent) -> None:
         self.name = name_of(paths)

@@ -97,11 +97,12 @@ def layout(
                 code="tensor-columns",
                 details=head.details(name),
             )
-    stored = _stored_types(schema)
+    stored = _stored_types(schema, folds)
     given = _given_types(types, [*plain, *folds], folds, {} if may_change else stored)
     # A tensor stands where the first of its columns stood.
     names = dict.fromkeys(owner.get(source, source) for source in header)
     metadata = {field.name: field.metadata for field in fields}
+    sourced = {field.name: field.type for field in fields if str(field.type) != "null"}
     found: list[Column] = []
     for name in names:
         own = stored.get(name)
@@ -112,6 +113,8 @@ def layout(
             column = replace(column, type=None, known=own)
         elif own is not None:
             column = replace(column, how="of the dataset")
+        elif name in sourced:
+            column = replace(column, type=sourced[name])
         found.append(column)
     return found
 
@@ -181,13 +184,12 @@ def _stored_tensors(schema: "pa.Schema | None", header: Sequence[str]) -> dict[s
     return found
 
 
-def _stored_types(schema: "pa.Schema | None") -> dict[str, Any]:
+def _stored_types(schema: "pa.Schema | None", folds: Mapping[str, Tensor]) -> dict[str, Any]:
     import pyarrow as pa  # noqa: PLC0415
 
     found = {ID: pa.uint64(), PREDICTION: pa.string()}
     for field in schema or ():
-        tensor = pa.types.is_fixed_size_list(field.type)
-        found[field.name] = field.type.value_type if tensor else field.type
+        found[field.name] = field.type.value_type if field.name in folds else field.type
     return found
 
 

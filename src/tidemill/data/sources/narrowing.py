@@ -48,6 +48,9 @@ def widest(one: "pa.DataType", other: "pa.DataType") -> "pa.DataType":
         if holds(wide, narrow):
             return wide
     both = (one, other)
+    if all(pa.types.is_fixed_size_list(kind) for kind in both):
+        same = one.list_size == other.list_size
+        return pa.list_(widest(one.value_type, other.value_type), one.list_size) if same else other
     if all(pa.types.is_integer(kind) for kind in both):
         limits = [_limits(kind) for kind in both]
         least, most = min(low for low, _ in limits), max(high for _, high in limits)
@@ -160,6 +163,6 @@ def fits(cells: Any, kind: Any) -> bool:
 
     try:
         cells.cast(kind)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
         return False
     return True

@@ -1,6 +1,7 @@
 """Which source suits a file: by its first bytes, else by its ending."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
@@ -8,27 +9,41 @@ from tidemill.core.errors import InvalidInput
 from tidemill.core.events import Sink, silent
 from tidemill.data.sources.paths import expanded
 from tidemill.data.sources.source import Source
-from tidemill.data.sources.unpacking import first_bytes
+from tidemill.data.sources.unpacking import Unpacked
 
-Format = Literal["csv", "tsv"]
+Format = Literal["csv", "tsv", "parquet", "arrow", "json", "images"]
 
-_ENDINGS: dict[str, Format] = {".tsv": "tsv", ".tab": "tsv"}
+_STARTS: dict[bytes, Format] = {b"PAR1": "parquet", b"ARROW1": "arrow", b"\xff\xff\xff\xff": "arrow"}
+_ENDINGS: dict[str, Format] = {
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".json": "json",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".arrow": "arrow",
+    ".arrows": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
+}
 _PACKED = frozenset({".gz", ".gzip", ".zst", ".zstd", ".bz2"})
 
 
-def open_files(patterns: Sequence[str | Path], sink: Sink = silent) -> Source:
+def open_files(
+    patterns: Sequence[str | Path], *, resize: tuple[int, int] | None = None, sink: Sink = silent
+) -> Source:
     """The rows of files that are alike, as one source.
 
     Args:
-        patterns: Paths, or patterns such as ``part-*.csv``.
+        patterns: Paths, or patterns such as ``part-*.csv``; a folder is one of images.
+        resize: Height and width that images get.
         sink: Is told how far reading is.
 
     Raises:
         NotFound: ``file-not-found``, ``no-file-matches``.
-        InvalidInput: ``not-a-file``, ``files-differ``.
+        InvalidInput: ``files-differ``, ``not-images``.
     """
-    from tidemill.data.sources.delimited import Delimited  # noqa: PLC0415
-
     paths = expanded(patterns)
     formats = {path: format_of(path) for path in paths}
     first = formats[paths[0]]
@@ -40,13 +55,39 @@ def open_files(patterns: Sequence[str | Path], sink: Sink = silent) -> Source:
             hint="Import them one by one.",
             code="files-differ",
         )
+    if resize is not None and first != "images":
+        raise InvalidInput(
+            f"{paths[0].name} is {first}, and only images are resized.",
+            hint="Leave --resize out, or name a folder of images.",
+            code="not-images",
+        )
+    if first == "images":
+        from tidemill.data.sources.images import images  # noqa: PLC0415
+
+        return images(paths, resize, sink)
+    if first in ("parquet", "arrow"):
+        from tidemill.data.sources import columnar  # noqa: PLC0415
+
+        return getattr(columnar, first)(paths, sink)
+    if first == "json":
+        from tidemill.data.sources.json_lines import JsonLines  # noqa: PLC0415
+
+        return JsonLines(paths, sink)
+    from tidemill.data.sources.delimited import Delimited  # noqa: PLC0415
+
     return Delimited(paths, "\t" if first == "tsv" else ",", sink)
 
 
 def format_of(path: Path) -> Format:
     """What a file holds. Text of no known ending is CSV."""
-    first_bytes(path, 8)
-    endings = [s.lower() for s in path.suffixes]
+    if path.is_dir():
+        return "images"
+    with closing(Unpacked(path, text=False)) as data:
+        start = data.read(8)
+    known: Format | None = next((kind for magic, kind in _STARTS.items() if start.startswith(magic)), None)
+    if known:
+        return known
+    endings: list[str] = [s.lower() for s in path.suffixes]
     while endings and endings[-1] in _PACKED:
         endings.pop()
     return _ENDINGS.get(endings[-1] if endings else "", "csv")

@@ -57,6 +57,11 @@ class Source(Protocol):
         """Where its columns are named."""
         ...
 
+    @property
+    def sparse(self) -> bool:
+        """Whether a column that it does not name is one whose cells are all missing."""
+        ...
+
     def fields(self) -> "Sequence[pa.Field]":
         """Its columns, in order; of type null where the type is to be found in the cells.
 
@@ -78,7 +83,7 @@ class Source(Protocol):
         ...
 
     def pieces(self, types: "Mapping[str, pa.DataType]") -> "Iterator[pa.Table]":
-        """All rows, in order, some at a time, with exactly the columns of ``fields`` in these types.
+        """All rows, in order, some at a time, with these columns in these types.
 
         Raises:
             InvalidInput: With file, line or row, and column.

@@ -76,6 +76,11 @@ class Unpacked(io.RawIOBase):
         self._line_start = b""
 
     @property
+    def packed(self) -> bool:
+        """Whether the file's bytes are packed."""
+        return self._packing is not None
+
+    @property
     def done_bytes(self) -> int:
         """How much of the file was read."""
         return self._raw.tell()

@@ -1,4 +1,4 @@
-"""The way in: a file becomes commit 1 of a dataset, or the difference to what is there."""
+"""The way in: files, a frame or a query become commit 1 of a dataset, or the difference to what is there."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,62 +9,170 @@ from tidemill.core.errors import InvalidInput
 from tidemill.core.events import Sink, silent
 from tidemill.loop.datasets.references import row_counts
 from tidemill.loop.datasets.switching import chosen
-from tidemill.loop.datasets.views import ImportView
+from tidemill.loop.datasets.views import ColumnChange, ColumnView, ImportView
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
-    from tidemill.data import Tensor
+    import pyarrow as pa
 
+    from tidemill.data import Tensor
+    from tidemill.data.schema_change import SchemaChange
+    from tidemill.data.sources.source import Source
+
+_PASSWORD = re.compile(r"://[^/@]*:(?!\$\{\w+\}@)[^/@]+@")
+"""A password that stands there as it is, not as a reference."""
+_SIZE = re.compile(r"([1-9]\d*)x([1-9]\d*)")
 _TENSOR = re.compile(r"(?P<prefix>[^*]+)\*:(?P<shape>\d+(?:x\d+)*)")
 
 
 def import_data(
     ws: Workspace,
     name: str,
-    *paths: str | Path,
+    *data: object,
+    sql: str | None = None,
+    address: str | None = None,
     branch: str | None = None,
     message: str | None = None,
     tensors: Mapping[str, str] | None = None,
     types: Mapping[str, str] | None = None,
     key: Sequence[str] = (),
     label: str | None = None,
+    resize: str | None = None,
+    sync: bool = False,
+    allow_schema_change: bool = False,
+    dry_run: bool = False,
     sink: Sink = silent,
 ) -> ImportView:
-    """Import files into a dataset: commit 1 of a new one, or the difference to what is there.
+    """Import rows into a dataset: commit 1 of a new one, or the difference to what is there.
 
     Args:
         ws: The project.
         name: The dataset.
-        paths: Files that are alike, or patterns such as ``part-*.csv``; one commit for all of them.
+        data: Files that are alike, or patterns such as ``part-*.csv``, or a folder of images: one commit for all
+            of them. Or one frame: pandas, Polars, Arrow, a ``Table``, a dict of columns.
+        sql: Instead of data, a query.
+        address: Where the query is asked: ``sqlite:///file.db``, ``postgresql://ada:${PASSWORD}@host/sales``. What
+            stands in ``${}`` is taken from the environment; a password must.
         branch: Where the commit goes; the branch that was switched to if None.
         message: What it is for.
         tensors: Column to what it is folded from: ``{"image": "pixel*:28x28"}`` is 784 columns ``pixel1``, ...
-        types: Column to type, where the inferred one is not wanted.
+        types: Column to type, where the found one is not wanted.
         key: The columns that name a row; without one, its content does.
         label: A column that must be there.
+        resize: Height and width that images get: ``28x28``.
+        sync: Also remove the rows that the data does not have.
+        allow_schema_change: Let the dataset's columns come, go and change their type.
+        dry_run: Find types and counts, and make no commit.
         sink: Gets ``Progress``.
 
     Raises:
-        InvalidInput: What is wrong with the file, naming line and column; then there is no new commit.
+        InvalidInput: What is wrong with the data, naming line or row, and column; then there is no new commit.
     """
-    from tidemill.data import import_files  # noqa: PLC0415
+    from tidemill.data import import_rows  # noqa: PLC0415
+    from tidemill.data.profile import type_text  # noqa: PLC0415
 
-    imported = import_files(
+    done = import_rows(
         ws.datasets,
         name,
-        *paths,
+        _source(data, sql, address, resize, sink),
         branch=branch or chosen(ws, name),
         message=message,
         tensors={column: _tensor(text) for column, text in (tensors or {}).items()},
         types=types or {},
         key=list(key) or None,
         label=label,
-        sink=sink,
+        sync=sync,
+        allow_schema_change=allow_schema_change,
+        dry_run=dry_run,
     )
-    commit = imported.commit
+    commit, rows = done.commit, done.rows
+    total = commit.rows if commit else 0
     return ImportView(
-        name, commit.id, commit.number, row_counts(imported.rows), commit.rows, unchanged=not imported.rows
+        name,
+        commit.id if commit else None,
+        commit.number if commit else 0,
+        row_counts(rows),
+        total + rows.added - rows.removed if dry_run else total,
+        unchanged=not rows and not done.change,
+        columns=[ColumnView(c.name, type_text(c.type, c.shape), c.how) for c in done.columns],
+        changes=_changes(done.change),
+        dry_run=dry_run,
     )
+
+
+def _source(
+    data: Sequence[object], sql: str | None, address: str | None, resize: str | None, sink: Sink
+) -> "Source":
+    from tidemill.data.sources.opening import open_files  # noqa: PLC0415
+
+    if sql is not None or address is not None:
+        if sql is None or address is None or data:
+            raise InvalidInput(
+                "A query and the address of its database go together, without files.",
+                hint="Type --sql 'select ...' --from sqlite:///file.db.",
+                code="usage",
+            )
+        return _query(sql, address, sink)
+    if len(data) == 1 and not isinstance(data[0], (str, Path)):
+        from tidemill.data.sources.frames import frame  # noqa: PLC0415
+
+        return frame(data[0])
+    paths = [item for item in data if isinstance(item, (str, Path))]
+    if not paths or len(paths) < len(data):
+        raise InvalidInput(
+            "There is nothing to import.",
+            why="It is files, one frame, or a query.",
+            hint="Name a file, or type --sql 'select ...' --from sqlite:///file.db.",
+            code="usage",
+        )
+    return open_files(paths, resize=_size(resize) if resize else None, sink=sink)
+
+
+def _query(sql: str, address: str, sink: Sink) -> "Source":
+    from tidemill.core.config import with_references  # noqa: PLC0415
+    from tidemill.data.sources.sql import Query  # noqa: PLC0415
+
+    if _PASSWORD.search(address):
+        raise InvalidInput(
+            "The address has a password in it.",
+            why="What is typed stays in the shell's history.",
+            hint="Put it into a variable, and type 'postgresql://user:${PASSWORD}@host/database' in single quotes.",
+            code="password-in-address",
+        )
+    return Query(sql, with_references(address), sink)
+
+
+def _changes(change: "SchemaChange") -> list[ColumnChange]:
+    from tidemill.data.profile import type_text  # noqa: PLC0415
+
+    def text(field: "pa.Field") -> str:
+        return type_text(field.type, _shape(field))
+
+    return [
+        *(ColumnChange(f.name, None, text(f)) for f in change.added),
+        *(ColumnChange(f.name, text(f), None) for f in change.dropped),
+        *(ColumnChange(old.name, text(old), text(new)) for old, new in change.retyped),
+    ]
+
+
+def _shape(field: "pa.Field") -> tuple[int, ...]:
+    import pyarrow as pa  # noqa: PLC0415
+
+    from tidemill.store.table import Table  # noqa: PLC0415
+
+    return Table(pa.schema([field]).empty_table()).shape_of(field.name)
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise InvalidInput(
+            f"'{text}' is no size of an image.",
+            why="It is a height and a width in pixels.",
+            hint="Type it like 28x28.",
+            code="invalid-size",
+        )
+    return int(match[1]), int(match[2])
 
 
 def _tensor(text: str) -> "Tensor":

@@ -10,15 +10,39 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnView:
+    """A column that came in, and how its type is known."""
+
+    name: str
+    type: str
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnChange:
+    """What became of a dataset's column; ``old`` is None for one that came, ``new`` for one that went."""
+
+    column: str
+    old: str | None
+    new: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ImportView:
-    """What an import did; ``commit`` is the head afterwards, ``total`` its rows."""
+    """What an import did, or a dry run would do; ``commit`` is the head afterwards, ``total`` its rows.
+
+    A dry run for a new dataset has no commit, and the number 0.
+    """
 
     dataset: str
-    commit: str
+    commit: str | None
     number: int
     rows: RowCounts
     total: int
     unchanged: bool
+    columns: list[ColumnView]
+    changes: list[ColumnChange]
+    dry_run: bool
 
 
 @dataclass(frozen=True, slots=True)

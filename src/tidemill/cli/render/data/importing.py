@@ -2,17 +2,49 @@
 
 from typing import TYPE_CHECKING
 
-from tidemill.cli.render.shapes import counts
+from tidemill.cli.render.shapes import counts, stack, table
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from tidemill.loop.datasets.views import (
         ImportView,
     )
 
+_SHOWN = 40
+"""Columns that are shown before the rest is only counted."""
 
-def imported(view: "ImportView") -> str:
-    """The commit, and what it did."""
+
+def imported(view: "ImportView") -> "RenderableType":
+    """The commit, what it did, and the columns."""
+    from rich.text import Text  # noqa: PLC0415
+
+    if view.unchanged and not view.dry_run:
+        return Text(_summary(view))
+    more = len(view.columns) - _SHOWN
+    columns = table(
+        ["column", "type", "how it is known"],
+        [(c.name, c.type, c.how) for c in view.columns[:_SHOWN]],
+        empty="",
+    )
+    changes = table(
+        ["changed column", "old type", "new type"],
+        [(c.column, c.old or "(new)", c.new or "(dropped)") for c in view.changes],
+        empty="",
+    )
+    return stack(
+        Text(_summary(view)),
+        changes if view.changes else None,
+        columns,
+        Text(f"and {more:,} more columns; --json has them all.") if more > 0 else None,
+    )
+
+
+def _summary(view: "ImportView") -> str:
     where = f"commit {view.number} ({view.commit})"
+    rows = counts(view.rows.added, view.rows.changed, view.rows.removed)
     if view.unchanged:
         return f"{view.dataset}: nothing changed; still {where} with {view.total:,} rows."
-    return f"{view.dataset}: {where}, rows: {counts(view.rows.added, view.rows.changed, view.rows.removed)}; {view.total:,} in all."
+    if view.dry_run:
+        return f"{view.dataset}: a dry run, nothing is committed. Rows: {rows}; it would have {view.total:,} in all."
+    return f"{view.dataset}: {where}, rows: {rows}; {view.total:,} in all."

@@ -11,7 +11,14 @@ from tidemill.cli.verbs.data.options import branch_option, message_option
     "import", example="tidemill data import fashion fashion.csv --tensor image=pixel*:28x28 --label label"
 )
 @click.argument("name")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, metavar="[FILE]...")
+@click.option("--sql", metavar="QUERY", help="Import what a query gives, instead of files.")
+@click.option(
+    "--from",
+    "address",
+    metavar="ADDRESS",
+    help="The query's database: sqlite:///file.db, 'postgresql://ada:${PASSWORD}@host/sales'.",
+)
 @click.option(
     "--tensor",
     "tensors",
@@ -32,6 +39,14 @@ from tidemill.cli.verbs.data.options import branch_option, message_option
     metavar="COLUMN",
     help="A column that names a row, so that a row with new values is a change; may be given several times.",
 )
+@click.option("--resize", metavar="HEIGHTxWIDTH", help="Bring images to one size, such as 28x28.")
+@click.option("--sync", is_flag=True, help="Also remove the rows that the data does not have.")
+@click.option(
+    "--allow-schema-change",
+    is_flag=True,
+    help="Let the dataset's columns come, go and change their type, where the data has it so.",
+)
+@click.option("--dry-run", is_flag=True, help="Show types and counts, and make no commit.")
 @click.option("--label", metavar="COLUMN", help="Refuse the file unless it has this column.")
 @branch_option("Where the commit goes.")
 @message_option("What the commit is for.")
@@ -40,17 +55,25 @@ def import_(
     state: State,
     name: str,
     files: tuple[str, ...],
+    *,
+    sql: str | None,
+    address: str | None,
     tensors: tuple[str, ...],
     types: tuple[str, ...],
     key: tuple[str, ...],
+    resize: str | None,
+    sync: bool,
+    allow_schema_change: bool,
+    dry_run: bool,
     label: str | None,
     branch: str | None,
     message: str | None,
 ) -> None:
-    """Import files: commit 1 of a new dataset, or what differs.
+    """Import files, images or a query's rows: commit 1 of a new dataset, or what differs.
 
-    CSV or TSV, also packed with gzip, zstd or bzip2; several files, or a pattern in quotes, make one commit.
-    A file that is wrong anywhere is refused, with its line and column, and makes no commit.
+    Files are CSV, TSV, JSON lines, Parquet or Arrow, also packed (gzip, zstd, bzip2); several, or a pattern in
+    quotes, make one commit. A folder holds images: the class is the folder, or labels.csv in it says it. What is
+    wrong anywhere is refused, with its line and column, and makes no commit.
     """
     from tidemill.cli.render.data import importing as render  # noqa: PLC0415
     from tidemill.loop.datasets import importing as loop  # noqa: PLC0415
@@ -61,12 +84,18 @@ def import_(
             state.workspace(make=True),
             name,
             *files,
+            sql=sql,
+            address=address,
             branch=branch,
             message=message,
             tensors=folded,
             types=read_as,
             key=key,
             label=label,
+            resize=resize,
+            sync=sync,
+            allow_schema_change=allow_schema_change,
+            dry_run=dry_run,
             sink=sink,
         )
     state.show(imported, render.imported)

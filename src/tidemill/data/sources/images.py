@@ -1,0 +1,195 @@
+"""A folder of images: a row an image, decoded to one tensor column; the class is the folder, or a CSV file says it."""
+
+import json
+import math
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tidemill.core.errors import InvalidInput, NeedsExtra, NotFound
+from tidemill.core.events import Progress, Sink
+from tidemill.data.sources.delimited import Delimited
+from tidemill.data.sources.layout import PREFIX
+from tidemill.data.sources.paths import name_of
+from tidemill.data.sources.source import Group
+from tidemill.data.sources.typed import Typed
+from tidemill.store.table import SHAPE
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
+_PIECE_BYTES = 16 * 1024 * 1024
+_ORIENTATION = 0x0112
+_LABELS = "labels.csv"
+
+
+def images(folders: Sequence[Path], resize: tuple[int, int] | None, sink: Sink) -> Typed:
+    """Folders of images as one source: the columns ``file``, ``image``, and ``label`` or what the CSV file has."""
+    return Typed(name_of(folders), [_Folder(folder, resize, sink) for folder in folders], "of the images")
+
+
+class _Folder:
+    def __init__(self, folder: Path, resize: tuple[int, int] | None, sink: Sink) -> None:
+        self.name = folder.name
+        self._folder = folder
+        self._resize = resize
+        self._sink = sink
+
+    @cached_property
+    def _files(self) -> list[str]:
+        found = (p for p in self._folder.rglob("*") if p.suffix.lower() in _ENDINGS and p.is_file())
+        files = sorted(p.relative_to(self._folder).as_posix() for p in found)
+        if not files:
+            raise InvalidInput(
+                f"{self._folder} is a folder, and no image is in it.",
+                why="From a folder, images are imported: PNG, JPEG, and what else Pillow reads.",
+                hint="Name a file in it, or another folder.",
+                code="not-a-file",
+            )
+        return files
+
+    @property
+    def rows(self) -> int:
+        """How many images there are."""
+        return len(self._files)
+
+    def schema(self) -> "pa.Schema":
+        """Its columns."""
+        import pyarrow as pa  # noqa: PLC0415
+
+        shape, _ = self._form
+        metadata = {SHAPE: json.dumps(list(shape)).encode(), PREFIX: b"pixel"}
+        image = pa.field("image", pa.list_(pa.uint8(), math.prod(shape)), metadata=metadata)
+        return pa.schema([pa.field("file", pa.string()), image, *self._labels.schema])
+
+    def tables(self) -> "Iterator[pa.Table]":
+        """Its rows, in the order of their file names."""
+        import numpy as np  # noqa: PLC0415
+        import pyarrow as pa  # noqa: PLC0415
+
+        schema, (shape, mode) = self.schema(), self._form
+        step = max(_PIECE_BYTES // math.prod(shape), 1)
+        for start in range(0, self.rows, step):
+            files = self._files[start : start + step]
+            pixels = np.empty((len(files), *shape), np.uint8)
+            for at, file in enumerate(files):
+                pixels[at] = self._pixels(file, shape, mode)
+            image = pa.FixedSizeListArray.from_arrays(pa.array(pixels.reshape(-1)), math.prod(shape))
+            labels = self._labels.slice(start, len(files)).columns
+            self._sink(Progress(f"Reading {self.name}", start + len(files), self.rows, "images"))
+            yield pa.Table.from_arrays([pa.array(files, pa.string()), image, *labels], schema=schema)
+
+    @cached_property
+    def _labels(self) -> "pa.Table":
+        """What is known of each image beside its pixels: its folder, or its line in the CSV file."""
+        import pyarrow as pa  # noqa: PLC0415
+
+        beside = [self._folder / _LABELS, self._folder.with_name(f"{self._folder.name}.csv")]
+        table = next((path for path in beside if path.is_file()), None)
+        if table:
+            return self._from_csv(table)
+        if all("/" not in file for file in self._files):
+            return pa.table({"": pa.nulls(self.rows)}).select([])
+        parents = [Path(file).parent.name or None for file in self._files]
+        return pa.table({"label": pa.array(parents, pa.string())})
+
+    def _from_csv(self, path: Path) -> "pa.Table":
+        import pyarrow as pa  # noqa: PLC0415
+
+        source = Delimited([path])
+        names = [field.name for field in source.fields()]
+        if "file" not in names:
+            raise InvalidInput(
+                f"{path.name}, line 1: no column is called 'file'.",
+                why="It says of which image a line is, by its path in the folder.",
+                hint="Call that column 'file'.",
+                code="label-file",
+                details={"file": path.name, "line": 1, "column": "file"},
+            )
+        fixed = {"file": pa.string()}
+        kinds = source.types([Group((n,)) for n in names if n != "file"], fixed) | fixed
+        table = pa.concat_tables(source.pieces(kinds))
+        at = {file: n for n, file in enumerate(table["file"].to_pylist())}
+        unknown = next((n for file, n in at.items() if file not in set(self._files)), None)
+        if unknown is not None:
+            place = source.place(unknown)
+            raise NotFound(
+                f"{place}, column 'file': there is no image '{table['file'][unknown]}' in {self._folder}.",
+                hint="Correct the line, or add the image.",
+                code="file-not-found",
+                details=place.details("file"),
+            )
+        return table.drop_columns(["file"]).take(pa.array([at.get(f) for f in self._files], pa.int64()))
+
+    @cached_property
+    def _form(self) -> tuple[tuple[int, ...], str]:
+        """The shape of every image, and Pillow's mode for what all of them have: grey, colour, or colour and alpha."""
+        alpha = colour = False
+        first: tuple[str, tuple[int, int]] | None = None
+        for file in self._files:
+            with self._opened(file) as image:
+                bands, size = image.getbands(), _size(image)
+                if image.mode.startswith(("I", "F")):
+                    raise self._wrong(file, f"has {image.mode} pixels", "Save it with 8 bits a channel.")
+                alpha |= "A" in bands or "transparency" in image.info
+                colour |= len(bands) > 2 or image.mode == "P"
+            first = first or (file, size)
+            if self._resize is None and size != first[1]:
+                raise self._wrong(
+                    file,
+                    f"is {size[0]}x{size[1]} (height x width), and {first[0]} is {first[1][0]}x{first[1][1]}",
+                    f"Give every image one size: --resize {first[1][0]}x{first[1][1]}.",
+                )
+        assert first
+        mode = "RGBA" if alpha else "RGB" if colour else "L"
+        size = self._resize or first[1]
+        return (size if mode == "L" else (*size, len(mode))), mode
+
+    def _pixels(self, file: str, shape: tuple[int, ...], mode: str) -> Any:
+        import numpy as np  # noqa: PLC0415
+        from PIL import ImageOps  # noqa: PLC0415
+
+        with self._opened(file) as image:
+            turned = ImageOps.exif_transpose(image).convert(mode)
+            if (turned.height, turned.width) != shape[:2]:
+                turned = turned.resize((shape[1], shape[0]))
+            return np.asarray(turned)
+
+    @contextmanager
+    def _opened(self, file: str) -> Generator[Any]:
+        try:
+            from PIL import Image  # noqa: PLC0415
+        except ModuleNotFoundError as error:
+            raise NeedsExtra(
+                "Reading images needs Pillow, which is not installed.",
+                hint="Type: pip install 'tidemill[images]'",
+            ) from error
+        try:
+            with Image.open(self._folder / file) as image:
+                yield image
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise InvalidInput(
+                f"{self.name}/{file}: this image cannot be read.",
+                why=str(error),
+                hint="Save it again, or remove it from the folder.",
+                code="unreadable-image",
+                details={"file": f"{self.name}/{file}"},
+            ) from error
+
+    def _wrong(self, file: str, what: str, hint: str) -> InvalidInput:
+        return InvalidInput(
+            f"{self.name}/{file} {what}.",
+            why="The images of a dataset are one column, whose tensors have one shape.",
+            hint=hint,
+            code="image-shape",
+            details={"file": f"{self.name}/{file}"},
+        )
+
+
+def _size(image: Any) -> tuple[int, int]:
+    """Height and width, as the image is to be seen."""
+    sides = image.height, image.width
+    return sides if image.getexif().get(_ORIENTATION, 1) < 5 else sides[::-1]

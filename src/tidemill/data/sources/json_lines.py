@@ -1,0 +1,176 @@
+"""JSON lines: one object a line. A key that a line lacks is a missing cell."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tidemill.core.errors import InvalidInput
+from tidemill.core.events import Progress, Sink, silent
+from tidemill.data.sources.paths import name_of
+from tidemill.data.sources.source import Group, Place
+from tidemill.data.sources.unpacking import NotUtf8, Unpacked
+from tidemill.data.sources.values import Kinds, column
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_BLOCK_BYTES = 4 * 1024 * 1024
+
+Row = dict[str, Any]
+
+
+class JsonLines:
+    """One or more files of JSON lines, as one source.
+
+    Args:
+        paths: The files.
+        sink: Is told how far it is.
+    """
+
+    how = "found in the values"
+    sparse = True
+
+    def __init__(self, paths: Sequence[Path], sink: Sink = silent) -> None:
+        self.name = name_of(paths)
+        self._paths = list(paths)
+        self._sink = sink
+        self._identities: dict[Path, tuple[int, ...]] = {}
+
+    @property
+    def head(self) -> Place:
+        """The first file."""
+        return Place(self._paths[0].name)
+
+    @cached_property
+    def _names(self) -> list[str]:
+        """Every key, in the order in which they are first met."""
+        names: dict[str, None] = {}
+        for _, rows in self._pieces():
+            for row in rows:
+                if row.keys() - names.keys():
+                    names.update(dict.fromkeys(row))
+        if not names:
+            raise InvalidInput(
+                f"{self.name} is empty.",
+                why="It holds no object.",
+                hint="Give it an object on each line.",
+                code="empty-file",
+                details={"file": self.head.file, "line": 1, "column": 1},
+            )
+        return list(names)
+
+    def fields(self) -> "Sequence[pa.Field]":
+        """The columns; all types are to be found."""
+        import pyarrow as pa  # noqa: PLC0415
+
+        return [pa.field(name, pa.null()) for name in self._names]
+
+    def types(self, groups: Sequence[Group], fixed: "Mapping[str, pa.DataType]") -> "dict[str, pa.DataType]":
+        """The type of each source column of the groups: the narrowest that every value fits."""
+        del fixed
+        kinds: dict[str, Kinds] = {}
+        for group in groups:
+            # The columns of a tensor share one type, so they share what is known of it.
+            kinds |= dict.fromkeys(group.sources, Kinds(group.sources[0], self.place))
+        start = 0
+        for _, rows in self._pieces():
+            for name, kind in kinds.items():
+                kind.see([row.get(name) for row in rows], start)
+            start += len(rows)
+        return {s: kinds[s].found(g) for g in groups for s in g.sources}
+
+    def pieces(self, types: "Mapping[str, pa.DataType]") -> "Iterator[pa.Table]":
+        """All rows, in order, in these types."""
+        import pyarrow as pa  # noqa: PLC0415
+
+        start = 0
+        for _, rows in self._pieces():
+            arrays = [
+                column(
+                    [row.get(name) for row in rows], types[name], name, lambda n, s=start: self.place(s + n)
+                )
+                for name in types
+            ]
+            start += len(rows)
+            yield pa.Table.from_arrays(arrays, names=list(types))
+
+    def place(self, row: int) -> Place:
+        """Where a row is."""
+        for path in self._paths:
+            line = 0
+            with closing(Unpacked(path, text=False)) as data:
+                for text in _lines(data):
+                    line += 1
+                    if text.strip():
+                        row -= 1
+                    if row < 0:
+                        return Place(path.name, "line", line)
+        raise AssertionError(row)
+
+    def _pieces(self) -> Iterator[tuple[Path, list[Row]]]:
+        """The rows of all files, some at a time."""
+        for path in self._paths:
+            with closing(Unpacked(path, self._identities.get(path))) as data:
+                self._identities.setdefault(path, data.identity)
+                first = 1
+                for block in _blocks(data):
+                    rows = _rows(path.name, block, first)
+                    first += block.count(b"\n")
+                    self._sink(Progress(f"Reading {path.name}", data.done_bytes, data.size_bytes, "bytes"))
+                    if rows:
+                        yield path, rows
+                try:
+                    data.check()
+                except NotUtf8 as fault:
+                    raise fault.error(path.name, str(len(fault.before) + 1)) from None
+
+
+def _blocks(data: Unpacked) -> Iterator[bytes]:
+    """Whole lines, some megabytes at a time."""
+    rest = b""
+    while read := data.read(_BLOCK_BYTES):
+        end = read.rfind(b"\n") + 1
+        if end:
+            yield rest + read[:end]
+            rest = read[end:]
+        else:
+            rest += read
+    if rest:
+        yield rest
+
+
+def _lines(data: Unpacked) -> Iterator[bytes]:
+    for block in _blocks(data):
+        yield from block.splitlines()
+
+
+def _rows(file: str, block: bytes, first: int) -> list[Row]:
+    """The objects of whole lines, of which the first has the number ``first``."""
+    import msgspec  # noqa: PLC0415
+
+    decoder = msgspec.json.Decoder(Row)
+    try:
+        return decoder.decode_lines(block.removeprefix(b"\xef\xbb\xbf") if first == 1 else block)
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        pass
+    for number, line in enumerate(block.split(b"\n"), start=first):
+        try:
+            if line.strip():
+                decoder.decode(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            raise InvalidInput(
+                f"{file}, line {number}: this is no JSON object.",
+                why=str(error),
+                hint="Write one object on each line, with nothing between them.",
+                code="broken-line",
+                details={"file": file, "line": number, "column": _byte(str(error))},
+            ) from error
+    raise AssertionError(file)
+
+
+def _byte(says: str) -> int:
+    """Where in its line the decoder stopped, counted from 1."""
+    digits = says.rpartition("(byte ")[2].partition(")")[0]
+    return int(digits) + 1 if digits.isdecimal() else 1

@@ -1,0 +1,187 @@
+"""What a query gives: a database's answer, taken once and kept aside while its types are found."""
+
+import pickle
+import tempfile
+import weakref
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tidemill.core.errors import InvalidInput, NeedsExtra, NotFound, StorageError
+from tidemill.core.events import Progress, Sink, silent
+from tidemill.data.sources.source import Group, Place
+from tidemill.data.sources.values import Kinds, column, plain
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_PIECE_ROWS = 20_000
+_MEMORY_BYTES = 64 * 1024 * 1024
+
+
+class Query:
+    """A query on a database that SQLAlchemy reaches, as a source.
+
+    Args:
+        text: The query.
+        address: Where: ``sqlite:///file.db``, ``postgresql://user:password@host/database``.
+        sink: Is told how far it is.
+    """
+
+    how = "found in the values"
+    head = Place("the query")
+    sparse = False
+
+    def __init__(self, text: str, address: str, sink: Sink = silent) -> None:
+        self._text = text
+        self._sink = sink
+        self._url = _url(address)
+        self.name = f"'{' '.join(text.split())}' from {_without_user(self._url)}"
+        self._names: list[str] = []
+        self._rows = 0
+
+    @cached_property
+    def _kept(self) -> Any:
+        """The whole answer, column by column for some rows at a time: in memory, or on the disk where it is large."""
+        kept = tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES)  # noqa: SIM115 - lives as long as the source
+        weakref.finalize(self, kept.close)
+        with self._result() as result:
+            self._names = list(result.keys())
+            for rows in result.partitions(_PIECE_ROWS):
+                self._rows += len(rows)
+                columns = [[plain(value) for value in values] for values in zip(*rows, strict=True)]
+                pickle.dump(columns, kept)
+                self._sink(Progress("Reading the query", self._rows, None, "rows"))
+        if not self._rows:
+            raise InvalidInput(
+                "The query gives no row.",
+                hint="Correct its condition, or run it in the database's own shell first.",
+                code="empty-file",
+            )
+        return kept
+
+    def fields(self) -> "Sequence[pa.Field]":
+        """The columns; all types are to be found."""
+        import pyarrow as pa  # noqa: PLC0415
+
+        assert self._kept
+        return [pa.field(name, pa.null()) for name in self._names]
+
+    def types(self, groups: Sequence[Group], fixed: "Mapping[str, pa.DataType]") -> "dict[str, pa.DataType]":
+        """The type of each source column of the groups: the narrowest that every value fits."""
+        del fixed
+        kinds: dict[str, Kinds] = {}
+        for group in groups:
+            kinds |= dict.fromkeys(group.sources, Kinds(group.sources[0], self.place))
+        for start, columns in self._pieces():
+            for name, kind in kinds.items():
+                kind.see(columns[self._names.index(name)], start)
+        return {s: kinds[s].found(g) for g in groups for s in g.sources}
+
+    def pieces(self, types: "Mapping[str, pa.DataType]") -> "Iterator[pa.Table]":
+        """All rows, in order, in these types."""
+        import pyarrow as pa  # noqa: PLC0415
+
+        for start, columns in self._pieces():
+            arrays = [
+                column(values, types[name], name, lambda n, s=start: self.place(s + n))
+                for name, values in zip(self._names, columns, strict=True)
+            ]
+            yield pa.Table.from_arrays(arrays, names=self._names)
+
+    def place(self, row: int) -> Place:
+        """Where a row is."""
+        return Place("the query", "row", row + 1)
+
+    def _pieces(self) -> Iterator[tuple[int, list[list[Any]]]]:
+        self._kept.seek(0)
+        start = 0
+        while start < self._rows:
+            columns = pickle.load(self._kept)  # noqa: S301 - this process wrote it, to a file without a name
+            yield start, columns
+            start += len(columns[0])
+
+    @contextmanager
+    def _result(self) -> Generator[Any]:
+        import sqlalchemy as sa  # noqa: PLC0415
+        from sqlalchemy import exc  # noqa: PLC0415
+
+        try:
+            engine = sa.create_engine(self._url, poolclass=sa.NullPool)
+        except ModuleNotFoundError as error:
+            raise NeedsExtra(
+                f"Reading from {self._url.drivername} needs {error.name}, which is not installed.",
+                hint="Type: pip install 'tidemill[team]'"
+                if error.name == "psycopg"
+                else f"Type: pip install {error.name}",
+            ) from error
+        except exc.NoSuchModuleError as error:
+            raise _unknown(self._url.drivername) from error
+        try:
+            with engine.connect() as connection:
+                result = connection.execution_options(
+                    stream_results=True, no_parameters=True
+                ).exec_driver_sql(self._text)
+                if not result.returns_rows:
+                    raise InvalidInput(
+                        "The query gives no rows, as a select does.",
+                        why="What it did was undone.",
+                        hint="Give a select.",
+                        code="sql-error",
+                    )
+                yield result
+        except exc.SQLAlchemyError as error:
+            raise self._failed(error) from error
+        finally:
+            engine.dispose()
+
+    def _failed(self, error: Any) -> Exception:
+        said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        if getattr(error, "statement", None) is None:
+            host = self._url.host or self._url.database
+            return StorageError(
+                f"Cannot reach the database at {host}.",
+                why=said,
+                hint="Check the address, and that the database runs.",
+                code="database-unreachable",
+            )
+        return InvalidInput(
+            f"The database refuses the query: {said}.",
+            hint="Run it in the database's own shell first.",
+            code="sql-error",
+        )
+
+
+def _url(address: str) -> Any:
+    import sqlalchemy as sa  # noqa: PLC0415
+    from sqlalchemy import exc  # noqa: PLC0415
+
+    try:
+        url = sa.make_url(address)
+    except exc.ArgumentError as error:
+        raise _unknown(address.partition(":")[0]) from error
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    file = url.database if url.get_backend_name() == "sqlite" else None
+    if file and file != ":memory:" and not Path(file).exists():
+        # SQLite would make an empty one.
+        raise NotFound(f"There is no file {file}.", hint="Check the path.", code="file-not-found")
+    return url
+
+
+def _without_user(url: Any) -> str:
+    import sqlalchemy as sa  # noqa: PLC0415
+
+    shown = sa.URL.create(url.get_backend_name(), host=url.host, port=url.port, database=url.database)
+    return shown.render_as_string()
+
+
+def _unknown(address: str) -> InvalidInput:
+    return InvalidInput(
+        f"'{address}' is no address of a database.",
+        why="It begins with the kind of database, and goes on with where it is.",
+        hint="Write it as sqlite:///file.db or 'postgresql://user:${PASSWORD}@host/database'.",
+        code="invalid-database",
+    )

@@ -1,0 +1,246 @@
+"""Rows whose columns have types already: tables in files and in memory. What all such sources do alike."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, reduce
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tidemill.core.errors import InvalidInput
+from tidemill.data.sources.narrowing import fits, narrowest_whole, widest
+from tidemill.data.sources.paths import check_same_columns
+from tidemill.data.sources.source import Group, Place
+from tidemill.store.table import SHAPE
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Part(Protocol):
+    """One table of a source: a file, or a frame."""
+
+    @property
+    def name(self) -> str:
+        """What complaints call it."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        ...
+
+    def schema(self) -> "pa.Schema":
+        """Its columns."""
+        ...
+
+    def tables(self) -> "Iterator[pa.Table]":
+        """Its rows, in order, some at a time."""
+        ...
+
+
+class Typed:
+    """Tables with the same columns, as one source.
+
+    Args:
+        name: What to call them together.
+        parts: The tables.
+        how: Where the types come from, for a person.
+    """
+
+    sparse = False
+
+    def __init__(self, name: str, parts: Sequence[Part], how: str = "of the file") -> None:
+        self.name = name
+        self.how = how
+        self._parts = list(parts)
+
+    @property
+    def head(self) -> Place:
+        """The first table."""
+        return Place(self._parts[0].name)
+
+    @cached_property
+    def _fields(self) -> "list[pa.Field]":
+        first, *others = self._parts
+        found = [_stored(first.name, field) for field in first.schema()]
+        for part in others:
+            names = part.schema().names
+            check_same_columns(first.name, [f.name for f in found], part.name, names)
+            found = [_both(part.name, f, _stored(part.name, part.schema().field(f.name))) for f in found]
+        if not sum(part.rows for part in self._parts):
+            raise InvalidInput(
+                f"{self.name} has no row.",
+                hint="Give it at least one row.",
+                code="empty-file",
+                details={"file": first.name, "row": 1, "column": 1},
+            )
+        return found
+
+    def fields(self) -> "Sequence[pa.Field]":
+        """The columns, in the types that a dataset keeps them in."""
+        return self._fields
+
+    def types(self, groups: Sequence[Group], fixed: "Mapping[str, pa.DataType]") -> "dict[str, pa.DataType]":
+        """The types of the columns themselves; of whole numbers that fold into a tensor, the narrowest."""
+        import pyarrow as pa  # noqa: PLC0415
+
+        del fixed
+        own = {f.name: f.type for f in self._fields}
+        found: dict[str, pa.DataType] = {}
+        for group in groups:
+            kind = reduce(widest, (own[s] for s in group.sources))
+            if group.tensor and pa.types.is_integer(kind):
+                kind = self._narrowest(group.sources)
+            if group.known is not None and kind != group.known:
+                kind = group.known if self._fit(group) else widest(group.known, kind)
+            found |= dict.fromkeys(group.sources, kind)
+        return found
+
+    def pieces(self, types: "Mapping[str, pa.DataType]") -> "Iterator[pa.Table]":
+        """All rows, in order, in these types."""
+        import pyarrow as pa  # noqa: PLC0415
+
+        names = [f.name for f in self._fields]
+        for part in self._parts:
+            start = 0
+            for table in part.tables():
+                arrays = [
+                    cast(
+                        table.column(name), types[name], name, lambda row, n=start, p=part: _place(p, n + row)
+                    )
+                    for name in names
+                ]
+                start += table.num_rows
+                yield pa.Table.from_arrays(arrays, names=names)
+
+    def place(self, row: int) -> Place:
+        """Where a row is."""
+        for part in self._parts:
+            if row < part.rows:
+                return _place(part, row)
+            row -= part.rows
+        raise AssertionError(row)
+
+    def _columns(self, names: Sequence[str]) -> Iterator[Any]:
+        for part in self._parts:
+            for table in part.tables():
+                yield from (table.column(name) for name in names)
+
+    def _narrowest(self, names: Sequence[str]) -> "pa.DataType":
+        import pyarrow.compute as pc  # noqa: PLC0415
+
+        low = high = 0
+        for column in self._columns(names):
+            found = pc.min_max(column).as_py()
+            low, high = min(low, found["min"] or 0), max(high, found["max"] or 0)
+        return narrowest_whole(low, high)
+
+    def _fit(self, group: Group) -> bool:
+        return all(fits(column, group.known) for column in self._columns(group.sources))
+
+
+def cast(column: Any, kind: Any, name: str, place: Any) -> Any:
+    """A column in another type, every cell of it.
+
+    Args:
+        column: The cells.
+        kind: The type.
+        name: The column's name, for the complaint.
+        place: Gives a row's ``Place`` by its number in ``column``.
+
+    Raises:
+        InvalidInput: ``wrong-type``, for the first cell that does not fit.
+    """
+    import pyarrow as pa  # noqa: PLC0415
+
+    if column.type == kind:
+        return column
+    if isinstance(column.type, pa.ExtensionType):
+        column = pa.chunked_array([c.storage for c in column.chunks], column.type.storage_type)
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if fits(column, kind):
+        return column.cast(kind)
+    tensors = [k for k in (column.type, kind) if pa.types.is_fixed_size_list(k)]
+    if len(tensors) == 2 and tensors[0].list_size != tensors[1].list_size:
+        raise InvalidInput(
+            f"{place(0).file}, column '{name}': its tensors have {tensors[0].list_size} values, the dataset's "
+            f"{tensors[1].list_size}.",
+            why="The tensors of a column have one shape.",
+            hint="Bring them to that shape (images: --resize), or import them under another name.",
+            code="tensor-shape",
+            details=place(0).details(name),
+        )
+    # The first that does not fit is the last of the shortest beginning that does not.
+    low, high = 0, len(column)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if fits(column.slice(0, middle + 1), kind) else (low, middle)
+    at = place(low)
+    value = repr(column[low].as_py())
+    value = value if len(value) <= 60 else value[:59] + "…"
+    raise InvalidInput(
+        f"{at}, column '{name}': {value} is not {kind}.",
+        why=f"The column's type is {kind}, and the value's is {column.type}.",
+        hint="Correct that cell, or give the column another type when the dataset is made; to change a dataset's "
+        "type, add --allow-schema-change.",
+        code="wrong-type",
+        details=at.details(name),
+    )
+
+
+def _place(part: Part, row: int) -> Place:
+    return Place(part.name, "row", row + 1)
+
+
+def _both(file: str, one: "pa.Field", other: "pa.Field") -> "pa.Field":
+    """A column of two files that has one type in each."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    wide = widest(one.type, other.type)
+    if one.type != other.type and pa.types.is_string(wide):
+        raise InvalidInput(
+            f"{file}, column '{one.name}': it is {other.type} here and {one.type} before.",
+            why="Files that are imported together become one table.",
+            hint="Write the files with one type a column, or import them one by one.",
+            code="files-differ",
+            details={"file": file, "column": one.name},
+        )
+    return one.with_type(wide)
+
+
+def _stored(file: str, field: "pa.Field") -> "pa.Field":
+    """A field in the type that a dataset keeps it in."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    kind, metadata = field.type, field.metadata
+    if isinstance(kind, pa.FixedShapeTensorType):
+        metadata = {**(metadata or {}), SHAPE: json.dumps(kind.shape).encode()}
+        return pa.field(field.name, kind.storage_type, metadata=metadata)
+    if isinstance(kind, pa.ExtensionType):
+        kind = kind.storage_type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    instead = (
+        (pa.types.is_null, pa.string()),
+        (pa.types.is_large_string, pa.string()),
+        (pa.types.is_string_view, pa.string()),
+        (pa.types.is_large_binary, pa.binary()),
+        (pa.types.is_binary_view, pa.binary()),
+        (pa.types.is_fixed_size_binary, pa.binary()),
+        (pa.types.is_decimal, pa.float64()),
+        (pa.types.is_date64, pa.date32()),
+    )
+    kind = next((other for test, other in instead if test(kind)), kind)
+    inner = kind
+    if pa.types.is_fixed_size_list(kind):
+        # Writers call the inner field differently, which makes types differ that are the same.
+        inner, kind = kind.value_type, pa.list_(kind.value_type, kind.list_size)
+    if pa.types.is_nested(inner):
+        raise InvalidInput(
+            f"{file}, column '{field.name}': a cell is {field.type}, and a dataset's cell is one value or a tensor.",
+            why="Lists of different lengths and records have no place in a table of cells.",
+            hint="Spread it over columns of its own, or make it a list of fixed size.",
+            code="nested-value",
+            details={"file": file, "column": field.name},
+        )
+    return pa.field(field.name, kind, metadata=metadata)

@@ -1,0 +1,190 @@
+"""Plain Python values, as JSON and databases give them, as columns: which type they share, and in that type."""
+
+import datetime as dt
+import decimal
+import json
+import uuid
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tidemill.core.errors import InvalidInput
+from tidemill.data.sources.narrowing import LARGE, narrowest_whole, widest
+from tidemill.data.sources.source import Group, Place
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_WORDS: dict[type, str] = {
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    str: "a text",
+    bytes: "bytes",
+    dt.datetime: "a time",
+    dt.date: "a date",
+    dt.time: "a time of day",
+}
+
+
+class Kinds:
+    """What kinds of values a column has, and which whole numbers, as one piece after another is seen.
+
+    Args:
+        name: The column's name.
+        place: Gives a row's ``Place`` by its number, counted over all pieces.
+    """
+
+    def __init__(self, name: str, place: Callable[[int], Place]) -> None:
+        self._name = name
+        self._place = place
+        self._first: dict[type, int] = {}
+        self._low, self._high = 0, 0
+        self._zoned: set[bool] = set()
+
+    def see(self, values: Sequence[Any], start: int) -> None:
+        """Take these values into account, of which the first is in row ``start``.
+
+        Raises:
+            InvalidInput: ``nested-value``, ``mixed-types``.
+        """
+        kinds: set[type] = set(map(type, values)) - {type(None)}
+        for kind in kinds - self._first.keys():
+            row = start + next(n for n, value in enumerate(values) if type(value) is kind)
+            self._check(kind, row)
+            self._first[kind] = row
+        if int in kinds:
+            whole = [v for v in values if type(v) is int]
+            self._low, self._high = min(self._low, *whole), max(self._high, *whole)
+        if dt.datetime in kinds:
+            self._zoned |= {v.tzinfo is not None for v in values if type(v) is dt.datetime}
+
+    def found(self, group: Group) -> "pa.DataType":
+        """The narrowest type that all values fit; text where there is none."""
+        import pyarrow as pa  # noqa: PLC0415
+
+        kinds = set(self._first)
+        if not kinds:
+            kind = group.known or pa.string()
+        elif kinds == {int}:
+            kind = self._whole(group)
+        elif kinds <= {int, float}:
+            kind = pa.float64() if max(-self._low, self._high) <= LARGE else pa.string()
+        else:
+            zone = "UTC" if True in self._zoned else None
+            plain = {
+                bool: pa.bool_(),
+                bytes: pa.binary(),
+                dt.datetime: pa.timestamp("us", zone),
+                dt.date: pa.date32(),
+                dt.time: pa.time64("us"),
+            }
+            kind = plain.get(next(iter(kinds)), pa.string())
+        return kind if group.known is None else widest(group.known, kind)
+
+    def _whole(self, group: Group) -> "pa.DataType":
+        import pyarrow as pa  # noqa: PLC0415
+
+        if group.tensor or (group.known is not None and pa.types.is_integer(group.known)):
+            return narrowest_whole(self._low, self._high)
+        if self._high < 2**63 and self._low >= -(2**63):
+            return pa.int64()
+        return pa.uint64() if self._low >= 0 and self._high < 2**64 else pa.string()
+
+    def _check(self, kind: type, row: int) -> None:
+        place = self._place
+        if kind not in _WORDS:
+            raise InvalidInput(
+                f"{place(row)}, column '{self._name}': the value is {_article(kind)}, and a cell is one value.",
+                why="Lists and records have no place in a table of cells.",
+                hint="Spread it over columns of its own first.",
+                code="nested-value",
+                details=place(row).details(self._name),
+            )
+        for other, before in self._first.items():
+            if _WORDS[kind] != _WORDS[other]:
+                raise InvalidInput(
+                    f"{place(row)}, column '{self._name}': it is {_WORDS[kind]} here and {_WORDS[other]} in "
+                    f"{place(before).unit} {place(before).number}.",
+                    why="A column has one type.",
+                    hint=f"Correct one of them, or take all as text: --type {self._name}=string.",
+                    code="mixed-types",
+                    details=place(row).details(self._name),
+                )
+
+
+def column(values: Sequence[Any], kind: Any, name: str, place: Callable[[int], Place]) -> Any:
+    """Values as a column of this type, every one of them.
+
+    Args:
+        values: The values.
+        kind: The type.
+        name: The column's name, for the complaint.
+        place: Gives a value's ``Place`` by its number in ``values``.
+
+    Raises:
+        InvalidInput: ``wrong-type``, for the first value that does not fit; ``nested-value``.
+    """
+    import pyarrow as pa  # noqa: PLC0415
+
+    if pa.types.is_string(kind):
+        nested = next((n for n, v in enumerate(values) if isinstance(v, (list, dict))), None)
+        if nested is not None:
+            Kinds(name, place).see([values[nested]], nested)
+        return pa.array([v if v is None or type(v) is str else _text(v) for v in values], kind)
+    array = _array(values, kind)
+    if array is not None:
+        return array
+    row = next(n for n, v in enumerate(values) if _array([v], kind) is None)
+    Kinds(name, place).see([values[row]], row)
+    raise InvalidInput(
+        f"{place(row)}, column '{name}': {values[row]!r} is not {kind}.",
+        why=f"The column's type is {kind}.",
+        hint="Correct that value, or give the column another type when the dataset is made; to change a dataset's "
+        "type, add --allow-schema-change.",
+        code="wrong-type",
+        details=place(row).details(name),
+    )
+
+
+def plain(value: Any) -> Any:
+    """A database's value as one of the kinds that are known here."""
+    if isinstance(value, decimal.Decimal):
+        number = float(value)
+        return number if decimal.Decimal(repr(number)) == value else str(value)
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    return bytes(value) if isinstance(value, (bytearray, memoryview)) else value
+
+
+def _array(values: Sequence[Any], kind: Any) -> Any:
+    import pyarrow as pa  # noqa: PLC0415
+
+    wrong = (
+        pa.ArrowInvalid,
+        pa.ArrowTypeError,
+        pa.ArrowNotImplementedError,
+        OverflowError,
+        TypeError,
+        ValueError,
+    )
+    kinds = set(map(type, values))
+    if bool in kinds and not pa.types.is_boolean(kind):
+        return None
+    if not (float in kinds and pa.types.is_integer(kind)):  # Arrow would cut them off.
+        try:
+            return pa.array(values, kind)
+        except wrong:
+            pass
+    try:
+        # A text that says a number or a time, a float that is whole: as in CSV.
+        return pa.array(values).cast(kind)
+    except wrong:
+        return None
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, (dt.date, dt.time)) else json.dumps(value, default=str)
+
+
+def _article(kind: type) -> str:
+    return {dict: "a record", list: "a list", tuple: "a list"}.get(kind, f"a {kind.__name__}")

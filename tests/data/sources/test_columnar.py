@@ -1,0 +1,136 @@
+"""Parquet and Arrow: the types are the file's; and what is refused with its row and column."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from tests.data.sources.conftest import Rows
+from tidemill.core.errors import InvalidInput
+from tidemill.data import Changes, Datasets, Tensor, import_files
+
+TABLE = pa.table(
+    {
+        "id": pa.array([1, 2, 3], pa.int16()),
+        "name": pa.array(["a", None, "c"], pa.large_string()),
+        "kind": pa.array(["x", "y", "x"]).dictionary_encode(),
+        "price": pa.array([1.5, None, 2.5], pa.float32()),
+        "day": pa.array([0, 1, None], pa.date32()),
+        "image": pa.FixedSizeListArray.from_arrays(pa.array(range(6), pa.uint8()), 2),
+    }
+)
+
+
+def write_parquet(table: Any, path: Path) -> Path:
+    # Several row groups, so that pieces end within the file.
+    parquet.write_table(table, path, row_group_size=2)
+    return path
+
+
+def write_file(table: Any, path: Path) -> Path:
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table, max_chunksize=2)
+    return path
+
+
+def write_stream(table: Any, path: Path) -> Path:
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table, max_chunksize=2)
+    return path
+
+
+WAYS = pytest.mark.parametrize("write", [write_parquet, write_file, write_stream])
+Write = Callable[[Any, Path], Path]
+
+
+@WAYS
+def test_rows_and_types_are_the_files(datasets: Datasets, tmp_path: Path, rows: Rows, write: Write):
+    path = write(TABLE, tmp_path / "some")
+    done = import_files(datasets, "d", path)
+    assert [(str(c.type), c.how) for c in done.columns] == [
+        ("int16", "of the file"),
+        ("string", "of the file"),
+        ("string", "of the file"),
+        ("float", "of the file"),
+        ("date32[day]", "of the file"),
+        ("fixed_size_list<item: uint8>[2]", "of the file"),
+    ]
+    assert rows() == TABLE.to_pylist()
+    assert import_files(datasets, "d", path).rows == Changes()
+    packed = tmp_path / "packed.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    assert import_files(datasets, "d", packed).rows == Changes()
+
+
+def test_what_was_exported_is_known_by_its_ids(datasets: Datasets, tmp_path: Path):
+    import_files(datasets, "d", write_parquet(TABLE, tmp_path / "a.parquet"))
+    out = tmp_path / "out.parquet"
+    datasets.open("d").snapshot().write_parquet(out)
+    edited = parquet.read_table(out)
+    at = edited.schema.get_field_index("name")
+    parquet.write_table(edited.set_column(at, edited.schema.field(at), pa.array(["A", None, "c"])), out)
+    assert import_files(datasets, "d", out).rows == Changes(changed=1)
+
+
+def test_columns_fold_and_types_are_given(datasets: Datasets, tmp_path: Path):
+    table = pa.table({"p1": pa.array([1, 300]), "p2": pa.array([2, 4]), "zip": pa.array([1, 2])})
+    path = write_parquet(table, tmp_path / "a.parquet")
+    import_files(datasets, "d", path, tensors={"x": Tensor("p", (2,))}, types={"zip": "string"})
+    schema = datasets.open("d").schema
+    assert (str(schema.field("x").type.value_type), str(schema.field("zip").type)) == ("uint16", "string")
+
+
+def test_values_follow_the_datasets_type_where_they_fit(datasets: Datasets, tmp_path: Path):
+    path = tmp_path / "a.parquet"
+    import_files(datasets, "d", write_parquet(pa.table({"n": pa.array([1], pa.int32())}), path))
+    done = import_files(datasets, "d", write_parquet(pa.table({"n": [1.0, 2.0]}), path))
+    assert (done.rows, str(datasets.open("d").schema.field("n").type)) == (Changes(added=1), "int32")
+    with pytest.raises(InvalidInput, match=r"a\.parquet, row 4, column 'n': 2\.5 is not int32") as caught:
+        import_files(datasets, "d", write_parquet(pa.table({"n": [1.0, 2.0, 3.0, 2.5, 3.5]}), path))
+    assert (caught.value.code, caught.value.details["row"]) == ("wrong-type", 4)
+
+
+def test_files_together_have_one_type_a_column(datasets: Datasets, tmp_path: Path, rows: Rows):
+    write_parquet(pa.table({"n": pa.array([1], pa.int8()), "s": ["a"]}), tmp_path / "1.parquet")
+    write_parquet(pa.table({"s": ["b"], "n": pa.array([1000], pa.int64())}), tmp_path / "2.parquet")
+    import_files(datasets, "d", tmp_path / "*.parquet")
+    assert rows() == [{"n": 1, "s": "a"}, {"n": 1000, "s": "b"}]
+    write_parquet(pa.table({"n": ["x"], "s": ["b"]}), tmp_path / "3.parquet")
+    with pytest.raises(InvalidInput, match=r"3\.parquet, column 'n': it is string here and int64 before"):
+        import_files(datasets, "e", tmp_path / "*.parquet")
+    write_parquet(pa.table({"m": [1], "s": ["b"]}), tmp_path / "3.parquet")
+    with pytest.raises(InvalidInput, match=r"3\.parquet: it does not have the columns of 1\.parquet"):
+        import_files(datasets, "e", tmp_path / "*.parquet")
+
+
+@WAYS
+def test_a_file_that_is_cut_short(datasets: Datasets, tmp_path: Path, write: Write):
+    path = write(TABLE, tmp_path / "some.parquet")
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(InvalidInput, match=r"some\.parquet: this is not readable as") as caught:
+        import_files(datasets, "d", path)
+    assert (caught.value.code, caught.value.details["file"]) == ("unreadable-file", "some.parquet")
+    assert not datasets.exists("d")
+
+
+@WAYS
+def test_a_file_without_rows_and_one_with_nested_values(datasets: Datasets, tmp_path: Path, write: Write):
+    with pytest.raises(InvalidInput, match="has no row") as caught:
+        import_files(datasets, "d", write(TABLE.slice(0, 0), tmp_path / "a"))
+    assert caught.value.code == "empty-file"
+    for values in ([[1], [2, 3]], [{"a": 1}, {"a": 2}]):
+        with pytest.raises(InvalidInput, match=r"b, column 'x': a cell is") as caught:
+            import_files(datasets, "d", write(pa.table({"x": values}), tmp_path / "b"))
+        assert caught.value.code == "nested-value"
+
+
+def test_a_key_that_repeats_is_named_with_its_row(datasets: Datasets, tmp_path: Path):
+    table = pa.table({"id": [7, 8, 7]})
+    with pytest.raises(InvalidInput, match=r"a\.parquet, row 3: .*id=7") as caught:
+        import_files(datasets, "d", write_parquet(table, tmp_path / "a.parquet"), key=["id"])
+    assert caught.value.code == "duplicate-key"

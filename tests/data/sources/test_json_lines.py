@@ -1,0 +1,110 @@
+"""JSON lines: types from the values, keys that come and go, and what is refused with its line and column."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.data.sources.conftest import Rows
+from tidemill.core.errors import InvalidInput
+from tidemill.data import Changes, Datasets, Tensor, import_files
+
+Write = Callable[..., Path]
+
+
+def test_types_come_from_the_values_and_a_key_that_is_not_there_is_missing(
+    datasets: Datasets, csv: Write, rows: Rows
+):
+    text = '{"n":1,"name":"1"}\n\n{"n":2.5,"ok":true}\n{"name":null,"n":3,"when":"2026-01-02"}'
+    done = import_files(datasets, "d", csv(text, "some.jsonl"))
+    assert [(c.name, str(c.type), c.how) for c in done.columns] == [
+        ("n", "double", "found in the values"),
+        ("name", "string", "found in the values"),
+        ("ok", "bool", "found in the values"),
+        ("when", "string", "found in the values"),
+    ]
+    assert rows() == [
+        {"n": 1.0, "name": "1", "ok": None, "when": None},
+        {"n": 2.5, "name": None, "ok": True, "when": None},
+        {"n": 3.0, "name": None, "ok": None, "when": "2026-01-02"},
+    ]
+    assert import_files(datasets, "d", csv(gzip.compress(text.encode()), "b.ndjson.gz")).rows == Changes()
+
+
+def test_a_later_file_may_leave_out_what_it_does_not_have(datasets: Datasets, csv: Write, rows: Rows):
+    import_files(datasets, "d", csv('{"id":1,"x":"a"}\n', "a.jsonl"), key=["id"])
+    done = import_files(datasets, "d", csv('{"id":2}\n', "b.jsonl"))
+    assert (done.rows, done.change) == (Changes(added=1), type(done.change)())
+    assert rows()[-1] == {"id": 2, "x": None}
+    with pytest.raises(InvalidInput, match="adds column 'y'") as caught:
+        import_files(datasets, "d", csv('{"id":3,"y":1}\n', "c.jsonl"))
+    assert caught.value.code == "schema-change"
+
+
+def test_given_types_hold(datasets: Datasets, csv: Write, rows: Rows):
+    text = '{"zip":1234,"when":"2026-01-02T03:04:05","n":1}\n{"zip":"01234","when":null,"n":2}\n'
+    path = csv(text, "some.jsonl")
+    import_files(datasets, "d", path, types={"zip": "string", "when": "timestamp", "n": "uint8"})
+    assert [(r["zip"], str(r["when"]), r["n"]) for r in rows()] == [
+        ("1234", "2026-01-02 03:04:05", 1),
+        ("01234", "None", 2),
+    ]
+
+
+def test_whole_numbers_keep_every_digit(datasets: Datasets, csv: Write, rows: Rows):
+    text = '{"a":12345678901234567890,"b":9007199254740993,"c":123456789012345678901234}\n{"a":1,"b":0.5,"c":1}\n'
+    import_files(datasets, "d", csv(text, "some.jsonl"))
+    assert rows() == [
+        {"a": 12345678901234567890, "b": "9007199254740993", "c": "123456789012345678901234"},
+        {"a": 1, "b": "0.5", "c": "1"},
+    ]
+
+
+def test_keys_fold_into_a_tensor(datasets: Datasets, csv: Write):
+    text = '{"p1":1,"p2":300}\n{"p1":3}\n'
+    import_files(datasets, "d", csv(text, "some.jsonl"), tensors={"x": Tensor("p", (2,))})
+    table = datasets.open("d").snapshot().read()
+    assert (table.shape_of("x"), str(datasets.open("d").schema.field("x").type.value_type)) == (
+        (2,),
+        "uint16",
+    )
+    assert table.missing("x").tolist() == [[False, False], [False, True]]
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "words"),
+    [
+        ("", "empty-file", "is empty"),
+        ('{"a":1}\n{"a":\n', "broken-line", r"line 2: this is no JSON object"),
+        ('{"a":1}\n\n[1]\n', "broken-line", "line 3"),
+        ('{"a":NaN}\n', "broken-line", "line 1"),
+        (
+            '{"a":1}\n{"a":"x"}\n',
+            "mixed-types",
+            "line 2, column 'a': it is a text here and a number in line 1",
+        ),
+        ('{"a":true}\n{"a":0}\n', "mixed-types", "line 2, column 'a': it is a number here and true or false"),
+        ('{"a":1}\n\n{"b":{"c":1}}\n', "nested-value", "line 3, column 'b': the value is a record"),
+        ('{"a":[1,2]}\n', "nested-value", "line 1, column 'a': the value is a list"),
+        (b'{"a":1}\n{"a":"caf\xe9"}\n', "not-utf8", "line 2, column '10': byte 0xe9"),
+        (gzip.compress(b'{"a":1}\n' * 999, mtime=0)[:-9], "truncated-file", r"line \d+: the gzip data ends"),
+    ],
+)
+def test_a_bad_file_is_refused_with_its_line(
+    datasets: Datasets, csv: Write, text: str | bytes, code: str, words: str
+):
+    with pytest.raises(InvalidInput, match=words) as caught:
+        import_files(datasets, "d", csv(text, "some.jsonl"))
+    assert (caught.value.code, caught.value.details["file"]) == (code, "some.jsonl")
+    assert caught.value.details["line"]
+    assert caught.value.hint
+    assert not datasets.exists("d")
+
+
+def test_a_value_that_does_not_fit_the_datasets_type(datasets: Datasets, csv: Write):
+    import_files(datasets, "d", csv('{"a":1}\n', "a.jsonl"))
+    for text in ('{"a":2}\n{"a":2.5}\n', '{"a":2}\n{"a":"x"}\n'):
+        with pytest.raises(InvalidInput, match="line 2, column 'a': .* is not int64") as caught:
+            import_files(datasets, "d", csv(text, "b.jsonl"))
+        assert (caught.value.code, caught.value.details["line"]) == ("wrong-type", 2)
