@@ -36,17 +36,17 @@ def floor_arrow(path: Path) -> None:
 
 
 def tidemill(path: Path, *, again: bool = False, wide: bool = False) -> None:
-    from tidemill.data import Datasets, Tensor, import_csv
+    from tidemill.data import Datasets, Tensor, import_files
     from tidemill.store.open import Store
 
     with tempfile.TemporaryDirectory() as folder:
         datasets = Datasets(Store.create(Path(folder)), "bench")
         tensors = {} if wide else {"image": Tensor(PREFIX, SIZE)}
-        done = import_csv(datasets, "fashion", path, tensors=tensors, label="label")
+        done = import_files(datasets, "fashion", path, tensors=tensors, label="label")
         assert done.rows.added == done.commit.rows
         if again:
             started = time.perf_counter()
-            assert not import_csv(datasets, "fashion", path, label="label").rows
+            assert not import_files(datasets, "fashion", path, label="label").rows
             print(f"again {time.perf_counter() - started:.3f}", file=sys.stderr)
 
 
