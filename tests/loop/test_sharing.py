@@ -8,6 +8,8 @@ import pytest
 import tidemill as tm
 from tidemill.core.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 
+pytestmark = pytest.mark.both_stores
+
 PIPELINE = """
 import tidemill as tm
 
@@ -26,20 +28,30 @@ def add() -> int:
 
 
 @pytest.fixture
-def ada(tmp_path: Path) -> Iterator[tm.Project]:
-    yield from person(tmp_path, "ada")
+def team(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where the store between them is: a folder beside theirs, or S3."""
+    if getattr(request, "param", "folder") == "folder":
+        return "../team"
+    # Each person's machine has a cache of its own; here it is at least no other test's.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return request.getfixturevalue("s3").fresh()
 
 
 @pytest.fixture
-def grace(tmp_path: Path) -> Iterator[tm.Project]:
-    yield from person(tmp_path, "grace")
+def ada(team: str, tmp_path: Path) -> Iterator[tm.Project]:
+    yield from person(tmp_path, "ada", team)
 
 
-def person(tmp_path: Path, name: str) -> Iterator[tm.Project]:
+@pytest.fixture
+def grace(team: str, tmp_path: Path) -> Iterator[tm.Project]:
+    yield from person(tmp_path, "grace", team)
+
+
+def person(tmp_path: Path, name: str, team: str) -> Iterator[tm.Project]:
     folder = tmp_path / name
     folder.mkdir()
     (folder / "pipeline.py").write_text(PIPELINE)
-    (folder / "tidemill.toml").write_text(f'author = "{name}"\n\n[remotes.origin]\nstore = "../team"\n')
+    (folder / "tidemill.toml").write_text(f'author = "{name}"\n\n[remotes.origin]\nstore = "{team}"\n')
     with tm.open(folder) as project:
         yield project
 
@@ -104,15 +116,16 @@ def test_a_pull_that_conflicts_keeps_what_was_fetched(ada: tm.Project, grace: tm
     assert grace.log("d")[0].author == "grace"
 
 
-def test_a_clone_by_address_writes_the_remote_down(ada: tm.Project, tmp_path: Path):
+def test_a_clone_by_address_writes_the_remote_down(ada: tm.Project, team: str, tmp_path: Path):
     bring(ada, "1,a\n")
     ada.push("d")
     folder = tmp_path / "new"
     folder.mkdir()
+    address = team if "://" in team else str(tmp_path / "team")
     with tm.open(folder) as project:
-        assert project.clone(str(tmp_path / "team"), "d").commits == 1
+        assert project.clone(address, "d").commits == 1
         with pytest.raises(AlreadyExists):
-            project.clone(str(tmp_path / "team"), "d")
+            project.clone(address, "d")
     with tm.open(folder) as project:
         assert project.pull("d").outcome == "already"
 
