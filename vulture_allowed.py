@@ -69,3 +69,11 @@ _.uri
 
 # A guard reads it.
 _.incoming
+
+# Called by notebooks.
+_.label_queue
+
+# http.server calls them, by these names.
+_.do_GET
+_.do_POST
+_.log_message

@@ -66,6 +66,7 @@ DEMANDED = [
     "lineage",
     "gc",
     "label",
+    "page",
     "start",
     "status",
     "commit",

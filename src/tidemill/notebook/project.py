@@ -10,6 +10,8 @@ from tidemill.core.events import Sink, silent
 if TYPE_CHECKING:
     from tidemill.loop import views
     from tidemill.loop.datasets import views as data_views
+    from tidemill.loop.datasets.labelling.turns import Labeller
+    from tidemill.loop.datasets.labelling.views import CommittedView
     from tidemill.loop.deploy import Serving
     from tidemill.loop.workspace import Workspace
 
@@ -146,6 +148,22 @@ class Project:
         from tidemill.loop.datasets import sharing
 
         return sharing.clone(self._ws, address, name, sink=sink)
+
+    def label_queue(self, ref: str, *, queue: str | None = None, **wish: Any) -> "Labeller":
+        """A session at the queue of a dataset: ``take``, ``answer``, ``skip``, ``undo``, ``leave``, ``progress``.
+
+        See ``loop.datasets.labelling.queues.Wish`` for what may be wished of a new one (``column``, ``rows``...).
+        """
+        from tidemill.loop.datasets.labelling import queues, turns
+
+        found = queues.open_queue(self._ws, ref, queues.Wish(**wish), name=queue)
+        return turns.Labeller(self._ws, found)
+
+    def commit_labels(self, queue: str, message: str | None = None) -> "CommittedView":
+        """Commit the labels of a queue, each person's by itself."""
+        from tidemill.loop.datasets.labelling import committing
+
+        return committing.commit_labels(self._ws, queue, message)
 
     # -- runs and models
 

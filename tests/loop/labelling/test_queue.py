@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import tidemill as tm
 from tests.loop.labelling.conftest import CLASSES, write_csv
 from tidemill.core.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from tidemill.loop.datasets import history, importing, merging
@@ -327,3 +328,12 @@ def test_a_dataset_that_was_labelled_whole_says_what_else_there_is(person: Perso
         open_queue(ws, "whole", OPEN)
     assert nothing.value.code == "nothing-to-label"
     assert "contradicted" in str(nothing.value.hint)
+
+
+def test_the_same_from_python(folder: Path):
+    with tm.open(folder) as project:
+        session = project.label_queue("pets", column="label", limit=2)
+        while (task := session.take()) is not None:
+            session.answer(CLASSES[task.cells["id"] % 3])
+        assert session.progress().decided == 2
+        assert [c.labels for c in project.commit_labels("pets").commits] == [2]

@@ -27,6 +27,7 @@ class _Labelling(Group):
     sections={
         "Commands": {
             "start": "label:start",
+            "page": "label:page",
             "status": "label:status",
             "commit": "label:commit",
             "close": "label:close",
@@ -104,6 +105,35 @@ def start(state: State, ref: str, *, name: str | None, skipped: bool, **wish: An
     with signals.ending_is_interrupt():
         view = labelling.label(Labeller(workspace, queue, skipped=skipped))
     state.show(view, render.status)
+
+
+@command("page", example="tidemill label page fashion --column label")
+@click.argument("ref")
+@_queue_options
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="Of this machine; a free one without it."
+)
+@pass_state
+def page(state: State, ref: str, *, name: str | None, skipped: bool, port: int, **wish: Any) -> None:
+    """Label the rows of REF in a browser on this machine, until Ctrl-C.
+
+    Prints the page's address, which nobody can guess.
+    """
+    from tidemill.cli import signals, streams  # noqa: PLC0415
+    from tidemill.loop.datasets.labelling.queues import Wish, open_queue  # noqa: PLC0415
+    from tidemill.loop.datasets.labelling.turns import Labeller  # noqa: PLC0415
+    from tidemill.loop.datasets.pages.label_server import LabelServer  # noqa: PLC0415
+
+    workspace = state.workspace()
+    with state.watch() as sink:
+        queue = open_queue(workspace, ref, Wish(**wish), name=name, sink=sink)
+    with (
+        signals.ending_is_interrupt(),
+        LabelServer(Labeller(workspace, queue, skipped=skipped), port) as served,
+    ):
+        state.show({"address": served.address}, lambda view: view["address"])
+        streams.note("Open it in a browser; Ctrl-C ends it.")
+        served.run()
 
 
 @command("status", example="tidemill label status fashion")
