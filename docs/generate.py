@@ -57,7 +57,8 @@ def _fields(kind: Any = config.Settings, path: str = "") -> Iterator[tuple[str, 
 def _kind(hint: Any) -> str:
     names = {str: "text", int: "whole number", float: "number", bool: "true or false"}
     if typing.get_origin(hint) is tuple:
-        return f"list of {names[typing.get_args(hint)[0]]}"
+        inner = typing.get_args(hint)[0]
+        return f"list of {names.get(inner, 'values')}"
     return names[next((a for a in typing.get_args(hint) if a is not type(None)), hint)]
 
 

@@ -145,3 +145,28 @@ def test_suspects_become_a_review(tidemill: Tidemill, project: Path):
     twice = tidemill(*search)
     assert twice.returncode == 2
     assert "branch-exists" in twice.stderr
+
+
+CHECKS = '[checks.animals.columns.label]\none_of = ["pet", "farm", "wild"]\n'
+
+
+def test_a_commit_that_checks_refuse_and_one_that_is_quarantined(
+    tidemill: Tidemill, animals: Path, project: Path
+):
+    (project / "tidemill.toml").write_text(CHECKS, "utf-8")
+    animals.write_text(ANIMALS + "yak,4,form\n", "utf-8")
+    refused = tidemill("data", "import", "animals", animals, "--key", "name")
+    assert refused.returncode == 1
+    assert "error[commit-refused]: 1 check says no" in refused.stderr
+    assert "(label: form)" in refused.stderr
+    assert str(project / "refused-animals.csv") in refused.stderr
+    told = tidemill("data", "import", "animals", animals, "--key", "name", "--quarantine")
+    assert "rows: 3 added; 3 in all." in told.stdout
+    assert "Rows that checks say no to, 1, are on branch quarantine-1" in told.stdout
+    assert tidemill("data", "check", "animals").returncode == 0
+    by_hand = tidemill("data", "check", "animals@quarantine-1")
+    assert by_hand.returncode == 1
+    assert "another value in 1 row: 'form'" in by_hand.stdout
+    view = shown(tidemill, "data", "check", "animals")
+    assert isinstance(view, dict)
+    assert [(c["check"], c["passed"]) for c in view["checks"]] == [("label.one_of", True)]

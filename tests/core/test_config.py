@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 
 from tidemill.core import config
+from tidemill.core.dataset_settings import CheckSettings, ColumnCheckSettings, ReviewSettings
 from tidemill.core.errors import InvalidInput, NotFound
 
 FULL = """
@@ -44,6 +45,25 @@ by = ["ada", "grace"]
 branches = ["main", "gold"]
 own = true
 
+[checks.fashion]
+branches = ["main"]
+min_rows = 1
+max_rows = 9
+functions = ["checks.py:plausible"]
+
+[checks.fashion.columns.label]
+type = "string"
+one_of = ["coat", 7, 0.5, true]
+matches = "[a-z]+"
+unique = true
+max_missing = 0
+max_drift = 0.2
+
+[checks.fashion.columns.image]
+shape = [28, 28]
+minimum = 0
+maximum = 255
+
 [limits]
 body_bytes = 1000
 request_rows = 10
@@ -77,7 +97,26 @@ def test_every_setting_is_read(tmp_path: Path):
             "prod": config.EnvironmentSettings(after="dev", host="0.0.0.0"),  # noqa: S104
         },
         triggers={"refit": config.TriggerSettings("fashion@main", "fashion", "prod")},
-        reviews={"fashion": config.ReviewSettings(2, ("ada", "grace"), ("main", "gold"), True)},
+        reviews={"fashion": ReviewSettings(2, ("ada", "grace"), ("main", "gold"), True)},
+        checks={
+            "fashion": CheckSettings(
+                ("main",),
+                1,
+                9,
+                {
+                    "label": ColumnCheckSettings(
+                        type="string",
+                        one_of=("coat", 7, 0.5, True),
+                        matches="[a-z]+",
+                        unique=True,
+                        max_missing=0.0,
+                        max_drift=0.2,
+                    ),
+                    "image": ColumnCheckSettings(shape=(28, 28), minimum=0.0, maximum=255.0),
+                },
+                ("checks.py:plausible",),
+            )
+        },
         limits=config.LimitSettings(1000, 10, 3.0, 2.0),
     )
 
@@ -141,6 +180,44 @@ def test_a_variable_that_is_not_a_number_is_refused(tmp_path: Path, monkeypatch:
             "'reviews.a.approvals' must be 1 or less: 'by' names no more people",
             "Correct",
         ),
+        (
+            "[checks.a.columns.x]\nminimum = 2\nmaximum = 1",
+            "'checks.a.columns.x.minimum' must not be above 'maximum', 1",
+            "Correct",
+        ),
+        (
+            "[checks.a.columns.x]\nmax_missing = 2",
+            "'checks.a.columns.x.max_missing' must be a share from 0 to 1, not 2",
+            "Correct",
+        ),
+        (
+            "[checks.a.columns.x]\nmax_drift = 0",
+            "'checks.a.columns.x.max_drift' must be above 0, not 0",
+            "Correct",
+        ),
+        (
+            "[checks.a.columns.x]\ntype = 'text'",
+            "'checks.a.columns.x.type' must be one of int8, int16",
+            "Correct",
+        ),
+        (
+            "[checks.a.columns.x]\nshape = [28, 0]",
+            r"'checks.a.columns.x.shape' must be lengths of 1 or more, not \[28, 0\]",
+            "Correct",
+        ),
+        (
+            "[checks.a.columns.x]\none_of = [[1]]",
+            r"'checks.a.columns.x.one_of\[0\]' must be text, a number, or true or false",
+            "Correct",
+        ),
+        ("[checks.a]\nmin_rows = -1", "'checks.a.min_rows' must be 0 or more, not -1", "Correct"),
+        ("[checks.a]\nmin_rows = 2\nmax_rows = 1", "'checks.a.max_rows' must be 2 or more, not 1", "Correct"),
+        (
+            "[checks.a]\nfunctions = ['checks']",
+            r"'checks.a.functions\[0\]' must be written as 'file.py:function', not 'checks'",
+            "Correct",
+        ),
+        ("[checks.a.columns.x]\nminimun = 1", "a setting 'checks.a.columns.x.minimun' that", "Did you mean"),
         ("[triggers.a]\npipeline = 'p'", "does not say 'triggers.a.dataset'", "Add it"),
         ("store = ", "is not valid TOML", "Correct that line"),
     ],

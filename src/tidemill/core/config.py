@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tidemill.core.dataset_settings import ReviewSettings, WrongSettingError
+from tidemill.core.dataset_settings import CheckSettings, ReviewSettings, WrongSettingError
 from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.core.names import nearest
 
@@ -159,6 +159,7 @@ class Settings:
         triggers: By name.
         reviews: By dataset; one that is not named asks for no review.
         remotes: Other stores, by name; ``origin`` is meant where none is named.
+        checks: By dataset.
         limits: Of every server.
         labelling: Of every queue.
     """
@@ -173,6 +174,7 @@ class Settings:
     triggers: dict[str, TriggerSettings] = field(default_factory=dict)
     reviews: dict[str, ReviewSettings] = field(default_factory=dict)
     remotes: dict[str, RemoteSettings] = field(default_factory=dict)
+    checks: dict[str, CheckSettings] = field(default_factory=dict)
     limits: LimitSettings = field(default_factory=LimitSettings)
     labelling: LabellingSettings = field(default_factory=LabellingSettings)
 
@@ -341,7 +343,12 @@ def _read(kind: type[Any], raw: object, file: str, path: str) -> Any:
 def _value(hint: Any, raw: object, file: str, path: str) -> object:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return _value(next(a for a in arguments if a is not type(None)), raw, file, path)
+        kinds = [a for a in arguments if a is not type(None)]
+        if len(kinds) == 1:
+            return _value(kinds[0], raw, file, path)
+        if type(raw) not in kinds:
+            raise _wrong(file, path, "text, a number, or true or false", raw)
+        return raw
     if dataclasses.is_dataclass(hint):
         return _read(typing.cast("type[Any]", hint), raw, file, path)
     if origin is dict:
@@ -388,7 +395,8 @@ def schema() -> dict[str, object]:
 def _schema(hint: Any) -> dict[str, object]:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return _schema(next(a for a in arguments if a is not type(None)))
+        kinds = [_schema(a) for a in arguments if a is not type(None)]
+        return kinds[0] if len(kinds) == 1 else {"type": [k["type"] for k in kinds]}
     if dataclasses.is_dataclass(hint):
         hints = typing.get_type_hints(hint)
         fields = dataclasses.fields(hint)

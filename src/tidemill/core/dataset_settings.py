@@ -1,6 +1,9 @@
-"""The settings of datasets: which branches take changes by review only."""
+"""The settings of datasets: which branches take changes by review only, and what their rows must be."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
+
+Scalar = str | int | float | bool
 
 
 class WrongSettingError(ValueError):
@@ -40,3 +43,80 @@ class ReviewSettings:
             raise WrongSettingError(
                 "approvals", f"must be {len(set(self.by))} or less: 'by' names no more people"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnCheckSettings:
+    """What the cells of one column must be. A missing cell is judged by ``max_missing`` alone.
+
+    Attributes:
+        type: The type of its cells, such as ``uint8`` or ``string``; of a tensor, of the cells inside.
+        shape: The shape of each tensor.
+        minimum: The least number that a cell may be; of a tensor, that any cell inside may be.
+        maximum: The greatest number, likewise.
+        one_of: Every value that a cell may be.
+        matches: A regular expression that the whole of a text must match, in the syntax of Rust's ``regex``.
+        unique: Whether no two rows of the dataset may have the same value.
+        max_missing: The greatest share of the dataset's rows that may lack it; 0 to 1.
+        max_drift: How far its distribution may move from the parent commit's; the population stability index,
+            of which 0.1 is commonly called small and 0.25 large.
+    """
+
+    type: str | None = None
+    shape: tuple[int, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    one_of: tuple[Scalar, ...] = ()
+    matches: str | None = None
+    unique: bool = False
+    max_missing: float | None = None
+    max_drift: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.type is not None and self.type not in TYPES:
+            raise WrongSettingError("type", f"must be one of {', '.join(TYPES)}, not '{self.type}'")
+        if any(length < 1 for length in self.shape):
+            raise WrongSettingError("shape", f"must be lengths of 1 or more, not {list(self.shape)}")
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise WrongSettingError("minimum", f"must not be above 'maximum', {self.maximum:g}")
+        if self.max_missing is not None and not 0 <= self.max_missing <= 1:
+            raise WrongSettingError("max_missing", f"must be a share from 0 to 1, not {self.max_missing:g}")
+        if self.max_drift is not None and self.max_drift <= 0:
+            raise WrongSettingError("max_drift", f"must be above 0, not {self.max_drift:g}")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSettings:
+    """What the rows of a dataset must be, on the branches that are named. A commit to them that is not is refused.
+
+    Attributes:
+        branches: The branches to which each commit is checked.
+        min_rows: How few rows the dataset may have.
+        max_rows: How many rows it may have.
+        columns: By column.
+        functions: Python functions of the project, each as ``file.py:function``.
+    """
+
+    branches: tuple[str, ...] = ("main",)
+    min_rows: int = 0
+    max_rows: int | None = None
+    columns: dict[str, ColumnCheckSettings] = field(default_factory=dict)
+    functions: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.min_rows < 0:
+            raise WrongSettingError("min_rows", f"must be 0 or more, not {self.min_rows}")
+        if self.max_rows is not None and self.max_rows < self.min_rows:
+            raise WrongSettingError("max_rows", f"must be {self.min_rows} or more, not {self.max_rows}")
+        for number, name in enumerate(self.functions):
+            if not re.fullmatch(r"[^:]+\.py:[^\W\d]\w*", name):
+                raise WrongSettingError(
+                    f"functions[{number}]", f"must be written as 'file.py:function', not '{name}'"
+                )
+
+
+TYPES = (
+    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+    *("float32", "float64", "bool", "string", "date", "time", "timestamp"),
+)
+"""The types of cells, by the names that an import takes and that are shown."""

@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tidemill.data.checks.check import Function, check
+    from tidemill.data.checks.outcome import Outcome
     from tidemill.data.commits import Changes, Commit
     from tidemill.data.conflicts import Choice, Choices, Clash, Side, Value
     from tidemill.data.datasets import Dataset, Datasets
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from tidemill.data.transfer import Moved
 
 _HOMES = {
+    "Function": "checks.check",
+    "Outcome": "checks.outcome",
+    "check": "checks.check",
     "Cell": "difference",
     "Changes": "commits",
     "Choice": "conflicts",
@@ -71,11 +76,13 @@ __all__ = [
     "Datasets",
     "Diff",
     "Fragment",
+    "Function",
     "Guard",
     "Imported",
     "Matches",
     "Merged",
     "Moved",
+    "Outcome",
     "Proposal",
     "Shared",
     "Side",
@@ -83,6 +90,7 @@ __all__ = [
     "Tensor",
     "Tombstone",
     "Value",
+    "check",
     "collect",
     "fetch",
     "find",

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from tidemill.core.config import FILE, Project, find_project, load_project
 from tidemill.core.errors import NotFound
 from tidemill.core.names import check_name
+from tidemill.loop.guard import guard
 from tidemill.loop.views import Initialised
 
 if TYPE_CHECKING:
-    from tidemill.data import Datasets
+    from tidemill.data import Datasets, Guard
     from tidemill.store.open import Store
 
 _TOML = """\
@@ -67,14 +68,20 @@ class Workspace:
 
     @cached_property
     def datasets(self) -> "Datasets":
-        """The store's datasets."""
+        """The store's datasets, with what stands before each commit."""
         return self.datasets_as(self.project.author)
 
     def datasets_as(self, author: str) -> "Datasets":
         """The store's datasets, with commits in somebody's name."""
         from tidemill.data import Datasets  # noqa: PLC0415
 
-        return Datasets(self.store, author)
+        return Datasets(self.store, author, guard(self.project))
+
+    def datasets_behind(self, guard: "Guard") -> "Datasets":
+        """The store's datasets, with another guard before each commit."""
+        from tidemill.data import Datasets  # noqa: PLC0415
+
+        return Datasets(self.store, self.project.author, guard)
 
     def close(self) -> None:
         """Close what was opened."""

@@ -44,6 +44,7 @@ def reviews(views: "Sequence[ReviewView]") -> "RenderableType":
 def show(view: "ReviewShow") -> "RenderableType":
     """A review, whole."""
     from tidemill.cli.render.data import history  # noqa: PLC0415
+    from tidemill.cli.render.data.checking import checks  # noqa: PLC0415
 
     about = view.about
     top = facts(
@@ -60,6 +61,7 @@ def show(view: "ReviewShow") -> "RenderableType":
     return stack(
         top,
         history.diff(view.diff) if view.diff else None,
+        heading("Checks:", checks(view.checks)) if view.checks else None,
         heading("Approvals:", _approvals(view)) if view.approvals or view.approvals_needed else None,
         heading("Comments:", _comments(view.comments)) if view.comments else None,
         _next(view),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tidemill.core.errors import InvalidInput
 from tidemill.core.events import Sink, silent
+from tidemill.loop.datasets.checking import or_quarantine
 from tidemill.loop.datasets.references import row_counts
 from tidemill.loop.datasets.switching import chosen
 from tidemill.loop.datasets.views import ColumnChange, ColumnView, ImportView
@@ -15,7 +16,7 @@ from tidemill.loop.workspace import Workspace
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tidemill.data import Tensor
+    from tidemill.data import Datasets, Imported, Tensor
     from tidemill.data.schema_change import SchemaChange
     from tidemill.data.sources.source import Source
 
@@ -41,6 +42,7 @@ def import_data(
     sync: bool = False,
     allow_schema_change: bool = False,
     dry_run: bool = False,
+    quarantine: bool = False,
     sink: Sink = silent,
 ) -> ImportView:
     """Import rows into a dataset: commit 1 of a new one, or the difference to what is there.
@@ -63,28 +65,48 @@ def import_data(
         sync: Also remove the rows that the data does not have.
         allow_schema_change: Let the dataset's columns come, go and change their type.
         dry_run: Find types and counts, and make no commit.
+        quarantine: Put rows that the branch's checks say no to on a branch of their own, and commit the others.
         sink: Gets ``Progress``.
 
     Raises:
         InvalidInput: What is wrong with the data, naming line or row, and column; then there is no new commit.
+        Failed: ``commit-refused``: the branch's checks say no.
     """
     from tidemill.data import import_rows  # noqa: PLC0415
     from tidemill.data.profile import type_text  # noqa: PLC0415
 
-    done = import_rows(
-        ws.datasets,
-        name,
-        _source(data, sql, address, resize, sink),
-        branch=branch or chosen(ws, name),
-        message=message,
-        tensors={column: _tensor(text) for column, text in (tensors or {}).items()},
-        types=types or {},
-        key=list(key) or None,
-        label=label,
-        sync=sync,
-        allow_schema_change=allow_schema_change,
-        dry_run=dry_run,
-    )
+    def put(datasets: "Datasets") -> "Imported":
+        return import_rows(
+            datasets,
+            name,
+            _source(data, sql, address, resize, sink),
+            branch=branch or chosen(ws, name),
+            message=message,
+            tensors={column: _tensor(text) for column, text in (tensors or {}).items()},
+            types=types or {},
+            key=list(key) or None,
+            label=label,
+            sync=sync,
+            allow_schema_change=allow_schema_change,
+            dry_run=dry_run,
+        )
+
+    done, separated = or_quarantine(ws, put) if quarantine else (put(ws.datasets), None)
+    if separated:
+        made, rows, held = separated
+        return ImportView(
+            name,
+            made.id,
+            made.number,
+            row_counts(rows),
+            made.rows,
+            unchanged=not rows,
+            columns=[],
+            changes=[],
+            dry_run=False,
+            quarantine=held,
+        )
+    assert done
     commit, rows = done.commit, done.rows
     total = commit.rows if commit else 0
     return ImportView(

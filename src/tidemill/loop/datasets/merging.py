@@ -8,9 +8,9 @@ from tidemill.core.events import Sink, silent
 from tidemill.core.names import Reference
 from tidemill.loop.datasets.choices import Decisions, as_choices, write_conflicts
 from tidemill.loop.datasets.references import row_counts
-from tidemill.loop.datasets.review_rules import refuse_unreviewed
 from tidemill.loop.datasets.switching import chosen
 from tidemill.loop.datasets.views import ConflictsFile, ConflictView, MergeView, RevertView, WhoView
+from tidemill.loop.guard import refuse_unreviewed
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def merge(
 
     target = into or chosen(ws, name)
     choices = as_choices(decisions) if decisions else None
-    refuse_unreviewed(ws, name, target, _at(name, source))
+    refuse_unreviewed(ws.settings, name, target, _at(name, source))
     merged = ws.datasets.open(name).merge(_at(name, source), into=target, message=message, choices=choices)
     fired = fire_merge(ws, name, target, merged.commit.id, sink=sink) if fire and not merged.already else []
     return MergeView(
@@ -97,7 +97,7 @@ def revert(
     dataset = ws.datasets.open(name)
     undone = dataset.resolve(reference.at or target)
     choices = as_choices(decisions) if decisions else None
-    refuse_unreviewed(ws, name, target)
+    refuse_unreviewed(ws.settings, name, target)
     done = dataset.revert(undone.id, branch=target, message=message, choices=choices)
     fired = fire_merge(ws, name, target, done.commit.id, sink=sink) if fire and not done.already else []
     return RevertView(

@@ -1,10 +1,11 @@
-"""The rule of a dataset's reviews: which branches it protects, whose approval counts, what is still lacking."""
+"""The rule of a dataset's reviews: whose approval counts, and what is still lacking."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tidemill.core.dataset_settings import ReviewSettings
 from tidemill.core.errors import NotAllowed
+from tidemill.loop.guard import people
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -16,34 +17,6 @@ _NO_RULE = ReviewSettings(approvals=0, branches=())
 def rule_of(ws: Workspace, dataset: str) -> ReviewSettings:
     """The rule of a dataset's reviews; without one in the settings, nothing must be approved."""
     return ws.settings.reviews.get(dataset, _NO_RULE)
-
-
-def refuse_unreviewed(ws: Workspace, dataset: str, branch: str, source: str | None = None) -> None:
-    """Refuse a change of a branch that takes changes by review only.
-
-    Args:
-        ws: The project.
-        dataset: Which dataset.
-        branch: The branch that would change.
-        source: The branch whose changes it would get, where they are on one already.
-
-    Raises:
-        NotAllowed: ``review-needed``.
-    """
-    rule = rule_of(ws, dataset)
-    if not rule.approvals or branch not in rule.branches:
-        return
-    opening = f"tidemill review open {dataset} {source or 'BRANCH'} --into {branch}"
-    raise NotAllowed(
-        f"Branch '{branch}' of dataset '{dataset}' takes changes by review only.",
-        why=f"tidemill.toml says so: reviews.{dataset} asks for {people(rule.approvals)} to approve them.",
-        hint=f"Type '{opening}'."
-        if source
-        else f"Type 'tidemill data branch {dataset}@{branch} BRANCH', make the change there, "
-        f"then '{opening}'.",
-        code="review-needed",
-        details={"dataset": dataset, "branch": branch},
-    )
 
 
 def check_approver(rule: ReviewSettings, review: "records.Review", author: str) -> None:
@@ -105,8 +78,3 @@ def lacking_approvals(
         hint=hint,
         code="not-approved",
     )
-
-
-def people(count: int) -> str:
-    """``1 person``, ``2 people``."""
-    return "1 person" if count == 1 else f"{count} people"

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tidemill.loop.datasets.check_views import CheckView
 from tidemill.loop.datasets.views import DiffView
 
 
@@ -59,6 +60,7 @@ class ReviewShow:
     diff: DiffView | None
     approvals: list[ApprovalView]
     approvals_needed: int
+    checks: list[CheckView]
     comments: list[CommentView]
     lacking: list[str]
     ended_at: str | None

@@ -12,10 +12,13 @@ from tidemill.core.clock import now, stamp
 from tidemill.core.errors import AlreadyExists, InvalidInput, NotAllowed, NotFound
 from tidemill.core.events import Sink, silent
 from tidemill.loop.datasets import history
+from tidemill.loop.datasets.check_views import CheckView
+from tidemill.loop.datasets.checking import check_views
 from tidemill.loop.datasets.references import row_counts
 from tidemill.loop.datasets.review_rules import check_approver, counting, lacking_approvals, rule_of
 from tidemill.loop.datasets.review_views import ApprovalView, CommentView, ReviewShow, ReviewView
 from tidemill.loop.datasets.views import DiffView, MergeView
+from tidemill.loop.guard import check_proposal, guard
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -125,7 +128,10 @@ def show_review(ws: Workspace, ref: str, limit: int = 20) -> ReviewShow:
     dataset, rule = ws.datasets.open(review.dataset), rule_of(ws, review.dataset)
     head, target = _ends(dataset, review)
     lacking: list[str] = []
+    checks: list[CheckView] = []
     if review.state == "open" and head and target:
+        checks = _checks(ws, dataset, review, head)
+        lacking += [f"check {c.check}: {c.reason}" for c in checks if not c.passed]
         missing = lacking_approvals(rule, review, approvals, head)
         if missing:
             lacking.append(missing.message)
@@ -141,6 +147,7 @@ def show_review(ws: Workspace, ref: str, limit: int = 20) -> ReviewShow:
             ApprovalView(a.author, a.given_at, a.head, a.head == head and a.author in yes) for a in approvals
         ],
         approvals_needed=rule.approvals,
+        checks=checks,
         comments=[CommentView(c.number, c.author, c.written_at, c.text, c.row) for c in comments],
         lacking=lacking,
         ended_at=review.ended_at,
@@ -219,7 +226,7 @@ def merge_review(
     from tidemill.loop.refit import fire_merge  # noqa: PLC0415 - refit merges nothing, but it runs pipelines
 
     review = _open(ws, ref)
-    dataset = ws.datasets.open(review.dataset)
+    dataset = ws.datasets_behind(guard(ws.project, reviewed=True)).open(review.dataset)
     head, target = dataset.head(review.source), dataset.head(review.target)
     approvals, _ = _said(ws, review)
     missing = lacking_approvals(rule_of(ws, review.dataset), review, approvals, head.id)
@@ -337,6 +344,16 @@ def _diff(
         return None
     base = dataset.base(head, target)
     return history.diff(ws, f"{dataset.name}@{base.id}", f"{dataset.name}@{head}", limit)
+
+
+def _checks(ws: Workspace, dataset: "Dataset", review: "records.Review", head: str) -> list[CheckView]:
+    """What the target's checks say of the source as it is; a merge is checked again, as what it makes."""
+    from tidemill.data import Changes, Proposal  # noqa: PLC0415
+
+    before, result = dataset.snapshot(review.target), dataset.snapshot(head)
+    return check_views(
+        check_proposal(ws.project, Proposal(dataset.name, review.target, before, result, Changes()))
+    )
 
 
 def _called(review: "records.Review") -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from tidemill.loop.datasets.check_views import Quarantined
 from tidemill.loop.views import RefitView, RowCounts
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class ImportView:
     columns: list[ColumnView]
     changes: list[ColumnChange]
     dry_run: bool
+    quarantine: Quarantined | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ def imported(view: "ImportView") -> "RenderableType":
     """The commit, what it did, and the columns."""
     from rich.text import Text  # noqa: PLC0415
 
-    if view.unchanged and not view.dry_run:
+    if (view.unchanged and not view.dry_run) or view.quarantine:
         return Text(_summary(view))
     more = len(view.columns) - _SHOWN
     columns = table(
@@ -43,8 +43,15 @@ def imported(view: "ImportView") -> "RenderableType":
 def _summary(view: "ImportView") -> str:
     where = f"commit {view.number} ({view.commit})"
     rows = counts(view.rows.added, view.rows.changed, view.rows.removed)
+    held = view.quarantine
+    aside = (
+        f"\nRows that checks say no to, {held.rows:,}, are on branch {held.branch}: "
+        f"{'; '.join(f'{c.check}: {c.reason}' for c in held.checks)}."
+        if held
+        else ""
+    )
     if view.unchanged:
-        return f"{view.dataset}: nothing changed; still {where} with {view.total:,} rows."
+        return f"{view.dataset}: nothing changed; still {where} with {view.total:,} rows.{aside}"
     if view.dry_run:
         return f"{view.dataset}: a dry run, nothing is committed. Rows: {rows}; it would have {view.total:,} in all."
-    return f"{view.dataset}: {where}, rows: {rows}; {view.total:,} in all."
+    return f"{view.dataset}: {where}, rows: {rows}; {view.total:,} in all.{aside}"

@@ -24,6 +24,7 @@ from tidemill.cli.command import Group
             "merge": "data.merging:merge",
             "tag": "data.history:tag",
             "revert": "data.merging:revert",
+            "check": "data.checking:check",
             "export": "data.reading:export",
             "push": "data.sharing:push",
             "fetch": "data.sharing:fetch",

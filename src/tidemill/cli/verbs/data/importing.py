@@ -50,6 +50,11 @@ from tidemill.cli.verbs.data.options import branch_option, message_option
 @click.option("--label", metavar="COLUMN", help="Refuse the file unless it has this column.")
 @branch_option("Where the commit goes.")
 @message_option("What the commit is for.")
+@click.option(
+    "--quarantine",
+    is_flag=True,
+    help="Put the rows that the branch's checks say no to on a branch 'quarantine-N', and commit the others.",
+)
 @pass_state
 def import_(
     state: State,
@@ -68,6 +73,7 @@ def import_(
     label: str | None,
     branch: str | None,
     message: str | None,
+    quarantine: bool,
 ) -> None:
     """Import files, images or a query's rows: commit 1 of a new dataset, or what differs.
 
@@ -96,6 +102,7 @@ def import_(
             sync=sync,
             allow_schema_change=allow_schema_change,
             dry_run=dry_run,
+            quarantine=quarantine,
             sink=sink,
         )
     state.show(imported, render.imported)
