@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.loop.conftest import People
-from tidemill.core.errors import AlreadyExists, InvalidInput, NotAllowed, NotFound, TidemillError
+from tidemill.core.errors import AlreadyExists, Conflict, InvalidInput, NotAllowed, NotFound, TidemillError
 from tidemill.loop.datasets import history, importing, merging, reading, reviewing
+from tidemill.loop.datasets.choices import Decisions
 from tidemill.loop.workspace import Workspace
 
 pytestmark = pytest.mark.both_stores
@@ -174,6 +175,27 @@ def test_an_ended_review_takes_nothing_but_comments(ada: Workspace, people: Peop
     reviewing.comment(ada, "animals#1", "It was right after all.", row="7")
     [comment] = reviewing.show_review(ada, "animals#1").comments
     assert (comment.author, comment.text, comment.row) == ("ada", "It was right after all.", "7")
+
+
+def test_conflicts_are_shown_before_anybody_merges_and_decided_by_who_does(
+    ada: Workspace, people: People, tmp_path: Path
+):
+    reviewing.open_review(ada, "animals", "fix")
+    history.branch(ada, "animals@main", "other")
+    imported(ada, tmp_path, ANIMALS.replace("cat,4", "cat,5"), "other")
+    reviewing.open_review(ada, "animals", "other")
+    for number in (1, 2):
+        reviewing.approve(people("grace"), f"animals#{number}")
+    reviewing.merge_review(ada, "animals#2")
+    shown = reviewing.show_review(ada, "animals#1")
+    assert [(c.column, c.base, c.ours, c.theirs) for c in shown.conflicts] == [("legs", 4, 5, 3)]
+    assert shown.lacking == []
+    with pytest.raises(Conflict) as refused:
+        reviewing.merge_review(ada, "animals#1")
+    assert code_of(refused) == "merge-conflict"
+    assert reviewing.show_review(ada, "animals#1").about.state == "open"
+    reviewing.merge_review(ada, "animals#1", decisions=Decisions(columns={"legs": "theirs"}))
+    assert legs(ada)["cat"] == 3
 
 
 def test_reviews_are_numbered_by_dataset_and_listed_newest_first(ada: Workspace):

@@ -61,11 +61,23 @@ def show(view: "ReviewShow") -> "RenderableType":
     return stack(
         top,
         history.diff(view.diff) if view.diff else None,
+        _conflicts(view),
         heading("Checks:", checks(view.checks)) if view.checks else None,
         heading("Approvals:", _approvals(view)) if view.approvals or view.approvals_needed else None,
         heading("Comments:", _comments(view.comments)) if view.comments else None,
         _next(view),
     )
+
+
+def _conflicts(view: "ReviewShow") -> "RenderableType | None":
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from tidemill.cli.render.data import merging  # noqa: PLC0415
+
+    if not view.conflict_count:
+        return None
+    words = f"Conflicts with {view.about.into}, {view.conflict_count:,}:"
+    return heading(words, merging.conflicts([asdict(c) for c in view.conflicts]))
 
 
 def _state(view: "ReviewShow") -> str:
@@ -100,7 +112,8 @@ def _next(view: "ReviewShow") -> str | None:
         return None
     if view.lacking:
         return "\n".join(["It cannot be merged yet:", *(f"- {reason}" for reason in view.lacking)])
-    return f"It can be merged: 'tidemill review merge {view.about.review}'."
+    deciding = " and what to do with the conflicts, as --ours" if view.conflict_count else ""
+    return f"It can be merged: 'tidemill review merge {view.about.review}'{deciding}."
 
 
 def commented(view: "CommentView") -> str:

@@ -1,9 +1,15 @@
 """Commands about reviews. One is named by its dataset and its number, as in ``fashion#3``."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from tidemill.cli.command import Group, State, command, pass_state
-from tidemill.cli.verbs.data.options import message_option
+from tidemill.cli.verbs.data.merging import conflicts_drawn
+from tidemill.cli.verbs.data.options import decision_options, message_option
+
+if TYPE_CHECKING:
+    from tidemill.loop.datasets.choices import Decisions
 
 
 @click.group(
@@ -80,7 +86,7 @@ def list_(state: State, name: str | None, wanted: str) -> None:
     type=click.IntRange(min=0),
     default=20,
     show_default=True,
-    help="Changed cells to show at most.",
+    help="Changed cells and conflicts to show at most.",
 )
 @pass_state
 def show(state: State, ref: str, limit: int) -> None:
@@ -118,18 +124,22 @@ def approve(state: State, ref: str) -> None:
 @command("merge", example="tidemill review merge fashion#1")
 @click.argument("ref")
 @message_option("What the merge is for.")
+@decision_options
 @click.option("--no-fire", is_flag=True, help="Do not start what a merge into this branch triggers.")
 @pass_state
-def merge(state: State, ref: str, message: str | None, *, no_fire: bool) -> None:
+def merge(state: State, ref: str, message: str | None, decisions: "Decisions", *, no_fire: bool) -> None:
     """Merge what a review asks for, and run what that triggers.
 
-    Refused until enough people have approved the branch as it is now.
+    Refused until enough people have approved the branch as it is now. Where both branches changed one cell
+    differently, say which to take, as for 'data merge'.
     """
     from tidemill.cli.render.data import merging as render  # noqa: PLC0415
     from tidemill.loop.datasets import reviewing as loop  # noqa: PLC0415
 
-    with state.watch() as sink:
-        merged = loop.merge_review(state.workspace(), ref, message, fire=not no_fire, sink=sink)
+    with state.watch() as sink, conflicts_drawn(state):
+        merged = loop.merge_review(
+            state.workspace(), ref, message, decisions=decisions, fire=not no_fire, sink=sink
+        )
     state.show(merged, render.merge)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tidemill.loop.datasets.check_views import CheckView
-from tidemill.loop.datasets.views import DiffView
+from tidemill.loop.datasets.views import ConflictView, DiffView
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ class ReviewShow:
     Attributes:
         commit: The head of its source; None when that branch is gone.
         diff: From what source and target have in common to that head.
+        conflicts: What the one who merges has to decide; the first of ``conflict_count``.
     """
 
     about: ReviewView
@@ -61,6 +62,8 @@ class ReviewShow:
     approvals: list[ApprovalView]
     approvals_needed: int
     checks: list[CheckView]
+    conflicts: list[ConflictView]
+    conflict_count: int
     comments: list[CommentView]
     lacking: list[str]
     ended_at: str | None

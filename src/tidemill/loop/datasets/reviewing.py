@@ -14,10 +14,12 @@ from tidemill.core.events import Sink, silent
 from tidemill.loop.datasets import history
 from tidemill.loop.datasets.check_views import CheckView
 from tidemill.loop.datasets.checking import check_views
+from tidemill.loop.datasets.choices import Decisions, as_choices
+from tidemill.loop.datasets.merging import conflicts
 from tidemill.loop.datasets.references import row_counts
 from tidemill.loop.datasets.review_rules import check_approver, counting, lacking_approvals, rule_of
 from tidemill.loop.datasets.review_views import ApprovalView, CommentView, ReviewShow, ReviewView
-from tidemill.loop.datasets.views import DiffView, MergeView
+from tidemill.loop.datasets.views import ConflictView, DiffView, MergeView
 from tidemill.loop.guard import check_proposal, guard
 from tidemill.loop.workspace import Workspace
 
@@ -112,12 +114,12 @@ def reviews(ws: Workspace, name: str | None = None, state: str | None = "open") 
 
 
 def show_review(ws: Workspace, ref: str, limit: int = 20) -> ReviewShow:
-    """A review, with what it would change and what it lacks.
+    """A review, with what it would change, its conflicts, and what it lacks.
 
     Args:
         ws: The project.
         ref: Which, as in ``fashion#3``.
-        limit: Changed cells to show at most.
+        limit: Changed cells and conflicts to show at most.
 
     Raises:
         NotFound: ``review-not-found``.
@@ -129,7 +131,9 @@ def show_review(ws: Workspace, ref: str, limit: int = 20) -> ReviewShow:
     head, target = _ends(dataset, review)
     lacking: list[str] = []
     checks: list[CheckView] = []
+    undecided: list[ConflictView] = []
     if review.state == "open" and head and target:
+        undecided = conflicts(ws, review.dataset, head, review.target)
         checks = _checks(ws, dataset, review, head)
         lacking += [f"check {c.check}: {c.reason}" for c in checks if not c.passed]
         missing = lacking_approvals(rule, review, approvals, head)
@@ -148,6 +152,8 @@ def show_review(ws: Workspace, ref: str, limit: int = 20) -> ReviewShow:
         ],
         approvals_needed=rule.approvals,
         checks=checks,
+        conflicts=undecided[:limit],
+        conflict_count=len(undecided),
         comments=[CommentView(c.number, c.author, c.written_at, c.text, c.row) for c in comments],
         lacking=lacking,
         ended_at=review.ended_at,
@@ -208,7 +214,13 @@ def approve(ws: Workspace, ref: str) -> ApprovalView:
 
 
 def merge_review(
-    ws: Workspace, ref: str, message: str | None = None, *, fire: bool = True, sink: Sink = silent
+    ws: Workspace,
+    ref: str,
+    message: str | None = None,
+    *,
+    decisions: Decisions | None = None,
+    fire: bool = True,
+    sink: Sink = silent,
 ) -> MergeView:
     """Merge what a review asks for, then run what watches its target, as ``merging.merge`` does.
 
@@ -216,12 +228,15 @@ def merge_review(
         ws: The project.
         ref: Which, as in ``fashion#3``.
         message: Of the merge commit; the review's name and title if None.
+        decisions: What to do where both changed the same.
         fire: Whether triggers run.
         sink: Gets the events of what was fired.
 
     Raises:
         NotAllowed: ``review-ended``, ``not-approved``, ``review-moved``.
         Conflict: ``merge-conflict``; then nothing is changed.
+        Failed: ``commit-refused``: a check of the target says no to what the merge makes.
+        InvalidInput: What ``choices.as_choices`` raises; ``unknown-conflict``, ``no-base``.
     """
     from tidemill.loop.refit import fire_merge  # noqa: PLC0415 - refit merges nothing, but it runs pipelines
 
@@ -234,7 +249,8 @@ def merge_review(
         raise missing
     # The commit that was looked at, and not its branch, which may move until it is merged.
     text = message or f"Merge review {_called(review)}: {review.title}"
-    merged = dataset.merge(head.id, into=review.target, message=text)
+    choices = as_choices(decisions) if decisions else None
+    merged = dataset.merge(head.id, into=review.target, message=text, choices=choices)
     _end(
         ws,
         dataclasses.replace(

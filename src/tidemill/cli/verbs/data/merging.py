@@ -54,7 +54,7 @@ def merge(
     if listed is not None:
         state.show(loop.conflicts_file(workspace, name, source, listed, into), render.conflicts_file)
         return
-    with state.watch() as sink, _conflicts_drawn(state):
+    with state.watch() as sink, conflicts_drawn(state):
         merged = loop.merge(
             workspace, name, source, into, message, decisions=decisions, fire=not no_fire, sink=sink
         )
@@ -84,7 +84,7 @@ def revert(
     from tidemill.cli.render.data import merging as render  # noqa: PLC0415
     from tidemill.loop.datasets import merging as loop  # noqa: PLC0415
 
-    with state.watch() as sink, _conflicts_drawn(state):
+    with state.watch() as sink, conflicts_drawn(state):
         done = loop.revert(
             state.workspace(), ref, branch, message, decisions=decisions, fire=not no_fire, sink=sink
         )
@@ -92,7 +92,7 @@ def revert(
 
 
 @contextmanager
-def _conflicts_drawn(state: State) -> Generator[None]:
+def conflicts_drawn(state: State) -> Generator[None]:
     """List what could not be decided above the error that says so."""
     try:
         yield
