@@ -71,6 +71,8 @@ def with_authors(
     theirs: Commit,
 ) -> list[Clash]:
     """Conflicts, each with the commit that last changed it on either side."""
+    if not clashes:
+        return []
     sides = [_authors(clashes, history, open_at, *side) for side in ((ours, "ours"), (theirs, "theirs"))]
     return [
         replace(clash, ours_by=mine, theirs_by=other)
