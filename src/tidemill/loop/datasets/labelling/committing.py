@@ -8,7 +8,7 @@ from tidemill.loop.datasets.labelling.progress import progress
 from tidemill.loop.datasets.labelling.queues import check_open, content, find_queue
 from tidemill.loop.datasets.labelling.selection import GIVEN
 from tidemill.loop.datasets.labelling.views import CommittedView, LabelCommitView
-from tidemill.loop.datasets.review_rules import refuse_unreviewed
+from tidemill.loop.guard import refuse_unreviewed
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def commit_labels(ws: Workspace, name: str, message: str | None = None) -> Commi
     from tidemill.store.catalog import records  # noqa: PLC0415
 
     queue = check_open(find_queue(ws, name))
-    refuse_unreviewed(ws, queue.dataset, queue.branch)
+    refuse_unreviewed(ws.settings, queue.dataset, queue.branch)
     with ws.store.locks.hold(f"labels-{queue.id}"):
         with ws.store.catalog.read() as read:
             stand = read.find(

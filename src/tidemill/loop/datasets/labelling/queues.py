@@ -16,7 +16,7 @@ from tidemill.loop.datasets.labelling.scoring import find_model
 from tidemill.loop.datasets.labelling.selection import Rows, Selection, Unsureness, select
 from tidemill.loop.datasets.labelling.views import ClosedView
 from tidemill.loop.datasets.references import open_reference
-from tidemill.loop.datasets.review_rules import refuse_unreviewed
+from tidemill.loop.guard import refuse_unreviewed
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def _make(ws: Workspace, dataset: "Dataset", at: str | None, name: str, wish: Wi
         sink(Note(f"The model refused {refused:,} rows; they have no suggestion."))
     classes = _classes(snapshot, column, known, wish)
     branch = wish.branch or f"labels-{name}"
-    refuse_unreviewed(ws, dataset.name, branch)
+    refuse_unreviewed(ws.settings, dataset.name, branch)
     if branch not in dataset.branches():
         check_name("branch", branch)
     with tempfile.TemporaryDirectory() as folder, ws.store.locks.hold(LOCK):
