@@ -251,7 +251,16 @@ RUN = views.RunView(
             ["prediction  p1  answered coat", "code        abababababab  pipeline.py"],
         ),
         (circle.lineage(views.Lineage("p1", [])), ["Nothing is known"]),
-        (project.gc(views.Freed(3, 1_500_000, 2, True)), ["Would free 1.5 MB: 3 blobs and 2 cache entries."]),
+        (
+            project.gc(
+                views.Freed(
+                    [views.FreedKind("blobs", 3, 1_500_000), views.FreedKind("cache entries", 2, 0)],
+                    1_500_000,
+                    True,
+                )
+            ),
+            ["Would free 1.5 MB: 3 blobs (1.5 MB), 2 cache entries."],
+        ),
         (
             project.doctor(
                 [views.Finding("disk", False, "full", "Free space."), views.Finding("python", True, "3.11")]

@@ -25,3 +25,22 @@ def test_what_is_said_of_what_travels(tidemill: Tidemill, project: Path):
     cloned = tidemill("-C", other, "data", "clone", str(project.parent / "team"), "d")
     assert cloned.stdout.startswith("Cloned d from origin: 1 commits")
     assert "store = " in (other / "tidemill.toml").read_text("utf-8")
+
+
+def test_what_is_said_of_what_is_gone(tidemill: Tidemill, project: Path):
+    (project / "d.csv").write_text("k,name\n1,a\n7,b\n", "utf-8")
+    tidemill("data", "import", "d", "d.csv", "--key", "k")
+    words = ("data", "forget", "d", "--where", "k = 7", "--reason", "asked for")
+    would = tidemill(*words, "--dry-run")
+    assert would.stdout.startswith("Would forget 1 rows of d, which 1 commits had."), would.stderr
+    assert "Nothing was changed." in would.stdout
+    told = json.loads(tidemill(*words, "--json").stdout)
+    assert (told["rows"], told["commits"], told["trained"]) == (1, 1, [])
+    assert tidemill(*words).stdout == "d: no row of any commit has k = 7.\n"
+    wrong = tidemill("data", "forget", "d", "--where", "nothing = 7", "--reason", "asked for")
+    assert wrong.returncode == 2
+    refused = tidemill("data", "delete", "d")
+    assert refused.returncode == 2
+    assert "--yes" in refused.stderr
+    assert tidemill("data", "delete", "d", "--yes").stdout == "Deleted d: 1 commits on main, 1 rows.\n"
+    assert "gc" in tidemill("gc", "--help").stdout

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tidemill.data.conflicts import Choice, Choices, Clash, Side, Value
     from tidemill.data.datasets import Dataset, Datasets
     from tidemill.data.difference import Cell, Diff
-    from tidemill.data.forgetting import Matches, find, forget, settle, unsettled
+    from tidemill.data.forgetting import Matches, find, forget, settle, settled, unsettled
     from tidemill.data.heads import head_token
     from tidemill.data.importing import Imported, import_csv, import_files, import_rows
     from tidemill.data.merge import Merged
@@ -62,6 +62,7 @@ _HOMES = {
     "import_rows": "importing",
     "push": "sharing",
     "settle": "forgetting",
+    "settled": "forgetting",
     "unsettled": "forgetting",
 }
 
@@ -102,6 +103,7 @@ __all__ = [
     "import_rows",
     "push",
     "settle",
+    "settled",
     "unsettled",
 ]
 

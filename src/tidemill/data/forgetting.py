@@ -4,7 +4,7 @@ Until that moment all is as it was; from it on the old history is garbage, and i
 ids, which name them and are no digest of their rows; those that lost rows carry a mark that says so.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -44,10 +44,12 @@ class Matches:
     Attributes:
         ids: Their ``_id``s, ascending.
         predictions: The predictions that feedback made some of them of.
+        commits: Id of each commit that has some of them, and how many.
     """
 
     ids: tuple[int, ...]
     predictions: frozenset[str]
+    commits: dict[str, int]
 
 
 def find(store: "Store", name: str, condition: str, named: Collection[str]) -> Matches:
@@ -73,9 +75,9 @@ def forget(store: "Store", name: str, tombstone: Tombstone, named: Collection[st
         sink: Gets ``Progress``.
     """
     with store.locks.hold(lock_name(name)):
-        side = Copy.of(store, name)
-        rewrite(side, [tombstone], named, sink)
-        sweep(side.table, set(side.history.kept(side.refs(), named)), sink)
+        copy = Copy.of(store, name)
+        rewrite(copy, [tombstone], named, sink)
+        sweep(copy.table, set(copy.history.kept(copy.refs(), named)), sink)
 
 
 def unsettled(store: "Store", name: str) -> list[Tombstone]:
@@ -84,34 +86,38 @@ def unsettled(store: "Store", name: str) -> list[Tombstone]:
 
 
 def settle(
-    store: "Store",
-    name: str,
-    named: Collection[str],
-    purge: Callable[[Tombstone, dict[str, int]], None],
-    sink: Sink,
-) -> None:
-    """Finish what was begun: rewrite what was not, sweep, and have the traces of each tombstone removed.
+    store: "Store", name: str, named: Collection[str], sink: Sink
+) -> "list[tuple[Tombstone, set[str]]]":
+    """Rewrite and sweep what is left to do; the tombstones whose traces are, and the commits that had their rows.
 
     Args:
         store: The store.
         name: The dataset.
         named: The ids of commits beside the refs that are kept, too.
-        purge: Removes what was derived from a tombstone's rows; it is told how many each commit lost.
         sink: Gets ``Progress``.
     """
+    left = unsettled(store, name)
+    if not left:
+        return []
     with store.locks.hold(lock_name(name)):
-        side = Copy.of(store, name)
-        rewrite(side, [], named, sink)
-        kept = side.history.kept(side.refs(), named)
-        sweep(side.table, set(kept), sink)
-        for tombstone in unsettled(store, name):
-            purge(tombstone, affected(kept.values(), tombstone))
-        side.history.change(
-            lambda refs: replace(refs, forgotten=tuple(replace(t, purged=True) for t in refs.forgotten))
-        )
+        copy = Copy.of(store, name)
+        rewrite(copy, [], named, sink)
+        kept = copy.history.kept(copy.refs(), named)
+        sweep(copy.table, set(kept), sink)
+        return [(tombstone, set(affected(kept.values(), tombstone))) for tombstone in left]
 
 
-def matching(side: Copy, condition: str, named: Collection[str]) -> Matches:
+def settled(store: "Store", name: str, tombstones: Collection[Tombstone]) -> None:
+    """Write down that the traces of these tombstones are removed from the store."""
+
+    def purged(refs: Refs) -> Refs:
+        marked = (replace(t, purged=t.purged or t in tombstones) for t in refs.forgotten)
+        return replace(refs, forgotten=tuple(marked))
+
+    Copy.of(store, name).history.change(purged)
+
+
+def matching(copy: Copy, condition: str, named: Collection[str]) -> Matches:
     """The rows that a condition holds for in any commit.
 
     Rows that left are found too, as long as a data file of a kept commit has them.
@@ -119,13 +125,16 @@ def matching(side: Copy, condition: str, named: Collection[str]) -> Matches:
     Raises:
         InvalidInput: ``invalid-where``, when no commit can be asked that.
     """
-    table = side.table
+    import numpy as np  # noqa: PLC0415
+
+    table = copy.table
     seen: set[str] = set()
     found: set[int] = set()
     predictions: set[str] = set()
     refusal: InvalidInput | None = None
     asked = False
-    for commit in side.history.kept(side.refs(), named).values():
+    kept = copy.history.kept(copy.refs(), named)
+    for commit in kept.values():
         snapshot = Snapshot(table, commit)
         schema, pieces = snapshot.made_of()
         new = [
@@ -139,44 +148,50 @@ def matching(side: Copy, condition: str, named: Collection[str]) -> Matches:
         # A version of these files, without their deletions, answers for all that is in them. No ref names it.
         every = Snapshot(table, replace(commit, version=place(table, schema, new, {})))
         try:
-            ids = every.where(condition)
+            here = every.where(condition)
             asked = True
         except InvalidInput as error:
             # An earlier commit may not have had the column yet.
             refusal = refusal or error
             continue
-        found |= set(ids.tolist())
-        predictions |= {p for p in every.read([PREDICTION], ids).to_arrow()[PREDICTION].to_pylist() if p}
+        found |= set(here.tolist())
+        predictions |= {p for p in every.read([PREDICTION], here).to_arrow()[PREDICTION].to_pylist() if p}
     if refusal is not None and not asked:
         raise refusal
-    return Matches(tuple(sorted(found)), frozenset(predictions))
+    ids = np.array(sorted(found), np.uint64)
+    lost = {
+        commit.id: rows
+        for commit in kept.values()
+        if (rows := sum(len(f.find(ids)[0]) for f in Snapshot(table, commit).fragments()))
+    }
+    return Matches(tuple(sorted(found)), frozenset(predictions), lost)
 
 
-def rewrite(side: Copy, new: Sequence[Tombstone], named: Collection[str], sink: Sink) -> Rewritten:
+def rewrite(copy: Copy, new: Sequence[Tombstone], named: Collection[str], sink: Sink) -> Rewritten:
     """Make history again without the rows of these tombstones, and of those that the dataset has.
 
     The caller holds the dataset's lock. The old history is garbage afterwards, and not yet removed.
 
     Args:
-        side: The dataset.
+        copy: The dataset.
         new: Tombstones to add.
         named: The ids of commits beside the refs that are kept, too.
         sink: Gets ``Progress``.
     """
     while True:
-        refs = side.refs()
+        refs = copy.refs()
         tombstones = (*refs.forgotten, *(t for t in new if not _has(refs, t)))
-        replay = Replay(side.table, side.table, tombstones)
+        replay = Replay(copy.table, copy.table, tombstones)
         moved: dict[int, int] = {}
-        commits = sorted(side.history.kept(refs, named).values(), key=lambda c: c.version)
+        commits = sorted(copy.history.kept(refs, named).values(), key=lambda c: c.version)
         for number, commit in enumerate(commits):
-            parents = [p.version for p in side.history.parents(commit)]
+            parents = [p.version for p in copy.history.parents(commit)]
             if replay.touches(commit) or any(p in moved for p in parents):
                 moved[commit.version] = replay.make(commit, [moved.get(p, p) for p in parents])
             sink(Progress("rewriting", number + 1, len(commits), "commits"))
         if not moved and tombstones == refs.forgotten:
             return Rewritten(0, {})
-        if side.history.swap(refs, _turned(refs, moved, tombstones)):
+        if copy.history.swap(refs, _turned(refs, moved, tombstones)):
             return Rewritten(len(moved), replay.lost)
 
 
@@ -192,7 +207,7 @@ def affected(commits: Collection[Commit], tombstone: Tombstone) -> dict[str, int
 
 
 def unknown(theirs: Refs, ours: Refs) -> list[Tombstone]:
-    """The tombstones that the other side has and we have not, as ones whose traces are still to be removed."""
+    """The tombstones that the other copy has and we have not, as ones whose traces are still to be removed."""
     return [replace(t, purged=False) for t in theirs.forgotten if not _has(ours, t)]
 
 

@@ -173,20 +173,20 @@ def fetched_from(refs: Refs, remote: str, theirs: Refs, known: dict[str, Commit]
     return replace(refs, remotes={**refs.remotes, **own})
 
 
-def _adopt(side: Copy, theirs: Refs, sink: Sink) -> int:
+def _adopt(copy: Copy, theirs: Refs, sink: Sink) -> int:
     """Forget on this side what the other has forgotten; how many rows."""
-    refs = side.refs()
+    refs = copy.refs()
     new = unknown(theirs, refs)
     if not new or not refs.branches:
         return 0
     # What runs and releases of that store name is not known here: every commit is kept that is there.
-    named = side.history.ids()
-    rewrite(side, new, named, sink)
-    sweep(side.table, set(side.history.kept(side.refs(), named)), sink)
+    named = copy.history.ids()
+    rewrite(copy, new, named, sink)
+    sweep(copy.table, set(copy.history.kept(copy.refs(), named)), sink)
     return len({i for tombstone in new for i in tombstone.ids})
 
 
-def _held(side: Copy, refs: Refs, known: dict[str, Commit]) -> set[str]:
+def _held(copy: Copy, refs: Refs, known: dict[str, Commit]) -> set[str]:
     """The ids of the commits that a far side has; what is known here is not read there."""
     held: set[str] = set()
     waiting = list(refs.heads())
@@ -198,7 +198,7 @@ def _held(side: Copy, refs: Refs, known: dict[str, Commit]) -> set[str]:
             held |= _ancestors(ref.id, known)
         else:
             held.add(ref.id)
-            waiting += [p.ref for p in side.history.parents(side.history.at(ref))]
+            waiting += [p.ref for p in copy.history.parents(copy.history.at(ref))]
     return held
 
 
@@ -259,9 +259,9 @@ def _appeared(name: str) -> Conflict:
     )
 
 
-def _begin(side: Copy, refs: Refs, etag: str | None) -> bool:
+def _begin(copy: Copy, refs: Refs, etag: str | None) -> bool:
     try:
-        side.table.objects.put_if(refs_key(side.table.dataset), refs.to_bytes(), etag)
+        copy.table.objects.put_if(refs_key(copy.table.dataset), refs.to_bytes(), etag)
     except Conflict:
         return False
     return True

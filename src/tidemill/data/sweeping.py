@@ -30,18 +30,20 @@ def collect(
         Key and size in bytes of what was removed, or would be.
     """
     with store.locks.hold(lock_name(name)):
-        side = Copy.of(store, name)
-        keep = set(side.history.kept(side.refs(), named))
-        return garbage(side.table, keep) if dry_run else sweep(side.table, keep, sink)
+        copy = Copy.of(store, name)
+        keep = set(copy.history.kept(copy.refs(), named))
+        return garbage(copy.table, keep) if dry_run else sweep(copy.table, keep, sink)
 
 
 def garbage(table: LanceTable, keep: Collection[int]) -> dict[str, int]:
     """Key and size in bytes of each object that these versions do not need.
 
-    The newest version stays as well: Lance counts on from it.
+    The newest version stays as well, for Lance counts on from it: as it is if it is empty, else as an empty one
+    that ``sweep`` makes.
     """
     needed: set[str] = set()
-    for version in {*keep, *table.versions()[:1]}:
+    newest = table.versions()[:1]
+    for version in {*keep, *(newest if newest and _is_empty(table, newest[0]) else ())}:
         needed |= table.holds(version)
     files = {key.rpartition("/")[2].rpartition(".")[0] for key in needed if "/data/" in key}
     younger = datetime.now(UTC) - _SPARED if table.objects.path("") is None else None
@@ -61,8 +63,7 @@ def sweep(table: LanceTable, keep: Collection[int], sink: Sink) -> dict[str, int
     version without what it is made of.
     """
     versions = table.versions()
-    if versions and versions[0] not in keep:
-        # The newest version has to stay, and is garbage: an empty one takes its place.
+    if versions and versions[0] not in keep and not _is_empty(table, versions[0]):
         place(table, table.open(versions[0]).lance_schema, [], {})
     found = garbage(table, keep)
     ordered = sorted(found, key=lambda key: "/_versions/" not in key)
@@ -70,6 +71,10 @@ def sweep(table: LanceTable, keep: Collection[int], sink: Sink) -> dict[str, int
         table.objects.delete(ordered[start : start + _AT_ONCE])
         sink(Progress("sweeping", min(start + _AT_ONCE, len(ordered)), len(ordered), "files"))
     return found
+
+
+def _is_empty(table: LanceTable, version: int) -> bool:
+    return not any("/data/" in key for key in table.holds(version))
 
 
 def _is_of_a_version(table: LanceTable, entry: Entry, files: set[str]) -> bool:

@@ -70,21 +70,21 @@ class Copy:
         return self._places[commit_id]
 
 
-def lacking(side: Copy, heads: Iterable[Ref], has: Callable[[str], bool]) -> list[Commit]:
+def lacking(copy: Copy, heads: Iterable[Ref], has: Callable[[str], bool]) -> list[Commit]:
     """The commits behind these heads that the other side does not have, parents first.
 
     Args:
-        side: Where they are.
+        copy: Where they are.
         heads: From where to walk back.
         has: Whether the other side has a commit, and so all that it comes from.
     """
     found: dict[str, Commit] = {}
-    waiting = [side.history.at(ref) for ref in heads if not has(ref.id)]
+    waiting = [copy.history.at(ref) for ref in heads if not has(ref.id)]
     while waiting:
         commit = waiting.pop()
         if commit.id not in found:
             found[commit.id] = commit
-            waiting += [p for p in side.history.parents(commit) if not has(p.id)]
+            waiting += [p for p in copy.history.parents(commit) if not has(p.id)]
     return sorted(found.values(), key=lambda c: c.version)
 
 

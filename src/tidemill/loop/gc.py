@@ -1,19 +1,20 @@
-"""Garbage: blobs and cache entries that no run, model, release or deployment needs. Datasets are left alone."""
+"""Garbage: what no branch, tag, run, model, release, review or deployment needs, and how many bytes it takes."""
 
 import shutil
 from typing import TYPE_CHECKING
 
-from tidemill.core.errors import Conflict
 from tidemill.core.events import Progress, Sink, silent
 from tidemill.core.names import Digest
-from tidemill.loop.views import Freed
+from tidemill.loop.datasets.forgetting import settle
+from tidemill.loop.datasets.named import named_commits
+from tidemill.loop.datasets.traces import digests_in
+from tidemill.loop.quiet import no_run
+from tidemill.loop.views import Freed, FreedKind
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
     from tidemill.store.catalog.database import Transaction
 
-LOCK = "gc"
-"""Held by whoever removes blobs, or puts some that no record names yet."""
 _KEEP_RUNS = 10
 """Of each pipeline, the latest runs whose every step stays; of older ones, outputs and releases do."""
 
@@ -21,9 +22,10 @@ _KEEP_RUNS = 10
 def gc(ws: Workspace, *, dry_run: bool = False, sink: Sink = silent) -> Freed:
     """Remove what nothing needs.
 
-    Kept are: every output of every run, every artifact of each pipeline's latest runs, registered models,
-    releases with all they are made of, and the cache entries that lead to these. What is removed can be
-    computed again; a run that would have hit computes instead.
+    Kept are: every commit that a branch, a tag, a fetched branch, a run or a review leads to; every output of
+    every run, every artifact of each pipeline's latest runs, registered models, releases with all they are made
+    of, and the cache entries that lead to these. Of the rest, what the cache holds can be computed again; commits
+    that nothing names are gone. Waits for whoever writes to a dataset.
 
     Args:
         ws: The project.
@@ -33,18 +35,19 @@ def gc(ws: Workspace, *, dry_run: bool = False, sink: Sink = silent) -> Freed:
     Raises:
         Conflict: ``runs-in-progress``.
     """
-    from tidemill.engine.run import mark_interrupted  # noqa: PLC0415
+    from tidemill.data import collect  # noqa: PLC0415
 
-    mark_interrupted(ws.store)
+    if not dry_run:
+        for name in ws.datasets.names():
+            settle(ws, name, sink)
     blobs = ws.store.blobs
-    # Within the write transaction no run can begin: its first record waits. One that is on already has
-    # blobs that no record names yet.
-    with ws.store.locks.hold(LOCK), ws.store.catalog.write() as write:
-        _refuse_while_running(write)
+    swept: dict[str, int] = {}
+    with no_run(ws) as write:
+        for name in ws.datasets.names():
+            swept |= collect(ws.store, name, named_commits(write, name), dry_run=dry_run, sink=sink)
         needed = _needed(ws, write)
         gone = {d: size for d, size in blobs.all().items() if d not in needed}
         entries = _dead_entries(write, set(map(str, gone)))
-        size = sum(gone.values())
         if not dry_run:
             write.forget(entries)
             for number, digest in enumerate(gone):
@@ -52,25 +55,23 @@ def gc(ws: Workspace, *, dry_run: bool = False, sink: Sink = silent) -> Freed:
                 sink(Progress("removing", number + 1, len(gone), "blobs"))
     if not dry_run:
         blobs.remove_unfinished()
-        _remove_bundles(ws)
-    return Freed(len(gone), size, len(entries), dry_run)
+    bundles = _bundles(ws, dry_run=dry_run)
+    versions = sum("/_versions/" in key for key in swept)
+    kinds = [
+        FreedKind("dataset versions", versions, sum(swept.values())),
+        FreedKind("blobs", len(gone), sum(gone.values())),
+        FreedKind("cache entries", len(entries), 0),
+        FreedKind("unpacked predictors", len(bundles), sum(bundles)),
+    ]
+    return Freed(kinds, sum(kind.bytes for kind in kinds), dry_run)
 
 
-def _refuse_while_running(read: "Transaction") -> None:
-    from tidemill.store.catalog import records  # noqa: PLC0415
+def _bundles(ws: Workspace, *, dry_run: bool) -> list[int]:
+    """Remove the unpacked predictors that no live deployment serves; a release unpacks its own again.
 
-    running = read.find(records.Run, {"status": "running"})
-    if running:
-        raise Conflict(
-            f"{len(running)} runs are going on: {', '.join(r.id for r in running[:3])}.",
-            why="What they have computed is not recorded yet, and would be taken for garbage.",
-            hint="Wait for them to end, then type the same command again.",
-            code="runs-in-progress",
-        )
-
-
-def _remove_bundles(ws: Workspace) -> None:
-    """Remove the unpacked predictors that no live deployment serves; a release unpacks its own again."""
+    Returns:
+        The bytes of each.
+    """
     from tidemill.release import bundle  # noqa: PLC0415
     from tidemill.store.catalog import records  # noqa: PLC0415
 
@@ -79,9 +80,11 @@ def _remove_bundles(ws: Workspace) -> None:
         kept = [r for r in read.find(records.Release) if r.digest in live]
     folder = ws.store.environments_folder / "bundles"
     used = {bundle.unpack(ws.store, release, folder).name for release in kept}
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if path.name not in used:
-            shutil.rmtree(path, ignore_errors=True)
+    gone = [path for path in folder.iterdir() if path.name not in used] if folder.is_dir() else []
+    sizes = [sum(f.stat().st_size for f in path.rglob("*") if f.is_file()) for path in gone]
+    for path in () if dry_run else gone:
+        shutil.rmtree(path, ignore_errors=True)
+    return sizes
 
 
 def _needed(ws: Workspace, read: "Transaction") -> set[Digest]:
@@ -115,14 +118,4 @@ def _needed(ws: Workspace, read: "Transaction") -> set[Digest]:
 
 def _dead_entries(read: "Transaction", gone: set[str]) -> list[str]:
     """The cache entries that name a removed blob; an entry without its bytes would be a miss in any case."""
-    return [key for key, entry in read.cache_entries() if gone & set(_digests(entry))]
-
-
-def _digests(tree: object) -> list[str]:
-    if isinstance(tree, str):
-        return [tree] if tree.startswith("sha256:") else []
-    if isinstance(tree, dict):
-        return [d for v in tree.values() for d in _digests(v)]
-    if isinstance(tree, list):
-        return [d for v in tree for d in _digests(v)]
-    return []
+    return [key for key, entry in read.cache_entries() if gone & set(digests_in(entry))]

@@ -7,8 +7,8 @@ from tidemill.core.errors import InvalidInput, NotFound, TidemillError
 from tidemill.core.events import Sink, silent
 from tidemill.core.names import Digest
 from tidemill.loop import judging
-from tidemill.loop.gc import LOCK as GC_LOCK
 from tidemill.loop.lookup import find_run
+from tidemill.loop.quiet import LOCK
 from tidemill.loop.views import ReleaseView, Verified
 from tidemill.loop.workspace import Workspace
 
@@ -44,7 +44,7 @@ def create_release(ws: Workspace, run: str = "latest", *, sink: Sink = silent) -
     predictor, code, packages = judging.predictor_facts(ws, record)
     hashes, source = _lock_text(ws)
     lock = environment_lock(packages, hashes=hashes, hashes_from=source)
-    with ws.store.locks.hold(GC_LOCK):
+    with ws.store.locks.hold(LOCK):
         release = bundle.create(
             ws.store,
             name=record.pipeline,

@@ -220,12 +220,20 @@ class Lineage:
 
 
 @dataclass(frozen=True, slots=True)
-class Freed:
-    """What ``gc`` removed, or would."""
+class FreedKind:
+    """How much of one kind ``gc`` removed, or would; the bytes of dataset versions are those of their files."""
 
-    blobs: int
+    kind: str
+    count: int
     bytes: int
-    cache_entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """What ``gc`` removed, or would; ``bytes`` in all."""
+
+    kinds: list[FreedKind]
+    bytes: int
     dry_run: bool
 
 

@@ -165,6 +165,20 @@ class Project:
 
         return committing.commit_labels(self._ws, queue, message)
 
+    def forget(
+        self, name: str, where: str, reason: str, *, dry_run: bool = False, sink: Sink = silent
+    ) -> "data_views.ForgottenView":
+        """Remove rows from all of a dataset's history."""
+        from tidemill.loop.datasets import forgetting
+
+        return forgetting.forget(self._ws, name, where, reason, dry_run=dry_run, sink=sink)
+
+    def delete(self, name: str, *, force: bool = False) -> "data_views.DeletedView":
+        """Delete a dataset that no release depends on."""
+        from tidemill.loop.datasets import forgetting
+
+        return forgetting.delete(self._ws, name, yes=True, force=force)
+
     # -- runs and models
 
     def run(self, pipeline: Any, *, sink: Sink = silent, **parameters: Any) -> "views.RunView":

@@ -55,4 +55,9 @@ def doctor(findings: Sequence["Finding"]) -> "RenderableType":
 def gc(view: "Freed") -> str:
     """What was removed, or would be."""
     verb = "Would free" if view.dry_run else "Freed"
-    return f"{verb} {size(view.bytes)}: {view.blobs:,} blobs and {view.cache_entries:,} cache entries."
+    parts = [
+        f"{k.count:,} {k.kind}" + (f" ({size(k.bytes)})" if k.bytes else "")
+        for k in view.kinds
+        if k.count or k.bytes
+    ]
+    return f"{verb} {size(view.bytes)}" + (f": {', '.join(parts)}." if parts else "; nothing is left over.")

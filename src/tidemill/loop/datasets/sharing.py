@@ -9,6 +9,7 @@ from tidemill.core.config import FILE
 from tidemill.core.errors import AlreadyExists, InvalidInput, NotFound
 from tidemill.core.events import Sink, silent
 from tidemill.core.names import check_name, nearest
+from tidemill.loop.datasets.forgetting import settle
 from tidemill.loop.datasets.references import row_counts
 from tidemill.loop.datasets.switching import chosen
 from tidemill.loop.datasets.views import PullView, SharedView
@@ -139,7 +140,9 @@ def _fetched(ws: Workspace, name: str, remote: str, theirs: "Store", sink: Sink)
     from tidemill.data import fetch as get  # noqa: PLC0415
 
     check_name("dataset", name)
-    return _view(name, remote, get(ws.store, theirs, name, remote, sink))
+    got = get(ws.store, theirs, name, remote, sink)
+    settle(ws, name, sink)
+    return _view(name, remote, got)
 
 
 def _open(ws: Workspace, remote: str, *, make: bool = False) -> "Store":

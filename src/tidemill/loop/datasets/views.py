@@ -330,3 +330,35 @@ class SuspectsView:
     review: str | None
     branch: str | None
     path: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ForgottenView:
+    """What was forgotten, or would be.
+
+    Attributes:
+        rows: How many rows, each counted once.
+        commits: How many commits had some of them.
+        artifacts: How many outputs of runs were removed, as they held such rows or came from them.
+        trained: The models and releases that were trained on such rows, which stay: ``model:NAME/VERSION``,
+            ``NAME/NUMBER``.
+        logged: Prediction logs that hold what some of these rows came from, as ``ENVIRONMENT: COUNT``.
+    """
+
+    dataset: str
+    where: str
+    rows: int
+    commits: int
+    artifacts: int
+    trained: list[str]
+    logged: list[str]
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedView:
+    """A dataset that is gone, with what ``main`` had."""
+
+    dataset: str
+    commits: int
+    rows: int

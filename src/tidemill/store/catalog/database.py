@@ -202,6 +202,10 @@ class Catalog:
         with self.database.transaction(write=False) as connection:
             yield Transaction(connection)
 
+    def scrub(self) -> None:
+        """Let nothing of what was deleted remain in the database's files."""
+        self.database.scrub()
+
     def close(self) -> None:
         """Close all connections."""
         self.database.sql.dispose()

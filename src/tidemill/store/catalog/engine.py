@@ -31,6 +31,10 @@ class Engine(ABC):
         """
 
     @abstractmethod
+    def scrub(self) -> None:
+        """Write the database's files anew, without what was deleted."""
+
+    @abstractmethod
     def fault(self, error: exc.DBAPIError) -> TidemillError:
         """The error of ours for what the database said."""
 

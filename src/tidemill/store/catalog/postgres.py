@@ -100,6 +100,11 @@ class Postgres(Engine):
                 self._seen = True
                 return connection
 
+    def scrub(self) -> None:
+        """Write the tables anew, without what was deleted; the server's log of changes keeps it for its time."""
+        with self.sql.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("vacuum full artifacts, cache, steps")
+
     def fault(self, error: exc.DBAPIError) -> TidemillError:
         """The error of ours for what PostgreSQL said."""
         text = next(iter(str(error.orig).strip().splitlines()), "no reason given")

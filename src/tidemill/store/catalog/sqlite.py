@@ -41,6 +41,12 @@ class Sqlite(Engine):
             raise
         return connection
 
+    def scrub(self) -> None:
+        """Write the file anew, without what was deleted."""
+        with self.sql.connect() as connection:
+            connection.exec_driver_sql("vacuum")
+            connection.exec_driver_sql("pragma wal_checkpoint(truncate)")
+
     def fault(self, error: exc.DBAPIError) -> StorageError:
         """The error of ours for what SQLite said."""
         text = str(error.orig)

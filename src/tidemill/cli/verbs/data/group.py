@@ -30,6 +30,8 @@ from tidemill.cli.command import Group
             "fetch": "data.sharing:fetch",
             "pull": "data.sharing:pull",
             "clone": "data.sharing:clone",
+            "forget": "data.forgetting:forget",
+            "delete": "data.forgetting:delete",
         }
     },
 )

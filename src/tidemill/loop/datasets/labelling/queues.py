@@ -175,7 +175,7 @@ def _open_one(read: "Transaction", name: str) -> "records.LabelQueue | None":
 
 def _make(ws: Workspace, dataset: "Dataset", at: str | None, name: str, wish: Wish, sink: Sink) -> None:
     """Choose the rows and record the queue; whoever was first to make it has made it."""
-    from tidemill.loop.gc import LOCK  # noqa: PLC0415
+    from tidemill.loop.quiet import LOCK  # noqa: PLC0415
     from tidemill.store import table  # noqa: PLC0415
     from tidemill.store.catalog import records  # noqa: PLC0415
 

@@ -1,0 +1,131 @@
+"""Removing for good: rows from all of history, which is a person's right; and a whole dataset."""
+
+from typing import TYPE_CHECKING
+
+from tidemill.core.clock import now, stamp
+from tidemill.core.errors import InvalidInput, NotAllowed
+from tidemill.core.events import Sink, silent
+from tidemill.loop.datasets.named import commits_of, named_commits
+from tidemill.loop.datasets.traces import logged, purge, trained_on
+from tidemill.loop.datasets.views import DeletedView, ForgottenView
+from tidemill.loop.quiet import no_run
+from tidemill.loop.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tidemill.store.catalog.database import Transaction
+
+
+def forget(
+    ws: Workspace, name: str, where: str, reason: str, *, dry_run: bool = False, sink: Sink = silent
+) -> ForgottenView:
+    """Remove the rows that a condition holds for in any commit from every commit.
+
+    History is written anew, with the same commits and a mark in those that lost rows; what was derived from the
+    rows is removed, and the models and releases that were trained on them are listed. Killed at any moment, it
+    leaves the old history or the new one; the next ``gc`` or ``forget`` finishes.
+
+    Args:
+        ws: The project.
+        name: The dataset.
+        where: An SQL condition over its columns, such as ``customer_id = 7``.
+        reason: Why; it stands in the marks.
+        dry_run: Only say what would be removed.
+        sink: Gets ``Progress``.
+
+    Raises:
+        InvalidInput: ``invalid-where``, ``no-reason``.
+        Conflict: ``runs-in-progress``.
+        NotFound: ``dataset-not-found``.
+    """
+    from tidemill.data import Tombstone, find  # noqa: PLC0415
+    from tidemill.data import forget as remove  # noqa: PLC0415
+
+    if not reason.strip():
+        raise InvalidInput(
+            "Nothing says why these rows are to be forgotten.",
+            why="The reason is what is left in their place.",
+            hint='Type --reason "what for".',
+            code="no-reason",
+        )
+    ws.datasets.open(name)
+    with no_run(ws) as write:
+        named = named_commits(write, name)
+        found = find(ws.store, name, where, named)
+        if found.ids and not dry_run:
+            tombstone = Tombstone(found.ids, ws.project.author, stamp(now()), reason)
+            remove(ws.store, name, tombstone, named, sink)
+        trained = trained_on(write, name, found.commits)
+    # Also what a forget that was killed, or a fetch, left to do.
+    removed = 0 if dry_run else settle(ws, name, sink)
+    left = logged(ws, found.predictions)
+    return ForgottenView(
+        name, where, len(found.ids), len(found.commits), removed, trained, left, dry_run=dry_run
+    )
+
+
+def settle(ws: Workspace, name: str, sink: Sink = silent) -> int:
+    """Remove what was derived from rows that are forgotten since, where that was not done yet; how many artifacts.
+
+    Raises:
+        Conflict: ``runs-in-progress``.
+    """
+    from tidemill import data  # noqa: PLC0415
+
+    if not data.unsettled(ws.store, name):
+        return 0
+    with no_run(ws) as write:
+        left = data.settle(ws.store, name, named_commits(write, name), sink)
+        removed = sum(purge(ws, write, name, tombstone, commits) for tombstone, commits in left)
+    ws.store.catalog.scrub()
+    data.settled(ws.store, name, [tombstone for tombstone, _ in left])
+    return removed
+
+
+def delete(ws: Workspace, name: str, *, yes: bool = False, force: bool = False) -> DeletedView:
+    """Delete a dataset with all its history.
+
+    Args:
+        ws: The project.
+        name: The dataset.
+        yes: Whether it is meant; without it, nothing is deleted and the error says what would be.
+        force: Also where releases that are not live depend on it.
+
+    Raises:
+        NotAllowed: ``dataset-in-use``, naming the releases; ``not-confirmed``.
+        Conflict: ``runs-in-progress``.
+        NotFound: ``dataset-not-found``.
+    """
+    dataset = ws.datasets.open(name)
+    with no_run(ws) as write:
+        _check_unused(write, name, force=force)
+        view = DeletedView(name, len(dataset.log()), dataset.head().rows)
+        if not yes:
+            raise NotAllowed(
+                f"Dataset '{name}' has {view.commits:,} commits on main and {view.rows:,} rows; "
+                "deleting it cannot be undone.",
+                hint=f"Type 'tidemill data delete {name} --yes' if that is what you want.",
+                code="not-confirmed",
+            )
+        ws.datasets.remove(name)
+    return view
+
+
+def _check_unused(read: "Transaction", name: str, *, force: bool) -> None:
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    runs = {run.id for run in read.find(records.Run) if commits_of(run, name)}
+    releases = [r for r in read.find(records.Release, order=("name", "number")) if r.run in runs]
+    serving = {d.release_digest for d in read.find(records.Deployment, {"status": ["live", "starting"]})}
+    live = [r for r in releases if r.digest in serving]
+    if releases and not (force and not live):
+        shown = ", ".join(f"{r.name}/{r.number}" for r in live or releases)
+        one = len(live or releases) == 1
+        raise NotAllowed(
+            f"Dataset '{name}' is what release{'' if one else 's'} {shown} {'was' if one else 'were'} made from"
+            + (f", and {'it is' if one else 'they are'} live." if live else "."),
+            why="Without it nobody could say which rows a prediction comes from, nor train the model again.",
+            hint="Promote a release that does not need it first, or keep the dataset."
+            if live
+            else f"Keep it, or type 'tidemill data delete {name} --force --yes' to lose that.",
+            code="dataset-in-use",
+        )

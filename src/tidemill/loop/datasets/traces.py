@@ -1,0 +1,153 @@
+"""What was made of rows that are forgotten: what can be computed again is removed, what cannot is named.
+
+Tables with an ``_id`` are looked into, chunk by chunk. Of what a run made without ids (arrays, values, reports,
+logs), all is removed where the run read a commit that had the rows; a registered model and a release stay, since
+people rely on them, and are listed.
+"""
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from tidemill.core.names import Digest
+from tidemill.loop.datasets.named import commits_of
+from tidemill.loop.workspace import Workspace
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tidemill.data import Tombstone
+    from tidemill.store.catalog import records
+    from tidemill.store.catalog.database import Transaction
+
+
+def trained_on(read: "Transaction", name: str, commits: Collection[str]) -> list[str]:
+    """The models and releases whose run read one of these commits: ``model:NAME/VERSION``, ``NAME/NUMBER``."""
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    runs = {run.id for run in _runs_on(read, name, commits)}
+    models = [
+        f"model:{m.name}/{m.version}"
+        for m in read.find(records.Model, order=("name", "version"))
+        if m.run in runs
+    ]
+    releases = [
+        f"{r.name}/{r.number}" for r in read.find(records.Release, order=("name", "number")) if r.run in runs
+    ]
+    return [*models, *releases]
+
+
+def logged(ws: Workspace, predictions: Collection[str]) -> list[str]:
+    """The environments whose prediction log has one of these predictions, and how many."""
+    from tidemill.serve.log_reader import LogReader  # noqa: PLC0415
+
+    found: list[str] = []
+    for file in sorted(ws.store.environments_folder.glob("*.predictions.db")) if predictions else ():
+        with LogReader(file) as reader:
+            count = sum(1 for _ in reader.predictions(sorted(predictions)))
+        if count:
+            found.append(f"{file.name.removesuffix('.predictions.db')}: {count}")
+    return found
+
+
+def purge(
+    ws: Workspace, write: "Transaction", name: str, tombstone: "Tombstone", commits: Collection[str]
+) -> int:
+    """Remove what was derived from a tombstone's rows; how many artifacts.
+
+    Args:
+        ws: The project.
+        write: An open transaction, in which no run is going on.
+        name: The dataset.
+        tombstone: Whose rows.
+        commits: The commits that had them.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    from tidemill.engine.artifacts import blobs_of  # noqa: PLC0415
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    ids = np.unique(np.array(tombstone.ids, np.uint64))
+    runs = _runs_on(write, name, commits)
+    steps = [step for run in runs for step in write.find(records.Step, {"run": run.id})]
+    made = {d for step in steps for d in step.outputs.values()} | {
+        d for r in runs for d in r.outputs.values()
+    }
+    artifacts = write.find(records.Artifact)
+    relied_on = _relied_on(ws, write)
+    seen: dict[str, bool] = {}
+    gone = [
+        a
+        for a in artifacts
+        if a.digest not in relied_on and (_holds(ws, a, ids, seen) if _has_ids(a) else a.digest in made)
+    ]
+    kept = {d for a in artifacts if a not in gone for d in blobs_of(a)} | relied_on
+    blobs = {d for a in gone for d in blobs_of(a)}
+    chunks = {c["digest"] for _, entry in write.cache_entries() for c in entry.get("chunks", ())}
+    blobs |= {d for d in chunks if _chunk_holds(ws, d, ids, seen)}
+    blobs |= {step.log for step in steps if step.log}
+    names = {a.digest for a in gone} | blobs
+    write.forget([key for key, entry in write.cache_entries() if names & set(digests_in(entry))])
+    for artifact in gone:
+        write.remove(records.Artifact, {"digest": artifact.digest})
+    for step in steps:
+        if step.log:
+            write.change(records.Step, {"run": step.run, "name": step.name}, log=None)
+    for digest in blobs - kept:
+        ws.store.blobs.delete(Digest(digest))
+    return len(gone)
+
+
+def digests_in(tree: object) -> list[str]:
+    """Every digest that JSON holds."""
+    if isinstance(tree, str):
+        return [tree] if tree.startswith("sha256:") else []
+    if isinstance(tree, dict):
+        return [d for v in tree.values() for d in digests_in(v)]
+    if isinstance(tree, list):
+        return [d for v in tree for d in digests_in(v)]
+    return []
+
+
+def _runs_on(read: "Transaction", name: str, commits: Collection[str]) -> "list[records.Run]":
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    return [run for run in read.find(records.Run) if commits_of(run, name) & set(commits)]
+
+
+def _relied_on(ws: Workspace, read: "Transaction") -> set[str]:
+    """The artifacts of registered models and releases, and the blobs that these are made of."""
+    from tidemill.engine.artifacts import blobs_of  # noqa: PLC0415
+    from tidemill.release import bundle  # noqa: PLC0415
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    found: set[str] = {m.digest for m in read.find(records.Model)}
+    for release in read.find(records.Release):
+        found |= {release.digest, *bundle.holds(ws.store, release)}
+    return found | {d for a in read.find(records.Artifact) if a.digest in found for d in blobs_of(a)}
+
+
+def _has_ids(artifact: "records.Artifact") -> bool:
+    columns: list[dict[str, Any]] = (
+        artifact.meta.get("content", {}).get("columns", []) if artifact.kind == "table" else []
+    )
+    return any(column["name"] == "_id" for column in columns)
+
+
+def _holds(
+    ws: Workspace, artifact: "records.Artifact", ids: "np.ndarray[Any, Any]", seen: dict[str, bool]
+) -> bool:
+    return any(_chunk_holds(ws, c["digest"], ids, seen) for c in artifact.meta["content"]["chunks"])
+
+
+def _chunk_holds(ws: Workspace, digest: str, ids: "np.ndarray[Any, Any]", seen: dict[str, bool]) -> bool:
+    """Whether a chunk's file has one of these rows; a row that was dropped from it is in its bytes still."""
+    import numpy as np  # noqa: PLC0415
+
+    from tidemill.store.table import ID  # noqa: PLC0415
+    from tidemill.store.table import read as read_file  # noqa: PLC0415
+
+    if digest not in seen:
+        blobs = ws.store.blobs
+        table = read_file(blobs.path(Digest(digest))) if blobs.exists(Digest(digest)) else None
+        seen[digest] = bool(table is not None and ID in table.columns and np.isin(table.numpy(ID), ids).any())
+    return seen[digest]

@@ -1,0 +1,39 @@
+"""A quiet store: no run is going on, and none begins."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tidemill.core.errors import Conflict
+from tidemill.loop.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tidemill.store.catalog.database import Transaction
+
+LOCK = "gc"
+"""Held by whoever removes blobs, or puts some that no record names yet."""
+
+
+@contextmanager
+def no_run(ws: Workspace) -> "Generator[Transaction]":
+    """A write transaction during which no run is going on.
+
+    Raises:
+        Conflict: ``runs-in-progress``.
+    """
+    from tidemill.engine.run import mark_interrupted  # noqa: PLC0415
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    mark_interrupted(ws.store)
+    # Within the write transaction no run can begin: its first record waits. One that is on already has
+    # blobs that no record names yet, and reads commits as they are.
+    with ws.store.locks.hold(LOCK), ws.store.catalog.write() as write:
+        running = write.find(records.Run, {"status": "running"})
+        if running:
+            raise Conflict(
+                f"{len(running)} runs are going on: {', '.join(r.id for r in running[:3])}.",
+                why="What they have computed is not recorded yet, and what they read must stay as it is.",
+                hint="Wait for them to end, then type the same command again.",
+                code="runs-in-progress",
+            )
+        yield write
