@@ -112,12 +112,12 @@ RUN = views.RunView(
         (
             history.diff(
                 data_views.DiffView(
-                    "a", "b", 1, 2, 0, [{"id": "7", "column": "label", "old": "hat", "new": None}]
+                    "a", "b", 1, 2, 0, [{"id": "7", "column": "label", "old": "hat", "new": None}], []
                 )
             ),
             ["a to b: 1 added, 2 changed.", "7    label   hat  -"],
         ),
-        (history.diff(data_views.DiffView("a", "b", 0, 0, 0, [])), ["a to b: nothing."]),
+        (history.diff(data_views.DiffView("a", "b", 0, 0, 0, [], [])), ["a to b: nothing."]),
         (
             runs.run(RUN),
             ["succeeded in 12.5 s (1 computed, 1 cached)", "accuracy  0.885", "abababababab", "not passed"],

@@ -35,6 +35,7 @@ MOST_BRANCHES = 5
 
 row = st.tuples(st.sampled_from(["x", "y", "z", None]), st.integers(0, 2))
 rows = st.dictionaries(st.integers(1, 8), row, max_size=5)
+some_rows = st.dictionaries(st.integers(1, 4), row, min_size=1, max_size=3)
 picks = st.integers(0, 99)
 sides = st.lists(st.sampled_from(["ours", "theirs"]), min_size=20, max_size=20)
 taken = {"steps": 0, "kills": 0, "killed in the middle": 0, "merges with several bases": 0, "conflicts": 0}
@@ -100,7 +101,7 @@ class History(RuleBasedStateMachine):
         self.branches["main"] = self.branches["side"] = self.model.grow((), first, commit.id)
         self.dataset.branch("side")
 
-    @rule(new=rows, pick=picks)
+    @rule(new=some_rows, pick=picks)
     def append_and_edit(self, new: State, pick: int) -> None:
         branch = self.pick(self.branches, pick)
         self.put(branch, {**self.at(branch), **new}, as_table(new), replace=False)
@@ -122,7 +123,7 @@ class History(RuleBasedStateMachine):
             name = self.new_name("b")
             self.dataset.branch(name, start)
             self.branches[name] = self.names[start]
-        elif start in self.branches and start != "main":
+        elif start in self.branches and start not in ("main", "side"):
             self.dataset.delete_branch(start)
             del self.branches[start]
 
@@ -135,7 +136,22 @@ class History(RuleBasedStateMachine):
 
     @rule(one=picks, other=picks, resolve=st.booleans(), chosen=sides)
     def merge(self, one: int, other: int, resolve: bool, chosen: list[Side]) -> None:
-        source, into = self.pick(self.names, one), self.pick(self.branches, other)
+        self.bring(self.pick(self.names, one), self.pick(self.branches, other), resolve, chosen)
+
+    @rule(mine=some_rows, other=some_rows, pick=picks, chosen=sides)
+    def cross(self, mine: State, other: State, pick: int, chosen: list[Side]) -> None:
+        """Two branches change, and each is merged into the other as that was before."""
+        one = self.pick(self.branches, pick)
+        two = self.pick({n: c for n, c in self.branches.items() if n != one}, pick)
+        for name, new in ((one, mine), (two, other)):
+            self.put(name, {**self.at(name), **new}, as_table(new), replace=False)
+        then = self.new_name("t")
+        self.dataset.tag(then, one)
+        self.tags[then] = self.branches[one]
+        self.bring(two, one, resolve=True, chosen=chosen)
+        self.bring(then, two, resolve=True, chosen=chosen[::-1])
+
+    def bring(self, source: str, into: str, resolve: bool, chosen: list[Side]) -> None:
         theirs, ours = self.names[source], self.branches[into]
         taken["merges with several bases"] += len(self.model.best_common([ours], theirs)) > 1
         merged = self.model.merge(ours, theirs)

@@ -52,6 +52,11 @@ class Diff:
         """The ``_id``s in both whose rows lie in another file: all that differ, and perhaps some that do not."""
         return self._moved
 
+    @cached_property
+    def changed_in(self) -> "dict[str, np.ndarray[Any, Any]]":
+        """Column to the ``_id``s of the changed rows whose cell differs there; columns without such are left out."""
+        return {name: self._moved[mask] for name, mask in self._masks.items() if mask.any()}
+
     @property
     def counts(self) -> Changes:
         """How many rows of each kind."""

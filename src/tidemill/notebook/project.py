@@ -75,9 +75,9 @@ class Project:
 
     def diff(self, a: str, b: str, limit: int = 20) -> "data_views.DiffView":
         """What changed from one commit to another."""
-        from tidemill.loop.datasets import history
+        from tidemill.loop.datasets import diffing
 
-        return history.diff(self._ws, a, b, limit)
+        return diffing.diff(self._ws, a, b, limit)
 
     def branch(self, ref: str, name: str) -> "data_views.BranchView":
         """Make a branch at ``ref``."""

@@ -1,11 +1,11 @@
-"""A dataset's history: its commits, what differs between them, who changed what, branches and tags."""
+"""A dataset's history: its commits, who changed what, branches and tags."""
 
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import NotAllowed, NotFound
 from tidemill.loop.datasets.references import commit_view, open_reference, tags_by_commit
 from tidemill.loop.datasets.switching import MAIN, current
-from tidemill.loop.datasets.views import BlameLine, BlameView, BranchView, CommitView, DiffView, TagView
+from tidemill.loop.datasets.views import BlameLine, BlameView, BranchView, CommitView, TagView
 from tidemill.loop.workspace import Workspace
 from tidemill.store.table import ID
 
@@ -41,19 +41,6 @@ def log(
         if (author is None or author in commit.author) and branch in (None, commit.branch):
             found.append(commit_view(commit, tags))
     return found
-
-
-def diff(ws: Workspace, a: str, b: str, limit: int = 20) -> DiffView:
-    """What changed from commit ``a`` to commit ``b`` of one dataset; ``b`` may be a bare branch, tag or commit."""
-    dataset, at = open_reference(ws, a)
-    other = open_reference(ws, b)[1] if b.startswith(f"{dataset.name}@") or b == dataset.name else b
-    found = dataset.diff(at, other)
-    cells = [
-        {"id": str(i), "column": column, "old": old, "new": new} for i, column, old, new in found.cells(limit)
-    ]
-    return DiffView(
-        a, b, added=len(found.added), changed=len(found.changed), removed=len(found.removed), cells=cells
-    )
 
 
 def branch(ws: Workspace, ref: str, name: str, *, delete: bool = False) -> BranchView:

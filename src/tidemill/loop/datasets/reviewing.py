@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import AlreadyExists, InvalidInput, NotAllowed, NotFound
 from tidemill.core.events import Sink, silent
-from tidemill.loop.datasets import history
+from tidemill.loop.datasets import diffing
 from tidemill.loop.datasets.check_views import CheckView
 from tidemill.loop.datasets.checking import check_views
 from tidemill.loop.datasets.choices import Decisions, as_choices
@@ -359,7 +359,7 @@ def _diff(
     if head is None or target is None:
         return None
     base = dataset.base(head, target)
-    return history.diff(ws, f"{dataset.name}@{base.id}", f"{dataset.name}@{head}", limit)
+    return diffing.diff(ws, f"{dataset.name}@{base.id}", f"{dataset.name}@{head}", limit)
 
 
 def _checks(ws: Workspace, dataset: "Dataset", review: "records.Review", head: str) -> list[CheckView]:

@@ -88,7 +88,7 @@ class DataShow:
 
 @dataclass(frozen=True, slots=True)
 class DiffView:
-    """What differs between two commits; ``cells`` are the first changed ones."""
+    """What differs between two commits; ``cells`` are the first changed ones, ``rows`` the first that came or went."""
 
     a: str
     b: str
@@ -96,6 +96,20 @@ class DiffView:
     changed: int
     removed: int
     cells: list[dict[str, Any]]
+    rows: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class DiffStat:
+    """How much differs between two commits, by column and by label."""
+
+    a: str
+    b: str
+    added: int
+    changed: int
+    removed: int
+    columns: list[dict[str, Any]]
+    labels: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         BlameView,
         BranchView,
         CommitView,
+        DiffStat,
         DiffView,
         TagView,
     )
@@ -82,16 +83,44 @@ def switched(view: "BranchView") -> str:
 
 
 def diff(view: "DiffView") -> "RenderableType":
-    """How many rows differ, and the first cells that do."""
+    """How many rows differ, the first cells that do, the first rows that came and went."""
     summary = f"{view.a} to {view.b}: {counts(view.added, view.changed, view.removed)}."
-    if not view.cells:
+    if not (view.cells or view.rows):
         return summary
-    cells = table(
-        ["row", "column", "old", "new"],
-        [(str(c["id"]), c["column"], written(c["old"]), written(c["new"])) for c in view.cells],
+    parts: list[RenderableType] = []
+    if view.cells:
+        cells = table(
+            ["row", "column", "old", "new"],
+            [(str(c["id"]), c["column"], written(c["old"]), written(c["new"])) for c in view.cells],
+            empty="",
+        )
+        parts.append(heading("Changed cells:", cells))
+    for change in ("added", "removed"):
+        rows = [r for r in view.rows if r["change"] == change]
+        names = list(dict.fromkeys(name for r in rows for name in r["cells"]))
+        drawn = [(r["id"], *(written(r["cells"].get(name)) for name in names)) for r in rows]
+        if drawn:
+            parts.append(heading(f"{change.capitalize()} rows:", table(["row", *names], drawn, empty="")))
+    return stack(summary, *parts)
+
+
+def diff_stat(view: "DiffStat") -> "RenderableType":
+    """How much differs, by column and by label."""
+    columns = table(
+        ["column", "changed"],
+        [(c["column"], f"{c['changed']:,}") for c in view.columns],
+        empty="No cell changed.",
+    )
+    labels = table(
+        ["label", "before", "added", "removed", "relabelled to it", "from it", "after"],
+        [
+            tuple("-" if v is None else v if isinstance(v, str) else f"{v:,}" for v in line.values())
+            for line in view.labels
+        ],
         empty="",
     )
-    return stack(summary, heading("Changed cells:", cells))
+    summary = f"{view.a} to {view.b}: {counts(view.added, view.changed, view.removed)}."
+    return stack(summary, columns, labels if view.labels else None)
 
 
 def branches(views: Sequence["BranchView"]) -> "RenderableType":

@@ -1,7 +1,11 @@
 """Commands about a dataset's history."""
 
+import sys
+from pathlib import Path
+
 import click
 
+from tidemill.cli import streams
 from tidemill.cli.command import State, command, pass_state
 
 
@@ -23,23 +27,72 @@ def log(
     state.show(found, render.graph if graph else render.log)
 
 
-@command("diff", example="tidemill data diff fashion@main fashion@feedback")
+@command("diff", example="tidemill data diff fashion@main fashion@feedback --output changes.html")
 @click.argument("a")
 @click.argument("b")
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
-    default=20,
-    show_default=True,
-    help="Changed cells to show at most.",
+    metavar="N",
+    help="Changed cells, added and removed rows to show at most; 20 in a table or JSON, 200 in HTML, else all.",
+)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["table", "json", "csv", "html"]),
+    help="How to show it; HTML draws images, old and new. The output's ending says it else.",
+)
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to a file instead.")
+@click.option("--stat", is_flag=True, help="How much changed in each column, and for each label.")
+@click.option(
+    "--label", default="label", show_default=True, metavar="COLUMN", help="The labels' column, for --stat."
 )
 @pass_state
-def diff(state: State, a: str, b: str, limit: int) -> None:
+def diff(
+    state: State,
+    a: str,
+    b: str,
+    limit: int | None,
+    kind: str | None,
+    output: Path | None,
+    label: str,
+    *,
+    stat: bool,
+) -> None:
     """Show what changed from commit A to commit B of one dataset."""
     from tidemill.cli.render.data import history as render  # noqa: PLC0415
-    from tidemill.loop.datasets import history as loop  # noqa: PLC0415
+    from tidemill.loop.datasets import diffing as loop  # noqa: PLC0415
+    from tidemill.loop.datasets.pages.writing import write_page  # noqa: PLC0415
+    from tidemill.loop.datasets.views import DiffStat  # noqa: PLC0415
 
-    state.show(loop.diff(state.workspace(), a, b, limit), render.diff)
+    kind = kind or (output.suffix.removeprefix(".") if output else "table")
+    if kind not in ("table", "json", "csv", "html", "txt"):
+        raise click.UsageError(
+            f"--output takes a name that ends in .csv, .json, .html or .txt, not '{output}'."
+        )
+    if stat and kind in ("csv", "html"):
+        raise click.UsageError(f"--stat is a table or JSON, not {kind.upper()}.")
+    workspace = state.workspace()
+    if kind == "csv":
+        text = loop.as_csv(workspace, a, b, limit).rstrip("\n")
+    elif kind == "html":
+        text = loop.as_page(workspace, a, b, 200 if limit is None else limit).rstrip("\n")
+    else:
+        found = (
+            loop.stat(workspace, a, b, label)
+            if stat
+            else loop.diff(workspace, a, b, 20 if limit is None else limit)
+        )
+        if kind == "json" or state.as_json:
+            text = streams.to_json(found)
+        else:
+            drawn = render.diff_stat(found) if isinstance(found, DiffStat) else render.diff(found)
+            text = drawn if isinstance(drawn, str) else streams.text(drawn, sys.stdout)
+    if output is None:
+        streams.write(text)
+        return
+    write_page(output, text + "\n")
+    streams.write(f"{output}: what changed from {a} to {b}.")
 
 
 @command("blame", example="tidemill data blame fashion --where \"label = 'coat'\" --column label")

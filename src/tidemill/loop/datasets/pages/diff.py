@@ -1,0 +1,113 @@
+"""What differs between two commits as a page: each changed row with its picture, its cells old and new."""
+
+import html
+from typing import TYPE_CHECKING, Any
+
+from tidemill.evaluation import png, skeleton
+
+if TYPE_CHECKING:
+    from tidemill.data import Diff, Snapshot
+    from tidemill.loop.datasets.views import DiffView
+    from tidemill.store.table import Table
+
+_TEXT = 80
+"""Characters of a value before it is cut."""
+
+
+def render(diff: "Diff", view: "DiffView") -> str:
+    """The page.
+
+    Args:
+        diff: Where the pictures come from.
+        view: The same as facts; its changed cells and rows are what is drawn.
+    """
+    old, new = _Side(diff.old, view), _Side(diff.new, view)
+    changed: dict[str, list[dict[str, Any]]] = {}
+    for cell in view.cells:
+        changed.setdefault(cell["id"], []).append(cell)
+    return skeleton.document(
+        f"{view.a} to {view.b}",
+        heading=f"{view.a} → {view.b}",
+        subtitle=[f"commit {diff.old.commit.id}", f"to {diff.new.commit.id}"],
+        sections=[
+            skeleton.tiles(
+                [(f"{n:,}", f"rows {word}") for n, word in zip(_counts(view), _WORDS, strict=True)],
+                lead="rows changed",
+            ),
+            _section("Changed", [_changed(row, cells, old, new) for row, cells in changed.items()]),
+            *(_section(word.capitalize(), _whole(view, word, old, new)) for word in ("added", "removed")),
+        ],
+        footer="Made by Tidemill. Left is before, right is after.",
+    )
+
+
+_WORDS = ("added", "changed", "removed")
+
+
+def _counts(view: "DiffView") -> tuple[int, int, int]:
+    return view.added, view.changed, view.removed
+
+
+class _Side:
+    """The rows that are drawn, at one of the two commits."""
+
+    def __init__(self, snapshot: "Snapshot", view: "DiffView") -> None:
+        ids = {int(c["id"]) for c in view.cells} | {int(r["id"]) for r in view.rows}
+        self._table: Table = snapshot.read(ids=ids)
+        self._places = {row: at for at, row in enumerate(self._table.to_arrow()["_id"].to_pylist())}
+        self.images = [n for n in self._table.columns if png.is_image_shape(self._table.shape_of(n))]
+
+    def picture(self, row: str, column: str, words: str) -> str:
+        """A cell as an image; nothing where it is missing."""
+        import numpy as np  # noqa: PLC0415
+
+        at = self._places.get(int(row))
+        if at is None or column not in self.images:
+            return ""
+        cells = self._table.to_arrow()[column][at].as_py()
+        if cells is None:
+            return ""
+        pixels = np.array([0 if c is None else c for c in cells]).reshape(self._table.shape_of(column))
+        return skeleton.image(
+            png.encode(pixels.astype(np.uint8) if pixels.dtype.kind in "iu" else pixels), words
+        )
+
+
+def _section(title: str, items: list[str]) -> str:
+    return f'<section><h2>{title}</h2><ul class="mistakes">{"".join(items)}</ul></section>' if items else ""
+
+
+def _changed(row: str, cells: list[dict[str, Any]], old: _Side, new: _Side) -> str:
+    columns = {c["column"] for c in cells}
+    pictures = "".join(
+        old.picture(row, name, f"{name} before") + new.picture(row, name, f"{name} after")
+        if name in columns
+        else new.picture(row, name, name)
+        for name in new.images
+    )
+    lines = "".join(
+        f'<div>{html.escape(c["column"])}: {_text(c["old"])} → <span class="said">{_text(c["new"])}</span></div>'
+        for c in cells
+        if c["column"] not in new.images
+    )
+    return f'<li>{pictures}{lines}<div class="id">{row}</div></li>'
+
+
+def _whole(view: "DiffView", change: str, old: _Side, new: _Side) -> list[str]:
+    side = new if change == "added" else old
+    return [
+        f"<li>{''.join(side.picture(r['id'], name, name) for name in side.images)}"
+        + "".join(
+            f"<div>{html.escape(name)}: {_text(value)}</div>"
+            for name, value in r["cells"].items()
+            if name not in side.images and value is not None
+        )
+        + f'<div class="id">{r["id"]}</div></li>'
+        for r in view.rows
+        if r["change"] == change
+    ]
+
+
+def _text(value: Any) -> str:
+    text = "-" if value is None else str(value)
+    return html.escape(text if len(text) <= _TEXT else text[: _TEXT - 1] + "…")
