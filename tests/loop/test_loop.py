@@ -173,6 +173,29 @@ def test_gc_frees_what_nothing_needs_and_breaks_nothing(project: tm.Project) -> 
 
 
 @pytest.mark.both_stores
+def test_what_a_release_was_made_from_is_not_deleted_and_who_learned_a_forgotten_row_is_named(
+    project: tm.Project,
+) -> None:
+    made = trained(project)
+    project.release(made.run)
+    with pytest.raises(NotAllowed) as refused:
+        project.delete("points")
+    assert refused.value.code == "dataset-in-use"
+    assert "small/1" in refused.value.message
+    row = project.read("points").numpy("_id")[5]
+    done = project.forget("points", f"_id = {row}", "asked for")
+    assert (done.rows, done.trained) == (1, ["model:small/1", "small/1"])
+    # All of the release is there and as it was, but the data that it was made from.
+    problems = project.verify("small/1").problems
+    assert len(problems) == 1
+    assert "data points@" in problems[0]
+    again = trained(project)
+    assert again.inputs == made.inputs
+    assert "computed" in {s.status for s in again.steps}
+    assert project.delete("points", force=True).rows == 299
+
+
+@pytest.mark.both_stores
 def test_gc_waits_for_runs(project: tm.Project) -> None:
     (project.folder / "slow.py").write_text(
         "import pathlib, time\nimport tidemill as tm\n\n@tm.step\ndef wait(go: str) -> int:\n"
