@@ -1,6 +1,6 @@
 """A project with a small dataset to label, and the people who do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ def write_csv(path: Path, rows: int, labelled: int = 3) -> Path:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, project_store: None) -> Path:
     """A project whose dataset ``pets`` has 12 rows, 3 of them with a label."""
     (tmp_path / "tidemill.toml").write_text("[labelling]\nlease_seconds = 60\n", "utf-8")
     ws = Workspace(load_project(tmp_path))
@@ -33,11 +33,15 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def person(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Workspace]:
+def person(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Workspace]]:
     """The project as somebody has it open."""
+    at_work: list[Workspace] = []
 
     def opened(name: str) -> Workspace:
         monkeypatch.setenv("TIDEMILL_AUTHOR", name)
-        return Workspace(load_project(folder))
+        at_work.append(Workspace(load_project(folder)))
+        return at_work[-1]
 
-    return opened
+    yield opened
+    for ws in at_work:
+        ws.close()

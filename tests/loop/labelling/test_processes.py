@@ -7,8 +7,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.loop.labelling.conftest import write_csv
 from tidemill.core.config import load_project
@@ -17,6 +21,8 @@ from tidemill.loop.datasets.labelling.committing import commit_labels
 from tidemill.loop.datasets.labelling.progress import progress
 from tidemill.loop.datasets.labelling.queues import Wish, find_queue, open_queue
 from tidemill.loop.workspace import Workspace
+
+pytestmark = pytest.mark.both_stores
 
 LABELLER = """
 import json, sys
@@ -42,12 +48,16 @@ while (task := session.take()) is not None:
 ROWS = 60
 
 
-def project(folder: Path, lease_seconds: float) -> Workspace:
+@contextmanager
+def project(folder: Path, lease_seconds: float) -> Generator[Workspace]:
     (folder / "tidemill.toml").write_text(f"[labelling]\nlease_seconds = {lease_seconds}\n", "utf-8")
     ws = Workspace(load_project(folder))
     csv = write_csv(folder / "pets.csv", ROWS, labelled=0)
     import_data(ws, "pets", csv, tensors={"image": "p*:2x2"}, types={"label": "string"}, key=["id"])
-    return ws
+    try:
+        yield ws
+    finally:
+        ws.close()
 
 
 def start(folder: Path, author: str, wish: dict[str, Any], stop_after: int = -1) -> "subprocess.Popen[str]":
@@ -73,57 +83,57 @@ def rows_of(process: "subprocess.Popen[str]") -> list[str]:
     return [json.loads(line) for line in out.splitlines()]
 
 
-def test_processes_at_once_make_one_queue_and_share_its_rows(tmp_path: Path):
-    ws = project(tmp_path, lease_seconds=600)
-    wish = {"column": "label", "classes": ["cat", "dog"]}
-    # Two of them are the same person, at two windows.
-    at_work = [start(tmp_path, author, wish) for author in ("ada", "grace", "ada")]
-    for process in at_work:
-        go(process)
-    shares = [rows_of(process) for process in at_work]
-    assert Counter(row for share in shares for row in share).most_common(1)[0][1] == 1
-    assert sum(map(len, shares)) == ROWS
-    view = progress(ws, find_queue(ws, "pets"))
-    assert view.decided == ROWS
-    assert sum(p.labels for p in view.people) == ROWS
-    made = commit_labels(ws, "pets")
-    assert sum(c.labels for c in made.commits) == ROWS
+def test_processes_at_once_make_one_queue_and_share_its_rows(tmp_path: Path, project_store: None):
+    with project(tmp_path, lease_seconds=600) as ws:
+        wish = {"column": "label", "classes": ["cat", "dog"]}
+        # Two of them are the same person, at two windows.
+        at_work = [start(tmp_path, author, wish) for author in ("ada", "grace", "ada")]
+        for process in at_work:
+            go(process)
+        shares = [rows_of(process) for process in at_work]
+        assert Counter(row for share in shares for row in share).most_common(1)[0][1] == 1
+        assert sum(map(len, shares)) == ROWS
+        view = progress(ws, find_queue(ws, "pets"))
+        assert view.decided == ROWS
+        assert sum(p.labels for p in view.people) == ROWS
+        made = commit_labels(ws, "pets")
+        assert sum(c.labels for c in made.commits) == ROWS
 
 
-def test_two_labels_a_row_come_from_two_people_though_all_hurry(tmp_path: Path):
-    ws = project(tmp_path, lease_seconds=600)
-    wish = {"column": "label", "classes": ["cat", "dog"], "labels": 2}
-    at_work = [start(tmp_path, author, wish) for author in ("ada", "grace", "lin")]
-    for process in at_work:
-        go(process)
-    shares = [rows_of(process) for process in at_work]
-    assert all(len(set(share)) == len(share) for share in shares)
-    view = progress(ws, find_queue(ws, "pets"))
-    # Who was given nothing any more while others had a lease went home; a row may lack its second label then.
-    assert sum(map(len, shares)) == sum(p.labels for p in view.people) == 2 * view.decided + view.left
-    assert view.decided >= ROWS - 3
+def test_two_labels_a_row_come_from_two_people_though_all_hurry(tmp_path: Path, project_store: None):
+    with project(tmp_path, lease_seconds=600) as ws:
+        wish = {"column": "label", "classes": ["cat", "dog"], "labels": 2}
+        at_work = [start(tmp_path, author, wish) for author in ("ada", "grace", "lin")]
+        for process in at_work:
+            go(process)
+        shares = [rows_of(process) for process in at_work]
+        assert all(len(set(share)) == len(share) for share in shares)
+        view = progress(ws, find_queue(ws, "pets"))
+        # Who was given nothing any more while others had a lease went home; a row may lack its second label then.
+        assert sum(map(len, shares)) == sum(p.labels for p in view.people) == 2 * view.decided + view.left
+        assert view.decided >= ROWS - 3
 
 
-def test_the_lease_of_a_killed_labeller_ends_and_nothing_is_lost(tmp_path: Path):
-    ws = project(tmp_path, lease_seconds=2)
-    wish = {"column": "label", "classes": ["cat", "dog"]}
-    open_queue(ws, "pets", Wish(column="label", classes=["cat", "dog"]))
-    killed = start(tmp_path, "ada", wish, stop_after=5)
-    go(killed)
-    had = [json.loads(killed.stdout.readline()) for _ in range(6)]
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate()
-    assert [lease.row for lease in progress(ws, find_queue(ws, "pets")).leases] == [had[-1]]
-    grace = start(tmp_path, "grace", wish)
-    go(grace)
-    rows = rows_of(grace)
-    until = time.monotonic() + 60
-    while progress(ws, find_queue(ws, "pets")).left:
-        assert time.monotonic() < until
-        again = start(tmp_path, "grace", wish)
-        go(again)
-        rows += rows_of(again)
-    assert sorted([*rows, *had[:-1]]) == sorted(set(rows) | set(had))
-    assert had[-1] in rows
-    people = {p.author: p.labels for p in progress(ws, find_queue(ws, "pets")).people}
-    assert people == {"ada": 5, "grace": ROWS - 5}
+def test_the_lease_of_a_killed_labeller_ends_and_nothing_is_lost(tmp_path: Path, project_store: None):
+    with project(tmp_path, lease_seconds=2) as ws:
+        wish = {"column": "label", "classes": ["cat", "dog"]}
+        open_queue(ws, "pets", Wish(column="label", classes=["cat", "dog"]))
+        killed = start(tmp_path, "ada", wish, stop_after=5)
+        go(killed)
+        had = [json.loads(killed.stdout.readline()) for _ in range(6)]
+        killed.send_signal(signal.SIGKILL)
+        killed.communicate()
+        assert [lease.row for lease in progress(ws, find_queue(ws, "pets")).leases] == [had[-1]]
+        grace = start(tmp_path, "grace", wish)
+        go(grace)
+        rows = rows_of(grace)
+        until = time.monotonic() + 60
+        while progress(ws, find_queue(ws, "pets")).left:
+            assert time.monotonic() < until
+            again = start(tmp_path, "grace", wish)
+            go(again)
+            rows += rows_of(again)
+        assert sorted([*rows, *had[:-1]]) == sorted(set(rows) | set(had))
+        assert had[-1] in rows
+        people = {p.author: p.labels for p in progress(ws, find_queue(ws, "pets")).people}
+        assert people == {"ada": 5, "grace": ROWS - 5}

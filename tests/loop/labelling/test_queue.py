@@ -44,6 +44,7 @@ def labels_at(ws: Workspace, at: str) -> dict[int, str | None]:
     return dict(zip(frame["id"].to_list(), frame["label"].to_list(), strict=True))
 
 
+@pytest.mark.both_stores
 def test_unlabelled_rows_are_labelled_committed_and_merged(person: Person):
     ada = person("ada")
     done = label_all(labeller(ada), lambda task: CLASSES[task.cells["id"] % 3])
@@ -105,6 +106,7 @@ def test_two_labels_a_row_come_from_two_people_and_agree_or_not(person: Person):
     assert "no referee" in view.notes[0]
 
 
+@pytest.mark.both_stores
 def test_the_referee_sees_disputed_rows_only_and_decides(person: Person):
     wish = Wish(column="label", labels=2, limit=3)
     ada, grace = labeller(person("ada"), wish), labeller(person("grace"), wish)
@@ -208,6 +210,7 @@ def test_a_late_answer_counts_while_nobody_else_came(person: Person, folder: Pat
     assert ada.progress().decided == 1
 
 
+@pytest.mark.both_stores
 def test_what_happened_to_the_dataset_meanwhile_is_told(person: Person, folder: Path):
     ws = person("ada")
     ada = labeller(ws)
