@@ -182,3 +182,39 @@ def test_a_log_draws_what_was_merged(tidemill: Tidemill, animals: Path):
     assert len(shown(tidemill, "data", "log", "animals", "--graph", "--branch", "fix")) == 1
     assert shown(tidemill, "data", "log", "animals", "--author", "nobody-of-that-name") == []
     assert len(shown(tidemill, "data", "log", "animals@main~1")) == 2
+
+
+@pytest.mark.parametrize(
+    ("typed", "label"),
+    [("o", "lion"), ("nonsense\nt", "wild"), ("b", "pet"), ("=puma", "puma"), ("T", "wild")],
+)
+def test_conflicts_are_asked_one_by_one(tidemill: Tidemill, animals: Path, typed: str, label: str):
+    done = tidemill("data", "merge", "animals", "fix", "--interactive", stdin=f"{typed}\n")
+    assert done.returncode == 0, done.stderr
+    assert "Conflict 1 of 1" in done.stderr
+    assert "ours by" in done.stderr
+    assert ("is none of these" in done.stderr) == ("nonsense" in typed)
+    assert cells(tidemill, "animals")["cat"] == [4, label]
+
+
+@pytest.mark.parametrize("typed", ["q\n", ""])
+def test_asking_can_be_left_and_then_nothing_is_changed(tidemill: Tidemill, animals: Path, typed: str):
+    done = tidemill("data", "merge", "animals", "fix", "--interactive", stdin=typed)
+    assert done.returncode == 1
+    assert done.stderr.endswith("Left; nothing was changed.\n")
+    assert len(shown(tidemill, "data", "log", "animals")) == 2
+    assert tidemill("data", "merge", "animals", "fix", "--interactive", "--ours").returncode == 2
+
+
+def test_an_image_in_conflict_is_drawn(tidemill: Tidemill, project: Path):
+    file = project / "tiny.csv"
+    words = ("data", "import", "tiny", file, "--key", "name", "--tensor", "image=p*:2x2")
+    for pixel, branch in ((0, "main"), (200, "side"), (255, "main")):
+        file.write_text(f"name,p1,p2,p3,p4\na,{pixel},0,0,255\n", "utf-8")
+        assert tidemill(*words, "--branch", branch).returncode == 0
+        if not pixel:
+            tidemill("data", "branch", "tiny", "side")
+    done = tidemill("data", "merge", "tiny", "side", "--interactive", stdin="t\n")
+    assert done.returncode == 0, done.stderr
+    assert "@@" in done.stderr
+    assert "=TEXT" not in done.stderr

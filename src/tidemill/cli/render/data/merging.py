@@ -3,13 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tidemill.cli.render.shapes import counts, table, when, written
+from tidemill.cli.render.shapes import counts, stack, table, when, written
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from tidemill.loop.datasets.views import ConflictsFile, MergeView, RevertView
+    from tidemill.loop.datasets.views import ConflictsFile, ConflictView, MergeView, RevertView, WhoView
     from tidemill.loop.views import RefitView
+
+_PICTURE_LINES = 14
 
 
 def merge(view: "MergeView") -> str:
@@ -57,6 +59,45 @@ def conflicts(listed: "Sequence[Mapping[str, Any]]") -> "RenderableType":
         ],
         empty="No conflicts.",
     )
+
+
+def question(conflict: "ConflictView", number: int, count: int) -> "RenderableType":
+    """One conflict with all that is known of it; images are drawn."""
+    what = f"column {conflict.column}" if conflict.column else "removed on one side, changed on the other"
+    lines = [f"Conflict {number} of {count}: row {conflict.id}, {what}"]
+    parts: list[RenderableType] = []
+    sides: list[tuple[str, Any, WhoView | None]] = [
+        ("ours", conflict.ours, conflict.ours_by),
+        ("theirs", conflict.theirs, conflict.theirs_by),
+    ]
+    if conflict.has_base:
+        sides.insert(0, ("base", conflict.base, None))
+    for side, value, by in sides:
+        who = f" by {by.author} at {when(by.time)}" if by else ""
+        picture = _picture(value, conflict.shape)
+        if value is None and conflict.column is None:
+            text = "(removed)"
+        else:
+            text = "" if picture else written(value, limit=None)
+        parts.append(f"  {side}{who}: {text}".rstrip())
+        parts += [picture] if picture else []
+    return stack(lines[0], *parts)
+
+
+def _picture(value: Any, shape: "Sequence[int]") -> "RenderableType | None":
+    """An image as the terminal can draw it; None for anything else."""
+    if value is None or len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 3)):
+        return None
+    import numpy as np  # noqa: PLC0415
+
+    from tidemill.cli.render.pictures import Picture  # noqa: PLC0415
+
+    cells = np.array([0 if c is None else c for c in value], np.float64)
+    low, high = min(float(cells.min()), 0.0), float(cells.max())
+    # Whole bytes as they are; anything else from its least to its greatest.
+    top = 255.0 if 1 < high <= 255 and low >= 0 else high
+    pixels = (cells - low) * (255 / (top - low)) if top > low else np.zeros_like(cells)
+    return Picture(pixels.astype(np.uint8).reshape(*shape[:2], -1), lines=_PICTURE_LINES)
 
 
 def conflicts_file(view: "ConflictsFile") -> str:

@@ -1,5 +1,6 @@
 """Merging, and undoing."""
 
+import dataclasses
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tidemill.cli import streams
+from tidemill.cli import resolving, streams
 from tidemill.cli.command import State, command, pass_state
 from tidemill.cli.verbs.data.options import branch_option, decision_options, message_option
 from tidemill.core.errors import Conflict
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Merge nothing; write what cannot be decided to a CSV file, for --choices.",
 )
+@click.option(
+    "--interactive", is_flag=True, help="Ask for each conflict, one at a time; leaving changes nothing."
+)
 @click.option("--no-fire", is_flag=True, help="Do not start what a merge into this branch triggers.")
 @pass_state
 def merge(
@@ -40,6 +44,7 @@ def merge(
     decisions: "Decisions",
     listed: Path | None,
     *,
+    interactive: bool,
     no_fire: bool,
 ) -> None:
     """Merge branch SOURCE of dataset NAME, and run what that triggers.
@@ -54,6 +59,16 @@ def merge(
     if listed is not None:
         state.show(loop.conflicts_file(workspace, name, source, listed, into), render.conflicts_file)
         return
+    if interactive:
+        if decisions.side or decisions.file:
+            raise click.UsageError(
+                "--interactive asks for each conflict; leave --ours, --theirs, --choices out."
+            )
+        answers = resolving.ask(loop.conflicts(workspace, name, source, into), decisions.columns)
+        if answers is None:
+            streams.note("Left; nothing was changed.")
+            raise click.exceptions.Exit(1)
+        decisions = dataclasses.replace(decisions, cells=answers)
     with state.watch() as sink, conflicts_drawn(state):
         merged = loop.merge(
             workspace, name, source, into, message, decisions=decisions, fire=not no_fire, sink=sink
