@@ -105,9 +105,17 @@ RUN = views.RunView(
                     COMMIT,
                     [{"name": "image", "type": "uint8[2x2]", "missing": 0}],
                     [{"_id": 12345678901234567890, "image": [[0, 1], [2, 3]], "label": "coat"}],
+                    views.RowCounts(1, 2, 0),
                 )
             ),
-            ["2 (a1b2c3d4e5f6) on main", "uint8[2x2]", "[2x2 values]", "coat", "12345678901234567890"],
+            [
+                "2 (a1b2c3d4e5f6) on main",
+                "1 added, 2 changed",
+                "uint8[2x2]",
+                "[2x2 values]",
+                "coat",
+                "12345678901234567890",
+            ],
         ),
         (
             history.diff(

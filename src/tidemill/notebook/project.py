@@ -10,6 +10,7 @@ from tidemill.core.events import Sink, silent
 if TYPE_CHECKING:
     from tidemill.loop import views
     from tidemill.loop.datasets import views as data_views
+    from tidemill.loop.datasets.choices import Decisions
     from tidemill.loop.datasets.labelling.turns import Labeller
     from tidemill.loop.datasets.labelling.views import CommittedView
     from tidemill.loop.deploy import Serving
@@ -92,12 +93,50 @@ class Project:
         return history.tag(self._ws, ref, name)
 
     def merge(
-        self, name: str, source: str, into: str = "main", *, fire: bool = True, sink: Sink = silent
+        self,
+        name: str,
+        source: str,
+        into: str | None = None,
+        *,
+        decisions: "Decisions | None" = None,
+        fire: bool = True,
+        sink: Sink = silent,
     ) -> "data_views.MergeView":
-        """Merge a branch, then run what watches the other."""
+        """Merge a branch, with what to do about conflicts (``loop.datasets.choices.Decisions``), then run what watches the other."""
         from tidemill.loop.datasets import merging
 
-        return merging.merge(self._ws, name, source, into, fire=fire, sink=sink)
+        return merging.merge(self._ws, name, source, into, decisions=decisions, fire=fire, sink=sink)
+
+    def conflicts(self, name: str, source: str, into: str | None = None) -> "list[data_views.ConflictView]":
+        """What a merge could not decide; nothing is changed."""
+        from tidemill.loop.datasets import merging
+
+        return merging.conflicts(self._ws, name, source, into)
+
+    def revert(
+        self,
+        ref: str,
+        branch: str | None = None,
+        *,
+        decisions: "Decisions | None" = None,
+        sink: Sink = silent,
+    ) -> "data_views.RevertView":
+        """Undo one commit by a new one."""
+        from tidemill.loop.datasets import merging
+
+        return merging.revert(self._ws, ref, branch, decisions=decisions, sink=sink)
+
+    def blame(self, ref: str, **options: Any) -> "data_views.BlameView":
+        """Who last changed each cell; see ``loop.datasets.history.blame`` for the options (``where``, ``row``, ``column``, ``limit``)."""
+        from tidemill.loop.datasets import history
+
+        return history.blame(self._ws, ref, **options)
+
+    def switch(self, name: str, branch: str, *, create: bool = False) -> "data_views.BranchView":
+        """Let a name without an ``@`` mean a branch, in this project."""
+        from tidemill.loop.datasets import switching
+
+        return switching.switch(self._ws, name, branch, create=create)
 
     def profile(
         self, ref: str, label: str | None = None, *, html: str | Path | None = None

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidemill.core.errors import InvalidInput
-from tidemill.loop.datasets.references import commit_view, open_reference, tags_by_commit
+from tidemill.loop.datasets.references import commit_view, open_reference, row_counts, tags_by_commit
 from tidemill.loop.datasets.switching import current
 from tidemill.loop.datasets.views import DatasetView, DataShow, Exported
 from tidemill.loop.workspace import Workspace
@@ -54,11 +54,13 @@ def show_data(ws: Workspace, ref: str, rows: int = 5) -> DataShow:
         for name in snapshot.columns
     ]
     head = table.take(np.arange(min(rows, len(table))))
+    parents, commit = snapshot.commit.parents, snapshot.commit.id
     return DataShow(
         dataset.name,
         commit_view(snapshot.commit, tags_by_commit(dataset)),
         columns,
         head.to_arrow().to_pylist(),
+        row_counts(dataset.diff(parents[0], commit).counts) if parents else None,
     )
 
 

@@ -78,12 +78,17 @@ class CommitView:
 
 @dataclass(frozen=True, slots=True)
 class DataShow:
-    """A dataset at a commit: its columns and a few rows."""
+    """A dataset at a commit: its columns and a few rows.
+
+    Attributes:
+        changes: What the commit changed of its first parent; None of a first commit.
+    """
 
     dataset: str
     commit: CommitView
     columns: list[dict[str, Any]]
     sample: list[dict[str, Any]]
+    changes: RowCounts | None
 
 
 @dataclass(frozen=True, slots=True)

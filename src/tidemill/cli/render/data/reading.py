@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tidemill.cli.render.shapes import facts, stack, table, when, written
+from tidemill.cli.render.shapes import counts, facts, stack, table, when, written
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -26,7 +26,7 @@ def datasets(views: Sequence["DatasetView"]) -> "RenderableType":
 
 def show(view: "DataShow") -> "RenderableType":
     """The commit, the columns, some rows."""
-    commit = view.commit
+    commit, made = view.commit, view.changes
     about = facts(
         [
             ("dataset", view.dataset),
@@ -34,6 +34,8 @@ def show(view: "DataShow") -> "RenderableType":
             ("tags", ", ".join(commit.tags) or None),
             ("time", f"{when(commit.time)} UTC by {commit.author}"),
             ("message", commit.message or None),
+            ("made from", " and ".join(commit.parents) or None),
+            ("changed", counts(made.added, made.changed, made.removed) if made else None),
             ("rows", commit.rows),
         ]
     )
