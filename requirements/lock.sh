@@ -10,7 +10,7 @@ resolve() {
     uv pip compile pyproject.toml --quiet --no-config --universal --python-version 3.11 \
         --fork-strategy fewest --generate-hashes --no-annotate --no-header \
         --exclude-newer "${RELEASED_BEFORE:-14 days}" --no-emit-index-url --no-emit-find-links \
-        --extra keras --extra sklearn --extra tune --extra checks --group build "$@"
+        --extra keras --extra sklearn --extra tune --extra checks --extra images --group build "$@"
 }
 
 resolve --extra pandas --extra team --group dev --output-file requirements/dev.txt
