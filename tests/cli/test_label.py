@@ -23,6 +23,12 @@ from tidemill.cli.answers import Answer, Typing, meaning
 from tidemill.loop.datasets.labelling.classes import with_keys
 
 ESCAPE = "\x1b"
+AT_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Makes the terminal that of the program, so that Ctrl-C means it; not in a forked copy of the tests."""
 
 
 @pytest.fixture
@@ -44,14 +50,13 @@ class Terminal:
         environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", **variables}
         environment.pop("NO_COLOR", None)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tidemill", *words],
+            [sys.executable, "-c", AT_TERMINAL, sys.executable, "-m", "tidemill", *words],
             cwd=folder,
             stdin=child,
             stdout=child,
             stderr=child,
             env={**environment, "TIDEMILL_AUTHOR": author},
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - so that Ctrl-C means it
         )
         os.close(child)
         self.seen = ""

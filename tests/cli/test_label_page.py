@@ -18,6 +18,14 @@ import pytest
 from tests.cli.conftest import Tidemill
 
 CHROMIUM = shutil.which("chromium")
+WITH_PIPES = """
+import fcntl, os, sys
+read, write = (fcntl.fcntl(int(n), fcntl.F_DUPFD, 100) for n in sys.argv[1:3])
+os.dup2(read, 3)
+os.dup2(write, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""Starts Chromium with its commands at 3 and its answers at 4, where it looks for them."""
 
 
 @pytest.fixture
@@ -109,22 +117,14 @@ class Browser:
         read, self._to = os.pipe()
         self._from, write = os.pipe()
 
-        def place() -> None:
-            # Chromium reads commands from 3 and writes answers to 4.
-            os.dup2(read, 100)
-            os.dup2(write, 101)
-            os.dup2(100, 3)
-            os.dup2(101, 4)
-
         self._process = subprocess.Popen(
             [
-                str(CHROMIUM),
+                *(sys.executable, "-c", WITH_PIPES, str(read), str(write), str(CHROMIUM)),
                 *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
                 *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
                 *("--remote-debugging-pipe", f"--user-data-dir={profile}", "--window-size=1000,800"),
             ],
-            preexec_fn=place,  # noqa: PLW1509 - the two numbers are Chromium's
-            close_fds=False,
+            pass_fds=(read, write),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

@@ -37,6 +37,7 @@ class Queue(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp())
         shutil.copytree(self.template, self.folder, dirs_exist_ok=True)
         self.sessions: dict[str, Labeller] = {}
+        self.at_work: list[Workspace] = []
         self.has: dict[str, str | None] = dict.fromkeys(PEOPLE)
         self.said: dict[str, dict[str, str]] = {}
         self.refereed: dict[str, str] = {}
@@ -58,6 +59,7 @@ class Queue(RuleBasedStateMachine):
     def session(self, name: str) -> Labeller:
         if name not in self.sessions:
             ws = self.opened(name)
+            self.at_work.append(ws)
             self.sessions[name] = Labeller(ws, find_queue(ws, "pets"))
         return self.sessions[name]
 
@@ -194,6 +196,8 @@ class Queue(RuleBasedStateMachine):
         return self._numbers
 
     def teardown(self) -> None:
+        for ws in self.at_work:
+            ws.close()
         shutil.rmtree(self.folder)
 
 
