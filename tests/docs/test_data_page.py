@@ -21,7 +21,9 @@ def test_every_command_of_the_page_works(tmp_path: Path):
     for block in found:
         language, text = block.groups()
         line = PAGE.count("\n", 0, block.start()) + 1
-        command = ["bash", "-euo", "pipefail", "-c", text] if language == "sh" else [sys.executable, "-c", text]
+        command = (
+            ["bash", "-euo", "pipefail", "-c", text] if language == "sh" else [sys.executable, "-c", text]
+        )
         done = subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=300
         )

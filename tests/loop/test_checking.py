@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.loop.conftest import People
 from tidemill.core.config import load_project
 from tidemill.core.errors import Failed, InvalidInput, NotFound, TidemillError
-from tidemill.loop.datasets import checking, history, importing, merging, reading, reviewing
+from tidemill.loop.datasets import checking, diffing, history, importing, merging, reading, reviewing
 from tidemill.loop.workspace import Workspace
 from tidemill.pipeline import load
 
@@ -117,7 +117,7 @@ def test_rows_that_are_refused_go_to_a_branch_and_the_others_are_committed(ada: 
         ("ant", 6, "wild"),
         ("emu", 2, "farm"),
     }
-    held = history.diff(ada, "animals@1", "animals@quarantine-1")
+    held = diffing.diff(ada, "animals@1", "animals@quarantine-1")
     assert (held.added, held.changed, held.removed) == (1, 1, 0)
     assert not (ada.folder / "refused-animals.csv").exists()
     again = imported(ada, "name,legs,label\nbug,100,wild\n", quarantine=True)
