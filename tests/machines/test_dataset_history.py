@@ -23,8 +23,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.machines.model import Model, State, doubts, resolved, three_way
 from tests.machines.worker import as_table
-from tidemill.core.errors import Conflict, InvalidInput
+from tidemill.core.errors import Conflict, InvalidInput, NotFound
+from tidemill.core.events import silent
 from tidemill.data import Choices, Dataset, Datasets, Side
+from tidemill.data.sweeping import collect
 from tidemill.store.open import Store
 
 THOROUGH = os.environ.get("TIDEMILL_TEST_PROFILE") == "thorough"
@@ -174,7 +176,8 @@ class History(RuleBasedStateMachine):
         branch, undone = self.pick(self.branches, one), other % len(self.model.ids)
         head, parents = self.branches[branch], self.model.parents[undone]
         if len(parents) != 1 or undone not in self.model.ancestors(head):
-            with pytest.raises(InvalidInput):
+            # What no name leads to may be collected by now.
+            with pytest.raises(InvalidInput if self.reached(undone) else (InvalidInput, NotFound)):
                 self.dataset.revert(self.model.ids[undone], branch=branch)
             return
         ours, before = self.model.content[head], self.model.content[parents[0]]
@@ -209,10 +212,20 @@ class History(RuleBasedStateMachine):
             ]
 
     @rule()
+    def gc(self) -> None:
+        """What no name leads to is removed, and nothing else."""
+        store = Store.open(self.store)
+        collect(store, "d", (), dry_run=False, sink=silent)
+        assert collect(store, "d", (), dry_run=True, sink=silent) == {}
+        for number, commit in enumerate(self.model.ids):
+            if self.reached(number):
+                assert self.dataset.resolve(commit).id == commit
+
+    @rule()
     def reopen(self) -> None:
         self.dataset = Datasets(Store.open(self.store), "model").open("d")
 
-    @rule(new=rows, what=st.sampled_from(["commit", "merge", "branch", "tag"]), one=picks, other=picks)
+    @rule(new=rows, what=st.sampled_from(["commit", "merge", "branch", "tag", "gc"]), one=picks, other=picks)
     def kill(self, new: State, what: str, one: int, other: int) -> None:
         """The work that a process is killed in is done as a whole or not at all."""
         source, into = self.pick(self.names, one), self.pick(self.branches, other)
@@ -222,10 +235,14 @@ class History(RuleBasedStateMachine):
             "merge": {"source": source, "into": into, "side": "theirs"},
             "branch": {"name": name, "at": source},
             "tag": {"name": name, "at": source},
+            "gc": {},
         }
         done = killed({"do": what, "store": str(self.store), **orders[what]})
         self.reopen()
         head, theirs = self.branches[into], self.names[source]
+        if what == "gc":
+            self.everything()
+            return
         if what in ("branch", "tag"):
             now = self.dataset.branches() if what == "branch" else self.dataset.tags()
             if name in now:

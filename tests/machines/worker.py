@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tidemill.core.events import silent
 from tidemill.data import Choices, Dataset, Datasets
+from tidemill.data.sweeping import collect
 from tidemill.store.open import Store
 from tidemill.store.table import Table
 
@@ -26,7 +28,7 @@ def as_table(content: dict[int, Any]) -> Table:
     )
 
 
-def perform(dataset: Dataset, order: dict[str, Any]) -> None:
+def perform(store: Store, dataset: Dataset, order: dict[str, Any]) -> None:
     match order["do"]:
         case "commit":
             rows = {int(i): tuple(row) for i, row in order["rows"].items()}
@@ -37,6 +39,8 @@ def perform(dataset: Dataset, order: dict[str, Any]) -> None:
             dataset.branch(order["name"], order["at"])
         case "tag":
             dataset.tag(order["name"], order["at"])
+        case "gc":
+            collect(store, "d", (), dry_run=False, sink=silent)
         case other:
             raise ValueError(other)
 
@@ -46,10 +50,11 @@ def main() -> None:
     import_module("lance")
     for line in sys.stdin:
         order = json.loads(line)
-        dataset = Datasets(Store.open(Path(order["store"])), "worker").open("d")
+        store = Store.open(Path(order["store"]))
+        dataset = Datasets(store, "worker").open("d")
         sys.stdout.write("begun\n")
         sys.stdout.flush()
-        perform(dataset, order)
+        perform(store, dataset, order)
         sys.stdout.write("done\n")
         sys.stdout.flush()
 
