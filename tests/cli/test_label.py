@@ -24,11 +24,13 @@ from tidemill.loop.datasets.labelling.classes import with_keys
 
 ESCAPE = "\x1b"
 AT_TERMINAL = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv(sys.argv[1], sys.argv[1:])
 """
-"""Makes the terminal that of the program, so that Ctrl-C means it; not in a forked copy of the tests."""
+"""Makes the terminal that of the program, so that Ctrl-C and a hang-up mean it, also where the tests run under nohup;
+not in a forked copy of the tests."""
 
 
 @pytest.fixture
