@@ -32,7 +32,7 @@ def test_what_is_said_of_what_is_gone(tidemill: Tidemill, project: Path):
     tidemill("data", "import", "d", "d.csv", "--key", "k")
     words = ("data", "forget", "d", "--where", "k = 7", "--reason", "asked for")
     would = tidemill(*words, "--dry-run")
-    assert would.stdout.startswith("Would forget 1 rows of d, which 1 commits had."), would.stderr
+    assert would.stdout.startswith("Would forget 1 row of d, which 1 commit had."), would.stderr
     assert "Nothing was changed." in would.stdout
     told = json.loads(tidemill(*words, "--json").stdout)
     assert (told["rows"], told["commits"], told["trained"]) == (1, 1, [])

@@ -11,7 +11,9 @@ def forgotten(view: "ForgottenView") -> str:
     if not view.rows:
         return f"{view.dataset}: no row of any commit has {view.where}."
     verb = "Would forget" if view.dry_run else "Forgot"
-    lines = [f"{verb} {view.rows:,} rows of {view.dataset}, which {view.commits:,} commits had."]
+    rows = f"{view.rows:,} row{'s' * (view.rows != 1)}"
+    commits = f"{view.commits:,} commit{'s' * (view.commits != 1)}"
+    lines = [f"{verb} {rows} of {view.dataset}, which {commits} had."]
     if view.artifacts:
         lines.append(f"Removed {view.artifacts:,} outputs of runs that came from them.")
     if view.trained:

@@ -108,5 +108,8 @@ def _notes(queue: "records.LabelQueue", states: dict[str, int], committed: int) 
         notes.append(f"{states['changed']:,} rows got another label in the dataset meanwhile.")
     fresh = states["decided"] - committed
     if fresh and queue.closed_at is None:
-        notes.append(f"{fresh:,} labels are in no commit yet: 'tidemill label commit {queue.name}'.")
+        notes.append(
+            f"{fresh:,} {'label is' if fresh == 1 else 'labels are'} in no commit yet: "
+            f"'tidemill label commit {queue.name}'."
+        )
     return notes
