@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from tidemill.data.checks.outcome import Outcome
     from tidemill.data.commits import Changes, Commit
     from tidemill.data.conflicts import Choice, Choices, Clash, Side, Value
-    from tidemill.data.datasets import Dataset, Datasets
+    from tidemill.data.dataset import Dataset
+    from tidemill.data.datasets import Datasets
     from tidemill.data.difference import Cell, Diff
     from tidemill.data.forgetting import Matches, find, forget, settle, settled, unsettled
     from tidemill.data.heads import head_token
@@ -35,7 +36,7 @@ _HOMES = {
     "Choices": "conflicts",
     "Clash": "conflicts",
     "Commit": "commits",
-    "Dataset": "datasets",
+    "Dataset": "dataset",
     "Datasets": "datasets",
     "Diff": "difference",
     "Fragment": "snapshot",

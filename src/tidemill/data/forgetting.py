@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tidemill.core.errors import InvalidInput
 from tidemill.core.events import Progress, Sink
 from tidemill.data.commits import Commit
-from tidemill.data.datasets import lock_name
+from tidemill.data.landing import lock_name
 from tidemill.data.pieces import place
 from tidemill.data.refs import Ref, Refs, Tombstone
 from tidemill.data.replay import Replay

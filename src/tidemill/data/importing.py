@@ -9,7 +9,8 @@ from tidemill.core.errors import AlreadyExists, Conflict, InvalidInput
 from tidemill.core.events import Sink, silent
 from tidemill.core.names import check_name, nearest
 from tidemill.data.commits import Changes, Commit
-from tidemill.data.datasets import Dataset, Datasets
+from tidemill.data.dataset import Dataset
+from tidemill.data.datasets import Datasets
 from tidemill.data.proposal import Proposal
 from tidemill.data.refs import MAIN
 from tidemill.data.schema_change import SchemaChange, refused, schema_change

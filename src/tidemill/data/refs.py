@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from tidemill.core.errors import StorageError
+from tidemill.core.errors import AlreadyExists, InvalidInput, StorageError
+from tidemill.core.names import check_name
 
 if TYPE_CHECKING:
     from tidemill.store.objects import Objects
@@ -130,6 +131,29 @@ def load(objects: "Objects", dataset: str) -> tuple[Refs | None, str | None]:
         forgotten=tuple(_tombstone(each) for each in body["forgotten"]),
     )
     return refs, found[1]
+
+
+def check_free(dataset: str, kind: str, name: str, refs: Refs) -> None:
+    """Check that a new branch or tag may have this name.
+
+    Raises:
+        AlreadyExists: ``tag-exists`` or ``branch-exists``.
+        InvalidInput: ``invalid-name``.
+    """
+    check_name(kind, name)
+    if name.isdecimal():
+        raise InvalidInput(
+            f"'{name}' cannot name a {kind}: a plain number names a commit.",
+            hint=f"Try 'v{name}'.",
+            code="invalid-name",
+        )
+    for there, names in (("branch", refs.branches), ("tag", refs.tags)):
+        if name in names:
+            raise AlreadyExists(
+                f"Dataset '{dataset}' has a {there} '{name}' already.",
+                hint="Take another name.",
+                code=f"{there}-exists",
+            )
 
 
 def _tombstone(body: dict[str, Any]) -> Tombstone:

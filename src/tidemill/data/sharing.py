@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from tidemill.core.errors import Conflict, NotFound
 from tidemill.core.events import Sink
 from tidemill.data.commits import Commit
-from tidemill.data.datasets import lock_name
 from tidemill.data.forgetting import rewrite, unknown
+from tidemill.data.landing import lock_name
 from tidemill.data.refs import MAIN, Ref, Refs, load, refs_key
 from tidemill.data.sweeping import sweep
 from tidemill.data.transfer import Copy, Moved, carry, check_related, fetched, lacking, new_tags

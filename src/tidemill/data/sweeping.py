@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tidemill.core.events import Progress, Sink
-from tidemill.data.datasets import lock_name
 from tidemill.data.lance_table import LanceTable
+from tidemill.data.landing import lock_name
 from tidemill.data.pieces import place
 from tidemill.data.transfer import Copy
 from tidemill.store.objects import Entry
