@@ -54,3 +54,15 @@ def test_a_review_is_closed(tidemill: Tidemill):
     tidemill("review", "open", "animals", "fix", "--title", "Three legs")
     assert tidemill("review", "close", "animals#1").stdout == "Closed animals#1. Branch fix stays.\n"
     assert "Three legs" in tidemill("review", "list", "animals", "--state", "closed").stdout
+
+
+@pytest.mark.usefixtures("fix")
+def test_a_review_as_a_page(tidemill: Tidemill, project: Path):
+    tidemill("review", "open", "animals", "fix", "--title", "Three legs")
+    shown = tidemill("review", "show", "animals#1", "--html", "pages/review.html")
+    assert shown.returncode == 0, shown.stderr
+    assert "pages/review.html" in shown.stdout
+    page = (project / "pages" / "review.html").read_text("utf-8")
+    assert page.startswith("<!doctype html>")
+    assert "Three legs" in page
+    assert "1 person must approve it, anybody, but not its author" in page

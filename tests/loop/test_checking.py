@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from tests.loop.conftest import People
 from tidemill.core.config import load_project
 from tidemill.core.errors import Failed, InvalidInput, NotFound, TidemillError
-from tidemill.loop.datasets import checking, diffing, history, importing, merging, reading, reviewing
+from tidemill.loop.datasets import (
+    checking,
+    diffing,
+    history,
+    importing,
+    merging,
+    reading,
+    review_showing,
+    reviewing,
+)
 from tidemill.loop.workspace import Workspace
 from tidemill.pipeline import load
 
@@ -94,12 +103,12 @@ def test_a_review_shows_its_checks_and_is_not_merged_against_them(ada: Workspace
     history.branch(ada, "animals@main", "wild")
     imported(ada, ANIMALS.replace("cat,4", "cat,40"), "wild")
     reviewing.open_review(ada, "animals", "wild")
-    shown = reviewing.show_review(ada, "animals#1")
+    shown = review_showing.show_review(ada, "animals#1")
     assert [c.check for c in shown.checks if not c.passed] == ["legs.maximum"]
     assert shown.lacking == ["check legs.maximum: above 8 in 1 row: 40"]
     with pytest.raises(Failed):
         reviewing.merge_review(ada, "animals#1")
-    assert reviewing.show_review(ada, "animals#1").about.state == "open"
+    assert review_showing.show_review(ada, "animals#1").about.state == "open"
     imported(ada, ANIMALS.replace("cat,4", "cat,3"), "wild")
     reviewing.merge_review(ada, "animals#1")
     assert ("cat", 3, "pet") in rows_at(ada, "main")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.loop.conftest import People
 from tidemill.core.errors import AlreadyExists, Conflict, InvalidInput, NotAllowed, NotFound, TidemillError
-from tidemill.loop.datasets import history, importing, merging, reading, reviewing
+from tidemill.loop.datasets import history, importing, merging, reading, review_showing, reviewing
 from tidemill.loop.datasets.choices import Decisions
 from tidemill.loop.workspace import Workspace
 
@@ -46,17 +46,17 @@ def test_a_review_is_opened_approved_and_merged(ada: Workspace, people: People):
     grace = people("grace")
     opened = reviewing.open_review(ada, "animals", "fix", description="It lost one.")
     assert (opened.review, opened.title, opened.author) == ("animals#1", "some animals", "ada")
-    shown = reviewing.show_review(grace, "animals#1")
+    shown = review_showing.show_review(grace, "animals#1")
     assert shown.diff is not None
     assert (shown.diff.added, shown.diff.changed, shown.diff.removed) == (0, 1, 0)
     assert [(c["column"], c["old"], c["new"]) for c in shown.diff.cells] == [("legs", 4, 3)]
     assert len(shown.lacking) == 1
     assert reviewing.approve(grace, "animals#1").commit == shown.commit
-    assert reviewing.show_review(ada, "animals#1").lacking == []
+    assert review_showing.show_review(ada, "animals#1").lacking == []
     merged = reviewing.merge_review(ada, "animals#1")
     assert legs(ada)["cat"] == 3
     assert history.log(ada, "animals")[0].message == "Merge review animals#1: some animals"
-    after = reviewing.show_review(ada, "animals#1")
+    after = review_showing.show_review(ada, "animals#1")
     assert (after.about.state, after.about.merge_commit, after.ended_by) == ("merged", merged.commit, "ada")
     assert after.diff is not None
     assert after.diff.changed == 1, "what it changed can still be told"
@@ -79,7 +79,7 @@ def test_an_approval_is_of_one_commit_and_no_later_one(ada: Workspace, people: P
         reviewing.merge_review(ada, "animals#1")
     assert code_of(refused) == "review-moved"
     assert "grace" in refused.value.message
-    [old] = reviewing.show_review(ada, "animals#1").approvals
+    [old] = review_showing.show_review(ada, "animals#1").approvals
     assert not old.counts
     reviewing.approve(people("grace"), "animals#1")
     reviewing.merge_review(ada, "animals#1")
@@ -105,7 +105,7 @@ def test_what_only_the_target_has_is_no_part_of_a_review(ada: Workspace, people:
     reviewing.approve(people("grace"), "animals#1")
     reviewing.merge_review(ada, "animals#1")
     reviewing.open_review(ada, "animals", "fix")
-    diff = reviewing.show_review(ada, "animals#2").diff
+    diff = review_showing.show_review(ada, "animals#2").diff
     assert diff is not None
     assert (diff.added, diff.changed, diff.removed) == (0, 1, 0)
 
@@ -173,7 +173,7 @@ def test_an_ended_review_takes_nothing_but_comments(ada: Workspace, people: Peop
             act(people("grace"), "animals#1")
         assert code_of(refused) == "review-ended"
     reviewing.comment(ada, "animals#1", "It was right after all.", row="7")
-    [comment] = reviewing.show_review(ada, "animals#1").comments
+    [comment] = review_showing.show_review(ada, "animals#1").comments
     assert (comment.author, comment.text, comment.row) == ("ada", "It was right after all.", "7")
 
 
@@ -187,13 +187,13 @@ def test_conflicts_are_shown_before_anybody_merges_and_decided_by_who_does(
     for number in (1, 2):
         reviewing.approve(people("grace"), f"animals#{number}")
     reviewing.merge_review(ada, "animals#2")
-    shown = reviewing.show_review(ada, "animals#1")
+    shown = review_showing.show_review(ada, "animals#1")
     assert [(c.column, c.base, c.ours, c.theirs) for c in shown.conflicts] == [("legs", 4, 5, 3)]
     assert shown.lacking == []
     with pytest.raises(Conflict) as refused:
         reviewing.merge_review(ada, "animals#1")
     assert code_of(refused) == "merge-conflict"
-    assert reviewing.show_review(ada, "animals#1").about.state == "open"
+    assert review_showing.show_review(ada, "animals#1").about.state == "open"
     reviewing.merge_review(ada, "animals#1", decisions=Decisions(columns={"legs": "theirs"}))
     assert legs(ada)["cat"] == 3
 
@@ -202,14 +202,14 @@ def test_reviews_are_numbered_by_dataset_and_listed_newest_first(ada: Workspace)
     reviewing.open_review(ada, "animals", "fix", title="First")
     reviewing.close(ada, "animals#1")
     reviewing.open_review(ada, "animals", "fix", title="Second")
-    assert [r.review for r in reviewing.reviews(ada)] == ["animals#2"]
-    assert [r.title for r in reviewing.reviews(ada, "animals", state=None)] == ["Second", "First"]
+    assert [r.review for r in review_showing.reviews(ada)] == ["animals#2"]
+    assert [r.title for r in review_showing.reviews(ada, "animals", state=None)] == ["Second", "First"]
 
 
 def test_a_branch_that_went_away_is_said(ada: Workspace):
     reviewing.open_review(ada, "animals", "fix")
     ada.datasets.open("animals").delete_branch("fix")
-    assert reviewing.show_review(ada, "animals#1").lacking == ["branch 'fix' is gone"]
+    assert review_showing.show_review(ada, "animals#1").lacking == ["branch 'fix' is gone"]
     with pytest.raises(NotFound):
         reviewing.merge_review(ada, "animals#1")
     assert reviewing.close(ada, "animals#1").state == "closed"
@@ -241,7 +241,7 @@ def test_what_cannot_be_opened(ada: Workspace):
 )
 def test_what_names_no_review(ada: Workspace, ref: str, code: str):
     with pytest.raises(TidemillError) as refused:
-        reviewing.show_review(ada, ref)
+        review_showing.show_review(ada, ref)
     assert code_of(refused) == code
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.loop.conftest import People
 from tidemill.core.errors import AlreadyExists, InvalidInput, NotFound
-from tidemill.loop.datasets import reading, reviewing
+from tidemill.loop.datasets import reading, review_showing, reviewing
 from tidemill.loop.datasets.suspects import suspects
 from tidemill.loop.workspace import Workspace
 from tidemill.store.table import Table
@@ -67,7 +67,7 @@ def test_most_switched_labels_are_found_and_the_review_corrects_them(
     assert found.rows == ROWS
     assert found.review == "digits#1"
     # The review has them on its branch, with the suggested labels, and says how they were found.
-    shown = reviewing.show_review(ada, "digits#1", limit=50)
+    shown = review_showing.show_review(ada, "digits#1", limit=50)
     assert shown.about.title == f"{SWITCHED} suspected errors in label"
     assert shown.diff is not None
     assert {c["id"]: c["new"] for c in shown.diff.cells} == {s.id: s.suggested for s in found.suspects}

@@ -56,6 +56,8 @@ def show(view: "ReviewShow") -> "RenderableType":
             ("commit", view.commit),
             ("merge commit", about.merge_commit),
             ("description", view.description or None),
+            ("rule", view.rule if view.approvals_needed else None),
+            ("page", view.path),
         ]
     )
     return stack(

@@ -1,5 +1,6 @@
 """Commands about reviews. One is named by its dataset and its number, as in ``fashion#3``."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -73,28 +74,30 @@ def open_(state: State, name: str, source: str, into: str, title: str | None, de
 def list_(state: State, name: str | None, wanted: str) -> None:
     """List the reviews of dataset NAME, or of all."""
     from tidemill.cli.render import review as render  # noqa: PLC0415
-    from tidemill.loop.datasets import reviewing as loop  # noqa: PLC0415
+    from tidemill.loop.datasets import review_showing as loop  # noqa: PLC0415
 
     found = loop.reviews(state.workspace(), name, None if wanted == "all" else wanted)
     state.show(found, render.reviews)
 
 
-@command("show", example="tidemill review show fashion#1")
+@command("show", example="tidemill review show fashion#1 --html review.html")
 @click.argument("ref")
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
-    default=20,
-    show_default=True,
-    help="Changed cells and conflicts to show at most.",
+    metavar="N",
+    help="Changed cells, rows and conflicts to show at most; 20, and 200 on a page.",
+)
+@click.option(
+    "--html", type=click.Path(path_type=Path), metavar="FILE", help="Also write a page, with images."
 )
 @pass_state
-def show(state: State, ref: str, limit: int) -> None:
+def show(state: State, ref: str, limit: int | None, html: Path | None) -> None:
     """Show what a review changes, what was said, and what it lacks."""
     from tidemill.cli.render import review as render  # noqa: PLC0415
-    from tidemill.loop.datasets import reviewing as loop  # noqa: PLC0415
+    from tidemill.loop.datasets import review_showing as loop  # noqa: PLC0415
 
-    state.show(loop.show_review(state.workspace(), ref, limit), render.show)
+    state.show(loop.show_review(state.workspace(), ref, limit, html=html), render.show)
 
 
 @command("comment", example='tidemill review comment fashion#1 "Row 7 is a coat."')

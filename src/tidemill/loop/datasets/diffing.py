@@ -24,7 +24,7 @@ def diff(ws: Workspace, a: str, b: str, limit: int | None = 20) -> DiffView:
         b: The commit after.
         limit: How many changed cells, and how many added and removed rows, are told at most; None for all.
     """
-    return _view(_diff(ws, a, b), a, b, limit)
+    return as_view(_diff(ws, a, b), a, b, limit)
 
 
 def stat(ws: Workspace, a: str, b: str, label: str = "label") -> DiffStat:
@@ -82,16 +82,11 @@ def as_page(ws: Workspace, a: str, b: str, limit: int | None = 200) -> str:
     from tidemill.loop.datasets.pages import diff as page  # noqa: PLC0415
 
     found = _diff(ws, a, b)
-    return page.render(found, _view(found, a, b, limit))
+    return page.render(found, as_view(found, a, b, limit))
 
 
-def _diff(ws: Workspace, a: str, b: str) -> "Diff":
-    dataset, at = open_reference(ws, a)
-    other = open_reference(ws, b)[1] if b.startswith(f"{dataset.name}@") or b == dataset.name else b
-    return dataset.diff(at, other)
-
-
-def _view(found: "Diff", a: str, b: str, limit: int | None) -> DiffView:
+def as_view(found: "Diff", a: str, b: str, limit: int | None) -> DiffView:
+    """A difference as facts, called by what was asked for; of cells and rows at most so many."""
     counts = found.counts
     cells = [
         {"id": str(i), "column": column, "old": old, "new": new} for i, column, old, new in found.cells(limit)
@@ -105,6 +100,12 @@ def _view(found: "Diff", a: str, b: str, limit: int | None) -> DiffView:
         for row in snapshot.read([ID, *snapshot.columns], ids=ids[:limit]).to_arrow().to_pylist()
     ]
     return DiffView(a, b, counts.added, counts.changed, counts.removed, cells, rows)
+
+
+def _diff(ws: Workspace, a: str, b: str) -> "Diff":
+    dataset, at = open_reference(ws, a)
+    other = open_reference(ws, b)[1] if b.startswith(f"{dataset.name}@") or b == dataset.name else b
+    return dataset.diff(at, other)
 
 
 def _labels(snapshot: "Snapshot", column: str, ids: Any = None) -> "Counter[str | None]":

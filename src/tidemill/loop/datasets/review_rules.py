@@ -19,6 +19,14 @@ def rule_of(ws: Workspace, dataset: str) -> ReviewSettings:
     return ws.settings.reviews.get(dataset, _NO_RULE)
 
 
+def in_words(rule: ReviewSettings) -> str:
+    """Who must approve a review."""
+    if not rule.approvals:
+        return "nobody must approve it"
+    whose = f"of {', '.join(rule.by)}" if rule.by else "anybody"
+    return f"{people(rule.approvals)} must approve it, {whose}" + ("" if rule.own else ", but not its author")
+
+
 def check_approver(rule: ReviewSettings, review: "records.Review", author: str) -> None:
     """See that somebody may approve a review.
 

@@ -52,13 +52,16 @@ class ReviewShow:
     Attributes:
         commit: The head of its source; None when that branch is gone.
         diff: From what source and target have in common to that head.
+        rule: Who must approve it, in words.
         conflicts: What the one who merges has to decide; the first of ``conflict_count``.
+        path: The page that was written; None for none.
     """
 
     about: ReviewView
     description: str
     commit: str | None
     diff: DiffView | None
+    rule: str
     approvals: list[ApprovalView]
     approvals_needed: int
     checks: list[CheckView]
@@ -68,3 +71,4 @@ class ReviewShow:
     lacking: list[str]
     ended_at: str | None
     ended_by: str | None
+    path: str | None

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tidemill.loop.datasets.views import DiffView
     from tidemill.store.table import Table
 
-_TEXT = 80
+_MOST = 80
 """Characters of a value before it is cut."""
 
 
@@ -21,24 +21,30 @@ def render(diff: "Diff", view: "DiffView") -> str:
         diff: Where the pictures come from.
         view: The same as facts; its changed cells and rows are what is drawn.
     """
-    old, new = _Side(diff.old, view), _Side(diff.new, view)
-    changed: dict[str, list[dict[str, Any]]] = {}
-    for cell in view.cells:
-        changed.setdefault(cell["id"], []).append(cell)
     return skeleton.document(
         f"{view.a} to {view.b}",
         heading=f"{view.a} → {view.b}",
         subtitle=[f"commit {diff.old.commit.id}", f"to {diff.new.commit.id}"],
-        sections=[
-            skeleton.tiles(
-                [(f"{n:,}", f"rows {word}") for n, word in zip(_counts(view), _WORDS, strict=True)],
-                lead="rows changed",
-            ),
-            _section("Changed", [_changed(row, cells, old, new) for row, cells in changed.items()]),
-            *(_section(word.capitalize(), _whole(view, word, old, new)) for word in ("added", "removed")),
-        ],
+        sections=sections(diff, view),
         footer="Made by Tidemill. Left is before, right is after.",
     )
+
+
+def sections(diff: "Diff", view: "DiffView") -> list[str]:
+    """How many rows differ, then each that is drawn; for this page, and for others that show a difference."""
+    old, new = _Side(diff.old, view), _Side(diff.new, view)
+    changed: dict[str, list[dict[str, Any]]] = {}
+    for cell in view.cells:
+        changed.setdefault(cell["id"], []).append(cell)
+    return [
+        skeleton.tiles(
+            [(f"{n:,}", f"rows {word}") for n, word in zip(_counts(view), _WORDS, strict=True)],
+            lead="rows changed",
+        ),
+        _hidden(view, len(changed)),
+        _section("Changed", [_changed(row, cells, old, new) for row, cells in changed.items()]),
+        *(_section(word.capitalize(), _whole(view, word, old, new)) for word in ("added", "removed")),
+    ]
 
 
 _WORDS = ("added", "changed", "removed")
@@ -73,6 +79,21 @@ class _Side:
         )
 
 
+def _hidden(view: "DiffView", changed: int) -> str:
+    """Which rows are not drawn, where there are more than were asked for."""
+    whole = [r["change"] for r in view.rows]
+    parts = [
+        f"{shown:,} of {count:,} {word} rows"
+        for word, shown, count in (
+            ("added", whole.count("added"), view.added),
+            ("changed", changed, view.changed),
+            ("removed", whole.count("removed"), view.removed),
+        )
+        if shown < count
+    ]
+    return f"<section><p class=muted>Drawn here: {', '.join(parts)}.</p></section>" if parts else ""
+
+
 def _section(title: str, items: list[str]) -> str:
     return f'<section><h2>{title}</h2><ul class="mistakes">{"".join(items)}</ul></section>' if items else ""
 
@@ -86,7 +107,7 @@ def _changed(row: str, cells: list[dict[str, Any]], old: _Side, new: _Side) -> s
         for name in new.images
     )
     lines = "".join(
-        f'<div>{html.escape(c["column"])}: {_text(c["old"])} → <span class="said">{_text(c["new"])}</span></div>'
+        f'<div>{html.escape(c["column"])}: {text(c["old"])} → <span class="said">{text(c["new"])}</span></div>'
         for c in cells
         if c["column"] not in new.images
     )
@@ -98,7 +119,7 @@ def _whole(view: "DiffView", change: str, old: _Side, new: _Side) -> list[str]:
     return [
         f"<li>{''.join(side.picture(r['id'], name, name) for name in side.images)}"
         + "".join(
-            f"<div>{html.escape(name)}: {_text(value)}</div>"
+            f"<div>{html.escape(name)}: {text(value)}</div>"
             for name, value in r["cells"].items()
             if name not in side.images and value is not None
         )
@@ -108,6 +129,7 @@ def _whole(view: "DiffView", change: str, old: _Side, new: _Side) -> list[str]:
     ]
 
 
-def _text(value: Any) -> str:
-    text = "-" if value is None else str(value)
-    return html.escape(text if len(text) <= _TEXT else text[: _TEXT - 1] + "…")
+def text(value: Any) -> str:
+    """A cell's value, escaped, and cut where it is long."""
+    words = "-" if value is None else str(value)
+    return html.escape(words if len(words) <= _MOST else words[: _MOST - 1] + "…")
