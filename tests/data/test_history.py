@@ -267,7 +267,7 @@ def test_a_head_token_changes_when_the_head_does(store: Store, shop: Dataset):
 @pytest.mark.folder_store
 def test_a_head_token_loads_no_heavy_package(store: Store, shop: Dataset):
     program = (
-        "import sys; from tidemill.data import head_token; from tidemill.store.objects import open_objects;"
+        "import sys; from tidemill.data import head_token; from tidemill.store.address import open_objects;"
         f"assert head_token(open_objects({str(store.folder)!r}), 'shop', 'main');"
         "print([m for m in ('lance', 'pyarrow', 'numpy', 'polars', 'sqlalchemy') if m in sys.modules])"
     )

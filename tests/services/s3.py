@@ -95,7 +95,7 @@ def s3_server(folder: Path) -> Generator[S3Server]:
 
 def _wait(process: subprocess.Popen[bytes], server: S3Server, log: Path) -> None:
     from tidemill.core.errors import TidemillError
-    from tidemill.store.objects import Bucket
+    from tidemill.store.bucket import Bucket
 
     options = {
         "endpoint": server.url,

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tidemill.core.errors import NotFound, StorageError
 from tidemill.core.identity import blob as digest_of
 from tidemill.core.names import Digest
+from tidemill.store.address import open_objects
 from tidemill.store.blobs import Blobs
-from tidemill.store.objects import open_objects
 
 ABSENT = Digest("sha256:" + "0" * 64)
 
@@ -119,7 +119,7 @@ def test_a_killed_writer_leaves_only_whole_blobs(tmp_path: Path):
     folder = tmp_path / "blobs"
     script = (
         "import os, sys; from pathlib import Path\n"
-        "from tidemill.store.blobs import Blobs; from tidemill.store.objects import open_objects\n"
+        "from tidemill.store.blobs import Blobs; from tidemill.store.address import open_objects\n"
         "blobs = Blobs(open_objects(sys.argv[1]), Path(sys.argv[1]))\n"
         "while True: print(blobs.put(os.urandom(3_000_000)), flush=True)\n"
     )

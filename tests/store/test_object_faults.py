@@ -9,7 +9,7 @@ import pytest
 from tests.services.proxy import Fault, Proxy, proxy_to
 from tests.services.s3 import BUCKET, S3Server
 from tidemill.core.errors import Conflict, StorageError
-from tidemill.store.objects import Bucket
+from tidemill.store.bucket import Bucket
 
 FAULTS: list[Fault] = ["500", "503", "drop-before", "drop-answer", "drop-midway"]
 

@@ -10,7 +10,10 @@ import pytest
 
 from tests.services.s3 import BUCKET, S3Server
 from tidemill.core.errors import Conflict, InvalidInput, NotAllowed, NotFound, StorageError
-from tidemill.store.objects import Bucket, Folder, Objects, open_objects
+from tidemill.store.address import open_objects
+from tidemill.store.bucket import Bucket
+from tidemill.store.folder import Folder
+from tidemill.store.objects import Objects
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -62,7 +65,7 @@ def test_the_second_of_two_writers_loses(objects: Objects):
 COUNT = """
 import sys
 from tidemill.core.errors import Conflict
-from tidemill.store.objects import open_objects
+from tidemill.store.address import open_objects
 objects, done = open_objects(sys.argv[1]), 0
 while done < 15:
     data, tag = objects.get("count") or (b"0", None)

@@ -16,8 +16,9 @@ from pathlib import Path
 from tidemill.core.errors import NotFound, StorageError
 from tidemill.core.identity import blob as digest_of
 from tidemill.core.names import Digest
+from tidemill.store.address import open_objects
 from tidemill.store.faults import translated
-from tidemill.store.objects import Objects, open_objects
+from tidemill.store.objects import Objects
 
 _FOLDER = "blobs"
 _PIECE_BYTES = 8 * 1024 * 1024

@@ -7,12 +7,13 @@ from tidemill.core.config import cache_folder
 from tidemill.core.errors import InvalidInput
 from tidemill.core.identity import blob
 from tidemill.store import layout
+from tidemill.store.address import open_objects
 from tidemill.store.blobs import Blobs
 from tidemill.store.catalog.advisory import AdvisoryLocks
 from tidemill.store.catalog.database import Catalog
 from tidemill.store.catalog.postgres import Postgres, check_address
 from tidemill.store.locks import Locks
-from tidemill.store.objects import Objects, open_objects
+from tidemill.store.objects import Objects
 
 
 class Store:
