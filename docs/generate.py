@@ -13,14 +13,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tidemill.core import config
+from tidemill.core import settings_file
+from tidemill.core.settings import Settings
 
 HERE = Path(__file__).parent
 
 
 def schema() -> str:
     """tidemill.schema.json."""
-    return json.dumps(config.schema(), indent=2) + "\n"
+    return json.dumps(settings_file.schema(), indent=2) + "\n"
 
 
 def settings() -> str:
@@ -42,7 +43,7 @@ def settings() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _fields(kind: Any = config.Settings, path: str = "") -> Iterator[tuple[str, str, str, str]]:
+def _fields(kind: Any = Settings, path: str = "") -> Iterator[tuple[str, str, str, str]]:
     hints = typing.get_type_hints(kind)
     for field in dataclasses.fields(kind):
         here, hint = f"{path}{field.name}", hints[field.name]

@@ -8,9 +8,18 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from tidemill.core import config
+from tidemill.core import config, settings_file
 from tidemill.core.dataset_settings import CheckSettings, ColumnCheckSettings, ReviewSettings
 from tidemill.core.errors import InvalidInput, NotFound
+from tidemill.core.settings import (
+    FILE,
+    EnvironmentSettings,
+    GateSettings,
+    LimitSettings,
+    PipelineSettings,
+    Settings,
+    TriggerSettings,
+)
 
 FULL = """
 store = "elsewhere"
@@ -80,23 +89,23 @@ def _no_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def project(folder: Path, text: str) -> config.Project:
-    (folder / config.FILE).write_text(text, "utf-8")
+    (folder / FILE).write_text(text, "utf-8")
     return config.find_project(folder)
 
 
 def test_every_setting_is_read(tmp_path: Path):
     settings = project(tmp_path, FULL).settings
-    gate = config.GateSettings(("accuracy >= 0.87", "log_loss < 0.5"), 20.0, False, 0.02, 0.9)
-    assert settings == config.Settings(
+    gate = GateSettings(("accuracy >= 0.87", "log_loss < 0.5"), 20.0, False, 0.02, 0.9)
+    assert settings == Settings(
         store="elsewhere",
         author="Ada",
         workers=3,
-        pipelines={"fashion": config.PipelineSettings("pipelines/fashion.py", gate)},
+        pipelines={"fashion": PipelineSettings("pipelines/fashion.py", gate)},
         environments={
-            "dev": config.EnvironmentSettings(port=8080),
-            "prod": config.EnvironmentSettings(after="dev", host="0.0.0.0"),  # noqa: S104
+            "dev": EnvironmentSettings(port=8080),
+            "prod": EnvironmentSettings(after="dev", host="0.0.0.0"),  # noqa: S104
         },
-        triggers={"refit": config.TriggerSettings("fashion@main", "fashion", "prod")},
+        triggers={"refit": TriggerSettings("fashion@main", "fashion", "prod")},
         reviews={"fashion": ReviewSettings(2, ("ada", "grace"), ("main", "gold"), True)},
         checks={
             "fashion": CheckSettings(
@@ -117,13 +126,13 @@ def test_every_setting_is_read(tmp_path: Path):
                 ("checks.py:plausible",),
             )
         },
-        limits=config.LimitSettings(1000, 10, 3.0, 2.0),
+        limits=LimitSettings(1000, 10, 3.0, 2.0),
     )
 
 
 def test_an_empty_file_gives_the_defaults(tmp_path: Path):
     found = project(tmp_path, "")
-    assert found.settings == config.Settings()
+    assert found.settings == Settings()
     assert list(found.settings.environments) == ["dev", "test", "staging", "prod"]
     assert found.store_address == str(tmp_path / ".tidemill")
     assert found.author
@@ -227,11 +236,11 @@ def test_complaints_name_the_setting_and_what_to_do(tmp_path: Path, text: str, m
         project(tmp_path, text)
     assert caught.value.code == "invalid-settings"
     assert hint in (caught.value.hint or "")
-    assert config.FILE in caught.value.message
+    assert FILE in caught.value.message
 
 
 def test_bytes_that_are_not_text_are_refused(tmp_path: Path):
-    (tmp_path / config.FILE).write_bytes(b"author = '\xff'")
+    (tmp_path / FILE).write_bytes(b"author = '\xff'")
     with pytest.raises(InvalidInput, match="is not valid TOML"):
         config.find_project(tmp_path)
 
@@ -239,7 +248,7 @@ def test_bytes_that_are_not_text_are_refused(tmp_path: Path):
 def test_the_schema_accepts_what_is_read_and_refuses_what_is_refused():
     import tomllib
 
-    schema = json.loads(json.dumps(config.schema()))
+    schema = json.loads(json.dumps(settings_file.schema()))
     jsonschema.Draft202012Validator.check_schema(schema)
     check = jsonschema.Draft202012Validator(schema)
     assert not list(check.iter_errors(tomllib.loads(FULL)))
@@ -251,10 +260,10 @@ def test_the_schema_knows_every_setting():
     def names(kind: type) -> set[str]:
         return {field.name for field in dataclasses.fields(kind)}  # pyright: ignore[reportArgumentType]
 
-    properties = config.schema()["properties"]
+    properties = settings_file.schema()["properties"]
     assert isinstance(properties, dict)
-    assert set(properties) == names(config.Settings)
-    assert set(properties["limits"]["properties"]) == names(config.LimitSettings)
+    assert set(properties) == names(Settings)
+    assert set(properties["limits"]["properties"]) == names(LimitSettings)
 
 
 def test_the_cache_folder_follows_the_desktop_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 from docs import generate
-from tidemill.core import config
+from tidemill.core.settings import (
+    EnvironmentSettings,
+    GateSettings,
+    LimitSettings,
+    PipelineSettings,
+    Settings,
+    TriggerSettings,
+)
 
 
 @pytest.mark.parametrize("name", generate.GENERATED)
@@ -18,12 +25,12 @@ def test_it_is_current(name: str):
 @pytest.mark.parametrize(
     "kind",
     [
-        config.Settings,
-        config.PipelineSettings,
-        config.GateSettings,
-        config.EnvironmentSettings,
-        config.TriggerSettings,
-        config.LimitSettings,
+        Settings,
+        PipelineSettings,
+        GateSettings,
+        EnvironmentSettings,
+        TriggerSettings,
+        LimitSettings,
     ],
 )
 def test_every_setting_is_described(kind: Any):

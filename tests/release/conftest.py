@@ -11,7 +11,7 @@ import pytest
 
 from tests.release.brightness import brightness
 from tidemill.core.clock import now, stamp
-from tidemill.core.config import EnvironmentSettings, Settings
+from tidemill.core.settings import EnvironmentSettings, Settings
 from tidemill.engine import artifacts
 from tidemill.models import TrainedModel, build_predictor
 from tidemill.release import bundle, environments

@@ -20,9 +20,9 @@ import numpy as np
 import pytest
 
 from tests.release.conftest import IMAGES, Release, tar_of
-from tidemill.core.config import EnvironmentSettings, Settings
 from tidemill.core.errors import Failed, NotAllowed, NotFound
 from tidemill.core.events import Event, Note
+from tidemill.core.settings import EnvironmentSettings, Settings
 from tidemill.models import sample
 from tidemill.release import environments
 from tidemill.store.catalog import records
@@ -286,7 +286,7 @@ def test_what_answers_is_what_is_live_whatever_the_record_says(
 PROMOTE = """
 import sys
 from pathlib import Path
-from tidemill.core.config import EnvironmentSettings, Settings
+from tidemill.core.settings import EnvironmentSettings, Settings
 from tidemill.release import bundle, environments
 from tidemill.store.open import Store
 store = Store.open(Path(sys.argv[1]))

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill.core.config import GateSettings
 from tidemill.core.errors import InvalidInput
+from tidemill.core.settings import GateSettings
 from tidemill.evaluation.paired import Comparison, paired
 from tidemill.release import gate
 from tidemill.release.gate import Against, Rule, Smoke

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tidemill.core.config import EnvironmentSettings, Settings
 from tidemill.core.errors import NotAllowed, NotFound
+from tidemill.core.settings import EnvironmentSettings, Settings
 from tidemill.release import history
 from tidemill.store.catalog import records
 from tidemill.store.open import Store

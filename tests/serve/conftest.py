@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.serve.bundles import Bundle, Deploy, Start, build, digest
-from tidemill.core.config import LimitSettings
+from tidemill.core.settings import LimitSettings
 from tidemill.serve import client
 from tidemill.serve.client import Standby, Status
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.serve.bundles import Deploy, images
-from tidemill.core.config import LimitSettings
+from tidemill.core.settings import LimitSettings
 from tidemill.serve.client import Status
 
 INFER = "/v2/models/ten/infer"

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from tests.release.conftest import IMAGES, add_run, create, predictor_tar
-from tidemill.core.config import EnvironmentSettings, Settings
 from tidemill.core.errors import NotFound
+from tidemill.core.settings import EnvironmentSettings, Settings
 from tidemill.data import Datasets
 from tidemill.models.signature import Signature, Tensor
 from tidemill.release import environments

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tidemill.core.config import Settings, TriggerSettings
 from tidemill.core.errors import InvalidInput
+from tidemill.core.settings import Settings, TriggerSettings
 from tidemill.store.open import Store
 from tidemill.watch import triggers
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tidemill.core.config import FILE, load_project
+from tidemill.core.config import load_project
 from tidemill.core.errors import Failed, InvalidInput
 from tidemill.core.events import Progress, Sink, StageFinished, StageStarted, silent
+from tidemill.core.settings import FILE
 from tidemill.loop import deploy, refit, releases, runs
 from tidemill.loop import lineage as tracing
 from tidemill.loop import predict as predictions

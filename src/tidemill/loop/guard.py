@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidemill.core.config import Project, Settings
+from tidemill.core.config import Project
 from tidemill.core.errors import Failed, InvalidInput, NotAllowed, NotFound
 from tidemill.core.names import nearest
+from tidemill.core.settings import Settings
 from tidemill.store.table import ID
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core import identity
 from tidemill.core.clock import now, stamp
-from tidemill.core.config import GateSettings, PipelineSettings
 from tidemill.core.names import Digest
+from tidemill.core.settings import GateSettings, PipelineSettings
 from tidemill.loop import registry
 from tidemill.loop.lookup import steps_of
 from tidemill.loop.predictors import PREDICTOR, REPORT

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
-from tidemill.core.config import PipelineSettings
 from tidemill.core.errors import Failed, NotFound, TidemillError
 from tidemill.core.events import Note, Sink, silent
 from tidemill.core.names import Reference, nearest
+from tidemill.core.settings import PipelineSettings
 from tidemill.loop import judging
 from tidemill.loop.deploy import promote
 from tidemill.loop.lookup import find_run

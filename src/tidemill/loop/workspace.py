@@ -4,9 +4,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidemill.core.config import FILE, Project, find_project, load_project
+from tidemill.core.config import Project, find_project, load_project
 from tidemill.core.errors import NotFound
 from tidemill.core.names import check_name
+from tidemill.core.settings import FILE
 from tidemill.loop.guard import guard
 from tidemill.loop.views import Initialised
 

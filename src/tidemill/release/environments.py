@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import replace
 
 from tidemill.core.clock import new_id, now, stamp
-from tidemill.core.config import Settings
 from tidemill.core.errors import Conflict, NotAllowed, NotFound, TidemillError
 from tidemill.core.events import Sink, silent
+from tidemill.core.settings import Settings
 from tidemill.release import bundle, servers
 from tidemill.release.history import check_order, current, environment_settings, history, previous
 from tidemill.release.servers import Status

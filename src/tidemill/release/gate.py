@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
-from tidemill.core.config import GateSettings
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import nearest
+from tidemill.core.settings import GateSettings
 
 if TYPE_CHECKING:
     import numpy as np

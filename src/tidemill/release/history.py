@@ -1,8 +1,8 @@
 """What ran where: the deployments of an environment, and what they say about what may go there next."""
 
-from tidemill.core.config import EnvironmentSettings, Settings
 from tidemill.core.errors import NotAllowed, NotFound
 from tidemill.core.names import nearest
+from tidemill.core.settings import EnvironmentSettings, Settings
 from tidemill.store.catalog import records
 from tidemill.store.open import Store
 

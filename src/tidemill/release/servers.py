@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tidemill.core.config import Settings
 from tidemill.core.errors import Failed, TidemillError
 from tidemill.core.events import Note, Sink
+from tidemill.core.settings import Settings
 from tidemill.models import sample
 from tidemill.release import bundle, gate
 from tidemill.release.history import environment_settings

@@ -5,9 +5,9 @@ import json
 import sys
 from pathlib import Path
 
-from tidemill.core.config import LimitSettings
 from tidemill.core.errors import TidemillError
 from tidemill.core.names import check_name
+from tidemill.core.settings import LimitSettings
 
 
 def main() -> int:

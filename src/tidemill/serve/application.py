@@ -13,7 +13,6 @@ from typing import Any
 
 import tidemill
 from tidemill.core.clock import now, stamp
-from tidemill.core.config import LimitSettings
 from tidemill.core.errors import (
     Conflict,
     InternalError,
@@ -24,6 +23,7 @@ from tidemill.core.errors import (
     TidemillError,
 )
 from tidemill.core.names import nearest
+from tidemill.core.settings import LimitSettings
 from tidemill.models.predictor import Predictor
 from tidemill.serve import inference, metrics
 from tidemill.serve.answering import Answering

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from tidemill.core import errors
-from tidemill.core.config import LimitSettings
 from tidemill.core.errors import Failed, TidemillError
+from tidemill.core.settings import LimitSettings
 from tidemill.serve import control
 
 _ASK_SECONDS = 10.0

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tidemill.core.config import LimitSettings
+from tidemill.core.settings import LimitSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from types import TracebackType
 from typing import Self
 
 from tidemill.core.clock import now, stamp
-from tidemill.core.config import Settings, TriggerSettings
 from tidemill.core.errors import Conflict
 from tidemill.core.names import Reference
+from tidemill.core.settings import Settings, TriggerSettings
 from tidemill.store.catalog import records
 from tidemill.store.open import Store
 

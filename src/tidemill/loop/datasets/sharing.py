@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidemill.core.config import FILE
 from tidemill.core.errors import AlreadyExists, InvalidInput, NotFound
 from tidemill.core.events import Sink, silent
 from tidemill.core.names import check_name, nearest
+from tidemill.core.settings import FILE
 from tidemill.loop.datasets.forgetting import settle
 from tidemill.loop.datasets.references import row_counts
 from tidemill.loop.datasets.switching import chosen

@@ -1,0 +1,154 @@
+"""What ``tidemill.toml`` may say: one dataclass a table."""
+
+from dataclasses import dataclass, field
+
+from tidemill.core.dataset_settings import CheckSettings, ReviewSettings
+
+FILE = "tidemill.toml"
+DEFAULT_STORE = ".tidemill"
+
+
+@dataclass(frozen=True, slots=True)
+class GateSettings:
+    """What a candidate must pass before it can become a release.
+
+    Attributes:
+        rules: Comparisons of a metric with a number, such as ``accuracy >= 0.87``.
+        latency_ms: The predictor's median time for one row must stay under this; milliseconds.
+        smoke: Whether the predictor must answer real sample rows as the pipeline did.
+        max_drop: How much of the gate's metric the candidate may lose against the running release, at the
+            pessimistic end of the confidence interval; 0 to 1.
+        confidence: Of that interval; 0 to 1.
+    """
+
+    rules: tuple[str, ...] = ()
+    latency_ms: float | None = None
+    smoke: bool = True
+    max_drop: float = 0.01
+    confidence: float = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineSettings:
+    """One pipeline of the project.
+
+    Attributes:
+        file: Where it is defined, relative to the project folder.
+        gate: What a model of it must pass.
+    """
+
+    file: str = "pipeline.py"
+    gate: GateSettings = field(default_factory=GateSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentSettings:
+    """A place where a release runs.
+
+    Attributes:
+        after: The environment in which a release must have been live before it may enter this one.
+        host: Address to bind to.
+        port: Port to bind to; 0 takes a free one.
+    """
+
+    after: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerSettings:
+    """What starts a run without a person: a merge into a branch of a dataset.
+
+    Attributes:
+        dataset: ``name@branch``; a merge into it fires.
+        pipeline: The pipeline to run, by its name under ``pipelines``.
+        deploy: The environment that gets the new release when its gate passes; None for none.
+    """
+
+    dataset: str
+    pipeline: str
+    deploy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteSettings:
+    """Another store that datasets are pushed to and pulled from.
+
+    Attributes:
+        store: Its address: a folder, relative to the project folder, or ``s3://bucket/prefix``.
+    """
+
+    store: str
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """What a server refuses before it costs too much.
+
+    Attributes:
+        body_bytes: Of one request's body; more is answered with 413.
+        request_rows: Rows in one request.
+        body_seconds: How long a client may take to send a body; a slower one is answered with 408.
+        drain_seconds: How long a server that was replaced may take to answer what it had accepted.
+    """
+
+    body_bytes: int = 16 * 1024 * 1024
+    request_rows: int = 10_000
+    body_seconds: float = 60.0
+    drain_seconds: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class LabellingSettings:
+    """How rows are given to people who label them.
+
+    Attributes:
+        lease_seconds: How long a row is somebody's; then others may have it.
+    """
+
+    lease_seconds: float = 300.0
+
+
+def _default_environments() -> dict[str, EnvironmentSettings]:
+    return {
+        "dev": EnvironmentSettings(),
+        "test": EnvironmentSettings(after="dev"),
+        "staging": EnvironmentSettings(after="test"),
+        "prod": EnvironmentSettings(after="staging"),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything ``tidemill.toml`` may say.
+
+    Attributes:
+        store: Address of the store: a folder, relative to the project's, or ``s3://bucket/prefix``.
+        catalog: Address of the store's catalog, ``postgresql://user@host/database``, which a store in S3 needs.
+            None is a file in the store's folder. The password is in ``PGPASSWORD`` or ``~/.pgpass``, not here.
+        author: Who is named on commits, releases and promotions; None takes the login name.
+        workers: Worker processes a run may use; 0 is as many as there are cores.
+        pipelines: By name.
+        environments: By name, in the order in which they are listed.
+        triggers: By name.
+        reviews: By dataset; one that is not named asks for no review.
+        remotes: Other stores, by name; ``origin`` is meant where none is named.
+        checks: By dataset.
+        limits: Of every server.
+        labelling: Of every queue.
+    """
+
+    store: str = DEFAULT_STORE
+    # From the environment it may have a password in it.
+    catalog: str | None = field(default=None, repr=False)
+    author: str | None = None
+    workers: int = 0
+    pipelines: dict[str, PipelineSettings] = field(default_factory=dict)
+    environments: dict[str, EnvironmentSettings] = field(default_factory=_default_environments)
+    triggers: dict[str, TriggerSettings] = field(default_factory=dict)
+    reviews: dict[str, ReviewSettings] = field(default_factory=dict)
+    remotes: dict[str, RemoteSettings] = field(default_factory=dict)
+    checks: dict[str, CheckSettings] = field(default_factory=dict)
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    labelling: LabellingSettings = field(default_factory=LabellingSettings)

@@ -1,0 +1,131 @@
+"""Between ``tidemill.toml`` and the dataclasses of its settings: reading one into the other, and its JSON Schema."""
+
+import dataclasses
+import types
+import typing
+from typing import Any
+
+from tidemill.core.dataset_settings import WrongSettingError
+from tidemill.core.errors import InvalidInput
+from tidemill.core.names import nearest
+from tidemill.core.settings import FILE, Settings
+
+
+def schema() -> dict[str, object]:
+    """The JSON Schema (2020-12) of ``tidemill.toml``."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": FILE,
+        **_schema(Settings),
+    }
+
+
+def read(kind: type[Any], raw: object, file: str, path: str = "") -> Any:
+    """What was parsed of a settings file as a dataclass; every complaint names the setting by its dotted path.
+
+    Args:
+        kind: The dataclass.
+        raw: What was parsed.
+        file: What the complaint calls the file.
+        path: The table's dotted path; empty for the file itself.
+
+    Raises:
+        InvalidInput: ``invalid-settings``.
+    """
+    if not isinstance(raw, dict):
+        raise _wrong(file, path, "a table", raw)
+    hints = typing.get_type_hints(kind)
+    known = {f.name: f for f in dataclasses.fields(kind)}
+    for name in raw:
+        if name not in known:
+            close = nearest(str(name), known)
+            raise InvalidInput(
+                f"{file} has a setting '{_join(path, str(name))}' that Tidemill does not know.",
+                hint=f"Did you mean '{_join(path, close)}'?" if close else f"Known are: {', '.join(known)}.",
+                code="invalid-settings",
+            )
+    values = {n: _value(hints[n], v, file, _join(path, n)) for n, v in raw.items()}
+    for name, spec in known.items():
+        no_default = spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING
+        if no_default and name not in values:
+            raise InvalidInput(
+                f"{file} does not say '{_join(path, name)}'.", hint="Add it.", code="invalid-settings"
+            )
+    try:
+        return kind(**values)
+    except WrongSettingError as error:
+        raise InvalidInput(
+            f"{file}: '{_join(path, error.name)}' {error.reason}.",
+            hint="Correct that setting.",
+            code="invalid-settings",
+        ) from error
+
+
+def _value(hint: Any, raw: object, file: str, path: str) -> object:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        kinds = [a for a in arguments if a is not type(None)]
+        if len(kinds) == 1:
+            return _value(kinds[0], raw, file, path)
+        if type(raw) not in kinds:
+            raise _wrong(file, path, "text, a number, or true or false", raw)
+        return raw
+    if dataclasses.is_dataclass(hint):
+        return read(typing.cast("type[Any]", hint), raw, file, path)
+    if origin is dict:
+        if not isinstance(raw, dict):
+            raise _wrong(file, path, "a table", raw)
+        return {str(n): _value(arguments[1], v, file, _join(path, str(n))) for n, v in raw.items()}
+    if origin is tuple:
+        if not isinstance(raw, list):
+            raise _wrong(file, path, "a list", raw)
+        return tuple(_value(arguments[0], v, file, f"{path}[{i}]") for i, v in enumerate(raw))
+    if hint is float and isinstance(raw, int) and not isinstance(raw, bool):
+        return float(raw)
+    if type(raw) is not hint:
+        raise _wrong(
+            file,
+            path,
+            {int: "a whole number", float: "a number", bool: "true or false"}.get(hint, "text"),
+            raw,
+        )
+    return raw
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _wrong(file: str, path: str, wanted: str, got: object) -> InvalidInput:
+    return InvalidInput(
+        f"{file}: '{path}' must be {wanted}, not {got!r}.",
+        hint="Correct that setting.",
+        code="invalid-settings",
+    )
+
+
+def _schema(hint: Any) -> dict[str, object]:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        kinds = [_schema(a) for a in arguments if a is not type(None)]
+        return kinds[0] if len(kinds) == 1 else {"type": [k["type"] for k in kinds]}
+    if dataclasses.is_dataclass(hint):
+        hints = typing.get_type_hints(hint)
+        fields = dataclasses.fields(hint)
+        required = [
+            f.name
+            for f in fields
+            if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        ]
+        body: dict[str, object] = {
+            "type": "object",
+            "description": (hint.__doc__ or "").strip().splitlines()[0],
+            "additionalProperties": False,
+            "properties": {f.name: _schema(hints[f.name]) for f in fields},
+        }
+        return body | ({"required": required} if required else {})
+    if origin is dict:
+        return {"type": "object", "additionalProperties": _schema(arguments[1])}
+    if origin is tuple:
+        return {"type": "array", "items": _schema(arguments[0])}
+    return {"type": {str: "string", int: "integer", float: "number", bool: "boolean"}[hint]}
