@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from tidemill.core.names import Digest
-from tidemill.data import Datasets, Tensor, import_csv
+from tidemill.data import Datasets, Tensor, import_files
 from tidemill.store.catalog import records
 from tidemill.store.layout import LAYOUT
 from tidemill.store.open import Store
@@ -41,7 +41,7 @@ def write_dataset(datasets: Datasets) -> None:
 
         def add(count: int) -> None:
             file.write_text("\n".join([header, *rows[:count]]) + "\n", "utf-8")
-            import_csv(datasets, "fashion", file, tensors=tensors, label="label")
+            import_files(datasets, "fashion", file, tensors=tensors, label="label")
 
         add(1)
         datasets.open("fashion").tag("v1")

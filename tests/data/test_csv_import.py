@@ -8,25 +8,25 @@ import pytest
 
 from tidemill.core.errors import Conflict, InvalidInput, NotFound, TidemillError
 from tidemill.core.events import Event, Progress
-from tidemill.data import Changes, Datasets, Tensor, import_csv
+from tidemill.data import Changes, Datasets, Tensor, import_files
 
 Write = Callable[..., Path]
 
 
 def test_a_file_becomes_commit_1_and_the_same_file_again_changes_nothing(datasets: Datasets, csv: Write):
     path = csv("label,size\ncoat,3\nbag,5\ncoat,3\n")
-    first = import_csv(datasets, "shop", path)
+    first = import_files(datasets, "shop", path)
     assert (first.commit.number, first.rows) == (1, Changes(added=3))
     assert (first.commit.author, first.commit.message, first.commit.rows) == ("ada", "Import some.csv", 3)
-    again = import_csv(datasets, "shop", path)
+    again = import_files(datasets, "shop", path)
     assert (again.commit, again.rows) == (first.commit, Changes())
     assert datasets.open("shop").log() == [first.commit]
 
 
 def test_new_rows_are_added_and_the_old_ones_keep_their_ids(datasets: Datasets, csv: Write):
-    import_csv(datasets, "shop", csv("label,size\ncoat,3\nbag,5\n"))
+    import_files(datasets, "shop", csv("label,size\ncoat,3\nbag,5\n"))
     before = datasets.open("shop").snapshot().read()
-    result = import_csv(datasets, "shop", csv("size,label\n5,bag\n7,hat\n3,coat\n5,bag\n"))
+    result = import_files(datasets, "shop", csv("size,label\n5,bag\n7,hat\n3,coat\n5,bag\n"))
     assert result.rows == Changes(added=2)
     after = datasets.open("shop").snapshot().read()
     assert after.take([0, 1]).to_arrow().equals(before.to_arrow())
@@ -38,7 +38,7 @@ def test_new_rows_are_added_and_the_old_ones_keep_their_ids(datasets: Datasets, 
 
 def test_whole_numbers_too_large_for_int64_keep_every_digit(datasets: Datasets, csv: Write):
     text = "id,code,size\n12345678901234567890,1234567890123456789012345,1e300\n12345678901234567891,7,2.5\n"
-    import_csv(datasets, "shop", csv(text))
+    import_files(datasets, "shop", csv(text))
     rows = datasets.open("shop").snapshot().read(["id", "code", "size"]).to_arrow().to_pylist()
     assert sorted(rows, key=lambda r: r["id"]) == [
         {"id": 12345678901234567890, "code": "1234567890123456789012345", "size": 1e300},
@@ -47,10 +47,10 @@ def test_whole_numbers_too_large_for_int64_keep_every_digit(datasets: Datasets, 
 
 
 def test_with_a_key_a_changed_cell_is_a_changed_row(datasets: Datasets, csv: Write):
-    import_csv(datasets, "shop", csv("id,label\n1,coat\n2,bag\n3,hat\n"), key=["id"])
-    result = import_csv(datasets, "shop", csv("id,label\n2,BAG\n4,scarf\n1,coat\n"))
+    import_files(datasets, "shop", csv("id,label\n1,coat\n2,bag\n3,hat\n"), key=["id"])
+    result = import_files(datasets, "shop", csv("id,label\n2,BAG\n4,scarf\n1,coat\n"))
     assert result.rows == Changes(added=1, changed=1)
-    result = import_csv(datasets, "shop", csv("id,label\n2,BAG\n"), sync=True)
+    result = import_files(datasets, "shop", csv("id,label\n2,BAG\n"), sync=True)
     assert result.rows == Changes(removed=3)
     assert datasets.open("shop").snapshot().read(["id", "label"]).to_arrow().to_pylist() == [
         {"id": 2, "label": "BAG"}
@@ -59,11 +59,11 @@ def test_with_a_key_a_changed_cell_is_a_changed_row(datasets: Datasets, csv: Wri
 
 def test_without_a_key_a_row_that_was_corrected_since_stays_corrected(datasets: Datasets, csv: Write):
     path = csv("label,size\ncoat,3\nbag,5\n")
-    import_csv(datasets, "shop", path)
+    import_files(datasets, "shop", path)
     shop = datasets.open("shop")
     rows = shop.snapshot().read()
     shop.commit(rows.with_column("label", ["shirt", "bag"]), message="Correct a label")
-    assert import_csv(datasets, "shop", path).rows == Changes()
+    assert import_files(datasets, "shop", path).rows == Changes()
     assert shop.snapshot().read(["label"]).to_arrow()["label"].to_pylist() == ["bag", "shirt"]
 
 
@@ -83,32 +83,32 @@ def test_without_a_key_a_row_that_was_corrected_since_stays_corrected(datasets: 
 def test_a_type_is_the_narrowest_that_every_cell_fits(
     datasets: Datasets, csv: Write, cells: list[str], expected: str
 ):
-    import_csv(datasets, "d", csv("n,x\n" + "".join(f"{i},{c}\n" for i, c in enumerate(cells))))
+    import_files(datasets, "d", csv("n,x\n" + "".join(f"{i},{c}\n" for i, c in enumerate(cells))))
     assert str(datasets.open("d").schema.field("x").type) == expected
 
 
 def test_a_type_that_only_the_end_of_a_large_file_contradicts(datasets: Datasets, csv: Write):
     path = csv("a,b,c\n" + f"1,true,{'x' * 1000}\n" * 10_000 + "1.5,maybe,x\n")
     assert path.stat().st_size > 8 * 1024 * 1024  # what the fast reader infers its types from
-    import_csv(datasets, "d", path)
+    import_files(datasets, "d", path)
     types = {f.name: str(f.type) for f in datasets.open("d").schema}
     assert (types["a"], types["b"]) == ("double", "string")
 
 
 def test_given_types_hold_and_later_files_follow_them(datasets: Datasets, csv: Write):
-    import_csv(datasets, "d", csv("zip,n\n01234,1\n"), types={"zip": "string", "n": "uint8"})
-    import_csv(datasets, "d", csv("zip,n\n99999,2\n"))
+    import_files(datasets, "d", csv("zip,n\n01234,1\n"), types={"zip": "string", "n": "uint8"})
+    import_files(datasets, "d", csv("zip,n\n99999,2\n"))
     assert datasets.open("d").snapshot().read(["zip"]).to_arrow()["zip"].to_pylist() == ["01234", "99999"]
     with pytest.raises(InvalidInput, match=r"line 3, column 'n': '256' is not uint8") as caught:
-        import_csv(datasets, "d", csv("zip,n\n1,2\n2,256\n"))
+        import_files(datasets, "d", csv("zip,n\n1,2\n2,256\n"))
     assert caught.value.code == "wrong-type"
     with pytest.raises(InvalidInput) as caught:
-        import_csv(datasets, "d", csv("zip,n\n1,2\n"), types={"n": "int64"})
+        import_files(datasets, "d", csv("zip,n\n1,2\n"), types={"n": "int64"})
     assert caught.value.code == "schema-change"
 
 
 def test_an_empty_cell_is_missing_and_an_empty_text_in_quotes_is_not(datasets: Datasets, csv: Write):
-    import_csv(datasets, "d", csv('a,b\n"",1\n,2\n"x, ""y""\nz",\n'))
+    import_files(datasets, "d", csv('a,b\n"",1\n,2\n"x, ""y""\nz",\n'))
     assert datasets.open("d").snapshot().read(["a", "b"]).to_arrow().to_pylist() == [
         {"a": "", "b": 1},
         {"a": None, "b": 2},
@@ -119,7 +119,7 @@ def test_an_empty_cell_is_missing_and_an_empty_text_in_quotes_is_not(datasets: D
 def test_columns_fold_into_a_tensor_and_missing_cells_stay_missing(datasets: Datasets, csv: Write):
     text = "label,pixel2,pixel10,pixel1,pixel3,pixel4,pixel5,pixel6,pixel7,pixel8,pixel9,note\n"
     text += "coat,2,10,1,3,4,5,6,,8,9,x\n" + "bag,20,100,10,30,40,50,60,70,80,255,y\n"
-    import_csv(datasets, "d", csv(text), tensors={"image": Tensor("pixel", (2, 5))})
+    import_files(datasets, "d", csv(text), tensors={"image": Tensor("pixel", (2, 5))})
     table = datasets.open("d").snapshot().read()
     assert table.columns == ["_id", "label", "image", "note", "_prediction"]
     assert table.shape_of("image") == (2, 5)
@@ -130,15 +130,15 @@ def test_columns_fold_into_a_tensor_and_missing_cells_stay_missing(datasets: Dat
 
 
 def test_the_dataset_remembers_its_tensors(datasets: Datasets, csv: Write):
-    import_csv(datasets, "d", csv("label,p1,p2\na,1,2\n"), tensors={"x": Tensor("p", (2,))})
-    assert import_csv(datasets, "d", csv("label,p1,p2\na,1,2\nb,3,4\n")).rows == Changes(added=1)
+    import_files(datasets, "d", csv("label,p1,p2\na,1,2\n"), tensors={"x": Tensor("p", (2,))})
+    assert import_files(datasets, "d", csv("label,p1,p2\na,1,2\nb,3,4\n")).rows == Changes(added=1)
 
 
 @pytest.mark.parametrize(
     ("cells", "expected"), [("1,300", "uint16"), ("-1,3", "int8"), ("1,2.5", "double"), ("255,", "uint8")]
 )
 def test_a_tensor_has_one_type_for_all_its_cells(datasets: Datasets, csv: Write, cells: str, expected: str):
-    import_csv(datasets, "d", csv(f"label,p1,p2\na,{cells}\n"), tensors={"x": Tensor("p", (2,))})
+    import_files(datasets, "d", csv(f"label,p1,p2\na,{cells}\n"), tensors={"x": Tensor("p", (2,))})
     assert str(datasets.open("d").schema.field("x").type.value_type) == expected
 
 
@@ -170,14 +170,14 @@ def test_a_bad_file_is_refused_with_its_line_and_column(
     words: str,
     where: tuple[int, object] | None,
 ):
-    import_csv(datasets, "there", csv("a,b\n1,2\n"))
+    import_files(datasets, "there", csv("a,b\n1,2\n"))
     path = csv(text)
     if code is None:
-        import_csv(datasets, "new", path)
+        import_files(datasets, "new", path)
         return
     for name in ("new", "there"):
         with pytest.raises(TidemillError, match=words) as caught:
-            import_csv(datasets, name, path)
+            import_files(datasets, name, path)
         assert caught.value.code == code
         assert "some.csv" in caught.value.message
         assert caught.value.hint
@@ -196,7 +196,7 @@ def test_a_file_that_is_written_to_meanwhile_is_refused(datasets: Datasets, csv:
                 file.write("3,4\n")
 
     with pytest.raises(Conflict, match=r"some\.csv changed while it was read") as caught:
-        import_csv(datasets, "d", path, sink=write_more)
+        import_files(datasets, "d", path, sink=write_more)
     assert caught.value.code == "file-changed"
     assert caught.value.details["line"]
     assert not datasets.exists("d")
@@ -211,14 +211,14 @@ def test_a_file_that_is_cut_short_meanwhile_is_refused(datasets: Datasets, csv: 
                 file.truncate(20_000_000)
 
     with pytest.raises(Conflict, match="changed while it was read"):
-        import_csv(datasets, "d", path, sink=cut)
+        import_files(datasets, "d", path, sink=cut)
     assert not datasets.exists("d")
 
 
 def test_other_columns_than_the_datasets_are_named(datasets: Datasets, csv: Write):
-    import_csv(datasets, "d", csv("label,size\na,1\n"))
+    import_files(datasets, "d", csv("label,size\na,1\n"))
     with pytest.raises(InvalidInput, match=r"some\.csv, line 1: .*'lable'.*is it 'label'") as caught:
-        import_csv(datasets, "d", csv("lable,size\na,1\n"))
+        import_files(datasets, "d", csv("lable,size\na,1\n"))
     assert caught.value.code == "schema-change"
     assert caught.value.details["column"] == "lable"
     assert len(datasets.open("d").log()) == 1
@@ -226,45 +226,45 @@ def test_other_columns_than_the_datasets_are_named(datasets: Datasets, csv: Writ
 
 def test_a_label_column_that_is_not_there(datasets: Datasets, csv: Write):
     with pytest.raises(InvalidInput, match="no column 'lable'") as caught:
-        import_csv(datasets, "d", csv("label,size\na,1\n"), label="lable")
+        import_files(datasets, "d", csv("label,size\na,1\n"), label="lable")
     assert (caught.value.code, caught.value.hint) == ("label-not-found", "Did you mean 'label'?")
     assert not datasets.exists("d")
 
 
 def test_tensor_columns_with_a_gap(datasets: Datasets, csv: Write):
     with pytest.raises(InvalidInput, match=r"wants 4 columns 'p\*'.*has 3 and lacks 'p3'") as caught:
-        import_csv(datasets, "d", csv("p1,p2,p4\n1,2,4\n"), tensors={"x": Tensor("p", (2, 2))})
+        import_files(datasets, "d", csv("p1,p2,p4\n1,2,4\n"), tensors={"x": Tensor("p", (2, 2))})
     assert caught.value.code == "tensor-columns"
 
 
 def test_equal_keys_and_missing_keys_are_refused(datasets: Datasets, csv: Write):
     with pytest.raises(InvalidInput, match=r"Rows 1 and 3 have the same key: id=1"):
-        import_csv(datasets, "d", csv("id,x\n1,a\n2,b\n1,c\n"), key=["id"])
+        import_files(datasets, "d", csv("id,x\n1,a\n2,b\n1,c\n"), key=["id"])
     with pytest.raises(InvalidInput, match=r"Row 2 has no value in key column 'id'"):
-        import_csv(datasets, "d", csv("id,x\n1,a\n,b\n"), key=["id"])
+        import_files(datasets, "d", csv("id,x\n1,a\n,b\n"), key=["id"])
     with pytest.raises(NotFound, match="no column 'ID'"):
-        import_csv(datasets, "d", csv("id,x\n1,a\n"), key=["ID"])
+        import_files(datasets, "d", csv("id,x\n1,a\n"), key=["ID"])
     assert not datasets.exists("d")
-    import_csv(datasets, "d", csv("id,x\n1,a\n"), key=["id"])
+    import_files(datasets, "d", csv("id,x\n1,a\n"), key=["id"])
     with pytest.raises(InvalidInput) as caught:
-        import_csv(datasets, "d", csv("id,x\n1,a\n"), key=["x"])
+        import_files(datasets, "d", csv("id,x\n1,a\n"), key=["x"])
     assert caught.value.code == "key-differs"
 
 
 def test_files_and_branches_that_are_not_there(datasets: Datasets, csv: Write, tmp_path: Path):
     with pytest.raises(NotFound, match="no file"):
-        import_csv(datasets, "d", tmp_path / "nothing.csv")
+        import_files(datasets, "d", tmp_path / "nothing.csv")
     with pytest.raises(InvalidInput, match="is a folder"):
-        import_csv(datasets, "d", tmp_path)
+        import_files(datasets, "d", tmp_path)
     path = csv("a\n1\n")
     with pytest.raises(InvalidInput, match="cannot go to branch 'side'"):
-        import_csv(datasets, "d", path, branch="side")
-    import_csv(datasets, "d", path)
+        import_files(datasets, "d", path, branch="side")
+    import_files(datasets, "d", path)
     with pytest.raises(NotFound, match="no branch 'side'"):
-        import_csv(datasets, "d", path, branch="side")
+        import_files(datasets, "d", path, branch="side")
 
 
 def test_a_byte_order_mark_and_windows_line_ends_are_read(datasets: Datasets, csv: Write):
-    import_csv(datasets, "d", csv(b"\xef\xbb\xbflabel,n\r\ncoat,1\r\nbag,2\r\n"))
+    import_files(datasets, "d", csv(b"\xef\xbb\xbflabel,n\r\ncoat,1\r\nbag,2\r\n"))
     assert datasets.open("d").snapshot().columns == ["label", "n"]
     assert datasets.open("d").snapshot().read(["n"]).numpy("n").tolist() == [1, 2]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tidemill.core.errors import AlreadyExists, Conflict, InvalidInput, NotAllowed, NotFound, TidemillError
-from tidemill.data import Changes, Dataset, Datasets, Tensor, head_token, import_csv
+from tidemill.data import Changes, Dataset, Datasets, Tensor, head_token, import_files
 from tidemill.store.open import Store
 from tidemill.store.table import Table
 
@@ -277,15 +277,15 @@ def test_a_head_token_loads_no_heavy_package(store: Store, shop: Dataset):
 
 def test_export_and_import_again_changes_nothing(datasets: Datasets, csv: Write, tmp_path: Path):
     text = 'label,p1,p2,p3,p4,n\n"a, ""b""",1,2,,4,1.5\n"",5,6,7,8,\n,0,0,0,255,nan\n'
-    import_csv(datasets, "d", csv(text), tensors={"x": Tensor("p", (2, 2))})
+    import_files(datasets, "d", csv(text), tensors={"x": Tensor("p", (2, 2))})
     snapshot = datasets.open("d").snapshot()
     out = tmp_path / "out.csv"
     assert snapshot.write_csv(out) == 3
     assert out.read_text().splitlines()[0] == '"label","p1","p2","p3","p4","n"'
-    assert import_csv(datasets, "d", out).rows == Changes()
+    assert import_files(datasets, "d", out).rows == Changes()
     snapshot.write_csv(out, ids=True)
     out.write_text(out.read_text().replace("1.5", "2.5"))
-    assert import_csv(datasets, "d", out).rows == Changes(changed=1)
+    assert import_files(datasets, "d", out).rows == Changes(changed=1)
     import pyarrow.parquet as pq
 
     assert snapshot.write_parquet(tmp_path / "out.parquet") == 3
@@ -335,10 +335,10 @@ def test_rows_that_do_not_fit_are_refused(shop: Dataset):
 
 
 def test_what_a_killed_creation_left_is_no_dataset(datasets: Datasets, store: Store, csv: Write):
-    import_csv(datasets, "d", csv("a\n1\n"))
+    import_files(datasets, "d", csv("a\n1\n"))
     for _ in range(2):
         store.objects.delete([e.key for e in store.objects.list("datasets/d.lance/_tidemill")])
         assert datasets.names() == []
-        assert import_csv(datasets, "d", csv("a\n2\n")).commit.rows == 1
+        assert import_files(datasets, "d", csv("a\n2\n")).commit.rows == 1
         assert list(column(datasets.open("d"), "a").values()) == [2]
         assert len(datasets.open("d").log()) == 1

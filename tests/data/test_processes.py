@@ -14,14 +14,14 @@ from typing import IO, Any
 import pytest
 
 from tidemill.core.errors import StorageError
-from tidemill.data import Datasets, import_csv
+from tidemill.data import Datasets, import_files
 from tidemill.store.open import Store
 
 IMPORTER = """
 import sys
 from pathlib import Path
 import lance
-from tidemill.data import Datasets, import_csv
+from tidemill.data import Datasets, import_files
 from tidemill.store.open import Store
 from tidemill.store.table import Table
 store, *files = map(Path, sys.argv[1:])
@@ -29,7 +29,7 @@ datasets = Datasets(Store.create(store), "importer")
 print("ready", flush=True)
 sys.stdin.readline()
 for file in files:
-    print(import_csv(datasets, "d", file).commit.id, flush=True)
+    print(import_files(datasets, "d", file).commit.id, flush=True)
 for n in range(30):
     rows = Table.of({"label": [str(files[0])], "n": [n]})
     print(datasets.open("d").commit(rows, message="One row")[0].id, flush=True)
@@ -38,7 +38,7 @@ for n in range(30):
 WORKER = """
 import json, sys
 from pathlib import Path
-from tidemill.data import Datasets, Tensor, import_csv
+from tidemill.data import Datasets, Tensor, import_files
 from tidemill.store.open import Store
 store, folder, turn = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 datasets = Datasets(Store.create(store), "worker")
@@ -47,7 +47,7 @@ for n in range(10_000):
     where = f"{turn}-{n}"
     lines = "".join(f"{where},{i},{i % 251},{n % 251}\\n" for i in range(2000))
     file.write_text("run,i,p1,p2\\n" + lines)
-    done = import_csv(datasets, "d", file, key=["i"], tensors={"t": Tensor("p", (2,))})
+    done = import_files(datasets, "d", file, key=["i"], tensors={"t": Tensor("p", (2,))})
     print(json.dumps(["commit", done.commit.id]), flush=True)
     d = datasets.open("d")
     d.branch(f"b{where}")
@@ -152,14 +152,14 @@ def test_a_full_disk_leaves_the_dataset_as_it_was(store: Store, datasets: Datase
         datasets = Datasets(Store.create(small / "store"), "ada")
         path = tmp_path / "some.csv"
         path.write_text("a\n1\n")
-        first = import_csv(datasets, "d", path).commit
+        first = import_files(datasets, "d", path).commit
         path.write_text("a\n" + "".join(f"{random.random()}{random.random()}\n" for _ in range(200_000)))
         with pytest.raises(StorageError, match="disk") as caught:
-            import_csv(datasets, "big", path, types={"a": "string"})
+            import_files(datasets, "big", path, types={"a": "string"})
         assert caught.value.code == "disk-full"
         assert datasets.names() == ["d"]
         assert datasets.open("d").log() == [first]
         path.write_text("a\n2\n")
-        assert import_csv(datasets, "d", path).rows.added == 1
+        assert import_files(datasets, "d", path).rows.added == 1
     finally:
         subprocess.run(["umount", "-l", str(small)], check=False)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tidemill.data.difference import Cell, Diff
     from tidemill.data.forgetting import Matches, find, forget, settle, settled, unsettled
     from tidemill.data.heads import head_token
-    from tidemill.data.importing import Imported, import_csv, import_files, import_rows
+    from tidemill.data.importing import Imported, import_files, import_rows
     from tidemill.data.merge import Merged
     from tidemill.data.proposal import Guard, Proposal
     from tidemill.data.refs import Tombstone
@@ -58,7 +58,6 @@ _HOMES = {
     "forget": "forgetting",
     "forward": "sharing",
     "head_token": "heads",
-    "import_csv": "importing",
     "import_files": "importing",
     "import_rows": "importing",
     "push": "sharing",
@@ -99,7 +98,6 @@ __all__ = [
     "forget",
     "forward",
     "head_token",
-    "import_csv",
     "import_files",
     "import_rows",
     "push",

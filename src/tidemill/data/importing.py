@@ -69,9 +69,6 @@ def import_files(
     return import_rows(datasets, name, open_files(paths, sink=sink), **options)
 
 
-import_csv = import_files
-
-
 def import_rows(
     datasets: Datasets,
     name: str,

@@ -214,10 +214,10 @@ def test_images(datasets: Datasets, csv: Callable[..., Path]):
 
 
 def test_single_cells_of_a_tensor_may_be_missing(datasets: Datasets, csv: Callable[..., Path]):
-    from tidemill.data import Tensor, import_csv
+    from tidemill.data import Tensor, import_files
 
     text = "label,p1,p2,p3,p4\na,1,,3,4\nb,5,6,7,8\na,,,0,2\n"
-    import_csv(datasets, "tiny", csv(text), tensors={"image": Tensor("p", (2, 2))})
+    import_files(datasets, "tiny", csv(text), tensors={"image": Tensor("p", (2, 2))})
     whole = profile(datasets.open("tiny").snapshot(), "label")
     got = by_name(whole)["image"]
     assert (got.missing, got.missing_cells) == (2, 3)

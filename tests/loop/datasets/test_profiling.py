@@ -11,7 +11,7 @@ import pytest
 
 from tests.loop.datasets.pages import Page
 from tidemill.core.errors import StorageError
-from tidemill.data import import_csv
+from tidemill.data import import_files
 from tidemill.loop.datasets.profiling import profile
 from tidemill.loop.workspace import Workspace, open_workspace
 from tidemill.store.table import Table
@@ -33,7 +33,7 @@ def people(ws: Workspace, tmp_path: Path) -> Workspace:
             age = int(rng.integers(18, 90))
             town = rng.choice(["Lund & co", "Oslo"])
             write.writerow([age if i % 9 else "", town, f"2024-01-{i % 28 + 1:02d}", age > 50])
-    import_csv(ws.datasets, "people", tmp_path / "people.csv")
+    import_files(ws.datasets, "people", tmp_path / "people.csv")
     return ws
 
 
