@@ -1,12 +1,28 @@
 """A person's right: after ``forget`` no byte of the store has the value, and what was trained on it is named."""
 
+import json
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import msgspec
+import numpy as np
+import pyarrow as pa
 import pytest
 
 import tidemill as tm
 from tidemill.core.errors import InvalidInput, NotAllowed, NotFound
+from tidemill.loop.datasets import reviewing
+from tidemill.models.signature import Signature, Tensor
+from tidemill.serve import log_layout
+from tidemill.serve.log_layout import log_file
+
+if TYPE_CHECKING:
+    from tidemill.loop.datasets.labelling.turns import Labeller
 
 NEEDLE = "needle-77aa31"
 PIPELINE = """
@@ -42,6 +58,13 @@ def bring(project: tm.Project, text: str) -> None:
     file.unlink()
 
 
+def bring_on(project: tm.Project, branch: str, text: str) -> None:
+    file = project.folder / "d.csv"
+    file.write_text("customer_id,name\n" + text)
+    project.import_data("d", file, branch=branch)
+    file.unlink()
+
+
 def holding(folder: Path) -> list[str]:
     return [
         str(f.relative_to(folder))
@@ -73,6 +96,125 @@ def test_no_byte_is_left_of_a_forgotten_value(project: tm.Project):
         project.forget("d", "customer_id = 8", " ")
     assert caught.value.code == "no-reason"
     assert project.forget("d", "customer_id = 7", "again").rows == 0
+
+
+def labelled(project: tm.Project) -> "Labeller":
+    """Customers 1, 7 and 9, of whom the first two got a label in a queue that lists all, and a review."""
+    bring(project, f"1,b\n7,{NEEDLE}\n9,b\n")
+    # The labels that the rows have are what the queue's list says of them.
+    at_queue = project.label_queue("d", column="name", where="customer_id > 0", classes=["b", "other"])
+    for _ in range(2):
+        assert at_queue.take() is not None
+        at_queue.answer("other")
+    assert at_queue.take() is not None
+    return at_queue
+
+
+def test_labels_of_forgotten_rows_are_gone_and_do_not_come_back(project: tm.Project):
+    at_queue = labelled(project)
+    rows = project.read("d").to_polars()
+    row = str(rows.filter(rows["customer_id"] == 7)["_id"][0])
+    project.branch("d", "side")
+    bring_on(project, "side", "11,c\n")
+    reviewing.open_review(project._ws, "d", "side")
+    reviewing.comment(project._ws, "d#1", "Is this the one?", row)
+    held = [f for f in holding(project.folder / ".tidemill") if "blobs" in f]
+    assert held, "the queue's list has the cell"
+    would = project.forget("d", "customer_id = 7", "asked for", dry_run=True)
+    assert (would.labels, would.queues, would.reviews) == (1, 1, ["d#1"])
+    assert at_queue.progress().decided == 2
+    done = project.forget("d", "customer_id = 7", "asked for")
+    assert (done.labels, done.queues, done.reviews) == (1, 1, ["d#1"])
+    assert holding(project.folder / ".tidemill") == []
+    seen = at_queue.progress()
+    assert (seen.decided, seen.removed, seen.left) == (1, 1, 1)
+    made = project.commit_labels("d")
+    assert sum(c.labels for c in made.commits) == 1
+    assert at_queue.take() is not None
+    at_queue.answer("b")
+    assert at_queue.take() is None
+    project.gc()
+    assert holding(project.folder / ".tidemill") == []
+    assert project.forget("d", "customer_id = 7", "again").labels == 0
+
+
+def test_a_label_of_a_forgotten_row_cannot_be_taken_back_into_the_queue(project: tm.Project):
+    bring(project, f"7,{NEEDLE}\n")
+    at_queue = project.label_queue("d", column="name", where="customer_id > 0", classes=["b", "other"])
+    assert at_queue.take() is not None
+    at_queue.answer("b")
+    project.forget("d", "customer_id = 7", "asked for")
+    with pytest.raises(NotAllowed) as caught:
+        at_queue.undo()
+    assert caught.value.code == "label-settled"
+    assert holding(project.folder / ".tidemill") == []
+    assert at_queue.progress().people == []
+
+
+@pytest.mark.parametrize("finish", ["gc", "forget"])
+def test_what_a_killed_forget_left_of_the_labels_is_finished(project: tm.Project, finish: str):
+    """The history is rewritten, and the catalog's part is done; then the process is killed."""
+    labelled(project)
+    project.close()
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(project.folder)]) as killed:
+        assert killed.wait() == -signal.SIGKILL
+    with tm.open(project.folder) as again:
+        store = project.folder / ".tidemill"
+        assert [f for f in holding(store) if "blobs" in f], "the list as it was is still there"
+        if finish == "gc":
+            again.gc()
+        else:
+            assert again.forget("d", "customer_id = 7", "asked for").rows == 0
+        assert holding(store) == []
+        assert again.read("d").to_polars()["customer_id"].sort().to_list() == [1, 9]
+        assert sum(c.labels for c in again.commit_labels("d").commits) == 1
+
+
+KILLED = """
+import os, signal, sys
+import tidemill as tm
+from tidemill.core.events import silent
+from tidemill import data
+from tidemill.data import Tombstone, find, forget
+from tidemill.loop.datasets.labelling.forgetting import forget_labels
+from tidemill.loop.quiet import no_run
+
+ws = tm.open(sys.argv[1])._ws
+found = find(ws.store, "d", "customer_id = 7", ())
+forget(ws.store, "d", Tombstone(found.ids, "ada", "2026-05-03T00:00:00Z", "asked for"), (), silent)
+with no_run(ws) as write:
+    assert data.settle(ws.store, "d", (), silent)
+    forget_labels(ws, write, "d", found.ids)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_predictions_that_forgotten_rows_came_from_leave_the_log(project: tm.Project):
+    """As feedback makes rows: each names the prediction that it came from."""
+    bring(project, "1,a\n")
+    file = log_file(project._ws.store.environments_folder, "dev")
+    text = Signature("m", (Tensor("name", "BYTES", (-1,)),), ())
+    secret, other = log_layout.encode_rows({"name": np.array([NEEDLE * 50, "other"], object)}, text.inputs)
+    with closing(log_layout.open_to_write(file)) as log:
+        log.execute("INSERT INTO releases VALUES (1, 'sha256:1', 1, ?)", (json.dumps(text.to_json()),))
+        for name, inputs in (("p7", secret), ("p8", other)):
+            values = (name, "t", 1, 0, inputs, msgspec.msgpack.encode([]))
+            log.execute(
+                "INSERT INTO predictions (id, time, release, checking, inputs, outputs) VALUES (?, ?, ?, ?, ?, ?)",
+                values,
+            )
+        log.execute("INSERT INTO feedback (prediction, label, time) VALUES ('p7', ?, 't')", (NEEDLE,))
+    rows = project.read("d").to_arrow()
+    named = {"_id": [7, 8], "customer_id": [7, 8], "name": [NEEDLE, "d"], "_prediction": ["p7", "p8"]}
+    table = tm.Table(pa.table({n: pa.array(named[n], rows.schema.field(n).type) for n in rows.schema.names}))
+    project._ws.datasets.open("d").commit(table, branch="main", message="feedback")
+    assert project.forget("d", "customer_id = 7", "asked for", dry_run=True).logged == ["dev: 1"]
+    assert holding(project.folder / ".tidemill" / file.parent.name)
+    assert project.forget("d", "customer_id = 7", "asked for").logged == ["dev: 1"]
+    assert holding(project.folder / ".tidemill") == []
+    with closing(log_layout.open_to_read(file)) as log:
+        assert log.execute("SELECT id FROM predictions").fetchall() == [("p8",)]
+    assert project.forget("d", "customer_id = 8", "asked for").logged == ["dev: 1"]
 
 
 def test_a_dataset_is_deleted_only_on_purpose(project: tm.Project):

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tidemill.core.errors import NotFound
+from tidemill.core.errors import NotFound, StorageError
 from tidemill.models.signature import DATATYPES, Signature, Tensor
-from tidemill.serve import log_layout
+from tidemill.serve import log_layout, log_removal
 from tidemill.serve.log_reader import LogReader
 from tidemill.serve.prediction_log import Entry, PredictionLog
 
@@ -167,3 +167,58 @@ def test_reading_changes_nothing(tmp_path: Path) -> None:
     write(file, [[("a", 1)]])
     with LogReader(file) as log, pytest.raises(sqlite3.OperationalError):
         log._database.execute("DELETE FROM predictions")
+
+
+def holding(folder: Path, what: bytes) -> list[str]:
+    return [f.name for f in folder.iterdir() if what in f.read_bytes()]
+
+
+def test_no_byte_is_left_of_a_removed_prediction_while_a_server_goes_on(tmp_path: Path) -> None:
+    file = tmp_path / "log.db"
+    secret = b"needle-77aa31" * 400
+    one = log_layout.encode_rows({"x": np.array([1])}, SIGNATURE.inputs)[0]
+    answer = log_layout.encode_rows({"value": np.array([0.5])}, SIGNATURE.outputs)[0]
+
+    async def main() -> list[str]:
+        log = PredictionLog(file, release="sha256:1", number=1, signature=SIGNATURE)
+
+        async def put(name: str, value: bytes, label: str) -> None:
+            done = asyncio.get_running_loop().create_future()
+            log.write(Entry(done, [(name, value, answer)], [(name, label)]))
+            await done
+
+        await put("a", secret, "needle-77aa31")
+        await put("b", one, "kept")
+        assert holding(tmp_path, b"needle")
+        assert log.logged(["a"])
+        gone = await asyncio.to_thread(
+            log_removal.remove, file, ["a", "never", *(str(n) for n in range(900))]
+        )
+        assert gone == 1
+        assert log.missing(["a", "b"]) == {"a"}
+        left = holding(tmp_path, b"needle")
+        await put("c", one, "also")
+        await log.close()
+        return left
+
+    assert asyncio.run(main()) == []
+    with LogReader(file) as log:
+        assert [p.sequence for p in log.predictions(["a", "b", "c"])] == [2, 3]
+        assert [f.label for f in log.feedback()] == ["kept", "also"]
+    assert log_removal.remove(file, ["a"]) == 0
+
+
+def test_a_reader_in_the_way_of_a_removal_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "log.db"
+    write(file, [[("a", 1)], [("b", 2)]])
+    monkeypatch.setattr(log_layout, "_BUSY_SECONDS", 0.2)
+    reader = log_layout.open_to_read(file)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM predictions").fetchone()
+    with pytest.raises(StorageError) as caught:
+        log_removal.remove(file, ["a"])
+    assert caught.value.code == "log-in-use"
+    reader.close()
+    assert log_removal.remove(file, ["a"]) == 0
+    with LogReader(file) as log:
+        assert [p.id for p in log.predictions()] == ["b"]

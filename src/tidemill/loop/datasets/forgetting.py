@@ -1,12 +1,14 @@
 """Removing for good: rows from all of history, which is a person's right; and a whole dataset."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import InvalidInput, NotAllowed
 from tidemill.core.events import Sink, silent
+from tidemill.loop.datasets.labelling.forgetting import LabelTraces, forget_labels, label_traces
 from tidemill.loop.datasets.named import commits_of, named_commits
-from tidemill.loop.datasets.traces import logged, purge, trained_on
+from tidemill.loop.datasets.traces import commented, logged, purge, remove_unnamed, trained_on
 from tidemill.loop.datasets.views import DeletedView, ForgottenView
 from tidemill.loop.quiet import no_run
 from tidemill.loop.workspace import Workspace
@@ -20,9 +22,11 @@ def forget(
 ) -> ForgottenView:
     """Remove the rows that a condition holds for in any commit from every commit.
 
-    History is written anew, with the same commits and a mark in those that lost rows; what was derived from the
-    rows is removed, and the models and releases that were trained on them are listed. Killed at any moment, it
-    leaves the old history or the new one; the next ``gc`` or ``forget`` finishes.
+    History is written anew, with the same commits and a mark in those that lost rows. What was derived from the
+    rows is removed, and the labels that people gave them, and the predictions they came from. The models and
+    releases that were trained on them are listed, and reviews with comments about them. Killed at any moment, it
+    leaves the old history, in which the same condition finds the rows again, or the new one; then the next ``gc``
+    or ``forget`` finishes.
 
     Args:
         ws: The project.
@@ -36,6 +40,7 @@ def forget(
         InvalidInput: ``invalid-where``, ``no-reason``.
         Conflict: ``runs-in-progress``.
         NotFound: ``dataset-not-found``.
+        StorageError: ``log-in-use``: a prediction log cannot be emptied of them now; nothing else is changed.
     """
     from tidemill.data import Tombstone, find  # noqa: PLC0415
     from tidemill.data import forget as remove  # noqa: PLC0415
@@ -51,20 +56,40 @@ def forget(
     with no_run(ws) as write:
         named = named_commits(write, name)
         found = find(ws.store, name, where, named)
+        # Only the rows say which predictions they came from, so that these go before the rows do.
+        predictions = logged(ws, found.predictions, remove=not dry_run)
+        trained, reviews = trained_on(write, name, found.commits), commented(write, name, found.ids)
+        labels = label_traces(ws, write, name, found.ids) if dry_run else LabelTraces()
         if found.ids and not dry_run:
             tombstone = Tombstone(found.ids, ws.project.author, stamp(now()), reason)
             remove(ws.store, name, tombstone, named, sink)
-        trained = trained_on(write, name, found.commits)
     # Also what a forget that was killed, or a fetch, left to do.
-    removed = 0 if dry_run else settle(ws, name, sink)
-    left = logged(ws, found.predictions)
+    removed = Removed(0, labels) if dry_run else settle(ws, name, sink)
     return ForgottenView(
-        name, where, len(found.ids), len(found.commits), removed, trained, left, dry_run=dry_run
+        name,
+        where,
+        len(found.ids),
+        len(found.commits),
+        removed.artifacts,
+        removed.labels.labels,
+        removed.labels.queues,
+        trained,
+        reviews,
+        predictions,
+        dry_run=dry_run,
     )
 
 
-def settle(ws: Workspace, name: str, sink: Sink = silent) -> int:
-    """Remove what was derived from rows that are forgotten since, where that was not done yet; how many artifacts.
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What was removed of what came from forgotten rows: outputs of runs, and labels."""
+
+    artifacts: int
+    labels: LabelTraces
+
+
+def settle(ws: Workspace, name: str, sink: Sink = silent) -> Removed:
+    """Remove what was derived from rows that are forgotten since, where that was not done yet.
 
     Raises:
         Conflict: ``runs-in-progress``.
@@ -72,13 +97,15 @@ def settle(ws: Workspace, name: str, sink: Sink = silent) -> int:
     from tidemill import data  # noqa: PLC0415
 
     if not data.unsettled(ws.store, name):
-        return 0
+        return Removed(0, LabelTraces())
     with no_run(ws) as write:
         left = data.settle(ws.store, name, named_commits(write, name), sink)
-        removed = sum(purge(ws, write, name, tombstone, commits) for tombstone, commits in left)
+        artifacts = sum(purge(ws, write, name, tombstone, commits) for tombstone, commits in left)
+        labels = forget_labels(ws, write, name, {i for tombstone, _ in left for i in tombstone.ids})
+    remove_unnamed(ws)
     ws.store.catalog.scrub()
     data.settled(ws.store, name, [tombstone for tombstone, _ in left])
-    return removed
+    return Removed(artifacts, labels)
 
 
 def delete(ws: Workspace, name: str, *, yes: bool = False, force: bool = False) -> DeletedView:

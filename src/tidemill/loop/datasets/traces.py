@@ -2,7 +2,7 @@
 
 Tables with an ``_id`` are looked into, chunk by chunk. Of what a run made without ids (arrays, values, reports,
 logs), all is removed where the run read a commit that had the rows; a registered model and a release stay, since
-people rely on them, and are listed.
+people rely on them, and are listed. Predictions that such rows came from leave the logs of their environments.
 """
 
 from collections.abc import Collection
@@ -36,17 +36,54 @@ def trained_on(read: "Transaction", name: str, commits: Collection[str]) -> list
     return [*models, *releases]
 
 
-def logged(ws: Workspace, predictions: Collection[str]) -> list[str]:
-    """The environments whose prediction log has one of these predictions, and how many."""
+def commented(read: "Transaction", name: str, ids: Collection[int]) -> list[str]:
+    """The reviews with a comment about one of these rows, as ``NAME#NUMBER``."""
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    rows = {str(i) for i in ids}
+    found = {c.review for c in read.find(records.Comment, {"dataset": name}) if c.row in rows}
+    return [f"{name}#{number}" for number in sorted(found)]
+
+
+def logged(ws: Workspace, predictions: Collection[str], *, remove: bool) -> list[str]:
+    """The environments whose prediction log has some of these predictions, and how many; removed there, if asked."""
+    from tidemill.serve import log_removal  # noqa: PLC0415
     from tidemill.serve.log_reader import LogReader  # noqa: PLC0415
 
+    ids = sorted(predictions)
     found: list[str] = []
-    for file in sorted(ws.store.environments_folder.glob("*.predictions.db")) if predictions else ():
-        with LogReader(file) as reader:
-            count = sum(1 for _ in reader.predictions(sorted(predictions)))
+    for file in sorted(ws.store.environments_folder.glob("*.predictions.db")) if ids else ():
+        if remove:
+            count = log_removal.remove(file, ids)
+        else:
+            with LogReader(file) as reader:
+                count = sum(1 for _ in reader.predictions(ids))
         if count:
             found.append(f"{file.name.removesuffix('.predictions.db')}: {count}")
     return found
+
+
+def remove_unnamed(ws: Workspace) -> None:
+    """Remove the blobs that no record names: among them what a removal that was killed has left.
+
+    Raises:
+        Conflict: ``runs-in-progress``.
+    """
+    from tidemill.engine.artifacts import blobs_of  # noqa: PLC0415
+    from tidemill.loop.quiet import no_run  # noqa: PLC0415
+    from tidemill.release import bundle  # noqa: PLC0415
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    with no_run(ws) as write:
+        named = {d for a in write.find(records.Artifact) for d in (a.digest, *blobs_of(a))}
+        named |= {d for _, entry in write.cache_entries() for d in digests_in(entry)}
+        named |= {step.log for step in write.find(records.Step) if step.log}
+        named |= {queue.content for queue in write.find(records.LabelQueue)}
+        for release in write.find(records.Release):
+            named |= set(bundle.holds(ws.store, release))
+        for digest in ws.store.blobs.all():
+            if digest not in named:
+                ws.store.blobs.delete(digest)
 
 
 def purge(

@@ -359,9 +359,12 @@ class ForgottenView:
         rows: How many rows, each counted once.
         commits: How many commits had some of them.
         artifacts: How many outputs of runs were removed, as they held such rows or came from them.
+        labels: How many labels that people gave such rows were removed.
+        queues: How many labelling queues had cells of such rows in their lists, which are written anew.
         trained: The models and releases that were trained on such rows, which stay: ``model:NAME/VERSION``,
             ``NAME/NUMBER``.
-        logged: Prediction logs that hold what some of these rows came from, as ``ENVIRONMENT: COUNT``.
+        reviews: Those with comments about such rows, which stay: ``NAME#NUMBER``.
+        logged: Predictions that such rows came from, removed from the logs, as ``ENVIRONMENT: COUNT``.
     """
 
     dataset: str
@@ -369,7 +372,10 @@ class ForgottenView:
     rows: int
     commits: int
     artifacts: int
+    labels: int
+    queues: int
     trained: list[str]
+    reviews: list[str]
     logged: list[str]
     dry_run: bool
 

@@ -10,16 +10,23 @@ def forgotten(view: "ForgottenView") -> str:
     """The rows, and what was made of them."""
     if not view.rows:
         return f"{view.dataset}: no row of any commit has {view.where}."
-    verb = "Would forget" if view.dry_run else "Forgot"
+    verb, removed = ("Would forget", "Would remove") if view.dry_run else ("Forgot", "Removed")
     rows = f"{view.rows:,} row{'s' * (view.rows != 1)}"
     commits = f"{view.commits:,} commit{'s' * (view.commits != 1)}"
     lines = [f"{verb} {rows} of {view.dataset}, which {commits} had."]
     if view.artifacts:
-        lines.append(f"Removed {view.artifacts:,} outputs of runs that came from them.")
+        lines.append(f"{removed} {view.artifacts:,} outputs of runs that came from them.")
+    if view.labels:
+        lines.append(f"{removed} {view.labels:,} label{'s' * (view.labels != 1)} that people gave them.")
+    if view.queues:
+        queues = f"{view.queues:,} labelling queue{'s' * (view.queues != 1)}"
+        lines.append(f"{removed} their cells from the lists of {queues}.")
+    if view.logged:
+        lines.append(f"{removed} the predictions they came from, in the logs of {', '.join(view.logged)}.")
     if view.trained:
         lines.append(f"Trained on them, and kept: {', '.join(view.trained)}.")
-    if view.logged:
-        lines.append(f"Prediction logs that hold what they came from: {', '.join(view.logged)}.")
+    if view.reviews:
+        lines.append(f"Reviews with comments about them, and kept: {', '.join(view.reviews)}.")
     if view.dry_run:
         lines.append("Nothing was changed.")
     return "\n".join(lines)

@@ -16,7 +16,8 @@ from tidemill.cli.command import State, command, pass_state
 def forget(state: State, name: str, where: str, reason: str, *, dry_run: bool) -> None:
     """Remove rows from every commit of dataset NAME.
 
-    What was computed from them is removed too, and the models and releases that were trained on them are listed.
+    What was computed from them is removed too, the labels that people gave them, and the predictions that feedback
+    made them of. The models and releases that were trained on them are listed, and reviews that talk about them.
     They do not come back by import, push or fetch.
     """
     from tidemill.cli.render.data import forgetting as render  # noqa: PLC0415

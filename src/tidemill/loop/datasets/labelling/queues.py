@@ -119,7 +119,12 @@ def queues(ws: Workspace) -> "list[records.LabelQueue]":
 def content(ws: Workspace, queue: "records.LabelQueue") -> "Table":
     """The rows of a queue, in order: ``_id``, ``given``, ``suggestion``, ``confidence``."""
     from tidemill.store import table  # noqa: PLC0415
+    from tidemill.store.catalog import records  # noqa: PLC0415
 
+    if not ws.store.blobs.exists(Digest(queue.content)):
+        # Rows of it were forgotten meanwhile; the list is another since.
+        with ws.store.catalog.read() as read:
+            queue = read.first(records.LabelQueue, {"id": queue.id}) or queue
     return table.read(ws.store.blobs.path(Digest(queue.content)))
 
 

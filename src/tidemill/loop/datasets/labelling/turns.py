@@ -117,8 +117,8 @@ class Labeller:
         """Take this session's last label back, and get its row again.
 
         Raises:
-            NotAllowed: ``nothing-to-undo``; ``label-settled``, when the label is in a commit or the referee
-                has decided.
+            NotAllowed: ``nothing-to-undo``; ``label-settled``, when the label is in a commit, the referee has
+                decided, or the row was forgotten.
         """
         from tidemill.store.catalog import records  # noqa: PLC0415
 
@@ -133,8 +133,16 @@ class Labeller:
         with self._write() as write:
             row = write.first(records.LabelRow, where)
             refereed = write.first(records.LabelTurn, {**where, "role": REFEREE, "state": "labelled"})
-            if row is None or row.commit is not None or (role == LABELLER and refereed is not None):
-                why = "It is in a commit." if row is not None and row.commit else "The referee has decided."
+            why = (
+                "The row left the dataset."
+                if row is None or row.state == "removed"
+                else "It is in a commit."
+                if row.commit is not None
+                else "The referee has decided."
+                if role == LABELLER and refereed is not None
+                else None
+            )
+            if row is None or why is not None:
                 raise NotAllowed(
                     "The last label cannot be taken back.",
                     why=why,
