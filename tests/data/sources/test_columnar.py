@@ -1,6 +1,8 @@
 """Parquet and Arrow: the types are the file's; and what is refused with its row and column."""
 
 import gzip
+import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,12 @@ import pytest
 from pyarrow import parquet
 
 from tests.data.sources.conftest import Rows
-from tidemill.core.errors import InvalidInput
+from tidemill.core.errors import InvalidInput, StorageError
+from tidemill.core.events import Event, Progress
 from tidemill.data import Changes, Datasets, Tensor, import_files
+from tidemill.data.sources import columnar
+from tidemill.data.sources.opening import open_files
+from tidemill.data.sources.source import Group
 
 TABLE = pa.table(
     {
@@ -82,6 +88,63 @@ def test_columns_fold_and_types_are_given(datasets: Datasets, tmp_path: Path):
     import_files(datasets, "d", path, tensors={"x": Tensor("p", (2,))}, types={"zip": "string"})
     schema = datasets.open("d").schema
     assert (str(schema.field("x").type.value_type), str(schema.field("zip").type)) == ("uint16", "string")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("way", ["parquet", "file", "stream"])
+def test_a_piece_is_read_when_it_is_asked_for(
+    datasets: Datasets, tmp_path: Path, rows: Rows, monkeypatch: pytest.MonkeyPatch, way: str, *, packed: bool
+):
+    monkeypatch.setattr(columnar, "_PIECE_BYTES", 4096)
+    table = pa.table({f"p{n}": pa.array(range(n, n + 1000), pa.int64()) for n in (1, 2, 3, 4)})
+    path = tmp_path / "some"
+    # As one row group or one record batch: how a file is cut inside is not how it is read.
+    if way == "parquet":
+        parquet.write_table(table, path)
+    else:
+        new = pa.ipc.new_file if way == "file" else pa.ipc.new_stream
+        with pa.OSFile(str(path), "wb") as file, new(file, table.schema) as writer:
+            writer.write_table(table)
+    if packed:
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    said: list[Event] = []
+    source = open_files([path], sink=said.append)
+    kinds = source.types([Group(tuple(table.column_names), tensor=True)], {})
+    done = 0
+    for piece in source.pieces(kinds):
+        done += len(piece)
+        assert 0 < len(piece) <= 128
+        assert said[-1] == Progress("Reading some", done, 1000, "rows")
+    assert done == 1000
+    import_files(datasets, "d", path, tensors={"x": Tensor("p", (2, 2))})
+    assert [row["x"] for row in rows()] == [[n, n + 1, n + 2, n + 3] for n in range(1, 1001)]
+
+
+def test_what_is_packed_is_unpacked_on_disk(
+    datasets: Datasets, tmp_path: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "some.parquet.gz"
+    parquet.write_table(pa.table({"x": [os.urandom(1000).hex() for _ in range(2000)]}), tmp_path / "some")
+    path.write_bytes(gzip.compress((tmp_path / "some").read_bytes()))
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(small_disk))
+        with pytest.raises(StorageError, match=f"disk that holds {small_disk} is full") as caught:
+            import_files(datasets, "d", path)
+    assert caught.value.code == "disk-full"
+    assert (datasets.names(), list(small_disk.iterdir())) == ([], [])
+    assert os.statvfs(small_disk).f_bfree == os.statvfs(small_disk).f_blocks
+    assert import_files(datasets, "d", path).rows == Changes(added=2000)
+
+
+@WAYS
+def test_packed_bytes_that_end_too_soon(datasets: Datasets, tmp_path: Path, write: Write):
+    path = write(TABLE, tmp_path / "some.parquet")
+    data = gzip.compress(path.read_bytes())
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(InvalidInput, match="the gzip data ends or breaks here") as caught:
+        import_files(datasets, "d", path)
+    assert caught.value.code == "truncated-file"
+    assert not datasets.exists("d")
 
 
 def test_values_follow_the_datasets_type_where_they_fit(datasets: Datasets, tmp_path: Path):

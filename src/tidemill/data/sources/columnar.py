@@ -1,5 +1,8 @@
-"""Parquet and Arrow files: their types are the columns' types."""
+"""Parquet and Arrow files, read some megabytes at a time: their types are the columns' types."""
 
+import mmap
+import shutil
+import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import cached_property
@@ -11,11 +14,14 @@ from tidemill.core.events import Progress, Sink
 from tidemill.data.sources.paths import name_of
 from tidemill.data.sources.typed import Typed
 from tidemill.data.sources.unpacking import Unpacked
+from tidemill.store.faults import translated
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _PIECE_ROWS = 65_536
+_PIECE_BYTES = 32 * 1024 * 1024
+_COPY_BYTES = 1024 * 1024
 
 
 def parquet(paths: Sequence[Path], sink: Sink) -> Typed:
@@ -38,6 +44,7 @@ class _File:
         self._path = path
         self._sink = sink
         self._identity: tuple[int, ...] | None = None
+        self._copy: pa.Buffer | None = None
 
     @contextmanager
     def _open(self) -> "Generator[Any]":
@@ -50,7 +57,9 @@ class _File:
             try:
                 if data.packed:
                     # These formats are read from their end: what is packed as a whole is unpacked as a whole.
-                    yield pa.BufferReader(data.readall())
+                    if self._copy is None:
+                        self._copy = _unpacked(data)
+                    yield pa.BufferReader(self._copy)
                 else:
                     yield pa.OSFile(str(self._path))
             except (pa.ArrowInvalid, OSError) as error:
@@ -94,7 +103,9 @@ class _Parquet(_File):
 
         done = 0
         with self._open() as source, parquet.ParquetFile(source) as file:
-            for batch in file.iter_batches(_PIECE_ROWS):
+            stored = sum(file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups))
+            in_memory = self.rows * sum(_cell_bytes(field.type) for field in self.schema())
+            for batch in file.iter_batches(_piece_rows(max(stored, in_memory), self.rows)):
                 done += batch.num_rows
                 self._told(done, self.rows)
                 yield pa.Table.from_batches([batch])
@@ -127,9 +138,12 @@ class _Arrow(_File):
         with self._reader() as batches:
             next(batches)
             for batch in batches:
-                done += batch.num_rows
-                self._told(done, self.rows)
-                yield pa.Table.from_batches([batch])
+                step = _piece_rows(batch.nbytes, batch.num_rows)
+                for start in range(0, batch.num_rows, step):
+                    piece = batch.slice(start, step)
+                    done += piece.num_rows
+                    self._told(done, self.rows)
+                    yield pa.Table.from_batches([piece])
 
     @contextmanager
     def _reader(self) -> "Generator[Iterator[Any]]":
@@ -152,3 +166,38 @@ def _batches(source: Any) -> "Iterator[Any]":
         stream = pa.ipc.open_stream(source)
         yield stream.schema
         yield from stream
+
+
+def _unpacked(data: Unpacked) -> "pa.Buffer":
+    """Packed bytes as they are unpacked: on disk, in a file without a name, which goes when nobody reads it any more.
+
+    Raises:
+        StorageError: ``disk-full``, when the folder for temporary files cannot hold them.
+        InvalidInput: ``truncated-file``.
+    """
+    import pyarrow as pa  # noqa: PLC0415
+
+    with translated(tempfile.gettempdir()), tempfile.TemporaryFile() as file:
+        shutil.copyfileobj(data, file, _COPY_BYTES)
+        file.flush()
+        size = file.tell()
+        found = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
+    data.check()
+    return pa.py_buffer(found)
+
+
+def _piece_rows(size_bytes: int, rows: int) -> int:
+    """How many rows to read at once, where so many take so many bytes; at least 1."""
+    return max(1, min(_PIECE_ROWS, _PIECE_BYTES * rows // max(size_bytes, 1)))
+
+
+def _cell_bytes(kind: Any) -> int:
+    """What a cell takes in memory; of one without a fixed size, what is not known from its type left out."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    if pa.types.is_fixed_size_list(kind):
+        return kind.list_size * _cell_bytes(kind.value_type)
+    try:
+        return -(-kind.bit_width // 8)
+    except ValueError:
+        return 0
