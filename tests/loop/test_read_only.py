@@ -1,12 +1,12 @@
 """A project on a disk that cannot be written: what only reads works, what writes says so and changes nothing."""
 
-import os
 import subprocess
 from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
 
+from tests.services.disks import mounted
 from tidemill.core.config import load_project
 from tidemill.core.errors import TidemillError
 from tidemill.loop.datasets import history, importing, merging, reading
@@ -20,15 +20,8 @@ PIPELINE = "import tidemill as tm\n\n@tm.step\ndef one() -> int:\n    return 1\n
 @pytest.fixture
 def folder(tmp_path: Path) -> Generator[Path]:
     """A file system of its own, with a project and a dataset; it can be made read-only."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("making a read-only disk needs root and a kernel that allows mounts")
-    try:
+    with mounted(tmp_path / "disk", megabytes=64) as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def test_a_store_that_cannot_be_written(folder: Path, tmp_path: Path):
