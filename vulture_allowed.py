@@ -72,6 +72,11 @@ _.incoming
 
 # Called by notebooks.
 _.label_queue
+_.close_review
+_._repr_html_
+
+# Named in an annotation only.
+review_views
 
 # http.server calls them, by these names.
 _.do_GET

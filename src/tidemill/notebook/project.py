@@ -6,25 +6,19 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from tidemill.core.events import Sink, silent
+from tidemill.notebook.data import DataMethods
+from tidemill.notebook.team import TeamMethods
 
 if TYPE_CHECKING:
     from tidemill.loop import views
-    from tidemill.loop.datasets import views as data_views
-    from tidemill.loop.datasets.choices import Decisions
-    from tidemill.loop.datasets.labelling.turns import Labeller
-    from tidemill.loop.datasets.labelling.views import CommittedView
     from tidemill.loop.deploy import Serving
-    from tidemill.loop.workspace import Workspace
 
 # The loop's rooms load when a method is first called, so that ``tm.open()`` costs nothing.
 # ruff: noqa: PLC0415
 
 
-class Project:
+class Project(DataMethods, TeamMethods):
     """An open project. What a method returns, raises and takes is told by the function of ``loop`` it calls."""
-
-    def __init__(self, workspace: "Workspace") -> None:
-        self._ws = workspace
 
     def __repr__(self) -> str:
         return f"Project({str(self._ws.folder)!r})"
@@ -45,178 +39,6 @@ class Project:
     def folder(self) -> Path:
         """The project's folder."""
         return self._ws.folder
-
-    # -- data
-
-    def import_data(
-        self, name: str, *data: Any, sink: Sink = silent, **options: Any
-    ) -> "data_views.ImportView":
-        """Import files or a frame; see ``loop.datasets.importing.import_data`` for the options (``tensors``, ``types``, ``key``...)."""
-        from tidemill.loop.datasets import importing
-
-        return importing.import_data(self._ws, name, *data, sink=sink, **options)
-
-    def datasets(self) -> "list[data_views.DatasetView]":
-        """Every dataset."""
-        from tidemill.loop.datasets import reading
-
-        return reading.datasets(self._ws)
-
-    def log(self, ref: str, limit: int | None = None) -> "list[data_views.CommitView]":
-        """The commits that led to ``ref``, newest first."""
-        from tidemill.loop.datasets import history
-
-        return history.log(self._ws, ref, limit)
-
-    def read(self, ref: str) -> Any:
-        """The rows of a dataset at ``ref``, as a ``tm.Table`` (``to_polars()``, ``to_pandas()``, ``numpy(column)``)."""
-        from tidemill.loop.datasets import reading
-
-        return reading.read(self._ws, ref)
-
-    def diff(self, a: str, b: str, limit: int = 20) -> "data_views.DiffView":
-        """What changed from one commit to another."""
-        from tidemill.loop.datasets import diffing
-
-        return diffing.diff(self._ws, a, b, limit)
-
-    def branch(self, ref: str, name: str) -> "data_views.BranchView":
-        """Make a branch at ``ref``."""
-        from tidemill.loop.datasets import history
-
-        return history.branch(self._ws, ref, name)
-
-    def tag(self, ref: str, name: str) -> "data_views.TagView":
-        """Name the commit at ``ref``, for good."""
-        from tidemill.loop.datasets import history
-
-        return history.tag(self._ws, ref, name)
-
-    def merge(
-        self,
-        name: str,
-        source: str,
-        into: str | None = None,
-        *,
-        decisions: "Decisions | None" = None,
-        fire: bool = True,
-        sink: Sink = silent,
-    ) -> "data_views.MergeView":
-        """Merge a branch, with what to do about conflicts (``loop.datasets.choices.Decisions``), then run what watches the other."""
-        from tidemill.loop.datasets import merging
-
-        return merging.merge(self._ws, name, source, into, decisions=decisions, fire=fire, sink=sink)
-
-    def conflicts(self, name: str, source: str, into: str | None = None) -> "list[data_views.ConflictView]":
-        """What a merge could not decide; nothing is changed."""
-        from tidemill.loop.datasets import merging
-
-        return merging.conflicts(self._ws, name, source, into)
-
-    def revert(
-        self,
-        ref: str,
-        branch: str | None = None,
-        *,
-        decisions: "Decisions | None" = None,
-        sink: Sink = silent,
-    ) -> "data_views.RevertView":
-        """Undo one commit by a new one."""
-        from tidemill.loop.datasets import merging
-
-        return merging.revert(self._ws, ref, branch, decisions=decisions, sink=sink)
-
-    def blame(self, ref: str, **options: Any) -> "data_views.BlameView":
-        """Who last changed each cell; see ``loop.datasets.history.blame`` for the options (``where``, ``row``, ``column``, ``limit``)."""
-        from tidemill.loop.datasets import history
-
-        return history.blame(self._ws, ref, **options)
-
-    def switch(self, name: str, branch: str, *, create: bool = False) -> "data_views.BranchView":
-        """Let a name without an ``@`` mean a branch, in this project."""
-        from tidemill.loop.datasets import switching
-
-        return switching.switch(self._ws, name, branch, create=create)
-
-    def profile(
-        self, ref: str, label: str | None = None, *, html: str | Path | None = None
-    ) -> "data_views.ProfileView":
-        """Say what each column of a dataset holds; write it as a page where ``html`` says."""
-        from tidemill.loop.datasets import profiling
-
-        return profiling.profile(self._ws, ref, label, html=Path(html) if html else None)
-
-    def suspects(
-        self, ref: str, label: str = "label", *, limit: int | None = None, sink: Sink = silent
-    ) -> "data_views.SuspectsView":
-        """Find rows whose label is probably wrong, and open a review of what they should be."""
-        from tidemill.loop.datasets import suspects
-
-        return suspects.suspects(self._ws, ref, label, limit=limit, sink=sink)
-
-    def export(self, ref: str, path: str | Path) -> "data_views.Exported":
-        """Write a dataset to a ``.csv`` or ``.parquet`` file."""
-        from tidemill.loop.datasets import reading
-
-        return reading.export(self._ws, ref, Path(path))
-
-    def push(
-        self, name: str, remote: str = "origin", branches: Sequence[str] = (), *, sink: Sink = silent
-    ) -> "data_views.SharedView":
-        """Send a dataset to another store."""
-        from tidemill.loop.datasets import sharing
-
-        return sharing.push(self._ws, name, remote, branches, sink=sink)
-
-    def fetch(self, name: str, remote: str = "origin", *, sink: Sink = silent) -> "data_views.SharedView":
-        """Get what another store has of a dataset, as ``REMOTE/BRANCH``."""
-        from tidemill.loop.datasets import sharing
-
-        return sharing.fetch(self._ws, name, remote, sink=sink)
-
-    def pull(
-        self, name: str, remote: str = "origin", branch: str | None = None, *, sink: Sink = silent
-    ) -> "data_views.PullView":
-        """Fetch a dataset, and merge what is new."""
-        from tidemill.loop.datasets import sharing
-
-        return sharing.pull(self._ws, name, remote, branch, sink=sink)
-
-    def clone(self, address: str, name: str, *, sink: Sink = silent) -> "data_views.SharedView":
-        """Get a dataset with all its history from another store."""
-        from tidemill.loop.datasets import sharing
-
-        return sharing.clone(self._ws, address, name, sink=sink)
-
-    def label_queue(self, ref: str, *, queue: str | None = None, **wish: Any) -> "Labeller":
-        """A session at the queue of a dataset: ``take``, ``answer``, ``skip``, ``undo``, ``leave``, ``progress``.
-
-        See ``loop.datasets.labelling.queues.Wish`` for what may be wished of a new one (``column``, ``rows``...).
-        """
-        from tidemill.loop.datasets.labelling import queues, turns
-
-        found = queues.open_queue(self._ws, ref, queues.Wish(**wish), name=queue)
-        return turns.Labeller(self._ws, found)
-
-    def commit_labels(self, queue: str, message: str | None = None) -> "CommittedView":
-        """Commit the labels of a queue, each person's by itself."""
-        from tidemill.loop.datasets.labelling import committing
-
-        return committing.commit_labels(self._ws, queue, message)
-
-    def forget(
-        self, name: str, where: str, reason: str, *, dry_run: bool = False, sink: Sink = silent
-    ) -> "data_views.ForgottenView":
-        """Remove rows from all of a dataset's history."""
-        from tidemill.loop.datasets import forgetting
-
-        return forgetting.forget(self._ws, name, where, reason, dry_run=dry_run, sink=sink)
-
-    def delete(self, name: str, *, force: bool = False) -> "data_views.DeletedView":
-        """Delete a dataset that no release depends on."""
-        from tidemill.loop.datasets import forgetting
-
-        return forgetting.delete(self._ws, name, yes=True, force=force)
 
     # -- runs and models
 

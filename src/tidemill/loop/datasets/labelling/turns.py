@@ -1,6 +1,6 @@
 """One person at a queue: gets a row, answers, skips, takes back, leaves."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -41,7 +41,24 @@ class Labeller:
         self._holder = new_id()
         self._given: list[tuple[str, int]] = []
         self._now: tuple[str, int] | None = None
+        self._taken_back = False
         self.author = ws.project.author
+
+    def __repr__(self) -> str:
+        return f"Labeller(queue={self._queue.name!r}, author={self.author!r})"
+
+    def __iter__(self) -> Iterator[Task]:
+        """The rows that are free, one after another; each is answered before the next is asked for.
+
+        One that was not is skipped, and so left to others; one that was taken back comes again. Whatever ends the loop, the row is given back.
+        """
+        try:
+            while (task := self.take()) is not None:
+                yield task
+                if self._now is not None and not self._taken_back:
+                    self.skip()
+        finally:
+            self.leave()
 
     @property
     def queue(self) -> "records.LabelQueue":
@@ -59,6 +76,7 @@ class Labeller:
         """
         from tidemill.store.catalog import records  # noqa: PLC0415
 
+        self._taken_back = False
         while True:
             with self._write() as write:
                 self._now = turn = self._lease(write)
@@ -154,7 +172,7 @@ class Labeller:
             state = "open" if role == LABELLER else "disputed"
             write.put(records.LabelRow(self._id, position, row.row, state))
         self._given.pop()
-        self._now = (role, position)
+        self._now, self._taken_back = (role, position), True
         return self._task(self._rows.now(position))
 
     def leave(self) -> None:

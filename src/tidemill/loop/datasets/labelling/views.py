@@ -50,6 +50,11 @@ class Task:
     votes: list[dict[str, str]]
     until: str
 
+    def _repr_html_(self) -> str:
+        from tidemill.loop.datasets.pages import task  # noqa: PLC0415 - only a notebook asks
+
+        return task.render(self)
+
 
 @dataclass(frozen=True, slots=True)
 class PersonView:
