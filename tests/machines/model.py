@@ -27,12 +27,20 @@ class Model:
     parents: list[tuple[int, ...]] = field(default_factory=list)
     content: list[State] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
+    lost: list[int] = field(default_factory=list)
 
     def grow(self, parents: tuple[int, ...], content: State, commit: str) -> int:
         self.parents.append(parents)
         self.content.append(dict(content))
         self.ids.append(commit)
+        self.lost.append(0)
         return len(self.ids) - 1
+
+    def forget(self, ids: set[int]) -> None:
+        """Remove rows from every commit, and count how many each of them lost."""
+        for number, state in enumerate(self.content):
+            self.content[number] = {i: row for i, row in state.items() if i not in ids}
+            self.lost[number] += len(state.keys() & ids)
 
     def ancestors(self, commit: int) -> set[int]:
         found, waiting = set[int](), [commit]

@@ -3,15 +3,14 @@
 import json
 import sys
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from tests.services.again import opened_again
 from tidemill.core.events import silent
-from tidemill.data import Choices, Dataset, Datasets
-from tidemill.data.sweeping import collect
+from tidemill.data import Choices, Dataset, Datasets, Tombstone, collect, forget
 from tidemill.store.open import Store
 from tidemill.store.table import Table
 
@@ -41,6 +40,9 @@ def perform(store: Store, dataset: Dataset, order: dict[str, Any]) -> None:
             dataset.tag(order["name"], order["at"])
         case "gc":
             collect(store, "d", (), dry_run=False, sink=silent)
+        case "forget":
+            told = Tombstone(tuple(order["ids"]), order["author"], order["time"], order["reason"])
+            forget(store, "d", told, (), silent)
         case other:
             raise ValueError(other)
 
@@ -50,7 +52,7 @@ def main() -> None:
     import_module("lance")
     for line in sys.stdin:
         order = json.loads(line)
-        store = Store.open(Path(order["store"]))
+        store = opened_again(order["store"])
         dataset = Datasets(store, "worker").open("d")
         sys.stdout.write("begun\n")
         sys.stdout.flush()

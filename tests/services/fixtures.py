@@ -51,7 +51,7 @@ def postgres(
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marks = {mark.name for mark in metafunc.definition.iter_markers()}
-    named = [name for name in ("store", "project_store", "team") if name in metafunc.fixturenames]
+    named = [name for name in ("store", "new_store", "project_store", "team") if name in metafunc.fixturenames]
     if named and "both_stores" in marks and "folder_store" not in marks:
         metafunc.parametrize(named[0], ["folder", "remote"], indirect=True)
 
@@ -64,14 +64,33 @@ def project_store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv("TIDEMILL_CATALOG", request.getfixturevalue("postgres").catalog())
 
 
+class NewStore:
+    """Makes stores of the kind that the test was asked to take: in a folder, or remote with that folder beside it.
+
+    Attributes:
+        kind: ``folder`` or ``remote``.
+    """
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        self.kind: str = getattr(request, "param", "folder")
+        if self.kind == "remote":
+            self._s3, self._postgres = request.getfixturevalue("s3"), request.getfixturevalue("postgres")
+
+    def __call__(self, folder: Path) -> Store:
+        if self.kind == "folder":
+            return Store.create(folder)
+        return Store.create(self._s3.fresh(), local=folder, catalog=self._postgres.catalog())
+
+
+@pytest.fixture
+def new_store(request: pytest.FixtureRequest) -> NewStore:
+    return NewStore(request)
+
+
 @contextmanager
 def opened_store(request: pytest.FixtureRequest, folder: Path) -> Generator[Store]:
-    """A new store of the kind that the test was asked to take: in ``folder``, or remote with that beside it."""
-    if getattr(request, "param", "folder") == "folder":
-        store = Store.create(folder)
-    else:
-        s3, postgres = request.getfixturevalue("s3"), request.getfixturevalue("postgres")
-        store = Store.create(s3.fresh(), local=folder, catalog=postgres.catalog())
+    """A new store of the kind that the test was asked to take."""
+    store = NewStore(request)(folder)
     try:
         yield store
     finally:
