@@ -195,7 +195,9 @@ class History(RuleBasedStateMachine):
         found = find(self.store, "d", condition, ())
         now = self.kept()
         # Beside what commits have, it finds what left them, and cells as they were.
-        there = {i for n in now for i, (a, _) in self.model.content[n].items() if i in asked and a == (cell or a)}
+        there = {
+            i for n in now for i, (a, _) in self.model.content[n].items() if i in asked and a == (cell or a)
+        }
         assert there <= set(found.ids) <= asked
         assert found.commits == {
             self.model.ids[n]: count

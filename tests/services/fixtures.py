@@ -51,7 +51,9 @@ def postgres(
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marks = {mark.name for mark in metafunc.definition.iter_markers()}
-    named = [name for name in ("store", "new_store", "project_store", "team") if name in metafunc.fixturenames]
+    named = [
+        name for name in ("store", "new_store", "project_store", "team") if name in metafunc.fixturenames
+    ]
     if named and "both_stores" in marks and "folder_store" not in marks:
         metafunc.parametrize(named[0], ["folder", "remote"], indirect=True)
 
