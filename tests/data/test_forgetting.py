@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tidemill.core.errors import InvalidInput
+from tests.services.again import how_to_open
+from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.core.events import silent
 from tidemill.data import Dataset, Datasets, Matches, Tombstone, collect, fetch, find, forget, forward, push
 from tidemill.store.open import Store
 from tidemill.store.table import ID, Table
+
+pytestmark = pytest.mark.both_stores
 
 NEEDLE = "needle-1f3a9c"
 
@@ -38,9 +41,10 @@ def told(datasets: Datasets) -> Dataset:
     return d
 
 
-def holding(folder: Path, text: str = NEEDLE) -> list[str]:
-    """The files that have a text among their bytes."""
-    return [str(f) for f in folder.rglob("*") if f.is_file() and text.encode() in f.read_bytes()]
+def holding(store: Store) -> list[str]:
+    """The keys of what has the text among its bytes."""
+    there = [(entry.key, store.objects.get(entry.key)) for entry in store.objects.list()]
+    return [key for key, found in there if found and NEEDLE.encode() in found[0]]
 
 
 def removed(store: Store, where: str = "k = 7", named: tuple[str, ...] = ()) -> Matches:
@@ -58,7 +62,7 @@ def test_no_commit_has_the_rows_and_all_else_is_as_it_was(store: Store, datasets
     commits = [c for name in ("main", "side", "v1") for c in told.log(name)]
     before = {c.id: content(told, c.id) for c in commits}
     order = {c.id: told.snapshot(c.id).ids().tolist() for c in commits}
-    assert holding(Path(store.address))
+    assert holding(store)
     found = removed(store)
     assert len(found.ids) == 1
     assert found.commits.keys() == {i for i, had in before.items() if 7 in had}
@@ -73,12 +77,13 @@ def test_no_commit_has_the_rows_and_all_else_is_as_it_was(store: Store, datasets
             [(1, "ada", "asked for")] if 7 in before[commit.id] else []
         )
         assert (now.state == commit.state) == (7 not in before[commit.id])
-    assert holding(Path(store.address)) == []
+    assert holding(store) == []
     assert d.diff("v1", "main").counts.removed > 0
     d.commit(rows({60: "goes on"}), message="Goes on")
     d.merge("side")
 
 
+@pytest.mark.folder_store
 def test_importing_an_old_file_again_does_not_bring_them_back(
     store: Store, datasets: Datasets, told: Dataset
 ):
@@ -107,15 +112,15 @@ def test_a_store_that_has_them_still_cannot_bring_them_back(
     assert forward(store, "d", "main", d.resolve("origin/main"))
     assert content(d, "main") == {**{k: v for k, v in content(theirs, "main").items() if k != 7}}
     assert d.head().rows == theirs.head().rows - 1
-    assert holding(Path(store.address)) == []
+    assert holding(store) == []
     assert told.key == ("k",)
     # To a store that has them: it forgets them too, and so does who fetches from there.
-    assert holding(Path(origin.address))
+    assert holding(origin)
     assert push(store, origin, "d", "origin", ["main"], silent).forgotten == 1
-    assert holding(Path(origin.address)) == []
-    assert holding(Path(other.address))
+    assert holding(origin) == []
+    assert holding(other)
     assert fetch(other, origin, "d", "origin", silent).forgotten == 1
-    assert holding(Path(other.address)) == []
+    assert holding(other) == []
     theirs = Datasets(other, "grace").open("d")
     assert [c.state for c in theirs.log()] == [c.state for c in d.log()]
     assert content(theirs, "main") == content(d, "main")
@@ -129,9 +134,24 @@ def test_a_commit_that_only_a_record_names_is_rewritten_too(store: Store, datase
     removed(store, f"text like '%{NEEDLE}%'", (alone.id,))
     d = datasets.open("d")
     assert content(d, alone.id).keys().isdisjoint({7, 90})
-    assert holding(Path(store.address)) == []
+    assert holding(store) == []
 
 
+def test_a_commit_that_nothing_names_does_not_have_them_either(
+    store: Store, datasets: Datasets, told: Dataset
+):
+    alone = told.commit(rows({90: "alone"}), branch="side", message="Alone")[0]
+    after = told.commit(rows({5: "five"}), branch="side", message="After it", replace=True)[0]
+    told.delete_branch("side")
+    removed(store)
+    d = datasets.open("d")
+    for commit in (alone, after):
+        with pytest.raises(NotFound):
+            d.branch("again", commit.id)
+    assert holding(store) == []
+
+
+@pytest.mark.folder_store
 def test_all_rows_of_a_dataset_can_be_forgotten(store: Store, datasets: Datasets, told: Dataset):
     removed(store, "k >= 0")
     d = datasets.open("d")
@@ -141,6 +161,7 @@ def test_all_rows_of_a_dataset_can_be_forgotten(store: Store, datasets: Datasets
     assert content(d, "main") == {999: "a new beginning"}
 
 
+@pytest.mark.folder_store
 def test_forgetting_twice(store: Store, datasets: Datasets, told: Dataset):
     removed(store)
     removed(store, "k = 8")
@@ -151,6 +172,7 @@ def test_forgetting_twice(store: Store, datasets: Datasets, told: Dataset):
     assert told.name == "d"
 
 
+@pytest.mark.folder_store
 def test_a_condition_that_cannot_be_read(store: Store, told: Dataset):
     with pytest.raises(InvalidInput) as caught:
         find(store, "d", "customer = 7", ())
@@ -158,6 +180,7 @@ def test_a_condition_that_cannot_be_read(store: Store, told: Dataset):
     assert told.head().rows == 6
 
 
+@pytest.mark.folder_store
 def test_a_column_that_came_later(store: Store, datasets: Datasets, told: Dataset):
     table = told.snapshot().read().to_polars()
     told.commit(
@@ -174,10 +197,9 @@ def test_a_column_that_came_later(store: Store, datasets: Datasets, told: Datase
 
 FORGETTER = """
 import sys
-from pathlib import Path
+from tests.services.again import opened_again
 from tidemill.data import Tombstone, find, forget
-from tidemill.store.open import Store
-store = Store.open(Path(sys.argv[1]))
+store = opened_again(sys.argv[1])
 found = find(store, "d", "k = 7", ())
 print("ready", flush=True)
 forget(store, "d", Tombstone(found.ids, "ada", "t", "asked"), (), lambda event: print(event.label, flush=True))
@@ -185,6 +207,7 @@ forget(store, "d", Tombstone(found.ids, "ada", "t", "asked"), (), lambda event: 
 
 
 @pytest.mark.slow
+@pytest.mark.folder_store
 def test_a_kill_leaves_the_old_history_or_the_new_one(store: Store, datasets: Datasets, told: Dataset):
     chance = random.Random(os.urandom(8))
     for n in range(15):
@@ -192,7 +215,7 @@ def test_a_kill_leaves_the_old_history_or_the_new_one(store: Store, datasets: Da
     before = {c.id: content(told, c.id) for c in told.log()}
     for lines in (1, 4, 9, 14, 18, 30):
         with subprocess.Popen(
-            [sys.executable, "-c", FORGETTER, str(store.address)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", FORGETTER, how_to_open(store)], stdout=subprocess.PIPE, text=True
         ) as process:
             assert process.stdout
             for _ in range(lines):
@@ -208,9 +231,10 @@ def test_a_kill_leaves_the_old_history_or_the_new_one(store: Store, datasets: Da
     found = find(store, "d", f"text like '%{NEEDLE}%'", ())
     assert len(found.ids) == 10
     removed(store, f"text like '%{NEEDLE}%'")
-    assert holding(Path(store.address)) == []
+    assert holding(store) == []
 
 
+@pytest.mark.folder_store
 def test_ids_are_what_is_forgotten(store: Store, told: Dataset):
     found = find(store, "d", "k = 7", ())
     assert list(found.ids) == told.snapshot("v1").read([ID, "k"]).to_polars().filter(k=7)[ID].to_list()

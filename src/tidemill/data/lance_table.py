@@ -71,9 +71,14 @@ class LanceTable:
 
         Lance names a manifest by what is left to the largest version, so that the newest lists first.
         """
-        names = (entry.key.rpartition("/")[2] for entry in self.objects.list(f"{self.prefix}/_versions"))
-        stems = (name.removesuffix(".manifest") for name in names if name.endswith(".manifest"))
-        return sorted((MAX_VERSION - int(stem) for stem in stems if stem.isdecimal()), reverse=True)
+        keys = (entry.key for entry in self.objects.list(f"{self.prefix}/_versions"))
+        return sorted((v for key in keys if (v := self.version_of(key)) is not None), reverse=True)
+
+    @staticmethod
+    def version_of(key: str) -> int | None:
+        """The version whose manifest lies under a key; None where it is another file."""
+        stem, _, kind = key.rpartition("/")[2].rpartition(".")
+        return MAX_VERSION - int(stem) if kind == "manifest" and stem.isdecimal() else None
 
     def properties(self, opened: "lance.LanceDataset", version: int) -> dict[str, str]:
         """The transaction properties of a version."""
@@ -217,10 +222,14 @@ class LanceTable:
             fragments = opened.get_fragments()
             files = {f"data/{d.path}" for f in fragments for d in f.data_files()}
             marks = {mark for f in fragments if (mark := f.deletion_file())}
-        found = {f"_versions/{MAX_VERSION - version:020}.manifest", *files, *marks}
+        found = {*files, *marks}
         if transaction:
             found.add(f"_transactions/{transaction.read_version}-{transaction.uuid}.txn")
-        return {f"{self.prefix}/{key}" for key in found}
+        return {self.manifest(version), *(f"{self.prefix}/{key}" for key in found)}
+
+    def manifest(self, version: int) -> str:
+        """The key under which a version's manifest lies."""
+        return f"{self.prefix}/_versions/{MAX_VERSION - version:020}.manifest"
 
     def data_files(self) -> dict[str, int]:
         """The data files that are there, of whatever version, and their sizes in bytes."""

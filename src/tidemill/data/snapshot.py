@@ -160,8 +160,7 @@ class Snapshot:
 
     @cached_property
     def _fragments(self) -> tuple[Fragment, ...]:
-        with translated(self._table.uri):
-            return tuple(Fragment(self._table, f, self.schema) for f in self._opened.get_fragments())
+        return _fragments(self._table, self._opened, self.schema)
 
     def ids(self) -> "np.ndarray[Any, Any]":
         """The ``_id`` of each row, in order; uint64."""
@@ -289,6 +288,17 @@ class Snapshot:
             positions, offsets = fragment.find(wanted)
             if len(offsets):
                 yield fragment, positions, offsets
+
+
+def fragments_of(table: LanceTable, version: int) -> tuple[Fragment, ...]:
+    """The pieces that a version is made of, which need not be a commit."""
+    opened = table.open(version)
+    return _fragments(table, opened, ordered(opened.schema))
+
+
+def _fragments(table: LanceTable, opened: "lance.LanceDataset", schema: "pa.Schema") -> tuple[Fragment, ...]:
+    with translated(table.uri):
+        return tuple(Fragment(table, inner, schema) for inner in opened.get_fragments())
 
 
 def _metadata(field: "pa.Field") -> list[identity.Value]:

@@ -5,9 +5,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tidemill.core.events import Progress, Sink
+from tidemill.data.commits import from_properties
 from tidemill.data.lance_table import LanceTable
 from tidemill.data.landing import lock_name
 from tidemill.data.pieces import place
+from tidemill.data.refs import load
+from tidemill.data.snapshot import fragments_of
 from tidemill.data.transfer import Copy
 from tidemill.store.objects import Entry
 
@@ -39,21 +42,26 @@ def garbage(table: LanceTable, keep: Collection[int]) -> dict[str, int]:
     """Key and size in bytes of each object that these versions do not need.
 
     The newest version stays as well, for Lance counts on from it: as it is if it is empty, else as an empty one
-    that ``sweep`` makes.
+    that ``sweep`` makes. What has forgotten rows in it is not spared for being young: no push that can still end
+    well needs it, since whoever forgets changes the refs.
     """
     needed: set[str] = set()
     newest = table.versions()[:1]
     for version in {*keep, *(newest if newest and _is_empty(table, newest[0]) else ())}:
         needed |= table.holds(version)
     files = {key.rpartition("/")[2].rpartition(".")[0] for key in needed if "/data/" in key}
-    younger = datetime.now(UTC) - _SPARED if table.objects.path("") is None else None
-    return {
-        entry.key: entry.size_bytes
+    found = [
+        entry
         for entry in table.objects.list(table.prefix)
-        if entry.key not in needed
-        and _is_of_a_version(table, entry, files)
-        and (younger is None or entry.modified < younger)
-    }
+        if entry.key not in needed and _is_of_a_version(table, entry, files)
+    ]
+    young: set[str] = set()
+    if table.objects.path("") is None:
+        since = datetime.now(UTC) - _SPARED
+        young = {entry.key for entry in found if entry.modified >= since}
+        young -= _with_forgotten_rows(table, young)
+        young -= _without_parents(table, young, {entry.key for entry in found} - young)
+    return {entry.key: entry.size_bytes for entry in found if entry.key not in young}
 
 
 def sweep(table: LanceTable, keep: Collection[int], sink: Sink) -> dict[str, int]:
@@ -84,3 +92,44 @@ def _is_of_a_version(table: LanceTable, entry: Entry, files: set[str]) -> bool:
     if folder == "_tidemill/ids":
         return name.rpartition(".")[0] not in files
     return folder in {"_transactions", "_deletions"} or folder.split("/")[0] == "data"
+
+
+def _with_forgotten_rows(table: LanceTable, keys: Collection[str]) -> set[str]:
+    """Those of these versions and data files in which there is a row that was forgotten."""
+    import numpy as np  # noqa: PLC0415
+
+    refs, _ = load(table.objects, table.dataset)
+    forgotten = np.unique(np.array([i for t in (refs.forgotten if refs else ()) for i in t.ids], np.uint64))
+    if not len(forgotten):
+        return set()
+    found: set[str] = set()
+    seen: set[str] = set()
+    for key in keys:
+        if (version := table.version_of(key)) is not None:
+            fragments = fragments_of(table, version)
+            seen |= {file for fragment in fragments for file in fragment.files}
+            tainted = [f for f in fragments if len(f.find_all(forgotten)[0])]
+            found |= {f"{table.prefix}/data/{file}" for fragment in tainted for file in fragment.files}
+            found |= {key} if tainted else set()
+    for key in keys:
+        # What was killed before it made a version of it.
+        file = key.rpartition("/")[2]
+        if "/data/" in key and file not in seen and np.isin(table.file_ids(file), forgotten).any():
+            found.add(key)
+    return found
+
+
+def _without_parents(table: LanceTable, keys: Collection[str], gone: Collection[str]) -> set[str]:
+    """Those of these versions that are commits and come from what goes: nobody could walk back from them."""
+    versions = sorted(v for key in keys if (v := table.version_of(key)) is not None)
+    lost = {v for key in gone if (v := table.version_of(key)) is not None}
+    found: set[str] = set()
+    if not (versions and lost):
+        return found
+    opened = table.open()
+    for version in versions:
+        commit = from_properties(table.dataset, version, table.properties(opened, version))
+        if commit and lost.intersection(commit.parent_versions):
+            lost.add(version)
+            found.add(table.manifest(version))
+    return found
