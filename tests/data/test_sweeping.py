@@ -1,5 +1,6 @@
 """Garbage: what is kept reads as before, whatever history came before; what is not kept frees its bytes."""
 
+import contextlib
 import os
 import random
 import signal
@@ -16,6 +17,9 @@ from hypothesis import strategies as st
 from tidemill.core.errors import Conflict, NotFound
 from tidemill.core.events import silent
 from tidemill.data import Datasets, collect
+from tidemill.data.landing import lock_name
+from tidemill.data.sweeping import sweep
+from tidemill.data.transfer import Copy
 from tidemill.store.open import Store
 from tidemill.store.table import Table
 
@@ -149,3 +153,43 @@ def test_a_kill_leaves_everything_readable(store: Store, datasets: Datasets):
             assert again.snapshot(commit).read().to_arrow().equals(content)
     collect(store, "d", (), dry_run=False, sink=silent)
     assert not collect(store, "d", (), dry_run=True, sink=silent)
+
+
+BRANCHER = """
+import sys
+from pathlib import Path
+from tidemill.core.errors import NotFound
+from tidemill.data import Datasets
+from tidemill.store.open import Store
+d = Datasets(Store.open(Path(sys.argv[1])), "grace").open("d")
+d.resolve(sys.argv[2])
+print("ready", flush=True)
+try:
+    d.branch("again", sys.argv[2])
+except NotFound as error:
+    print(error.code, flush=True)
+"""
+
+
+def test_no_branch_is_made_of_what_is_being_collected(store: Store, datasets: Datasets):
+    datasets.create("d", rows({1: "x"}), message="First", key=["k"])
+    d = datasets.open("d")
+    d.branch("side")
+    unnamed, _ = d.commit(rows({2: "y"}), branch="side", message="On a branch that goes")
+    d.delete_branch("side")
+    # What `collect` does, with the other process in the middle of it.
+    with store.locks.hold(lock_name("d")):
+        copy = Copy.of(store, "d")
+        keep = set(copy.history.kept(copy.refs(), ()))
+        process = subprocess.Popen(
+            [sys.executable, "-c", BRANCHER, str(store.address), unnamed.id],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout and process.stdout.readline() == "ready\n"
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(2)
+        sweep(copy.table, keep, silent)
+    said, _ = process.communicate()
+    assert said == "commit-not-found\n"
+    assert d.branches().keys() == {"main"}

@@ -1,6 +1,6 @@
 """One dataset: its history, its branches, its changes."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput, NotAllowed
@@ -17,7 +17,7 @@ from tidemill.data.lance_table import LanceTable
 from tidemill.data.landing import Landing
 from tidemill.data.merge import Merge, Merged
 from tidemill.data.proposal import Guard
-from tidemill.data.refs import MAIN, Refs, check_free
+from tidemill.data.refs import MAIN, Ref, Refs, check_free
 from tidemill.data.revert import parent_to_return_to
 from tidemill.data.revisions import resolve
 from tidemill.data.shape import change_for, changed, identity_of, key_of
@@ -110,14 +110,7 @@ class Dataset:
             AlreadyExists: ``branch-exists`` or ``tag-exists``.
             InvalidInput: ``invalid-name``.
         """
-        start = self.resolve(at)
-
-        def named(refs: Refs) -> Refs:
-            check_free(self.name, "branch", name, refs)
-            return refs.with_branch(name, start.ref)
-
-        self._history.change(named)
-        return start
+        return self._named(at, lambda refs, ref: refs.with_branch(name, ref), "branch", name)
 
     def delete_branch(self, name: str) -> None:
         """Delete a branch. Its commits stay, by id, by tag, and in what they were merged into.
@@ -142,14 +135,7 @@ class Dataset:
             AlreadyExists: ``tag-exists`` or ``branch-exists``.
             InvalidInput: ``invalid-name``.
         """
-        commit = self.resolve(at)
-
-        def named(refs: Refs) -> Refs:
-            check_free(self.name, "tag", name, refs)
-            return refs.with_tag(name, commit.ref)
-
-        self._history.change(named)
-        return commit
+        return self._named(at, lambda refs, ref: refs.with_tag(name, ref), "tag", name)
 
     def snapshot(self, at: str | None = None) -> Snapshot:
         """The dataset at a commit, to be read."""
@@ -292,6 +278,21 @@ class Dataset:
             return Merged(commit, plan.changes, already=False, fast_forward=merge.fast_forward)
 
         return self._landing.in_turn(undo)
+
+    def _named(self, at: str | None, put: Callable[[Refs, Ref], Refs], kind: str, name: str) -> Commit:
+        """Give a commit a name, while nobody sweeps it away or makes it again elsewhere."""
+
+        def give() -> Commit:
+            commit = self.resolve(at)
+
+            def named(refs: Refs) -> Refs:
+                check_free(self.name, kind, name, refs)
+                return put(refs, commit.ref)
+
+            self._history.change(named)
+            return commit
+
+        return self._landing.in_turn(give)
 
     def _open_at(self, commit: Commit) -> Snapshot:
         return Snapshot(self._table, commit)

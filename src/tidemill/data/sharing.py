@@ -93,7 +93,10 @@ def push(
             done = _begin(there, first, etag)
         if not done:
             raise _rejected(name, remote, wanted)
-    here.history.change(lambda mine: fetched_from(mine, remote, after, known))
+    with ours.locks.hold(lock_name(name)):
+        # History may have been made again here meanwhile.
+        known = here.known()
+        here.history.change(lambda mine: fetched_from(mine, remote, after, known))
     gone = {b: r.id for b, r in wanted.items() if before.branches.get(b) != after.branches[b]}
     return Shared(moved, gone, tuple(tags), lost)
 
@@ -150,20 +153,23 @@ def forward(store: "Store", name: str, branch: str, to: Commit) -> bool:
     Returns:
         Whether it had to; False, too, where the branch has commits of its own: then there is a merge to make.
     """
-    history = Copy.of(store, name).history
+    with store.locks.hold(lock_name(name)):
+        history = Copy.of(store, name).history
+        # History may have been made again since the caller found it.
+        end = history.resolve(to.id)
 
-    def moved(refs: Refs) -> Refs:
-        return refs.with_branch(branch, to.ref) if leads(refs) else refs
+        def moved(refs: Refs) -> Refs:
+            return refs.with_branch(branch, end.ref) if leads(refs) else refs
 
-    def leads(refs: Refs) -> bool:
-        head = refs.branches.get(branch)
-        if head == to.ref:
-            return False
-        return head is None or history.merge_bases(history.at(head), to)[:1] == [history.at(head)]
+        def leads(refs: Refs) -> bool:
+            head = refs.branches.get(branch)
+            if head == end.ref:
+                return False
+            return head is None or history.merge_bases(history.at(head), end)[:1] == [history.at(head)]
 
-    before = history.refs()
-    history.change(moved)
-    return leads(before)
+        before = history.refs()
+        history.change(moved)
+        return leads(before)
 
 
 def fetched_from(refs: Refs, remote: str, theirs: Refs, known: dict[str, Commit]) -> Refs:
