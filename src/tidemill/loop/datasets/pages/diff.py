@@ -26,7 +26,7 @@ def render(diff: "Diff", view: "DiffView") -> str:
         heading=f"{view.a} → {view.b}",
         subtitle=[f"commit {diff.old.commit.id}", f"to {diff.new.commit.id}"],
         sections=sections(diff, view),
-        footer="Made by Tidemill. Left is before, right is after.",
+        footer="Made by Tidemill. Of two images, the first is before, the second after.",
     )
 
 

@@ -45,7 +45,7 @@ def render(view: "ReviewShow", diff: "Diff | None") -> str:
             _comments(view),
             *changes,
         ],
-        footer="Made by Tidemill. What changed is as it was when the page was made; left is before, right is after.",
+        footer="Made by Tidemill. What changed is as it was when the page was made. Of two images, the first is before, the second after.",
         css=_CSS,
     )
 
