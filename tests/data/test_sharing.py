@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.services.s3 import S3Server
 from tidemill.core.errors import Conflict, InvalidInput, NotFound, StorageError
 from tidemill.core.events import Progress, silent
 from tidemill.data import Dataset, Datasets, fetch, forward, push
@@ -221,7 +222,7 @@ from tidemill.store.open import Store
 print("ready", flush=True)
 def told(event):
     print(event.label, flush=True)
-push(Store.open(Path(sys.argv[1])), Store.create(Path(sys.argv[2])), "d", "origin", ["main"], told)
+push(Store.open(Path(sys.argv[1])), Store.create(sys.argv[2]), "d", "origin", ["main"], told)
 print("done", flush=True)
 """
 
@@ -258,6 +259,29 @@ def test_a_push_that_is_killed_changes_nothing_and_the_next_sends_the_rest(
     sent = push(store, Store.open(target), "d", "origin", ["main"], silent)
     assert sent.moved.files == 41 - seen or not sent.branches
     same(d, Datasets(Store.open(target), "x").open("d"), "main")
+
+
+def test_a_push_into_a_bucket_that_is_killed_is_done_as_a_whole_or_not_at_all(
+    store: Store, told: Dataset, s3: S3Server, tmp_path: Path
+):
+    chance = random.Random(os.urandom(8))
+    target = Store.create(s3.fresh(), local=tmp_path / "beside")
+    push(store, target, "d", "origin", ["main"], silent)
+    before = told.head().id
+    for n in range(6):
+        told.commit(rows({100 + n: str(n)}), message=f"Commit {n}")
+    for lines in (9, 21):
+        command = [sys.executable, "-c", PUSHER, str(store.folder), target.address]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            said = [process.stdout.readline() for _ in range(lines)]
+            time.sleep(chance.random() * 0.02)
+            process.send_signal(signal.SIGKILL)
+            said += process.stdout.readlines()
+        there = Datasets(target, "x").open("d").head()
+        assert there.id == told.head().id or (there.id == before and "done\n" not in said)
+    push(store, target, "d", "origin", ["main"], silent)
+    same(told, Datasets(target, "x").open("d"), "main")
 
 
 def test_two_who_push_at_once(store: Store, told: Dataset, origin: Store, other: Store):
