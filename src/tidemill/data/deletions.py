@@ -4,7 +4,6 @@ A few are a column of an Arrow file; from some thousands on, a Roaring bitmap in
 (https://github.com/RoaringBitmap/RoaringFormatSpec): containers of 65,536 numbers each, by their upper 16 bits.
 """
 
-import io
 import struct
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,7 @@ def read(name: str, data: bytes) -> "np.ndarray[Any, Any]":
     if name.endswith(".arrow"):
         import pyarrow as pa  # noqa: PLC0415
 
-        found = pa.ipc.open_file(io.BytesIO(data)).read_all()
+        found = pa.ipc.open_file(pa.BufferReader(data)).read_all()
         return np.sort(found.column("row_id").to_numpy())
     return roaring(data)
 

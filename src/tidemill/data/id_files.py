@@ -1,7 +1,8 @@
-"""Where the rows of a data file lie, by ``_id``: a side file for each, sorted, memory-mapped.
+"""Where the rows of a data file lie, by ``_id``, and which lies where: a side file for each, memory-mapped.
 
 A data file never changes, so neither does its side file. It is derived: made with the rows where they are
-written here, and else when it is first needed. Looking a few ids up reads a few pages, however long the table.
+written here, and else when it is first needed. Looking a few up, either way, reads a few pages, however long the
+table.
 """
 
 import contextlib
@@ -17,14 +18,20 @@ if TYPE_CHECKING:
 
 _ID_BYTES = 8
 _OFFSET_BYTES = 4
+_FEW = 64
+"""To look for more than one id in so many costs more than to put all of a file in order (measured)."""
 
 
 class IdFile:
-    """The ``_id``s of one data file in ascending order, and the offset of each in the file."""
+    """The ``_id``s of one data file, deleted rows too.
 
-    def __init__(self, ids: "np.ndarray[Any, Any]", offsets: "np.ndarray[Any, Any]") -> None:
-        self._ids = ids
-        self._offsets = offsets
+    Attributes:
+        ids: In the file's order; uint64.
+    """
+
+    def __init__(self, ids: "np.ndarray[Any, Any]", ascending: "np.ndarray[Any, Any]") -> None:
+        self.ids = ids
+        self._ascending = ascending
 
     def find(self, wanted: "np.ndarray[Any, Any]") -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
         """Which of these are there, and the offset of each.
@@ -37,15 +44,32 @@ class IdFile:
         """
         import numpy as np  # noqa: PLC0415
 
-        if not len(self._ids) or not len(wanted):
+        if not len(self.ids) or not len(wanted):
             return np.zeros(0, np.int64), np.zeros(0, np.uint32)
-        small, large = (wanted, self._ids) if len(wanted) <= len(self._ids) else (self._ids, wanted)
-        place = np.searchsorted(large, small)
-        place[place == len(large)] = 0
-        there = np.flatnonzero(large[place] == small)
-        if small is wanted:
-            return there, self._offsets[place[there]]
-        return place[there], self._offsets[there]
+        if len(wanted) * _FEW < len(self.ids):
+            place = self._search(wanted)
+            offsets = self._ascending[place]
+            there = np.flatnonzero(self.ids[offsets] == wanted)
+            return there, offsets[there]
+        ordered = self.ids[self._ascending]
+        place = np.searchsorted(wanted, ordered)
+        place[place == len(wanted)] = 0
+        there = np.flatnonzero(wanted[place] == ordered)
+        return place[there], self._ascending[there]
+
+    def _search(self, wanted: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+        """For each, the place in ascending order of the first id that is not less, or of the last one."""
+        import numpy as np  # noqa: PLC0415
+
+        low = np.zeros(len(wanted), np.int64)
+        high = np.full(len(wanted), len(self.ids) - 1)
+        # Each turn halves what is left, and touches one page an id; to put all in order would touch every one.
+        for _ in range(len(self.ids).bit_length()):
+            middle = (low + high) // 2
+            less = self.ids[self._ascending[middle]] < wanted
+            low = np.minimum(np.where(less, middle + 1, low), len(self.ids) - 1)
+            high = np.where(less, high, middle)
+        return low
 
 
 class IdFiles:
@@ -73,8 +97,8 @@ class IdFiles:
         """Make the side file of a data file with these ids, in its order."""
         import numpy as np  # noqa: PLC0415
 
-        order = np.argsort(ids, kind="stable")
-        made = IdFile(ids[order], order.astype(np.uint32))
+        order = np.argsort(ids, kind="stable").astype(np.uint32)
+        made = IdFile(ids, order)
         self._opened[data_file] = made
         path = self._path(data_file)
         part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
@@ -83,8 +107,8 @@ class IdFiles:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with part.open("wb") as file:
-                    file.write(ids[order].tobytes())
-                    file.write(order.astype(np.uint32).tobytes())
+                    file.write(np.ascontiguousarray(ids, np.uint64))
+                    file.write(order)
                 os.replace(part, path)
                 self._opened[data_file] = _mapped(path)
             finally:

@@ -56,7 +56,7 @@ class LanceTable:
         self.prefix = f"datasets/{dataset}.lance"
         self.uri, self._options = objects.uri(self.prefix)
         derived = objects.path(f"{self.prefix}/_tidemill") or local / "datasets" / dataset
-        self.id_files = IdFiles(derived / "ids")
+        self.id_files = IdFiles(derived / "rows")
         self.commit_file = CommitFile(derived / "commits")
 
     def open(self, version: int | None = None) -> "lance.LanceDataset":

@@ -1,5 +1,6 @@
 """A dataset at one commit, to be read: whole, by rows, or fragment by fragment. Never changes."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.core.names import Digest, nearest
 from tidemill.data import deletions, export
 from tidemill.data.commits import Commit
+from tidemill.data.id_files import IdFile
 from tidemill.data.lance_table import LanceTable, ordered, translated
 from tidemill.data.pieces import Piece, pieces_of
 from tidemill.store.table import ID, SYSTEM_COLUMNS, Table
@@ -94,13 +96,11 @@ class Fragment:
 
     def find_all(self, wanted: "np.ndarray[Any, Any]") -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
         """As ``find``, also among the rows that left and are in the data files still."""
-        file = self._file_of_ids
-        index = self._table.id_files.of(file, lambda: self._table.file_ids(file))
-        return index.find(wanted)
+        return self._ids.find(wanted)
 
     def ids_at(self, offsets: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-        """The ``_id``s of the live rows at these offsets in the data files, which must ascend."""
-        return self.take(offsets, [ID]).column(ID).to_numpy()
+        """The ``_id``s of the rows at these offsets in the data files, live or not; no column is read."""
+        return self._ids.ids[offsets]
 
     def take(self, offsets: "np.ndarray[Any, Any]", columns: Sequence[str]) -> "pa.Table":
         """The live rows at these offsets in the data files, which must ascend."""
@@ -110,12 +110,23 @@ class Fragment:
         if not len(offsets):
             return pa.schema([self._schema.field(name) for name in columns]).empty_table()
         with translated(self._table.uri):
-            positions = offsets - np.searchsorted(self.deleted, offsets)
-            first, span = int(positions[0]), int(positions[-1] - positions[0]) + 1
-            if len(offsets) * _PICK_BYTES < span * self._row_bytes:
+            positions = self.positions(offsets)
+            if self.scattered(positions):
                 return self._inner.take(positions.tolist(), columns=list(columns))
+            first, span = int(positions[0]), int(positions[-1] - positions[0]) + 1
             between = self._inner.to_table(columns=list(columns), offset=first, limit=span)
             return between.take(pa.array(positions - first))
+
+    def positions(self, offsets: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+        """The place of each of these live rows among the live rows."""
+        import numpy as np  # noqa: PLC0415
+
+        return offsets - np.searchsorted(self.deleted, offsets)
+
+    def scattered(self, positions: "np.ndarray[Any, Any]") -> bool:
+        """Whether it costs less to pick these rows, which ascend, than to read all between the first and the last."""
+        span = int(positions[-1] - positions[0]) + 1
+        return len(positions) * _PICK_BYTES < span * self._row_bytes
 
     @cached_property
     def _row_bytes(self) -> int:
@@ -123,9 +134,10 @@ class Fragment:
         return sum(sizes) // max(self._inner.physical_rows, 1)
 
     @cached_property
-    def _file_of_ids(self) -> str:
+    def _ids(self) -> IdFile:
         # `_id` comes first in every new dataset, so it is the field with number 0.
-        return next(d.path for d in self._inner.data_files() if _ID_FIELD in d.fields)
+        file = next(d.path for d in self._inner.data_files() if _ID_FIELD in d.fields)
+        return self._table.id_files.of(file, lambda: self._table.file_ids(file))
 
 
 class Snapshot:
@@ -162,6 +174,12 @@ class Snapshot:
     def _fragments(self) -> tuple[Fragment, ...]:
         return _fragments(self._table, self._opened, self.schema)
 
+    @cached_property
+    def _starts(self) -> dict[int, int]:
+        """The place of each fragment's first live row among all."""
+        starts = itertools.accumulate((f.rows for f in self._fragments), initial=0)
+        return {f.number: start for f, start in zip(self._fragments, starts, strict=False)}
+
     def ids(self) -> "np.ndarray[Any, Any]":
         """The ``_id`` of each row, in order; uint64."""
         return self.read([ID]).numpy(ID)
@@ -176,10 +194,12 @@ class Snapshot:
         Raises:
             NotFound: ``column-not-found``.
         """
-        names = list(columns) if columns is not None else self.schema.names
+        there = self.schema.names
+        names = list(columns) if columns is not None else there
+        known = frozenset(there)
         for name in names:
-            if name not in self.schema.names:
-                close = nearest(name, self.schema.names)
+            if name not in known:
+                close = nearest(name, there)
                 raise NotFound(
                     f"Dataset '{self.dataset}' has no column '{name}'.",
                     hint=f"Did you mean '{close}'?" if close else f"There are: {', '.join(self.columns)}.",
@@ -191,8 +211,20 @@ class Snapshot:
         import numpy as np  # noqa: PLC0415
         import pyarrow as pa  # noqa: PLC0415
 
-        found = [fragment.take(np.sort(offsets), names) for fragment, _, offsets in self._find(ids)]
+        wanted = [(fragment, np.sort(offsets)) for fragment, _, offsets in self._find(ids)]
+        places = [(fragment, fragment.positions(offsets)) for fragment, offsets in wanted]
+        if len(places) > 1 and all(fragment.scattered(rows) for fragment, rows in places):
+            # All at once: the fragments are read beside each other.
+            rows = np.concatenate([self._starts[fragment.number] + rows for fragment, rows in places])
+            with translated(self._table.uri):
+                return Table(self._opened.take(rows.tolist(), columns=names))
+        found = [fragment.take(offsets, names) for fragment, offsets in wanted]
         return Table(pa.concat_tables([self._part_of_schema(names).empty_table(), *found]))
+
+    def first(self, rows: int) -> Table:
+        """The first rows, in the snapshot's order; no more is read than they need."""
+        with translated(self._table.uri):
+            return Table(self._opened.head(rows, columns=self.schema.names))
 
     def has(self, ids: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
         """Which of these ``_id``s (distinct, uint64) are there: bool, one for each."""

@@ -89,9 +89,10 @@ def _is_of_a_version(table: LanceTable, entry: Entry, files: set[str]) -> bool:
     folder, _, name = entry.key.removeprefix(f"{table.prefix}/").rpartition("/")
     if folder == "_versions":
         return name.endswith(".manifest")
-    if folder == "_tidemill/ids":
+    if folder == "_tidemill/rows":
         return name.rpartition(".")[0] not in files
-    return folder in {"_transactions", "_deletions"} or folder.split("/")[0] == "data"
+    # `_tidemill/ids` is how side files lay before: nothing reads them.
+    return folder in {"_tidemill/ids", "_transactions", "_deletions"} or folder.split("/")[0] == "data"
 
 
 def _with_forgotten_rows(table: LanceTable, keys: Collection[str]) -> set[str]:
