@@ -103,7 +103,7 @@ RUN = views.RunView(
                 data_views.DataShow(
                     "fashion",
                     COMMIT,
-                    [{"name": "image", "type": "uint8[2x2]", "missing": 0}],
+                    [{"name": "image", "type": "uint8[2x2]"}],
                     [{"_id": 12345678901234567890, "image": [[0, 1], [2, 3]], "label": "coat"}],
                     views.RowCounts(1, 2, 0),
                 )

@@ -36,11 +36,12 @@ def arrange(table: Table, schema: "pa.Schema", dataset: str) -> Table:
     change = schema_change(schema, arrow.schema)
     if change.added or change.dropped:
         raise refused(dataset, SchemaChange(change.added, change.dropped))
+    given = frozenset(arrow.column_names)
     fields, arrays = [], []
     for field in schema:
-        if field.name == ID and ID not in table.columns:
+        if field.name == ID and ID not in given:
             continue
-        if field.name not in table.columns:
+        if field.name not in given:
             array: Any = pa.nulls(len(table), field.type)
         else:
             array = arrow.column(field.name)
@@ -57,9 +58,10 @@ def conform(arrow: "pa.Table", schema: "pa.Schema") -> "pa.Table":
     """
     import pyarrow as pa  # noqa: PLC0415
 
+    given = frozenset(arrow.column_names)
     arrays: list[Any] = []
     for field in schema:
-        if field.name not in arrow.column_names:
+        if field.name not in given:
             arrays.append(pa.nulls(arrow.num_rows, field.type))
             continue
         arrays.append(cast_column(arrow.column(field.name), field.type))
@@ -73,9 +75,8 @@ def alike(arrow: "pa.Table", schema: "pa.Schema") -> "pa.Table":
     try:
         return conform(arrow, schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        own = [
-            arrow.schema.field(field.name) if field.name in arrow.column_names else field for field in schema
-        ]
+        given = {field.name: field for field in arrow.schema}
+        own = [given.get(field.name, field) for field in schema]
         return conform(arrow, pa.schema(own))
 
 

@@ -67,6 +67,9 @@ class Locks:
             fcntl.flock(file, fcntl.LOCK_UN)
             return False
 
+    def close(self) -> None:
+        """Nothing stays open between two holds."""
+
     def _file(self, name: str) -> Path:
         return self._folder / f"{name.replace('/', '_')}.lock"
 

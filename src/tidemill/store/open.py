@@ -2,6 +2,7 @@
 
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tidemill.core.config import cache_folder
 from tidemill.core.errors import InvalidInput
@@ -9,11 +10,12 @@ from tidemill.core.identity import blob
 from tidemill.store import layout
 from tidemill.store.address import open_objects
 from tidemill.store.blobs import Blobs
-from tidemill.store.catalog.advisory import AdvisoryLocks
-from tidemill.store.catalog.database import Catalog
-from tidemill.store.catalog.postgres import Postgres, check_address
 from tidemill.store.locks import Locks
 from tidemill.store.objects import Objects
+
+if TYPE_CHECKING:
+    from tidemill.store.catalog.advisory import AdvisoryLocks
+    from tidemill.store.catalog.database import Catalog
 
 
 class Store:
@@ -34,8 +36,7 @@ class Store:
     @classmethod
     def create(cls, address: str | Path, *, local: Path | None = None, catalog: str | None = None) -> "Store":
         """Open the store at an address; make it if it is not there. The arguments are those of ``open``."""
-        if catalog is not None:
-            check_address(catalog)
+        _check(catalog)
         layout.create(open_objects(address))
         return cls.open(address, local=local, catalog=catalog)
 
@@ -53,8 +54,7 @@ class Store:
             StorageError: ``store-too-new``, ``store-damaged``.
             InvalidInput: ``invalid-catalog-address``, ``invalid-store-address``.
         """
-        if catalog is not None:
-            check_address(catalog)
+        _check(catalog)
         objects = open_objects(address)
         layout.bring_up_to_date(objects)
         folder = objects.path("") or local or cache_folder() / "stores" / blob(objects.address.encode())[7:23]
@@ -71,7 +71,7 @@ class Store:
         return Blobs(self.objects, self.folder)
 
     @cached_property
-    def catalog(self) -> Catalog:
+    def catalog(self) -> "Catalog":
         """Records: runs, steps, cache, models, releases, deployments, reviews.
 
         Raises:
@@ -85,10 +85,12 @@ class Store:
                 hint="Set 'catalog' in tidemill.toml, or TIDEMILL_CATALOG, to postgresql://USER@HOST/DATABASE.",
                 code="catalog-not-named",
             )
+        from tidemill.store.catalog.database import Catalog  # noqa: PLC0415
+
         return Catalog.open(self._catalog or self.folder / "catalog.db")
 
     @cached_property
-    def locks(self) -> Locks | AdvisoryLocks:
+    def locks(self) -> "Locks | AdvisoryLocks":
         """Locks between processes; where the catalog is on a server, between machines.
 
         Where a remote store was opened without its catalog, to fetch from it or push to it, they hold on this
@@ -96,6 +98,9 @@ class Store:
         """
         if self._catalog is None:
             return Locks(self.folder / "locks")
+        from tidemill.store.catalog.advisory import AdvisoryLocks  # noqa: PLC0415
+        from tidemill.store.catalog.postgres import Postgres  # noqa: PLC0415
+
         assert isinstance(self.catalog.database, Postgres)
         return AdvisoryLocks(self.catalog.database, self.address)
 
@@ -106,7 +111,15 @@ class Store:
 
     def close(self) -> None:
         """Close the connections, if any were opened."""
-        if isinstance(locks := self.__dict__.get("locks"), AdvisoryLocks):
-            locks.close()
+        if "locks" in self.__dict__:
+            self.locks.close()
         if "catalog" in self.__dict__:
             self.catalog.close()
+
+
+def _check(catalog: str | None) -> None:
+    # SQLAlchemy takes a fifth of a second to load: only whoever reads or writes records waits for it.
+    if catalog is not None:
+        from tidemill.store.catalog.postgres import check_address  # noqa: PLC0415
+
+        check_address(catalog)

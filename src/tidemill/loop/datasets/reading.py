@@ -37,23 +37,16 @@ def datasets(ws: Workspace) -> list[DatasetView]:
 
 
 def show_data(ws: Workspace, ref: str, rows: int = 5) -> DataShow:
-    """A dataset's columns and its first rows at ``ref``."""
-    import numpy as np  # noqa: PLC0415
-
+    """A dataset's columns and its first rows at ``ref``; nothing else of it is read."""
     from tidemill.data.profile import type_text  # noqa: PLC0415
 
     dataset, at = open_reference(ws, ref)
     snapshot = dataset.snapshot(at)
-    table = snapshot.read()
+    head = snapshot.first(rows)
     columns = [
-        {
-            "name": name,
-            "type": type_text(snapshot.schema.field(name).type, table.shape_of(name)),
-            "missing": int(np.count_nonzero(table.missing(name))),
-        }
+        {"name": name, "type": type_text(snapshot.schema.field(name).type, head.shape_of(name))}
         for name in snapshot.columns
     ]
-    head = table.take(np.arange(min(rows, len(table))))
     parents, commit = snapshot.commit.parents, snapshot.commit.id
     return DataShow(
         dataset.name,

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
         Exported,
     )
 
+_COLUMNS = 40
+_ACROSS = 12
+"""Columns that are listed, and that the first rows are shown with."""
+
 
 def datasets(views: Sequence["DatasetView"]) -> "RenderableType":
     """One line a dataset."""
@@ -25,7 +29,9 @@ def datasets(views: Sequence["DatasetView"]) -> "RenderableType":
 
 
 def show(view: "DataShow") -> "RenderableType":
-    """The commit, the columns, some rows."""
+    """The commit, the columns, some rows; of a wide table only the first columns."""
+    from rich.text import Text  # noqa: PLC0415
+
     commit, made = view.commit, view.changes
     about = facts(
         [
@@ -40,15 +46,21 @@ def show(view: "DataShow") -> "RenderableType":
         ]
     )
     columns = table(
-        ["column", "type", "missing"],
-        [(c["name"], c["type"], c["missing"]) for c in view.columns],
+        ["column", "type"],
+        [(c["name"], c["type"]) for c in view.columns[:_COLUMNS]],
         empty="No columns.",
     )
-    names = list(dict.fromkeys(name for row in view.sample for name in row))
+    names = list(dict.fromkeys(name for row in view.sample for name in row))[:_ACROSS]
     sample = table(
         names, [[_cell(name, row.get(name)) for name in names] for row in view.sample], empty="No rows."
     )
-    return stack(about, columns, sample)
+    more = len(view.columns) - _COLUMNS
+    return stack(
+        about,
+        columns,
+        Text(f"and {more:,} more columns; --json has them all.") if more > 0 else None,
+        sample,
+    )
 
 
 def _cell(name: str, value: object) -> str:
