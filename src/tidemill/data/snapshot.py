@@ -104,7 +104,6 @@ class Fragment:
 
     def take(self, offsets: "np.ndarray[Any, Any]", columns: Sequence[str]) -> "pa.Table":
         """The live rows at these offsets in the data files, which must ascend."""
-        import numpy as np  # noqa: PLC0415
         import pyarrow as pa  # noqa: PLC0415
 
         if not len(offsets):
