@@ -107,8 +107,8 @@ class IdFiles:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with part.open("wb") as file:
-                    file.write(np.ascontiguousarray(ids, np.uint64))
-                    file.write(order)
+                    file.write(ids.tobytes())
+                    file.write(order.tobytes())
                 os.replace(part, path)
                 self._opened[data_file] = _mapped(path)
             finally:
