@@ -112,9 +112,22 @@ def test_runs_show_and_why(tidemill: Tidemill):
     assert "3 -> 4" in tidemill("why", "latest", "double").stdout
 
 
+def test_runs_where(tidemill: Tidemill):
+    for n in ("3", "4"):
+        tidemill("run", "quadruple.py:quadruple", "-p", f"n={n}")
+    done = tidemill("runs", "--where", "n > 3 and status = 'succeeded'", "--json")
+    [found] = json.loads(done.stdout)
+    assert json.loads(tidemill("show", found["run"], "--json").stdout)["parameters"] == {"n": 4}
+    assert tidemill("runs", "--where", "n > 4").stdout == "There is no such run: n > 4\n"
+    wrong = tidemill("runs", "--where", "nn > 4")
+    assert wrong.returncode == 2
+    assert "error[unknown-run-field]" in wrong.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
+        (["runs", "--where", "n >"], "invalid-run-condition", "n >"),
         (["run", "nowhere.py"], "file-not-found", "nowhere.py"),
         (["run", "quadruple.py:quadruple", "-p", "m=3"], "unknown-parameter", "'m'"),
         (["run", "quadruple.py:quadruple", "-p", "n=three"], "wrong-parameter-type", "'n'"),

@@ -1,7 +1,8 @@
-"""Finding a run by what a person types, and its steps."""
+"""Finding a run by what a person types; its steps, and how long it took."""
 
 from typing import TYPE_CHECKING
 
+from tidemill.core import clock
 from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.loop.workspace import Workspace
 
@@ -44,3 +45,10 @@ def steps_of(ws: Workspace, run: str) -> "list[records.Step]":
 
     with ws.store.catalog.read() as read:
         return read.find(records.Step, {"run": run}, order=("position",))
+
+
+def seconds_of(run: "records.Run") -> float | None:
+    """How long a run took; None while it goes on."""
+    if run.finished_at is None:
+        return None
+    return (clock.parse(run.finished_at) - clock.parse(run.started_at)).total_seconds()

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from tidemill.store.catalog import records
 
 MODEL, REPORT = "model", "report"
+AT_ONCE = 500
+"""Digests or ids that one query names."""
 
 
 def register(ws: Workspace, graph: "Graph", result: "RunResult") -> None:
@@ -98,9 +100,23 @@ def digest_of_kind(ws: Workspace, run: "records.Run", kind: str) -> Digest | Non
 
 def metrics_of(ws: Workspace, run: "records.Run") -> dict[str, float]:
     """The numbers of the run's report; empty where it made none."""
-    from tidemill.engine.artifacts import artifact, content_of  # noqa: PLC0415
+    return metrics_by_run(ws, [run])[run.id]
 
-    digest = digest_of_kind(ws, run, REPORT)
-    if digest is None:
-        return {}
-    return dict(content_of(ws.store.blobs, artifact(ws.store, digest)).get("metrics", {}))
+
+def metrics_by_run(ws: Workspace, runs: "list[records.Run]") -> dict[str, dict[str, float]]:
+    """The numbers of the report of each of many runs, by run; each report is read once."""
+    from tidemill.engine.artifacts import content_of  # noqa: PLC0415
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    digests = sorted({d for r in runs for d in r.outputs.values()})
+    reports: dict[str, records.Artifact] = {}
+    with ws.store.catalog.read() as read:
+        for start in range(0, len(digests), AT_ONCE):
+            some = {"digest": digests[start : start + AT_ONCE], "kind": REPORT}
+            reports.update((a.digest, a) for a in read.find(records.Artifact, some))
+    metrics = {d: content_of(ws.store.blobs, a).get("metrics", {}) for d, a in reports.items()}
+    found: dict[str, dict[str, float]] = {}
+    for run in runs:
+        ordered = [run.outputs.get(REPORT), *run.outputs.values()]
+        found[run.id] = dict(next((metrics[d] for d in ordered if d in metrics), {}))
+    return found

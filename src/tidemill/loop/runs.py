@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidemill.core import clock
 from tidemill.core.errors import NotFound, TidemillError
 from tidemill.core.events import Note, Sink, silent
 from tidemill.loop import judging, predictors, registry
-from tidemill.loop.lookup import find_run, steps_of
-from tidemill.loop.views import ReportFile, RunSummary, RunView, StepView, VerdictView, WhyView
+from tidemill.loop.lookup import find_run, seconds_of, steps_of
+from tidemill.loop.views import ReportFile, RunView, StepView, VerdictView, WhyView
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -66,35 +65,6 @@ def run(
         registry.register(ws, graph, result)
         _judge(ws, graph, result.run, sink)
     return _view(ws, result.run, result.steps)
-
-
-def runs(ws: Workspace, pipeline: str | None = None, limit: int | None = 20) -> list[RunSummary]:
-    """The latest runs, newest first."""
-    from tidemill.engine.run import mark_interrupted  # noqa: PLC0415
-    from tidemill.store.catalog import records  # noqa: PLC0415
-
-    mark_interrupted(ws.store)
-    where = {"pipeline": pipeline} if pipeline else {}
-    with ws.store.catalog.read() as read:
-        found = read.find(records.Run, where, order=("-started_at", "-id"), limit=limit)
-        steps = read.find(records.Step, {"run": [r.id for r in found]})
-    summaries: list[RunSummary] = []
-    for record in found:
-        own = [s for s in steps if s.run == record.id]
-        summaries.append(
-            RunSummary(
-                record.id,
-                record.pipeline,
-                record.status,
-                record.started_at,
-                _seconds(record),
-                record.trigger,
-                registry.metrics_of(ws, record),
-                sum(s.status == "computed" for s in own),
-                sum(s.status == "cached" for s in own),
-            )
-        )
-    return summaries
 
 
 def show_run(ws: Workspace, run: str = "latest") -> RunView:
@@ -237,7 +207,7 @@ def _view(ws: Workspace, record: "records.Run", steps: "list[records.Step]") -> 
             )
             for s in steps
         ],
-        _seconds(record) or 0.0,
+        seconds_of(record) or 0.0,
         record.parameters,
         record.inputs,
         record.trigger,
@@ -246,13 +216,6 @@ def _view(ws: Workspace, record: "records.Run", steps: "list[records.Step]") -> 
         VerdictView(verdict.passed, verdict.rules, verdict.against) if verdict else None,
         record.error,
     )
-
-
-def _seconds(record: "records.Run") -> float | None:
-    if record.finished_at is None:
-        return None
-    passed = clock.parse(record.finished_at)
-    return (passed - clock.parse(record.started_at)).total_seconds()
 
 
 def _is_json(value: object) -> bool:

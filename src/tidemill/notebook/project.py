@@ -48,11 +48,13 @@ class Project(DataMethods, TeamMethods):
 
         return runs.run(self._ws, pipeline, parameters, sink=sink)
 
-    def runs(self, pipeline: str | None = None, limit: int | None = 20) -> "list[views.RunSummary]":
-        """The latest runs."""
-        from tidemill.loop import runs
+    def runs(
+        self, pipeline: str | None = None, limit: int | None = 20, *, where: str | None = None
+    ) -> "list[views.RunSummary]":
+        """The latest runs; those that a condition holds for, such as ``accuracy > 0.88``."""
+        from tidemill.loop import listing
 
-        return runs.runs(self._ws, pipeline, limit)
+        return listing.runs(self._ws, pipeline, limit, where=where)
 
     def show(self, run: str = "latest") -> "views.RunView":
         """One run, whole."""

@@ -99,8 +99,9 @@ def verdict(view: "VerdictView | None") -> "RenderableType | None":
     return heading(title, table(["", "rule", "reason"], rows, empty="It has no rules."))
 
 
-def runs(views: Sequence["RunSummary"]) -> "RenderableType":
-    """One line a run."""
+def runs(views: Sequence["RunSummary"], where: str | None = None) -> "RenderableType":
+    """One line a run; ``where`` is what they were chosen by."""
+    none = "There are no runs. Type: tidemill run pipeline.py"
     return table(
         ["run", "pipeline", "status", "started (UTC)", "seconds", "computed", "cached", "trigger", "metrics"],
         [
@@ -117,7 +118,7 @@ def runs(views: Sequence["RunSummary"]) -> "RenderableType":
             )
             for v in views
         ],
-        empty="There are no runs. Type: tidemill run pipeline.py",
+        empty=none if where is None else f"There is no such run: {where}",
     )
 
 

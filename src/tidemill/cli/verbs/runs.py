@@ -38,14 +38,24 @@ def run(state: State, file: str, parameters: tuple[str, ...]) -> None:
 
 @command("runs", example="tidemill runs --pipeline fashion --limit 5")
 @click.option("--pipeline", metavar="NAME", help="Only runs of this pipeline.")
+@click.option(
+    "--where",
+    metavar="CONDITION",
+    help='Only runs that this holds for: metrics, parameters and facts compared with numbers and "texts".',
+)
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Only the newest.")
 @pass_state
-def runs(state: State, pipeline: str | None, limit: int) -> None:
-    """List the runs, newest first."""
-    from tidemill.cli.render import runs as render  # noqa: PLC0415
-    from tidemill.loop import runs as loop  # noqa: PLC0415
+def runs(state: State, pipeline: str | None, where: str | None, limit: int) -> None:
+    """List the runs, newest first.
 
-    state.show(loop.runs(state.workspace(), pipeline, limit), render.runs)
+    A condition compares metrics, parameters, and run, pipeline, status, started, seconds and trigger; metric.NAME,
+    param.NAME and input.DATASET (the commit that was read) say which is meant. Comparisons go together with and,
+    or, not and brackets.
+    """
+    from tidemill.cli.render import runs as render  # noqa: PLC0415
+    from tidemill.loop import listing as loop  # noqa: PLC0415
+
+    state.show(loop.runs(state.workspace(), pipeline, limit, where=where), lambda v: render.runs(v, where))
 
 
 @command("show", example="tidemill show latest")

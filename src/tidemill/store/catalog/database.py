@@ -107,6 +107,13 @@ class Transaction:
         query = sa.select(sa.func.max(table.c[column])).where(*_matches(table, where))
         return self._connection.execute(query).scalar() or 0
 
+    def counts(self, kind: type[Any], by: Sequence[str], where: Mapping[str, object]) -> dict[Any, int]:
+        """How many records match, by the values of the columns ``by``, as tuples."""
+        table = _TABLES[kind]
+        columns = [table.c[name] for name in by]
+        query = sa.select(*columns, sa.func.count()).where(*_matches(table, where)).group_by(*columns)
+        return {tuple(values): count for *values, count in self._connection.execute(query)}
+
     def ask(self, query: sa.Executable) -> list[tuple[Any, ...]]:
         """The rows that a query of this package gives, where ``find`` cannot say it."""
         return [tuple(row) for row in self._connection.execute(query)]
