@@ -10,6 +10,7 @@ import mmap
 import os
 import secrets
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,11 +52,18 @@ class IdFile:
             offsets = self._ascending[place]
             there = np.flatnonzero(self.ids[offsets] == wanted)
             return there, offsets[there]
-        ordered = self.ids[self._ascending]
-        place = np.searchsorted(wanted, ordered)
-        place[place == len(wanted)] = 0
-        there = np.flatnonzero(wanted[place] == ordered)
+        small, large = (wanted, self._ordered) if len(wanted) <= len(self.ids) else (self._ordered, wanted)
+        place = np.searchsorted(large, small)
+        place[place == len(large)] = 0
+        there = np.flatnonzero(large[place] == small)
+        if small is wanted:
+            return there, self._ascending[place[there]]
         return place[there], self._ascending[there]
+
+    @cached_property
+    def _ordered(self) -> "np.ndarray[Any, Any]":
+        # Kept for whoever brings a whole table piece by piece.
+        return self.ids[self._ascending]
 
     def _search(self, wanted: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
         """For each, the place in ascending order of the first id that is not less, or of the last one."""
