@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tidemill.data.columns import alike, differs
 from tidemill.data.commits import Changes
 from tidemill.data.schema_change import schema_change
-from tidemill.data.snapshot import Snapshot
+from tidemill.data.snapshot import Fragment, Snapshot
 from tidemill.store.table import ID
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ class Diff:
         self.old = old
         self.new = new
         self.columns = schema_change(old.schema, new.schema)
-        before, after = _apart(old, new)
+        self._apart = _apart(old, new)
+        before, after = (_ids(parts) for parts in self._apart)
         self.added: np.ndarray[Any, Any] = np.setdiff1d(after, before)
         self.removed: np.ndarray[Any, Any] = np.setdiff1d(before, after)
         self._moved: np.ndarray[Any, Any] = np.intersect1d(before, after)
@@ -91,7 +92,14 @@ class Diff:
 
     @cached_property
     def _pair(self) -> "tuple[pa.Table, pa.Table]":
-        before, after = sorted_rows(self.old, self._moved), sorted_rows(self.new, self._moved)
+        import numpy as np  # noqa: PLC0415
+
+        before, after = (
+            snapshot.rows_at([(f, offsets[np.isin(ids, self._moved)]) for f, offsets, ids in parts])
+            .to_arrow()
+            .sort_by(ID)
+            for snapshot, parts in zip((self.old, self.new), self._apart, strict=True)
+        )
         return alike(before, after.schema), after
 
     @cached_property
@@ -105,22 +113,36 @@ def sorted_rows(snapshot: Snapshot, ids: "np.ndarray[Any, Any]") -> "pa.Table":
     return snapshot.read(ids=ids).to_arrow().sort_by(ID)
 
 
-def _apart(old: Snapshot, new: Snapshot) -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
-    """The ``_id``s on each side that do not lie in the same file on the other: all others are equal."""
+_Part = tuple[Fragment, "np.ndarray[Any, Any]", "np.ndarray[Any, Any]"]
+"""Some rows of a fragment: their offsets, ascending, and their ``_id``s."""
+
+
+def _apart(old: Snapshot, new: Snapshot) -> tuple[list[_Part], list[_Part]]:
+    """The rows on each side that do not lie in the same file on the other: all others are equal."""
     import numpy as np  # noqa: PLC0415
 
     ours, theirs = ({f.files: f for f in s.fragments()} for s in (old, new))
-    before: list[np.ndarray[Any, Any]] = [np.zeros(0, np.uint64)]
-    after: list[np.ndarray[Any, Any]] = [np.zeros(0, np.uint64)]
+    before: list[_Part] = []
+    after: list[_Part] = []
     for files in ours.keys() | theirs.keys():
         a, b = ours.get(files), theirs.get(files)
         if a and b:
             # Of the same file each side has all rows but those that left it: nothing else needs a look.
             if a.deletion_file != b.deletion_file:
-                before.append(a.ids_at(np.setdiff1d(b.deleted, a.deleted)))
-                after.append(b.ids_at(np.setdiff1d(a.deleted, b.deleted)))
+                before.append(_part(a, np.setdiff1d(b.deleted, a.deleted)))
+                after.append(_part(b, np.setdiff1d(a.deleted, b.deleted)))
         elif a:
-            before.append(a.ids())
+            before.append(_part(a, a.live))
         elif b:
-            after.append(b.ids())
-    return np.concatenate(before), np.concatenate(after)
+            after.append(_part(b, b.live))
+    return before, after
+
+
+def _part(fragment: Fragment, offsets: "np.ndarray[Any, Any]") -> _Part:
+    return fragment, offsets, fragment.ids_at(offsets)
+
+
+def _ids(parts: list[_Part]) -> "np.ndarray[Any, Any]":
+    import numpy as np  # noqa: PLC0415
+
+    return np.concatenate([np.zeros(0, np.uint64), *(ids for _, _, ids in parts)])

@@ -98,6 +98,13 @@ class Fragment:
         """As ``find``, also among the rows that left and are in the data files still."""
         return self._ids.find(wanted)
 
+    @property
+    def live(self) -> "np.ndarray[Any, Any]":
+        """The offsets in the data files of the live rows, ascending; uint32."""
+        import numpy as np  # noqa: PLC0415
+
+        return np.setdiff1d(np.arange(len(self._ids.ids), dtype=np.uint32), self.deleted, assume_unique=True)
+
     def ids_at(self, offsets: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
         """The ``_id``s of the rows at these offsets in the data files, live or not; no column is read."""
         return self._ids.ids[offsets]
@@ -208,9 +215,18 @@ class Snapshot:
             if ids is None:
                 return Table(self._opened.to_table(columns=names))
         import numpy as np  # noqa: PLC0415
+
+        return self.rows_at([(f, np.sort(offsets)) for f, _, offsets in self._find(ids)], names)
+
+    def rows_at(
+        self, wanted: "Sequence[tuple[Fragment, np.ndarray[Any, Any]]]", columns: Sequence[str] | None = None
+    ) -> Table:
+        """The live rows at these offsets of fragments, which must ascend in each; None is all columns."""
+        import numpy as np  # noqa: PLC0415
         import pyarrow as pa  # noqa: PLC0415
 
-        wanted = [(fragment, np.sort(offsets)) for fragment, _, offsets in self._find(ids)]
+        names = list(columns or self.schema.names)
+        wanted = [(fragment, offsets) for fragment, offsets in wanted if len(offsets)]
         places = [(fragment, fragment.positions(offsets)) for fragment, offsets in wanted]
         if len(places) > 1 and all(fragment.scattered(rows) for fragment, rows in places):
             # All at once: the fragments are read beside each other.
