@@ -124,6 +124,24 @@ def test_runs_where(tidemill: Tidemill):
     assert "error[unknown-run-field]" in wrong.stderr
 
 
+def test_logs(tidemill: Tidemill, project: Path):
+    file = project / "loud.py"
+    file.write_text(
+        "import tidemill as tm\n\n@tm.step\ndef loud(n: int) -> int:\n    print('a [bold] word', n)\n    print('two')\n"
+        "    return n\n\n@tm.pipeline\ndef talk(n: int = 1) -> int:\n    return loud(n)\n"
+    )
+    tidemill("run", "loud.py")
+    assert tidemill("logs").stdout == "loud  a [bold] word 1\nloud  two\n"
+    assert tidemill("logs", "latest", "loud", "--grep", "WORD").stdout == "a [bold] word 1\n"
+    assert (
+        tidemill("logs", "--limit", "1").stdout
+        == "(1 more lines before these: --limit shows more)\nloud  two\n"
+    )
+    assert "printed a line with 'three'" in tidemill("logs", "--grep", "three").stdout
+    view = json.loads(tidemill("logs", "--grep", "two", "--json").stdout)
+    assert [(x["step"], x["number"], x["text"]) for x in view["lines"]] == [("loud", 2, "two")]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [

@@ -93,6 +93,27 @@ class WhyView:
 
 
 @dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line that a step printed; ``run`` is the one that computed the step, ``number`` counts its lines from 1."""
+
+    run: str
+    step: str
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogView:
+    """What steps printed; ``left_out`` is how many fitting lines stand before the first one here."""
+
+    run: str
+    step: str | None
+    grep: str | None
+    lines: list[LogLine]
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReportFile:
     """A report's page."""
 

@@ -74,6 +74,19 @@ class Project(DataMethods, TeamMethods):
 
         return runs.why(self._ws, run, step)
 
+    def logs(
+        self,
+        run: str = "latest",
+        step: str | None = None,
+        *,
+        grep: str | None = None,
+        limit: int | None = 1000,
+    ) -> "views.LogView":
+        """What the steps of a run, or one of them, printed; of it the lines that hold a text."""
+        from tidemill.loop import logs
+
+        return logs.logs(self._ws, run, step, grep=grep, limit=limit)
+
     def report(self, run: str = "latest", path: str | Path | None = None) -> "views.ReportFile":
         """Write a run's report as one HTML page."""
         from tidemill.loop import runs

@@ -1,0 +1,29 @@
+"""Commands about what runs left: logs."""
+
+import click
+
+from tidemill.cli.command import State, command, pass_state
+
+
+@command("logs", example="tidemill logs latest train --grep warning")
+@click.argument("run", default="latest")
+@click.argument("step", required=False)
+@click.option("--grep", metavar="TEXT", help="Only lines that hold this text, in small or capital letters.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Only the last so many lines.",
+)
+@pass_state
+def logs(state: State, run: str, step: str | None, grep: str | None, limit: int) -> None:
+    """Show what the steps of a run printed, each line with its step.
+
+    RUN is an id, the beginning of one, or 'latest'; with STEP, only what that step printed. Of a step that was
+    taken from the cache, what it printed when it was computed.
+    """
+    from tidemill.cli.render import records as render  # noqa: PLC0415
+    from tidemill.loop import logs as loop  # noqa: PLC0415
+
+    state.show(loop.logs(state.workspace(), run, step, grep=grep, limit=limit), render.logs)
