@@ -33,15 +33,18 @@ def is_split(node: Node) -> bool:
 
 def leaks(graph: Graph) -> list[Leak]:
     """Every transform whose training rows were not split off, though a split of the same data exists."""
-    upstream = {n.name: graph.upstream(n.name) for n in graph.nodes}
+    fits = [n for n in graph.nodes if n.role == "fit"]
+    if not fits:
+        return []
     datasets = {n.name for n in graph.nodes if n.role == "dataset"}
     splits = [n.name for n in graph.nodes if is_split(n)]
+    upstream = {name: graph.upstream(name) for name in splits}
     found: list[Leak] = []
-    for node in graph.nodes:
+    for node in fits:
         component = node.component
-        if node.role != "fit" or component is None or component.options.get("sees_test_rows"):
+        if component is None or component.options.get("sees_test_rows"):
             continue
-        above = upstream[node.name]
+        above = graph.upstream(node.name)
         if above.intersection(splits):
             continue
         for split in splits:
