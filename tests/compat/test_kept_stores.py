@@ -49,7 +49,7 @@ def test_its_blobs_are_whole(store: Store):
 def test_it_can_be_written_to(store: Store):
     with store.catalog.write() as t:
         assert t.change(records.Run, {"id": write.RUN}, status="failed") == 1
-        t.remember("sha256:" + "2" * 64, {}, write.AT)
+        t.remember({"sha256:" + "2" * 64: {}}, write.AT)
     assert store.blobs.put(b"something new")
     again = Store.open(store.folder)
     with again.catalog.read() as t:

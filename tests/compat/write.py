@@ -27,7 +27,7 @@ def write(folder: Path) -> None:
     log = store.blobs.put(b"what the step printed\n")
     with store.catalog.write() as t:
         t.add(*everything(model, manifest, log))
-        t.remember("sha256:" + "1" * 64, {"model": model}, AT)
+        t.remember({"sha256:" + "1" * 64: {"model": model}}, AT)
     write_dataset(Datasets(store, "Ada"))
     store.close()
 

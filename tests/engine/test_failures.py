@@ -295,7 +295,8 @@ def first(folder: str) -> int:
 
 @tm.step
 def slow(x: int, folder: str) -> int:
-    Path(folder, "slow.pid").write_text(str(os.getpid()))
+    Path(folder, "slow.part").write_text(str(os.getpid()))
+    Path(folder, "slow.part").rename(Path(folder, "slow.pid"))
     while not Path(folder, "go").exists():
         time.sleep(0.01)
     with open(folder + "/slow", "a") as file:

@@ -116,7 +116,7 @@ def compare(project: Project, **values: Any) -> None:
     # The steps that follow stand on what was kept, not on the full run.
     with project.store.catalog.write() as transaction:
         for key, outputs in kept.items():
-            transaction.remember(key, outputs, "2024-01-01T00:00:00.000000Z")
+            transaction.remember({key: outputs}, "2024-01-01T00:00:00.000000Z")
 
 
 def contents(project: Project, result: RunResult) -> dict[str, object]:

@@ -178,8 +178,8 @@ def test_the_cache_remembers_the_last_word_and_forgets(catalog: Catalog):
     keys = [f"sha256:{n}" for n in range(1200)]  # more than one statement may name
     with catalog.write() as t:
         for key in keys:
-            t.remember(key, {"out": "old"}, RUN.started_at)
-        t.remember(keys[0], {"out": "new"}, RUN.started_at)
+            t.remember({key: {"out": "old"}}, RUN.started_at)
+        t.remember({keys[0]: {"out": "new"}}, RUN.started_at)
     with catalog.read() as t:
         found = t.cached([*keys, "sha256:none"])
         assert found == {key: {"out": "new" if key == keys[0] else "old"} for key in keys}

@@ -27,8 +27,32 @@ class Hit:
     rows_out: int | None
 
 
+class Known:
+    """What is likely to be asked for, looked up at once.
+
+    Args:
+        store: The store.
+        keys: Of the run before.
+    """
+
+    def __init__(self, store: "Store", keys: Sequence[str]) -> None:
+        self._store = store
+        self._hits = lookup(store, keys) if keys else {}
+
+    def at_hand(self, keys: Sequence[str]) -> dict[str, Hit]:
+        """Those of these steps that are known to be stored."""
+        return {key: self._hits[key] for key in keys if key in self._hits}
+
+    def find(self, keys: Sequence[str]) -> dict[str, Hit]:
+        """Those of these steps that are stored."""
+        self._hits |= lookup(self._store, [key for key in keys if key not in self._hits])
+        return self.at_hand(keys)
+
+
 def lookup(store: "Store", keys: Sequence[str]) -> dict[str, Hit]:
     """The whole steps that are stored, by key."""
+    if not keys:
+        return {}
     with store.catalog.read() as transaction:
         entries = transaction.cached(keys)
         wanted = sorted({d for e in entries.values() for d in e.get("outputs", {}).values()})

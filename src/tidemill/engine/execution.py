@@ -1,6 +1,7 @@
 """The way through one graph: what is ready is taken from the cache or started; what ends is recorded."""
 
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from tidemill.engine.executors.local import LocalExecutor, threads
 from tidemill.engine.job import Job, rows_of
 from tidemill.engine.ledger import Ledger, step_record
 from tidemill.engine.orders import Order, Outcome, Ref
+from tidemill.engine.schedule import Schedule
 from tidemill.engine.why import FIRST, Earlier, compare, reason
 from tidemill.pipeline.graph import Graph, Node
 from tidemill.pipeline.model import Model
@@ -41,7 +43,11 @@ class _Candidate:
 
 @dataclass(slots=True)
 class Execution:
-    """One run on its way. ``run`` goes it to the end; ``abort`` stops it."""
+    """One run on its way. ``run`` goes it to the end; ``abort`` stops it.
+
+    What has ended is written down before what it made ready is started: at any moment, a kill loses no more
+    than what is being computed.
+    """
 
     store: "Store"
     graph: Graph
@@ -54,83 +60,123 @@ class Execution:
     files: dict[str, tuple[int, int]]
     earlier: Earlier
     error: dict[str, Any] | None = None
-    found: dict[tuple[str, str], Ref] = field(default_factory=dict[tuple[str, str], Ref])
-    waiting: list[Node] = field(default_factory=list[Node])
-    orders: list[tuple[Job, Order]] = field(default_factory=list[tuple[Job, Order]])
     jobs: list[Job] = field(default_factory=list[Job])
     executor: LocalExecutor | None = None
+    _schedule: Schedule = field(init=False)
+    _positions: dict[str, int] = field(init=False)
+    _known: cache.Known = field(init=False)
+    _ready: deque[_Candidate] = field(default_factory=deque[_Candidate])
+    _elsewhere: list[_Candidate] = field(default_factory=list[_Candidate])
+    _orders: deque[tuple[Job, Order]] = field(default_factory=deque[tuple[Job, Order]])
+    _ended: list[tuple[Job, records.Step]] = field(default_factory=list[tuple[Job, records.Step]])
+
+    def __post_init__(self) -> None:
+        self._schedule = Schedule(self.graph)
+        self._positions = {node.name: at for at, node in enumerate(self.graph.nodes)}
+        self._known = cache.Known(self.store, self.earlier.keys())
 
     def run(self) -> None:
         """Until every node has ended or a step has failed."""
-        self.waiting = list(self.graph.nodes)
         while True:
-            blocked = False
-            if self.error is None:
-                blocked = self._start_ready()
-            if not self.jobs and not blocked:
-                assert self.error or not self.waiting, "a step waits for what nothing makes"
+            self._start()
+            if self.error is None and (self._schedule.has_ready or (self._ready and not self.jobs)):
+                continue
+            if not self.jobs and (self.error is not None or not self._elsewhere):
                 break
-            self._collect(_POLL_SECONDS if blocked else None)
-        for node in self.waiting:
+            self._collect(_POLL_SECONDS if self._elsewhere else None)
+        assert self.error or not self._schedule.unfinished, "a step waits for what nothing makes"
+        for node in self._schedule.unfinished.values():
             self._skip(node)
 
     def outputs(self) -> dict[str, Ref]:
         """The pipeline's results."""
-        return {name: self.found[port.node, port.output] for name, port in self.graph.outputs.items()}
+        found = self._schedule.found
+        return {name: found[port.node, port.output] for name, port in self.graph.outputs.items()}
 
     def abort(self) -> None:
         """Stop what is being computed and let others have the locks."""
         if self.executor is not None:
             self.executor.abort()
-        for job in self.jobs:
+        for job in [*self.jobs, *(job for job, _ in self._ended)]:
             job.lock.close()
         self.jobs.clear()
 
     # -- what can start
 
-    def _start_ready(self) -> bool:
-        """Take hits and start misses until nothing more is ready; whether a key is being computed elsewhere."""
-        while True:
-            ready = self._ready()
-            # Each key's lock is taken before the look, so that a miss is still one when it is started.
-            # Two steps of one key share its lock: the first computes, the other finds what it made.
-            locks = {key: self._locked(key) for key in dict.fromkeys(c.key for c in ready)}
-            try:
-                hits = cache.lookup(self.store, list(locks))
-                moved = self._read_inputs()
-                for candidate in ready:
-                    lock = locks[candidate.key]
-                    if candidate.key in hits:
-                        self._hit(candidate, hits[candidate.key])
-                        moved = True
-                    elif lock is not None and self.error is None:
-                        self._start(candidate, lock.pop_all())
-                        locks[candidate.key] = None
-                        # A step of this process is finished by now, which may have made others ready.
-                        moved = moved or (candidate.node.name, candidate.node.outputs[0]) in self.found
-            finally:
-                for lock in locks.values():
-                    if lock is not None:
-                        lock.close()
-            if self.error is not None:
-                return False
-            if not moved:
-                self._dispatch()
-                return any(self._waits(c) for c in ready)
+    def _start(self) -> None:
+        """Take what is stored, and start what is not while a worker is free for it."""
+        self._settle()
+        self._ready.extend(self._elsewhere)
+        self._elsewhere.clear()
+        while self.error is None:
+            new: list[_Candidate] = []
+            for node in self._schedule.take():
+                if node.component is None:
+                    self._read(node)
+                else:
+                    new.append(self._candidate(node))
+            if self.error is None:
+                self._ready.extend(self._not_stored(new) if len(new) > self._free else new)
+            begun = self.error is None and self._begin()
+            if not begun and not self._schedule.has_ready and not self._ended:
+                return
+            self._settle()
+        self._settle()
 
-    def _ready(self) -> "list[_Candidate]":
-        found: list[_Candidate] = []
-        for node in self.waiting:
-            resolved = plan.resolve_inputs(node, self.found)
-            if resolved is None or node.component is None:
-                continue
-            closure = self.closures[id(node.component.origin)]
-            parts = plan.parts_of(node, closure, resolved, self.seed)
-            found.append(_Candidate(node, parts, parts.key(), resolved))
-        return found
+    @property
+    def _free(self) -> int:
+        there = self.workers if self.executor is None else self.executor.free
+        return max(0, there - len(self._orders))
 
-    def _waits(self, candidate: "_Candidate") -> bool:
-        return any(n is candidate.node for n in self.waiting)
+    def _candidate(self, node: Node) -> _Candidate:
+        resolved = plan.resolve_inputs(node, self._schedule.found)
+        assert node.component is not None
+        assert resolved is not None
+        closure = self.closures[id(node.component.origin)]
+        parts = plan.parts_of(node, closure, resolved, self.seed)
+        return _Candidate(node, parts, parts.key(), resolved)
+
+    def _not_stored(self, candidates: list[_Candidate]) -> list[_Candidate]:
+        """Of more than can be started: those that must be, once all that is stored is taken."""
+        hits = self._known.find([c.key for c in candidates])
+        for candidate in candidates:
+            if candidate.key in hits:
+                self._hit(candidate, hits[candidate.key])
+        return [c for c in candidates if c.key not in hits]
+
+    def _begin(self) -> bool:
+        """Start as many as there are workers for; whether another turn may find more to do."""
+        some: list[_Candidate] = []
+        while self._ready and (len(some) < self._free or not (some or _importable(self._ready[0]))):
+            some.append(self._ready.popleft())
+        if not some:
+            return False
+        # Each key's lock is taken before the look, so that a miss is still one when it is started.
+        # Two steps of one key share its lock: the first computes, the other finds what it made.
+        hits = self._known.at_hand([c.key for c in some])
+        locks = {key: self._locked(key) for key in {c.key: None for c in some if c.key not in hits}}
+        moved = False
+        try:
+            hits |= cache.lookup(self.store, list(locks))
+            for candidate in some:
+                lock = locks.get(candidate.key)
+                if candidate.key in hits:
+                    self._hit(candidate, hits[candidate.key])
+                    moved = True
+                elif lock is None or self.error is not None:
+                    self._elsewhere.append(candidate)
+                elif not self._free and _importable(candidate):
+                    self._ready.appendleft(candidate)
+                else:
+                    locks[candidate.key] = None
+                    self._begin_one(candidate, lock)
+                    moved = True
+        finally:
+            for lock in locks.values():
+                if lock is not None:
+                    lock.close()
+        self._dispatch()
+        return moved and (self._schedule.has_ready or (bool(self._ready) and self._free > 0))
 
     def _locked(self, key: str) -> ExitStack | None:
         """The lock of a key, or None while another run, or another step of this one, has it."""
@@ -144,9 +190,7 @@ class Execution:
 
     def _hit(self, candidate: "_Candidate", hit: cache.Hit) -> None:
         node = candidate.node
-        self.waiting.remove(node)
-        for name, ref in hit.outputs.items():
-            self.found[node.name, name] = ref
+        self._schedule.end(node, hit.outputs)
         outputs = {n: r.digest for n, r in hit.outputs.items()}
         rows_in, rows_out = hit.rows_in, hit.rows_out
         step = self._step(
@@ -161,9 +205,8 @@ class Execution:
         self.ledger.hit(step)
         self._tell(step)
 
-    def _start(self, candidate: "_Candidate", lock: ExitStack) -> None:
+    def _begin_one(self, candidate: "_Candidate", lock: ExitStack) -> None:
         node = candidate.node
-        self.waiting.remove(node)
         why = self._why(node, candidate.parts)
         started = time.perf_counter()
         job = Job(node, candidate.parts, candidate.key, candidate.inputs, why, lock, started)
@@ -209,16 +252,16 @@ class Execution:
         order = job.order(closure, self.files, seed=self.seed, blobs=self.store.blobs.place, tasks=tasks)
         job.pending += 1
         if component.importable:
-            self.orders.append((job, order))
+            self._orders.append((job, order))
             return
         outcome = run_inline(order, component, lambda report: self._progress(job, report))
         self._done(job, outcome)
 
     def _dispatch(self) -> None:
-        if self.orders and self.executor is None:
+        if self._orders and self.executor is None:
             self.executor = LocalExecutor(self.workers)
-        while self.orders and self.executor is not None and self.executor.free > 0:
-            job, order = self.orders.pop(0)
+        while self._orders and self.executor is not None and self.executor.free > 0:
+            job, order = self._orders.popleft()
             self.executor.start(order, job)
 
     def _collect(self, timeout_seconds: float | None) -> None:
@@ -252,40 +295,48 @@ class Execution:
             self.sink(events.Progress(job.node.name, *progress, "rows"))
         if self.error is not None:
             # Orders of a failed run that nobody has begun are not begun.
-            for other, _ in self.orders:
+            for other, _ in self._orders:
                 other.pending -= 1
-            self.orders.clear()
+            self._orders.clear()
         for other in [job, *self.jobs]:
             if other.pending == 0 and other in self.jobs:
                 self._finish(other)
 
     def _finish(self, job: Job) -> None:
-        try:
-            if job.error is not None:
-                self._failed(job, job.error)
-            elif job.is_complete:
-                self._computed(job)
-            else:
+        self.jobs.remove(job)
+        if job.error is not None:
+            self._failed(job, job.error)
+        elif job.is_complete:
+            self._computed(job)
+        else:
+            try:
                 self.ledger.memos(job.memos())
-                self.waiting.append(job.node)
-        finally:
-            self.jobs.remove(job)
-            job.lock.close()
+            finally:
+                job.lock.close()
 
     def _computed(self, job: Job) -> None:
         saved = job.saved(self.store.blobs)
-        for name, artifact in saved.items():
-            self.found[job.node.name, name] = artifact.ref
         outputs = {n: s.digest for n, s in saved.items()}
         step = self._step_of(job, "computed", key=job.key, outputs=outputs, rows_out=rows_of(saved))
         self.ledger.computed(step, saved, job.memos())
-        self._tell(step)
+        self._ended.append((job, step))
+        self._schedule.end(job.node, {name: artifact.ref for name, artifact in saved.items()})
 
     def _failed(self, job: Job, error: dict[str, Any]) -> None:
-        self.ledger.memos(job.memos())
         step = self._step_of(job, "failed", key=None, error=error)
-        self.ledger.failed(step)
-        self._tell(step)
+        self.ledger.failed(step, job.memos())
+        self._ended.append((job, step))
+        self._schedule.fail(job.node)
+
+    def _settle(self) -> None:
+        """Write down what has ended; only then is it told, and may another run look for it."""
+        if not self._ended:
+            return
+        self.ledger.flush()
+        ended, self._ended = self._ended, []
+        for job, step in ended:
+            job.lock.close()
+            self._tell(step)
 
     def _skip(self, node: Node) -> None:
         step = self._step(node, "skipped", None, None)
@@ -293,15 +344,6 @@ class Execution:
         self._tell(step)
 
     # -- what is read
-
-    def _read_inputs(self) -> bool:
-        """Read the datasets and models that are still to be read; whether there was one."""
-        unread = [n for n in self.waiting if n.component is None]
-        for node in unread:
-            self._read(node)
-            if self.error is not None:
-                break
-        return bool(unread)
 
     def _read(self, node: Node) -> None:
         started = time.perf_counter()
@@ -313,16 +355,15 @@ class Execution:
                 self._read_dataset(node, node.reference, started)
         except TidemillError as error:
             self.error = {**error.to_json(), "details": {**error.details, "step": node.name}}
-            self.waiting.remove(node)
+            self._schedule.fail(node)
             seconds = time.perf_counter() - started
             step = self._step(node, "failed", None, None, error=self.error, seconds=seconds)
-            self.ledger.failed(step)
+            self.ledger.failed(step, {})
             self._tell(step)
 
     def _take_model(self, node: Node, wanted: Model) -> None:
         version, ref = inputs.registered_model(self.store, wanted)
-        self.waiting.remove(node)
-        self.found[node.name, "result"] = ref
+        self._schedule.end(node, {"result": ref})
         parts = plan.Parts(f"model:{wanted.name}", {}, {}, {}, {"version": str(version)})
         step = self._step(node, "cached", parts, ref.digest, outputs={"result": ref.digest})
         self.ledger.hit(step)
@@ -331,9 +372,8 @@ class Execution:
     def _read_dataset(self, node: Node, reference: Reference, started: float) -> None:
         name = reference.name
         read = inputs.read(self.store, reference, self.resolve, self.sink)
-        self.waiting.remove(node)
+        self._schedule.end(node, {"result": read.table.ref})
         self.ledger.input(name if name not in self.ledger.run.inputs else str(reference), read.commit)
-        self.found[node.name, "result"] = read.table.ref
         parts = plan.Parts(f"dataset:{name}", {}, {}, {}, {"commit": read.commit})
         rows = int(read.table.meta["rows"])
         status: records.StepStatus = "cached" if read.rows_read is None else "computed"
@@ -386,5 +426,11 @@ class Execution:
     def _step(
         self, node: Node, status: records.StepStatus, parts: plan.Parts | None, key: str | None, **facts: Any
     ) -> records.Step:
-        position = self.graph.nodes.index(node)
+        position = self._positions[node.name]
         return step_record(self.ledger.run.id, position, node, status, parts, key, **facts)
+
+
+def _importable(candidate: _Candidate) -> bool:
+    """Whether a worker can compute it; else it is computed here, and needs no worker."""
+    component = candidate.node.component
+    return component is not None and component.importable

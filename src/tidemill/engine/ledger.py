@@ -1,9 +1,10 @@
-"""The run's records: written as steps end, one durable transaction each; hits are gathered into one."""
+"""The run's records. Steps that end together are written together, in one durable transaction."""
 
 import os
 import socket
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.clock import new_run_id, now, stamp
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
     from tidemill.store.open import Store
 
 
+@dataclass(slots=True)
+class _Batch:
+    """What the next transaction writes."""
+
+    steps: list[records.Step] = field(default_factory=list[records.Step])
+    artifacts: list[records.Artifact] = field(default_factory=list[records.Artifact])
+    entries: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+
+
 class Ledger:
     """Opens a run, takes its steps, closes it."""
 
@@ -26,7 +36,7 @@ class Ledger:
     ) -> None:
         self._store = store
         self._lock = ExitStack()
-        self._waiting: list[records.Step] = []
+        self._batch = _Batch()
         self.steps: dict[str, records.Step] = {}
         self.run = records.Run(
             id=new_run_id(),
@@ -56,7 +66,7 @@ class Ledger:
     def hit(self, step: records.Step) -> None:
         """Note a step that was not computed; written with the next transaction."""
         self.steps[step.name] = step
-        self._waiting.append(step)
+        self._batch.steps.append(step)
 
     def computed(
         self,
@@ -65,54 +75,46 @@ class Ledger:
         memos: dict[str, Memo],
         entries: dict[str, dict[str, Any]] | None = None,
     ) -> None:
-        """Record a step that was computed, its artifacts and what the cache is to remember: all or nothing."""
-        moment = stamp(now())
-        self.steps[step.name] = step
+        """Note a step that was computed, its artifacts and what the cache is to remember."""
+        self.hit(step)
+        self._batch.artifacts += [
+            records.Artifact(a.digest, a.kind, a.size_bytes, a.meta, step.finished_at) for a in saved.values()
+        ]
+        if step.key is not None:
+            self._batch.entries[step.key] = cache.entry_of(step.outputs, step.rows_in, step.rows_out)
+        self._batch.entries.update({**memos, **(entries or {})})
+
+    def failed(self, step: records.Step, memos: dict[str, Memo]) -> None:
+        """Note a step that failed, and what of it is finished."""
+        self.hit(step)
+        self._batch.entries.update(memos)
+
+    def flush(self) -> None:
+        """Write what was noted: all or nothing."""
         with self._store.catalog.write() as transaction:
-            self._flush(transaction)
-            transaction.put(step)
-            for artifact in saved.values():
-                transaction.add_new(
-                    records.Artifact(
-                        artifact.digest, artifact.kind, artifact.size_bytes, artifact.meta, moment
-                    )
-                )
-            if step.key is not None:
-                entry = cache.entry_of(step.outputs, step.rows_in, step.rows_out)
-                transaction.remember(step.key, entry, moment)
-            for key, memo in memos.items():
-                transaction.remember(key, memo, moment)
-            for key, entry in (entries or {}).items():
-                transaction.remember(key, entry, moment)
+            self._write(transaction)
+        self._batch = _Batch()
 
     def memos(self, memos: dict[str, Memo]) -> None:
         """Remember finished chunks of a step that is not finished."""
         if memos:
             with self._store.catalog.write() as transaction:
-                for key, memo in memos.items():
-                    transaction.remember(key, memo, stamp(now()))
-
-    def failed(self, step: records.Step) -> None:
-        """Record a step that failed."""
-        self.steps[step.name] = step
-        with self._store.catalog.write() as transaction:
-            self._flush(transaction)
-            transaction.put(step)
+                transaction.remember(memos, stamp(now()))
 
     def close(self, status: records.RunStatus, outputs: dict[str, str], error: dict[str, Any] | None) -> None:
         """Record the run's end."""
         self.run = replace(self.run, status=status, finished_at=stamp(now()), outputs=outputs, error=error)
         try:
             with self._store.catalog.write() as transaction:
-                self._flush(transaction)
+                self._write(transaction)
                 transaction.put(self.run)
         finally:
             self._unlock()
 
-    def _flush(self, transaction: "Transaction") -> None:
-        for step in self._waiting:
-            transaction.put(step)
-        self._waiting.clear()
+    def _write(self, transaction: "Transaction") -> None:
+        transaction.put(*self._batch.steps)
+        transaction.add_new(*self._batch.artifacts)
+        transaction.remember(self._batch.entries, stamp(now()))
 
     def _unlock(self) -> None:
         self._store.locks.discard(lock_name(self.run.id))

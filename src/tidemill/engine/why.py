@@ -125,23 +125,23 @@ class Earlier:
     def __init__(self, store: "Store", run: records.Run) -> None:
         self._store = store
         self._run = run
-        self._runs: list[str] | None = None
-        self._latest: dict[str, records.Step] = {}
+        with store.catalog.read() as transaction:
+            self._runs = self._earlier(transaction)
+            # One look for all steps: the run before nearly always has them.
+            latest = transaction.find(records.Step, {"run": self._runs[:1]})
+        self._latest = {s.name: s for s in latest if s.key}
+
+    def keys(self) -> list[str]:
+        """The keys of the latest earlier run."""
+        return [step.key for step in self._latest.values() if step.key]
 
     def record(self, step: str) -> records.Step | None:
         """The step's record in the latest earlier run that got as far; None where there is none."""
         if step in self._latest:
             return self._latest[step]
+        if len(self._runs) < 2:
+            return None
         with self._store.catalog.read() as transaction:
-            if self._runs is None:
-                self._runs = self._earlier(transaction)
-                # One look for all steps: the run before nearly always has them.
-                latest = transaction.find(records.Step, {"run": self._runs[:1]})
-                self._latest = {s.name: s for s in latest if s.key}
-            if step in self._latest:
-                return self._latest[step]
-            if len(self._runs) < 2:
-                return None
             older = transaction.find(records.Step, {"run": self._runs[1:], "name": step})
         found = {s.run: s for s in older if s.key}
         return next((found[r] for r in self._runs if r in found), None)

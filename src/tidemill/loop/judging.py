@@ -63,7 +63,7 @@ def judge_run(ws: Workspace, graph: "Graph", run: "records.Run") -> "records.Ver
         verdict = records.Verdict(run.id, passed, champion.digest if champion else None, rules, stamp(now()))
     with ws.store.catalog.write() as write:
         write.put(verdict)
-        write.remember(question, {"run": run.id}, verdict.decided_at)
+        write.remember({question: {"run": run.id}}, verdict.decided_at)
     return verdict
 
 

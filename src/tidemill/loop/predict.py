@@ -130,7 +130,7 @@ def collect_feedback(ws: Workspace, environment: str, dataset: str, branch: str 
     commit, changes = opened.commit(rows, branch=branch, message=f"feedback from {environment}")
     with ws.store.catalog.write() as write:
         # A crash before this line collects the same labels again, which changes nothing.
-        write.remember(mark, {"sequence": corrections[-1].sequence}, stamp(now()))
+        write.remember({mark: {"sequence": corrections[-1].sequence}}, stamp(now()))
     counts = RowCounts(changes.added, changes.changed, changes.removed)
     return Collected(dataset, branch, commit.id, commit.number, counts)
 

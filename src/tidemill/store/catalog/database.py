@@ -5,7 +5,7 @@ SQLite for one machine, PostgreSQL for a team. Every write is one transaction; a
 
 import dataclasses
 import functools
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,6 +37,9 @@ _TABLES: dict[type[Any], sa.Table] = {
     records.LabelRow: tables.label_rows,
     records.LabelTurn: tables.label_turns,
 }
+_CACHED = sa.select(tables.cache.c.key, tables.cache.c.outputs).where(
+    tables.cache.c.key.in_(sa.bindparam("keys", expanding=True))
+)
 R = TypeVar("R")
 
 
@@ -54,13 +57,17 @@ class Transaction:
 
     def put(self, *rows: object) -> None:
         """Insert records, or replace those with the same key."""
-        for row in rows:
-            self._connection.execute(_replacing(_TABLES[type(row)], self._dialect), _columns(row))
+        self._each(rows, _replacing)
 
     def add_new(self, *rows: object) -> None:
         """Insert records; leave those whose key is there already as they are."""
-        for row in rows:
-            self._connection.execute(_keeping(_TABLES[type(row)], self._dialect), _columns(row))
+        self._each(rows, _keeping)
+
+    def _each(self, rows: Sequence[object], statement: "Callable[[sa.Table, str], sa.Insert]") -> None:
+        kinds = dict.fromkeys(type(row) for row in rows)
+        for kind in kinds:
+            values = [_columns(row) for row in rows if type(row) is kind]
+            self._connection.execute(statement(_TABLES[kind], self._dialect), values)
 
     def change(self, kind: type[Any], where: Mapping[str, object], **values: object) -> int:
         """Set columns of the records of ``kind`` that match; returns how many matched."""
@@ -122,15 +129,15 @@ class Transaction:
         """The cache's outputs for those of ``keys`` that it holds."""
         found: dict[str, dict[str, Any]] = {}
         for start in range(0, len(keys), 500):
-            some = keys[start : start + 500]
-            query = sa.select(tables.cache.c.key, tables.cache.c.outputs).where(tables.cache.c.key.in_(some))
-            found.update((key, outputs) for key, outputs in self._connection.execute(query))
+            rows = self._connection.execute(_CACHED, {"keys": keys[start : start + 500]})
+            found.update((key, outputs) for key, outputs in rows)
         return found
 
-    def remember(self, key: str, outputs: Mapping[str, Any], created_at: str) -> None:
-        """Put an entry into the cache, in place of an older one."""
-        values = {"key": key, "outputs": dict(outputs), "created_at": created_at}
-        self._connection.execute(_replacing(tables.cache, self._dialect), values)
+    def remember(self, entries: Mapping[str, Mapping[str, Any]], created_at: str) -> None:
+        """Put entries into the cache by key, in place of older ones."""
+        if entries:
+            values = [{"key": k, "outputs": dict(o), "created_at": created_at} for k, o in entries.items()]
+            self._connection.execute(_replacing(tables.cache, self._dialect), values)
 
     def forget(self, keys: Sequence[str]) -> None:
         """Drop cache entries."""
