@@ -108,11 +108,6 @@ class Diff:
         return {n: differs(before.column(n), after.column(n)) for n in after.column_names if n != ID}
 
 
-def sorted_rows(snapshot: Snapshot, ids: "np.ndarray[Any, Any]") -> "pa.Table":
-    """The rows with these ``_id``s, by ``_id``."""
-    return snapshot.read(ids=ids).to_arrow().sort_by(ID)
-
-
 _Part = tuple[Fragment, "np.ndarray[Any, Any]", "np.ndarray[Any, Any]"]
 """Some rows of a fragment: their offsets, ascending, and their ``_id``s."""
 
