@@ -57,6 +57,7 @@ pd
 without
 
 # Parameters of overloads: only the implementation uses them.
+code_version
 ignore
 sees_test_rows
 training_only

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tidemill.notebook.project import open_project as open  # noqa: A004 - read as tm.open()
     from tidemill.pipeline.components import check, row_step, step, trainer, transform
     from tidemill.pipeline.dataset import Dataset, dataset
+    from tidemill.pipeline.digests import digest_of
     from tidemill.pipeline.model import Model, model
     from tidemill.pipeline.pipelines import pipeline
     from tidemill.pipeline.progress import progress, scratch
@@ -38,6 +39,7 @@ _HOMES = {
     "Dataset": "tidemill.pipeline.dataset",
     "dataset": "tidemill.pipeline.dataset",
     "pipeline": "tidemill.pipeline.pipelines",
+    "digest_of": "tidemill.pipeline.digests",
     "progress": "tidemill.pipeline.progress",
     "scratch": "tidemill.pipeline.progress",
     "Table": "tidemill.store.table",
@@ -53,6 +55,7 @@ __all__ = [
     "TrainedModel",
     "check",
     "dataset",
+    "digest_of",
     "model",
     "open",
     "pipeline",

@@ -24,9 +24,14 @@ def blob(data: bytes | memoryview) -> Digest:
     return Digest("sha256:" + hashlib.sha256(data).hexdigest())
 
 
-def code(name: str, syntax: str) -> Digest:
-    """A function, class or constant of the project, by its normalised syntax tree."""
-    return _digest("code/1", [name, syntax])
+def code(name: str, text: str) -> Digest:
+    """A function, class or module of the project, by its source without comments and formatting."""
+    return blob(code_image(name, text))
+
+
+def code_image(name: str, text: str) -> bytes:
+    """What ``code`` hashes. Stored as a blob it has the code's digest, so that a change can be shown later."""
+    return pre_image("code/1", [name, text])
 
 
 def step(
@@ -58,7 +63,12 @@ def chunk(step_key: str, chunk_digest: str) -> Digest:
 
 def value(tree: Value) -> Digest:
     """A plain value (a setting, a small result), by content."""
-    return _digest("value/1", tree)
+    return blob(value_image(tree))
+
+
+def value_image(tree: Value) -> bytes:
+    """What ``value`` hashes; as a blob, it has the value's digest."""
+    return pre_image("value/1", tree)
 
 
 def row(cells: Sequence[Value], occurrence: int) -> int:
@@ -104,6 +114,38 @@ def pre_image(tag: str, tree: Value) -> bytes:
     _write(out, f"tidemill/{tag}")
     _write(out, tree)
     return bytes(out)
+
+
+def read_image(data: bytes) -> tuple[str, Value]:
+    """The tag and the tree of bytes that ``pre_image`` made."""
+    tag, at = _read(data, 0)
+    tree, _ = _read(data, at)
+    return str(tag).removeprefix("tidemill/"), tree
+
+
+def _read(data: bytes, at: int) -> tuple[Value, int]:
+    letter, at = data[at : at + 1], at + 1
+    if letter in b"ntf":
+        return {b"n": None, b"t": True, b"f": False}[letter], at
+    if letter == b"d":
+        return struct.unpack_from(">d", data, at)[0], at + 8
+    size, at = struct.unpack_from(">Q", data, at)[0], at + 8
+    if letter == b"l":
+        members: list[Value] = []
+        for _ in range(size):
+            member, at = _read(data, at)
+            members.append(member)
+        return members, at
+    if letter == b"m":
+        named: dict[str, Value] = {}
+        for _ in range(size):
+            name, at = _read(data, at)
+            named[str(name)], at = _read(data, at)
+        return named, at
+    body, at = data[at : at + size], at + size
+    if letter == b"i":
+        return int(body), at
+    return body.decode("utf-8", "surrogatepass") if letter == b"s" else body, at
 
 
 def _write(out: bytearray, tree: object) -> None:

@@ -5,36 +5,34 @@ function only imports inside its body is followed in the source instead, so that
 to plan a run. Not seen: what is looked up by a computed name, and files that a step reads by itself.
 """
 
-import copyreg
 import dis
 import enum
 import functools
-import importlib.util
 import inspect
 import sys
 import types
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 from tidemill.core import identity
 from tidemill.core.errors import InvalidInput
-from tidemill.engine import packages, syntax
-from tidemill.pipeline.component import Component, Fitted
-from tidemill.pipeline.load import installed
+from tidemill.engine import modules, packages, syntax
+from tidemill.engine.constants import Describer, NoContent, name_of
+from tidemill.pipeline import load
+from tidemill.pipeline.component import Component
 from tidemill.pipeline.pipelines import Pipeline
 
-_PARTS = "tidemill.parts"
-_SKIPPED_TYPES = (
+_NAMED_TYPES = (
     types.BuiltinFunctionType,
     types.WrapperDescriptorType,
-    types.MethodWrapperType,
     types.MethodDescriptorType,
     types.ClassMethodDescriptorType,
     types.GetSetDescriptorType,
     types.MemberDescriptorType,
 )
+"""Compiled code: its name and its package's version are all that there is to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,30 +43,36 @@ class Closure:
         code: ``module:name`` of each function, class and constant of the project, to its digest.
         packages: Each distribution that it reaches, to its version; ``python`` among them.
         files: The project's files that these came from.
+        images: Each digest to the bytes that were hashed.
     """
 
     code: dict[str, str]
     packages: dict[str, str]
     files: frozenset[str]
+    images: dict[str, bytes]
 
 
 def closure_of(component: Component[..., Any]) -> Closure:
-    """The closure of a component.
+    """The closure of a component; of one with ``code_version``, that text stands for its code.
 
     Raises:
         InvalidInput: ``no-code-digest``, when it uses an object that has no content to hash.
     """
     walk = _Walk(component.name, frozenset(component.options.get("ignore", ())))
     walk.packages["python"] = packages.python_version()
-    if component.kind == "trainer" and hasattr(component.function, "get_compile_config"):
+    if component.options.get("code_version") is not None:
+        walk.enter(component)
+        # What it reaches is not known, so a worker must have all of the project as it is now.
+        walk.files.update(load.files())
+    elif component.kind == "trainer" and hasattr(component.function, "get_compile_config"):
         walk.compiled_model(component.name, component.function)
     else:
         walk.reach(component.name, component.function)
+        for parameter in component.parameters:
+            walk.annotation(parameter.annotation)
     if component.module.startswith("tidemill.") or component.kind != "step":
         walk.package("tidemill")
-    for parameter in component.parameters:
-        walk.package(getattr(parameter.annotation, "__module__", "builtins").partition(".")[0])
-    return Closure(walk.code, dict(sorted(walk.packages.items())), frozenset(walk.files))
+    return Closure(walk.code, dict(sorted(walk.packages.items())), frozenset(walk.files), walk.images)
 
 
 @dataclass(slots=True)
@@ -76,45 +80,94 @@ class _Walk:
     component: str
     ignored: frozenset[str]
     code: dict[str, str] = field(default_factory=dict[str, str])
+    images: dict[str, bytes] = field(default_factory=dict[str, bytes])
     packages: dict[str, str] = field(default_factory=dict[str, str])
     files: set[str] = field(default_factory=set[str])
-    seen: dict[int, object] = field(default_factory=dict[int, object])
-    open: list[int] = field(default_factory=list[int])
+    names: dict[int, str] = field(default_factory=dict[int, str])
+    """Each object that was walked into, to its name: two wrappers that one decorator made have two."""
+    counts: dict[str, int] = field(default_factory=dict[str, int])
+    held: list[object] = field(default_factory=list[object])
+    """Those objects, so that their ids stay theirs."""
+    describer: Describer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.describer = Describer(self.enter)
 
     def compiled_model(self, where: str, model: Any) -> None:
         """Add a Keras model that is to be trained: from fresh weights, so those that it has do not count."""
         self.package("keras")
-        self._note(where, self.describe(where, ["keras", model.get_config(), model.get_compile_config()]))
+        self._note(where, ["keras", model.get_config(), model.get_compile_config()])
+
+    def annotation(self, annotation: Any) -> None:
+        """Add what an annotation names: a setting is made into it, a result is held against it."""
+        if isinstance(annotation, type):
+            self._class(annotation)
+        else:
+            self.package(getattr(annotation, "__module__", "builtins").partition(".")[0])
 
     # -- what a name holds
 
     def reach(self, where: str, value: Any) -> None:
         """Add what ``value``, found at ``where``, is made of."""
-        if isinstance(value, (Component, Pipeline)):
-            value = value.function
         if isinstance(value, (functools.partial, functools.partialmethod)):
             self.reach(where, value.func)
-            self._note(f"{where}(partial)", self.describe(where, [list(value.args), dict(value.keywords)]))
-        elif isinstance(value, types.ModuleType):
-            self._module(value.__name__, getattr(value, "__file__", None))
-        elif isinstance(value, types.FunctionType):
-            self._function(value)
-        elif isinstance(value, type):
-            self._class(value)
-        elif isinstance(value, _SKIPPED_TYPES):
-            self.package((getattr(value, "__module__", None) or "builtins").partition(".")[0])
-        elif (held := _wrapped(value)) is not None:
+            self._note(f"{where}(partial)", [list(value.args), dict(value.keywords)])
+        elif _is_named(value):
+            name = self.enter(value)
+            # Which name holds which function matters too: two that change places are a change.
+            if name != where:
+                self._add(where, identity.value_image(["code", name]))
+        elif isinstance(value, types.MethodType):
+            self.reach(where, value.__func__)
+            self.reach(f"{where}(self)", value.__self__)
+        elif (inner := _accessors(value)) is not None:
+            for accessor in inner:
+                self.reach(where, accessor)
+        elif hasattr(value, "__wrapped__") and not self._is_of_project(type(value)):
             self.package(type(value).__module__.partition(".")[0])
-            for inner in held:
-                self.reach(where, inner)
+            self._inside(where, value, {})
         else:
-            self._note(where, self.describe(where, value))
+            self._note(where, value)
 
-    def _note(self, where: str, tree: Any) -> None:
-        self._add(where, identity.value(tree))
+    def enter(self, value: Any) -> str:
+        """Walk into code; the name that it has here."""
+        if isinstance(value, Component):
+            version = value.options.get("code_version")
+            if version is not None:
+                self._add(value.name, identity.code_image(value.name, f"code_version = {version!r}"))
+                return value.name
+            value = value.function
+            if not _is_named(value):
+                return self._enter_object(value)
+        if isinstance(value, Pipeline):
+            value = value.function
+        if isinstance(value, types.ModuleType):
+            self._module(value.__name__, getattr(value, "__file__", None))
+            return value.__name__
+        if isinstance(value, types.FunctionType):
+            return self._function(value)
+        if isinstance(value, type):
+            return self._class(value)
+        self.package((getattr(value, "__module__", None) or "builtins").partition(".")[0])
+        return name_of(value)
 
-    def _add(self, name: str, digest: str) -> None:
-        # Two objects of one name (two wrappers that one decorator made) stand beside each other.
+    def _enter_object(self, value: Any) -> str:
+        """An estimator that a component was made from."""
+        name = self._named(value, f"{self.component}({type(value).__qualname__})")
+        if name not in self.code:
+            self._note(name, value)
+        return name
+
+    def _note(self, where: str, value: Any) -> None:
+        try:
+            tree = self.describer.describe(value)
+        except NoContent as error:
+            raise self._no_digest(where, error.value) from error.__cause__
+        self._add(where, identity.value_image(tree))
+
+    def _add(self, name: str, image: bytes) -> None:
+        digest = identity.blob(image)
+        self.images[digest] = image
         number, unique = 1, name
         while unique in self.code and self.code[unique] != digest:
             number += 1
@@ -125,49 +178,84 @@ class _Walk:
         """Add an installed package's version."""
         self.packages.update(packages.versions_of(top))
 
-    def _first_time(self, thing: object) -> bool:
-        if id(thing) in self.seen:
-            return False
-        self.seen[id(thing)] = thing
-        return True
+    def _named(self, thing: object, name: str) -> str:
+        """The name of an object, which no other object has."""
+        if id(thing) not in self.names:
+            count = self.counts[name] = self.counts.get(name, 0) + 1
+            self.names[id(thing)] = name if count == 1 else f"{name}#{count}"
+            self.held.append(thing)
+        return self.names[id(thing)]
 
-    def _is_project(self, module: str | None, file: str | None) -> bool:
-        if module is None or module == "builtins":
-            return False
-        if module == "tidemill" or module.startswith("tidemill."):
-            return module == _PARTS or module.startswith(_PARTS + ".")
-        if module == "__main__":
-            return True
-        return file is not None and file.endswith(".py") and not installed(file)
+    @staticmethod
+    def _is_of_project(kind: type) -> bool:
+        return modules.is_project(kind.__module__, modules.home_of(kind.__module__))
 
     # -- functions
 
-    def _function(self, function: types.FunctionType) -> None:
-        if not self._first_time(function):
-            return
-        code = function.__code__
-        module = function.__module__
-        if not self._is_project(module, code.co_filename):
-            home = getattr(sys.modules.get(module or ""), "__file__", None)
-            if not (code.co_filename.startswith("<") and self._is_project(module, home)):
-                self.package((module or "builtins").partition(".")[0])
-                return
+    def _function(self, function: types.FunctionType) -> str:
+        if id(function) in self.names:
+            return self.names[id(function)]
+        code, module = function.__code__, function.__module__
+        if not modules.is_project(module, code.co_filename):
+            made = code.co_filename.startswith("<") and modules.is_project(module, modules.home_of(module))
+            if not made:
+                return self._foreign(function)
         self.files.add(code.co_filename)
-        name = f"{module}:{function.__qualname__}"
-        text = syntax.of_function(code) or syntax.of_bytecode(code)
-        self._add(name, identity.code(name, text))
-        defaults: list[Any] = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
-        for number, default in enumerate(defaults):
+        name = self._named(function, f"{module}:{function.__qualname__}")
+        self._add(name, identity.code_image(name, syntax.of_function(code) or syntax.of_bytecode(code)))
+        for number, default in enumerate(_defaults(function)):
             self.reach(f"{name}(default {number})", default)
-        for variable, cell in zip(code.co_freevars, function.__closure__ or (), strict=False):
-            if variable in self.ignored:
-                continue
-            try:
-                held = cell.cell_contents
-            except ValueError:
-                continue
-            self.reach(f"{name}.{variable}", held)
+        for variable, held in _cells(function):
+            if variable not in self.ignored:
+                self.reach(f"{name}.{variable}", held)
+        for attribute, held in vars(function).items():
+            if attribute not in self.ignored and attribute != "__wrapped__":
+                self.reach(f"{name}.{attribute}", held)
         self._names(function.__globals__, code)
+        return name
+
+    def _foreign(self, function: types.FunctionType) -> str:
+        """A library's function: its version counts, and what it holds of the project's."""
+        name = self._named(function, name_of(function))
+        self.package(packages.top_of(function.__code__.co_filename) or "builtins")
+        self.package((function.__module__ or "builtins").partition(".")[0])
+        if self._holds(function, set()):
+            for variable, held in [*_cells(function), *vars(function).items()]:
+                if variable not in self.ignored:
+                    self._inside(f"{name}.{variable}", held, {})
+        return name
+
+    def _holds(self, value: Any, seen: set[int]) -> bool:
+        """Whether a library's object leads to code of the project."""
+        if id(value) in seen:
+            return False
+        seen.add(id(value))
+        if isinstance(value, types.FunctionType):
+            if modules.is_project(value.__module__, value.__code__.co_filename):
+                return True
+            return any(self._holds(held, seen) for _, held in _cells(value))
+        if isinstance(value, type):
+            return self._is_of_project(value)
+        if isinstance(value, types.ModuleType):
+            return False
+        return self._is_of_project(type(value)) or any(self._holds(m, seen) for m in _members(value))
+
+    def _inside(self, where: str, value: Any, seen: dict[int, object]) -> None:
+        """Add what a library's object holds of the project's; the rest of its state is the library's affair."""
+        if id(value) in seen:
+            return
+        seen[id(value)] = value
+        if _is_named(value) or self._is_of_project(type(value)) or _is_data(value):
+            try:
+                self.reach(where, value)
+            except InvalidInput:
+                if self._is_of_project(type(value)):
+                    raise
+            else:
+                return
+        for member in _members(value):
+            if _is_data(member) or self._holds(member, set()):
+                self._inside(where, member, seen)
 
     def _names(self, globals_: dict[str, Any], code: types.CodeType) -> None:
         home = str(globals_.get("__name__", "__main__"))
@@ -178,197 +266,171 @@ class _Walk:
                     if name in self.ignored or name not in globals_:
                         continue
                     attributes = _attributes(instructions, at + 1)
-                    self._global(home, str(name), globals_[name], attributes)
+                    self._global(f"{home}:{name}", globals_[name], attributes)
                 elif instruction.opname == "IMPORT_NAME":
                     taken, level = instructions[at - 1].argval, instructions[at - 2].argval
                     package = str(globals_.get("__package__") or "")
                     self._imported(str(name), int(level or 0), tuple(taken or ()), package)
 
-    def _global(self, home: str, name: str, value: Any, attributes: Sequence[str]) -> None:
-        where = f"{home}:{name}"
+    def _global(self, where: str, value: Any, attributes: Sequence[str]) -> None:
         for attribute in attributes:
             if not isinstance(value, types.ModuleType):
                 break
             module = value.__name__
-            if not self._is_project(module, getattr(value, "__file__", None)) and module != "tidemill":
-                self.package(module.partition(".")[0])
+            if not modules.is_project(module, getattr(value, "__file__", None)) and module != "tidemill":
+                self._library(where, value)
                 return
             if not hasattr(value, attribute):
                 return
             value, where = getattr(value, attribute), f"{module}:{attribute}"
         self.reach(where, value)
 
+    def _library(self, where: str, module: types.ModuleType) -> None:
+        """A library's module under a name: ``np`` may be another one tomorrow."""
+        self.package(module.__name__.partition(".")[0])
+        if where.rpartition(":")[2] != module.__name__:
+            self._add(where, identity.value_image(["code", module.__name__]))
+
     # -- modules, by their source
 
     def _imported(self, name: str, level: int, taken: tuple[str, ...], package: str) -> None:
-        if level:
-            base = package.split(".")[: len(package.split(".")) - level + 1]
-            name = ".".join([*base, name] if name else base)
+        name = modules.absolute(name, level, package)
         self._module(name, None)
         for member in taken:
-            if (loaded := self._file_of(f"{name}.{member}")) is not None:
+            if (loaded := modules.file_of(f"{name}.{member}")) is not None:
                 self._module(f"{name}.{member}", loaded)
 
     def _module(self, name: str, file: str | None) -> None:
         top = name.partition(".")[0]
         if top in sys.stdlib_module_names:
             return
-        file = file or self._file_of(name)
-        if file is None or not self._is_project(name, file):
+        file = file or modules.file_of(name)
+        if file is None or not modules.is_project(name, file):
             self.package(top)
             return
         key = f"{name}:*"
         if key in self.code:
             return
         self.files.add(file)
-        self.code[key] = identity.code(key, syntax.of_module(file) or Path(file).read_text("utf-8"))
+        text = syntax.of_module(file) or Path(file).read_text("utf-8")
+        self._add(key, identity.code_image(key, text))
+        for parent in modules.parents(name):
+            self._module(parent, None)
         package = name if Path(file).name == "__init__.py" else name.rpartition(".")[0]
         for imported, level, taken in syntax.imports_of(file):
             self._imported(imported, level, taken, package)
 
-    def _file_of(self, name: str) -> str | None:
-        loaded = sys.modules.get(name)
-        if loaded is not None:
-            return getattr(loaded, "__file__", None)
-        top, *rest = name.split(".")
-        try:
-            spec = importlib.util.find_spec(top)
-        except (ImportError, ValueError):
-            return None
-        if spec is None or spec.origin is None:
-            return None
-        if not rest:
-            return spec.origin
-        # The rest is found on disk: asking the import system would import the parent.
-        for base in spec.submodule_search_locations or ():
-            plain = Path(base, *rest)
-            for candidate in (plain.with_suffix(".py"), plain / "__init__.py"):
-                if candidate.is_file():
-                    return str(candidate)
-        return None
-
     # -- classes
 
-    def _class(self, kind: type) -> None:
-        if not self._first_time(kind):
-            return
-        module = kind.__module__
-        file = getattr(sys.modules.get(module), "__file__", None)
-        if not self._is_project(module, file):
+    def _class(self, kind: type) -> str:
+        if id(kind) in self.names:
+            return self.names[id(kind)]
+        module, file = kind.__module__, modules.home_of(kind.__module__)
+        if not modules.is_project(module, file):
             self.package(module.partition(".")[0])
-            return
-        name = f"{module}:{kind.__qualname__}"
-        text = (syntax.of_class(file, kind.__qualname__) if file else None) or ""
+            return name_of(kind)
+        name = self._named(kind, f"{module}:{kind.__qualname__}")
+        ours = [n for n, v in vars(sys.modules[module]).items() if _is_ours(v)] if file else ()
+        text = (syntax.of_class(file, kind.__qualname__, ours) if file else None) or ""
         if file:
             self.files.add(file)
-        self._add(name, identity.code(name, text))
-        for base in (*kind.__bases__, type(kind)):
-            self._class(base)
-        for attribute, held in vars(kind).items():
-            if attribute in self.ignored or _is_machinery(attribute, held):
-                continue
-            plain = inspect.unwrap(held) if inspect.isfunction(held) else held
-            # What a decorator generated (a dataclass's __init__) follows from the class's own syntax.
-            if isinstance(plain, types.FunctionType) and plain.__code__.co_filename.startswith("<string>"):
-                continue
-            self.reach(f"{name}.{attribute}", held)
-
-    # -- constants
-
-    def describe(self, where: str, value: Any) -> Any:
-        """``value`` as a tree that has an identity; code inside it is reached on the way."""
-        if value is None or type(value) in _PLAIN:
-            return value
-        if id(value) in self.open:
-            return ["again", len(self.open) - self.open.index(id(value))]
-        self.open.append(id(value))
-        try:
-            return self._describe(where, value)
-        finally:
-            self.open.pop()
-
-    def _describe(self, where: str, value: Any) -> Any:
-        if type(value) in (list, tuple):
-            return [type(value).__name__, *(self.describe(where, v) for v in value)]
-        if type(value) is dict:
-            pairs = cast("dict[Any, Any]", value).items()
-            return ["dict", *([self.describe(where, k), self.describe(where, v)] for k, v in pairs)]
-        if type(value) in (set, frozenset):
-            members = [self.describe(where, v) for v in cast("set[Any]", value)]
-            return [type(value).__name__, *sorted(members, key=lambda m: identity.pre_image("sort", m))]
-        if isinstance(
-            value, (type, types.FunctionType, types.MethodType, types.ModuleType, Component, Pipeline)
-        ):
-            self.reach(where, value)
-            return ["code", _name_of(value)]
-        if isinstance(value, (types.GenericAlias, types.UnionType)) or type(value).__module__ == "typing":
-            return ["type", repr(value)]
-        self._class(type(value))
-        if isinstance(value, enum.Enum):
-            return ["enum", type(value).__qualname__, value.name]
-        if type(value) is object:
-            return ["object"]
-        if isinstance(value, Fitted):
-            return ["fitted", self.describe(where, value.component), self.describe(where, value.state)]
-        if hasattr(value, "get_config") and hasattr(value, "get_weights"):
-            # A Keras object pickles as a dated archive: its configuration and weights are its content.
-            return [
-                "keras",
-                self.describe(where, value.get_config()),
-                self.describe(where, value.get_weights()),
-            ]
-        return self._reduced(where, value)
-
-    def _reduced(self, where: str, value: Any) -> Any:
-        """By the object's own pickling protocol, read as a tree: the same content gives the same tree."""
-        try:
-            registered = copyreg.dispatch_table.get(type(value))
-            reduced = registered(value) if registered else value.__reduce_ex__(4)
-        except Exception as error:
-            raise self._no_digest(where, value) from error
-        if isinstance(reduced, str):
-            return ["named", type(value).__module__, reduced]
-        function, arguments, *rest = reduced
-        parts = [list(p) if isinstance(p, Iterator) else p for p in rest]
-        members = [self.describe(where, p) for p in (*arguments, *parts)]
-        return ["instance", _name_of(type(value)), _name_of(function), *members]
+        self._add(name, identity.code_image(name, text))
+        for base in (*kind.__bases__, type(kind), *vars(kind).get("__annotations__", {}).values()):
+            if isinstance(base, type):
+                self._class(base)
+        for attribute, held in _own(kind):
+            if attribute not in self.ignored:
+                self.reach(f"{name}.{attribute}", held)
+        return name
 
     def _no_digest(self, where: str, value: Any) -> InvalidInput:
         name = where.partition(":")[2] or where
+        kind = type(value).__qualname__
         return InvalidInput(
-            f"'{self.component}' uses '{name}', a {type(value).__qualname__}, which has no content to hash.",
+            f"'{self.component}' uses '{name}', a {kind}, which has no content to hash.",
             why="The cache must know when it changes, and cannot.",
-            hint=f"Make it inside the step, or, if it does not matter to the result, say "
-            f"ignore=('{name.rpartition('.')[2]}',) in the decorator.",
+            hint=f"Make it inside the step; or say ignore=('{name.rpartition('.')[2]}',) in the decorator, if it "
+            f"does not matter to the result; or register what counts with @tidemill.digest_of({kind}); or let "
+            "code_version='1' in the decorator stand for all of the step's code.",
             code="no-code-digest",
             details={"component": self.component, "name": where},
         )
 
 
-_PLAIN = {bool, int, float, str, bytes}
+def _is_named(value: Any) -> bool:
+    """Whether it is code that has a name of its own."""
+    if isinstance(value, types.BuiltinFunctionType):
+        return value.__self__ is None or isinstance(value.__self__, (types.ModuleType, type))
+    return isinstance(value, (Component, Pipeline, types.ModuleType, types.FunctionType, type, *_NAMED_TYPES))
 
 
-def _wrapped(value: Any) -> list[Any] | None:
-    """The functions (and the instance) behind a method, a descriptor or a wrapper; None for other things."""
-    if isinstance(value, types.MethodType):
-        return [value.__func__, value.__self__]
+def _is_data(value: Any) -> bool:
+    return value is None or type(value) in (bool, int, float, str, bytes, list, tuple, dict, set, frozenset)
+
+
+def _is_ours(value: Any) -> bool:
+    """Whether it is Tidemill or one of its decorators: what these are told is in the settings."""
+    module = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
+    return module in {"tidemill", "tidemill.pipeline.components"}
+
+
+def _accessors(value: Any) -> list[Any] | None:
+    """The functions behind a descriptor or a cache; None for other things."""
     if isinstance(value, (staticmethod, classmethod)):
         return [cast("Any", value).__func__]
     if isinstance(value, property):
         return [accessor for accessor in (value.fget, value.fset, value.fdel) if accessor is not None]
     if isinstance(value, functools.cached_property):
         return [cast("Any", value).func]
-    if callable(value) and hasattr(value, "__wrapped__"):
-        return [cast("Any", value).__wrapped__]
+    if isinstance(value, functools.singledispatchmethod):
+        return [value.dispatcher]
+    if isinstance(value, functools._lru_cache_wrapper):  # noqa: SLF001 - it has no other name
+        return [value.__wrapped__]
     return None
 
 
-def _name_of(thing: Any) -> str:
-    if isinstance(thing, types.ModuleType):
-        return thing.__name__
-    if isinstance(thing, (Component, Pipeline)):
-        thing = thing.function
-    return f"{getattr(thing, '__module__', '')}:{getattr(thing, '__qualname__', type(thing).__qualname__)}"
+def _defaults(function: types.FunctionType) -> list[Any]:
+    return [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+
+
+def _cells(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    for variable, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
+        try:
+            yield variable, cell.cell_contents
+        except ValueError:
+            continue
+
+
+def _members(value: Any) -> list[Any]:
+    """What a library's object holds, one step in."""
+    if isinstance(value, (dict, types.MappingProxyType)):
+        return [m for pair in cast("dict[Any, Any]", value).items() for m in pair]
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return list(cast("list[Any]", value))
+    if isinstance(value, types.MethodType):
+        return [value.__func__, value.__self__]
+    if isinstance(value, (functools.partial, functools.partialmethod)):
+        return [value.func, *value.args, *value.keywords.values()]
+    wrapped = getattr(value, "__wrapped__", None)
+    return [*([] if wrapped is None else [wrapped]), *getattr(value, "__dict__", {}).values()]
+
+
+def _own(kind: type) -> Iterator[tuple[str, Any]]:
+    """A class's attributes that are not in its source as it stands."""
+    for attribute, held in vars(kind).items():
+        if _is_machinery(attribute, held):
+            continue
+        plain = inspect.unwrap(held) if inspect.isfunction(held) else held
+        # What a decorator generated (a dataclass's __init__) follows from the class's own source.
+        if isinstance(plain, types.FunctionType) and plain.__code__.co_filename.startswith("<string>"):
+            continue
+        yield attribute, held
+    for one in vars(kind).get("__dataclass_fields__", {}).values():
+        if one.default_factory is not MISSING:
+            yield f"{one.name}(factory)", one.default_factory
+    if issubclass(kind, enum.Enum):
+        for name, member in kind.__members__.items():
+            yield f"{name}(value)", member.value
 
 
 def _is_machinery(attribute: str, held: object) -> bool:

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import importlib.util
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -43,6 +44,15 @@ def versions_of(top: str) -> dict[str, str]:
     return found
 
 
+def top_of(file: str) -> str | None:
+    """The import name of the installed package that a file belongs to."""
+    parts = Path(file).parts
+    for folder in ("site-packages", "dist-packages"):
+        if folder in parts[:-1]:
+            return parts[parts.index(folder) + 1].partition(".")[0]
+    return None
+
+
 @functools.cache
 def _versions(top: str) -> dict[str, str]:
     name = _KNOWN.get(top, top)
@@ -50,7 +60,23 @@ def _versions(top: str) -> dict[str, str]:
         return {name: metadata.version(name)}
     except metadata.PackageNotFoundError:
         pass
-    return {n: metadata.version(n) for n in sorted(set(_owners().get(top, ())))}
+    owners = sorted(set(_owners().get(top, ())))
+    return {n: metadata.version(n) for n in owners} if owners else _unversioned(top)
+
+
+def _unversioned(top: str) -> dict[str, str]:
+    """A package that was installed by hand, or compiled in the project: its files stand for a version."""
+    spec = importlib.util.find_spec(top) if top.isidentifier() else None
+    if spec is None or spec.origin is None or not Path(spec.origin).is_file():
+        return {}
+    if spec.origin.endswith(".py") and not installed(spec.origin):
+        return {}
+    first = Path(spec.origin)
+    files = sorted(first.parent.rglob("*.py")) if spec.submodule_search_locations else [first]
+    hasher = hashlib.sha256()
+    for file in files:
+        hasher.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return {top: f"files {hasher.hexdigest()[:12]}"}
 
 
 @functools.cache

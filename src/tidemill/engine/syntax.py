@@ -1,8 +1,14 @@
-"""Normalised syntax of functions, classes and modules: what stays equal under formatting and comments."""
+"""The source of functions, classes and modules as their syntax tree has it: formatting and comments are gone.
+
+Docstrings go too: editing the words about a function does not compute anything again.
+"""
 
 import ast
+import copy
 import linecache
 import os
+import textwrap
+from collections.abc import Container
 from dataclasses import dataclass, field
 from types import CodeType
 
@@ -17,6 +23,13 @@ class Source:
     functions: dict[tuple[int, str], _Function] = field(default_factory=dict[tuple[int, str], _Function])
     lambdas: dict[int, list[ast.Lambda]] = field(default_factory=dict[int, list[ast.Lambda]])
     classes: dict[str, list[ast.ClassDef]] = field(default_factory=dict[str, list[ast.ClassDef]])
+    written: dict[int, str] = field(default_factory=dict[int, str])
+
+    def text(self, node: ast.AST) -> str:
+        """The source of a node, written once: many steps reach the same helper."""
+        if id(node) not in self.written:
+            self.written[id(node)] = ast.unparse(_bare(node))
+        return self.written[id(node)]
 
 
 _parsed: dict[str, tuple[object, Source | None]] = {}
@@ -83,44 +96,70 @@ def _drop_docstring(node: _Function | ast.ClassDef | ast.Module) -> None:
         node.body = node.body[1:]
 
 
+def _bare(node: ast.AST) -> ast.AST:
+    """A function without its decorators: what they do is in the object that they made."""
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return node
+    bare = copy.copy(node)
+    bare.decorator_list = []
+    return bare
+
+
 def of_function(code: CodeType) -> str | None:
-    """The syntax of a function, without its decorators; None where its source cannot be found."""
+    """The source of a function, without its decorators; None where it cannot be found."""
     found = source(code.co_filename)
     if found is None:
         return None
     if code.co_name == "<lambda>":
         # Several lambdas of one line cannot be told apart: all of them together are safe.
         lambdas = found.lambdas.get(code.co_firstlineno)
-        return "\n".join(map(ast.dump, lambdas)) if lambdas else None
+        return "\n".join(map(found.text, lambdas)) if lambdas else None
     node = found.functions.get((code.co_firstlineno, code.co_name))
-    if node is None:
-        return None
-    returns = ast.dump(node.returns) if node.returns else ""
-    body = "\n".join(map(ast.dump, node.body))
-    return f"{type(node).__name__} {node.name}\n{ast.dump(node.args)}\n{returns}\n{body}"
+    return found.text(node) if node is not None else None
 
 
-def of_class(file: str, qualname: str) -> str | None:
-    """The syntax of a class without its decorators and its methods' bodies, which are parts of their own."""
+def of_class(file: str, qualname: str, without: Container[str] = ()) -> str | None:
+    """The source of a class, less its methods' bodies, which are parts of their own.
+
+    Args:
+        file: Where it is.
+        qualname: Which one.
+        without: Decorators of these names do not count.
+    """
     found = source(file)
     nodes = found.classes.get(qualname) if found else None
-    if not nodes:
+    if found is None or not nodes:
         return None
     lines: list[str] = []
     for node in nodes:
-        lines += [f"class {node.name}", *map(ast.dump, node.bases), *map(ast.dump, node.keywords)]
+        lines += [f"@{ast.unparse(d)}" for d in node.decorator_list if _root(d) not in without]
+        parents = ", ".join(ast.unparse(part) for part in (*node.bases, *node.keywords))
+        lines.append(f"class {node.name}({parents}):" if parents else f"class {node.name}:")
         for member in node.body:
             if isinstance(member, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                lines.append(f"def {member.name} {[ast.dump(d) for d in member.decorator_list]}")
+                lines += [f"    @{ast.unparse(d)}" for d in member.decorator_list]
+                lines.append(f"    def {member.name}")
             else:
-                lines.append(ast.dump(member))
+                lines.append(textwrap.indent(found.text(member), "    "))
     return "\n".join(lines)
 
 
+def _root(node: ast.expr) -> str:
+    """The first name of a decorator: ``tm`` of ``@tm.transform(...)``."""
+    while not isinstance(node, ast.Name):
+        if isinstance(node, ast.Call):
+            node = node.func
+        elif isinstance(node, ast.Attribute):
+            node = node.value
+        else:
+            return ""
+    return node.id
+
+
 def of_module(file: str) -> str | None:
-    """The syntax of a whole module."""
+    """The source of a whole module."""
     found = source(file)
-    return ast.dump(found.tree) if found else None
+    return ast.unparse(found.tree) if found else None
 
 
 def imports_of(file: str) -> list[tuple[str, int, tuple[str, ...]]]:

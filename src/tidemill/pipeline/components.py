@@ -9,6 +9,9 @@ from tidemill.core.errors import InvalidInput
 from tidemill.core.names import nearest
 from tidemill.pipeline.component import TRAINER_SETTINGS, Component, Kind, P, R
 
+_KEYED = ("ignore", "version", "code_version")
+"""What every component may say of its key."""
+
 
 def _caller_module() -> str:
     # Frame 0 is here, 1 the decorator, 2 whoever uses it.
@@ -19,7 +22,11 @@ def _caller_module() -> str:
 def step(function: Callable[P, R], /) -> Component[P, R]: ...
 @overload
 def step(
-    *, outputs: Sequence[str] | None = None, ignore: Sequence[str] = (), version: str | None = None
+    *,
+    outputs: Sequence[str] | None = None,
+    ignore: Sequence[str] = (),
+    version: str | None = None,
+    code_version: str | None = None,
 ) -> Callable[[Callable[P, R]], Component[P, R]]: ...
 def step(function: Any = None, /, **options: Any) -> Any:
     """Make a function a step: called once, with whole inputs.
@@ -28,9 +35,10 @@ def step(function: Any = None, /, **options: Any) -> Any:
         function: The function; omitted when options are given.
         **options: ``outputs``, names for the results of a function annotated ``tuple[...]``; ``ignore``, global
             names that do not matter to the result (a client, a connection), left out of the cache key;
-            ``version``, a word that goes into the key, for what the code does not show.
+            ``version``, a word that goes into the key, for what the code does not show; ``code_version``, a word
+            that stands for the code and all that it reaches: then only a new word is a change of code.
     """
-    return _decorate("step", function, options, ("outputs", "ignore", "version"), _caller_module())
+    return _decorate("step", function, options, ("outputs", *_KEYED), _caller_module())
 
 
 @overload
@@ -46,6 +54,7 @@ def row_step(
     outputs: Sequence[str] | None = None,
     ignore: Sequence[str] = (),
     version: str | None = None,
+    code_version: str | None = None,
 ) -> Callable[[Callable[P, R]], Component[..., R]]: ...
 def row_step(function: Any = None, /, **options: Any) -> Any:
     """Make a function a step that treats each row by itself, so that only changed rows are computed again.
@@ -59,10 +68,10 @@ def row_step(function: Any = None, /, **options: Any) -> Any:
         **options: ``columns``, the column (or columns) the function takes as arrays; ``to``, the column it
             makes (default: it replaces the first); ``training_only``, for what concerns labels: not part of the
             predictor; ``split``, for what parts rows into training and test; ``served``, the NumPy form that
-            the predictor uses: ``f(columns, **settings) -> columns``; ``outputs``, ``ignore`` and ``version``
-            as for ``step``.
+            the predictor uses: ``f(columns, **settings) -> columns``; ``outputs``, ``ignore``, ``version``
+            and ``code_version`` as for ``step``.
     """
-    known = ("columns", "to", "training_only", "split", "served", "outputs", "ignore", "version")
+    known = ("columns", "to", "training_only", "split", "served", "outputs", *_KEYED)
     return _decorate("row_step", function, options, known, _caller_module())
 
 
@@ -79,6 +88,7 @@ def transform(
     sees_test_rows: bool = False,
     ignore: Sequence[str] = (),
     version: str | None = None,
+    code_version: str | None = None,
 ) -> Any: ...
 def transform(function: Any = None, /, **options: Any) -> Any:
     """Make a class with ``fit(table) -> state`` and ``apply(table, state) -> table`` a transform.
@@ -90,10 +100,10 @@ def transform(function: Any = None, /, **options: Any) -> Any:
         function: The class, or the scikit-learn object; omitted when only options are given.
         **options: ``columns``, the column (or columns) that ``fit`` and ``apply`` take as arrays; ``to``, the
             column it makes; ``training_only``, not part of the predictor; ``sees_test_rows``, says that
-            fitting before the split is meant (a list of labels, say), so that it is no leak; ``ignore`` and
-            ``version`` as for ``step``.
+            fitting before the split is meant (a list of labels, say), so that it is no leak; ``ignore``,
+            ``version`` and ``code_version`` as for ``step``.
     """
-    known = ("columns", "to", "training_only", "sees_test_rows", "ignore", "version")
+    known = ("columns", "to", "training_only", "sees_test_rows", *_KEYED)
     return _decorate("transform", function, options, known, _caller_module())
 
 
@@ -111,6 +121,7 @@ def trainer(
     batch_size: int | None = None,
     ignore: Sequence[str] = (),
     version: str | None = None,
+    code_version: str | None = None,
 ) -> Any: ...
 def trainer(function: Any = None, /, **options: Any) -> Any:
     """Make a function that returns a model, a scikit-learn estimator or a compiled Keras model a trainer.
@@ -120,9 +131,9 @@ def trainer(function: Any = None, /, **options: Any) -> Any:
         **options: ``features``, the column the model takes; ``label``, the column it predicts; ``classes``, the
             labels in the order of the model's outputs (default: the sorted labels of the first table).
             The call may give these three too. ``epochs`` (1) and ``batch_size`` (32), for a Keras model, which is
-            trained from fresh weights. ``ignore`` and ``version`` as for ``step``.
+            trained from fresh weights. ``ignore``, ``version`` and ``code_version`` as for ``step``.
     """
-    known = (*TRAINER_SETTINGS, "epochs", "batch_size", "ignore", "version")
+    known = (*TRAINER_SETTINGS, "epochs", "batch_size", *_KEYED)
     return _decorate("trainer", function, options, known, _caller_module())
 
 
@@ -130,11 +141,11 @@ def trainer(function: Any = None, /, **options: Any) -> Any:
 def check(function: Callable[P, R], /) -> Component[P, R]: ...
 @overload
 def check(
-    *, ignore: Sequence[str] = (), version: str | None = None
+    *, ignore: Sequence[str] = (), version: str | None = None, code_version: str | None = None
 ) -> Callable[[Callable[P, R]], Component[P, R]]: ...
 def check(function: Any = None, /, **options: Any) -> Any:
     """Make a function a check: the run fails when it returns False, or a text or list of what is wrong."""
-    return _decorate("check", function, options, ("ignore", "version"), _caller_module())
+    return _decorate("check", function, options, _KEYED, _caller_module())
 
 
 def _decorate(kind: Kind, function: Any, options: dict[str, Any], known: Sequence[str], module: str) -> Any:

@@ -1,0 +1,64 @@
+"""Modules as files: which belong to the project, and where one that is not imported lies."""
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tidemill.pipeline.load import installed
+
+_PARTS = "tidemill.parts"
+
+
+def is_project(module: str | None, file: str | None) -> bool:
+    """Whether a module's code counts as the user's: built-in parts do, the rest of Tidemill has a version."""
+    if module is None or module == "builtins":
+        return False
+    if module == "tidemill" or module.startswith("tidemill."):
+        return module == _PARTS or module.startswith(_PARTS + ".")
+    if module == "__main__":
+        return True
+    return file is not None and file.endswith(".py") and not installed(file)
+
+
+def home_of(module: str | None) -> str | None:
+    """The file of a loaded module."""
+    return getattr(sys.modules.get(module or ""), "__file__", None)
+
+
+def file_of(name: str) -> str | None:
+    """The file of a module, which need not be imported, and is not imported here."""
+    if name in sys.modules:
+        return home_of(name)
+    top, *rest = name.split(".")
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return None
+    if spec is None or spec.origin is None:
+        return None
+    if not rest:
+        return spec.origin
+    # The rest is found on disk: asking the import system would import the parent.
+    for base in spec.submodule_search_locations or ():
+        plain = Path(base, *rest)
+        for candidate in (plain.with_suffix(".py"), plain / "__init__.py"):
+            if candidate.is_file():
+                return str(candidate)
+    return None
+
+
+def absolute(name: str, level: int, package: str) -> str:
+    """What an import statement in ``package`` names."""
+    if not level:
+        return name
+    parts = package.split(".")
+    base = parts[: len(parts) - level + 1]
+    return ".".join([*base, name] if name else base)
+
+
+def parents(name: str) -> Iterator[str]:
+    """The packages that Python imports before a module: ``a``, ``a.b`` for ``a.b.c``."""
+    parts = name.split(".")
+    for count in range(1, len(parts)):
+        yield ".".join(parts[:count])
