@@ -24,6 +24,7 @@ from tidemill.cli.render import (
     releases,
     runs,
     shapes,
+    why,
 )
 from tidemill.cli.render.data import history, importing, merging, reading
 from tidemill.core.errors import Failed
@@ -152,7 +153,7 @@ RUN = views.RunView(
             ["r1", "failed", "accuracy 0.88"],
         ),
         (
-            runs.why(
+            why.why(
                 views.WhyView(
                     "r2",
                     "train",
@@ -160,18 +161,37 @@ RUN = views.RunView(
                     "epochs changed",
                     "r1",
                     [
-                        {"what": "setting", "name": "epochs", "before": 3, "after": 10, "diff": None},
+                        {"kind": "setting", "name": "epochs", "before": 3, "after": 10},
                         {
-                            "what": "code",
+                            "kind": "code",
                             "name": "q:train",
                             "before": DIGEST,
                             "after": DIGEST,
                             "diff": "-a\n+b",
                         },
+                        {"kind": "code", "name": "q:old", "before": DIGEST, "after": None, "diff": None},
+                        {
+                            "kind": "input",
+                            "name": "rows",
+                            "before": DIGEST,
+                            "after": DIGEST,
+                            "made_by": "fashion",
+                            "dataset": "fashion",
+                            "commits": ["a1", "b2"],
+                            "rows": {"added": 3, "changed": 1, "removed": 0},
+                        },
                     ],
                 )
             ),
-            ["(compared with run r1)", "setting epochs: 3 -> 10", "code q:train", "  -a", "  +b"],
+            [
+                "(compared with run r1)",
+                "setting epochs: 3 -> 10",
+                "code q:train",
+                "  -a",
+                "  +b",
+                "not kept",
+                "input rows: fashion from commit a1 to b2, rows: 3 added, 1 changed",
+            ],
         ),
         (
             models.models(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core import events
 from tidemill.core.errors import Interrupted, TidemillError
 from tidemill.core.names import Reference
+from tidemill.engine import sources
 from tidemill.engine.closure import Closure, closure_of
 from tidemill.engine.execution import Execution
 from tidemill.engine.ledger import Ledger, mark_interrupted
@@ -72,6 +73,7 @@ def run(
     """
     mark_interrupted(store)
     closures = _closures(graph)
+    sources.keep(store.blobs, closures.values(), set())
     recorded_file = _relative(file, project_folder)
     ledger = Ledger(store, pipeline=pipeline_name, file=recorded_file, parameters=parameters, trigger=trigger)
     # The files' time and size when they were loaded: what the keys are made of.

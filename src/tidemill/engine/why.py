@@ -1,14 +1,15 @@
 """Why a step was computed: what of its key differs from the last time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import NotFound
 from tidemill.core.names import nearest
+from tidemill.engine import sources
 from tidemill.store.catalog import records
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from tidemill.store.catalog.database import Transaction
     from tidemill.store.open import Store
@@ -26,12 +27,14 @@ class Change:
     Attributes:
         kind: ``code``, ``package``, ``setting`` or ``input``.
         before: None where the part is new; after: None where it is gone.
+        diff: Of code: a unified diff of its source, or of the constant as text; None where it was not kept.
     """
 
     kind: str
     name: str
     before: Any
     after: Any
+    diff: str | None = None
 
     def __str__(self) -> str:
         if self.kind in ("setting", "package"):
@@ -51,30 +54,15 @@ class Why:
 
     Attributes:
         reason: One line, as the step's record has it; for a step that was not computed, why not.
-        changes: What differs from ``against``.
-        against: The earlier run that it is compared with; None where there is none.
+        changes: What differs from ``before``.
+        record: The step's.
+        before: The step's record in the earlier run that it is compared with; None where there is none.
     """
 
-    run: str
-    step: str
-    status: str
     reason: str
     changes: tuple[Change, ...]
-    against: str | None
-    parts: dict[str, Any]
-
-    def to_json(self) -> dict[str, Any]:
-        """As ``--json`` prints it."""
-        return {
-            "run": self.run,
-            "step": self.step,
-            "status": self.status,
-            "why": self.reason,
-            "against": self.against,
-            "changes": [
-                {"kind": c.kind, "name": c.name, "before": c.before, "after": c.after} for c in self.changes
-            ],
-        }
+    record: records.Step
+    before: records.Step | None
 
 
 def why(store: "Store", run: str, step: str) -> Why:
@@ -99,15 +87,15 @@ def why(store: "Store", run: str, step: str) -> Why:
                 code="step-not-found",
             )
     before = Earlier(store, found).record(step)
-    changes = tuple(compare(before.parts, record.parts)) if before else ()
-    return Why(
-        run,
-        step,
-        record.status,
-        record.why or _why_not(record),
-        changes,
-        before.run if before else None,
-        record.parts,
+    changes = compare(before.parts, record.parts) if before else []
+    return Why(record.why or _why_not(record), told(store, changes), record, before)
+
+
+def told(store: "Store", changes: "Iterable[Change]") -> tuple[Change, ...]:
+    """The changes, those of code with their difference."""
+    return tuple(
+        replace(c, diff=sources.diff(store.blobs, c.name, c.before, c.after)) if c.kind == "code" else c
+        for c in changes
     )
 
 

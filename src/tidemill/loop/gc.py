@@ -105,6 +105,8 @@ def _needed(ws: Workspace, read: "Transaction") -> set[Digest]:
     for step in read.find(records.Step):
         if step.run in kept_runs:
             wanted |= set(step.outputs.values())
+            # The text of its code: what a later run's difference is told from.
+            needed |= {Digest(d) for d in step.parts.get("code", {}).values()}
         if step.log:
             needed.add(Digest(step.log))
     for artifact in read.find(records.Artifact):

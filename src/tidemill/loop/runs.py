@@ -1,4 +1,4 @@
-"""Runs: start one, look at one, ask why, draw its report. A run with a model ends with the gate's verdict."""
+"""Runs: start one, look at one, draw its report. A run with a model ends with the gate's verdict."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from tidemill.core.errors import NotFound, TidemillError
 from tidemill.core.events import Note, Sink, silent
 from tidemill.loop import judging, predictors, registry
 from tidemill.loop.lookup import find_run, seconds_of, steps_of
-from tidemill.loop.views import ReportFile, RunView, StepView, VerdictView, WhyView
+from tidemill.loop.views import ReportFile, RunView, StepView, VerdictView
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -97,19 +97,6 @@ def value(ws: Workspace, run: str = "latest", output: str = "result") -> Any:
             code="output-not-found",
         )
     return load_value(ws.store, record.outputs[output])
-
-
-def why(ws: Workspace, run: str, step: str) -> WhyView:
-    """Why a step of a run was computed, or was not: what changed since the run before.
-
-    Raises:
-        NotFound: ``run-not-found``, ``step-not-found``.
-    """
-    from tidemill.engine.why import why as ask  # noqa: PLC0415
-
-    found = ask(ws.store, find_run(ws, run).id, step)
-    body = found.to_json()
-    return WhyView(found.run, found.step, found.status, found.reason, found.against, body["changes"])
 
 
 def report(ws: Workspace, run: str = "latest", path: Path | None = None) -> ReportFile:

@@ -69,10 +69,10 @@ class Project(DataMethods, TeamMethods):
         return runs.value(self._ws, run, output)
 
     def why(self, run: str, step: str) -> "views.WhyView":
-        """Why a step was computed, or was not."""
-        from tidemill.loop import runs
+        """Why a step was computed, or was not: each thing that changed, code with its diff."""
+        from tidemill.loop import why
 
-        return runs.why(self._ws, run, step)
+        return why.why(self._ws, run, step)
 
     def logs(
         self,

@@ -20,7 +20,7 @@ from tidemill.cli.render.shapes import (
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from tidemill.loop.views import ReportFile, RunSummary, RunView, StepView, VerdictView, WhyView
+    from tidemill.loop.views import ReportFile, RunSummary, RunView, StepView, VerdictView
 
 
 def run(view: "RunView") -> "RenderableType":
@@ -120,26 +120,6 @@ def runs(views: Sequence["RunSummary"], where: str | None = None) -> "Renderable
         ],
         empty=none if where is None else f"There is no such run: {where}",
     )
-
-
-def why(view: "WhyView") -> "RenderableType":
-    """The reason, and each thing that changed, with its difference."""
-    against = f" (compared with run {view.previous})" if view.previous else ""
-    summary = (
-        f"{view.step} in run {view.run}: {view.status}" + (f", {view.why}" if view.why else "") + against
-    )
-    return stack(summary, *(_change(change) for change in view.changes))
-
-
-def _change(change: Mapping[str, Any]) -> "RenderableType":
-    title = f"{change.get('what', 'changed')} {change.get('name') or ''}".rstrip()
-    if change.get("diff"):
-        return heading(title, "\n".join(f"  {line}" for line in str(change["diff"]).splitlines()))
-    return f"{title}: {_side(change.get('before'))} -> {_side(change.get('after'))}"
-
-
-def _side(value: object) -> str:
-    return short(value) if isinstance(value, str) and value.startswith("sha256:") else written(value)
 
 
 def report(view: "ReportFile") -> "RenderableType":

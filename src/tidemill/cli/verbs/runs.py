@@ -79,12 +79,13 @@ def show(state: State, run: str) -> None:
 @click.argument("step")
 @pass_state
 def why(state: State, run: str, step: str) -> None:
-    """Say why a step was computed, or was not.
+    """Say why a step was computed, or was not: what changed since the run before.
 
-    RUN is an id, the beginning of one, or 'latest'.
+    Code is shown with its difference, data with the rows that came, changed and went. RUN is an id, the beginning
+    of one, or 'latest'.
     """
-    from tidemill.cli.render import runs as render  # noqa: PLC0415
-    from tidemill.loop import runs as loop  # noqa: PLC0415
+    from tidemill.cli.render import why as render  # noqa: PLC0415
+    from tidemill.loop import why as loop  # noqa: PLC0415
 
     state.show(loop.why(state.workspace(), run, step), render.why)
 
