@@ -24,11 +24,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from peers.environment import environment
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
 ROWS = 100
-DVC = "dvc>=3.60,<4"
+DVC = "dvc==3.67.1"
 TIDEMILL = Path(sys.executable).parent / "tidemill"
 QUIET = {
     "DVC_NO_ANALYTICS": "1",
@@ -165,28 +167,12 @@ def tidemill_commands(versions: Versions, folder: Path) -> list[tuple[str, float
     return found
 
 
-def dvc_home() -> Path | None:
-    from tidemill.core.config import cache_folder
-
-    home = cache_folder() / "bench" / "dvc"
-    if not (home / "bin" / "dvc").exists():
-        print(f"Installing {DVC} into {home} ...", flush=True)
-        home.parent.mkdir(parents=True, exist_ok=True)
-        run(home.parent, sys.executable, "-m", "venv", "--clear", home)
-        try:
-            run(home, home / "bin" / "pip", "install", "--quiet", DVC)
-        except RuntimeError as error:
-            print(f"DVC is left out: {error}")
-            return None
-    return home
-
-
 def start_dvc(home: Path, folder: Path, versions: Versions) -> None:
     run(folder, "git", "init", "--quiet")
-    run(folder, home / "bin" / "dvc", "init", "--quiet")
-    run(folder, home / "bin" / "dvc", "config", "core.check_update", "false")
+    run(folder, home / "dvc", "init", "--quiet")
+    run(folder, home / "dvc", "config", "core.check_update", "false")
     shutil.copy(versions.first, folder / "table.parquet")
-    run(folder, home / "bin" / "dvc", "add", "--quiet", "table.parquet")
+    run(folder, home / "dvc", "add", "--quiet", "table.parquet")
     run(folder, "git", "add", ".")
     run(folder, "git", "commit", "--quiet", "-m", "first")
 
@@ -197,12 +183,12 @@ def dvc_commands(home: Path, versions: Versions, folder: Path) -> list[tuple[str
         folder,
         versions,
         lambda: (
-            run(folder, home / "bin" / "dvc", "add", "--quiet", "table.parquet")
+            run(folder, home / "dvc", "add", "--quiet", "table.parquet")
             + run(folder, "git", "commit", "--quiet", "-a", "-m", "next")
         ),
         lambda: (
             run(folder, "git", "checkout", "--quiet", "HEAD~1")
-            + run(folder, home / "bin" / "dvc", "checkout", "--quiet")
+            + run(folder, home / "dvc", "checkout", "--quiet")
         ),
     )
 
@@ -210,7 +196,7 @@ def dvc_commands(home: Path, versions: Versions, folder: Path) -> list[tuple[str
 def dvc_inside(home: Path, versions: Versions, folder: Path) -> list[tuple[str, float, int]]:
     start_dvc(home, folder, versions)
     with subprocess.Popen(
-        [home / "bin" / "python", "-c", DVC_INSIDE],
+        [home / "python", "-c", DVC_INSIDE],
         cwd=folder,
         env=os.environ | QUIET,
         stdin=subprocess.PIPE,
@@ -284,7 +270,7 @@ def main() -> None:
             "Tidemill, in process": lambda f: tidemill_inside(versions, f),
             "Tidemill, as commands": lambda f: tidemill_commands(versions, f),
         }
-        home = dvc_home()
+        home = environment("dvc", DVC)
         if home:
             ways["DVC, in process"] = lambda f: dvc_inside(home, versions, f)
             ways["DVC, as commands"] = lambda f: dvc_commands(home, versions, f)

@@ -1,0 +1,35 @@
+"""Calls ``pipeline.chain`` inside a peer's own environment, beside a copy of the peer's file and of helper.py.
+
+``drive.py time FEW MANY RUNS``: seconds of each chain of FEW and of MANY steps, after one to warm up.
+``drive.py answer``: what a chain of one step gives for 5.
+"""
+
+import json
+import sys
+import time
+
+import pipeline
+
+
+def seconds(steps: int, start: int) -> float:
+    """Of one chain of steps that no cache knows."""
+    started = time.perf_counter()
+    answer = pipeline.chain(steps, start)
+    taken = time.perf_counter() - started
+    assert answer == start + steps, answer
+    return taken
+
+
+def main() -> None:
+    """Do as told; what was found is the last line that is printed."""
+    if sys.argv[1] == "answer":
+        found: object = pipeline.chain(1, 5)
+    else:
+        few, many, runs = map(int, sys.argv[2:])
+        seconds(few, 0)
+        found = [[seconds(n, 1_000_000 * (run + 1) + 1_000 * n) for n in (few, many)] for run in range(runs)]
+    print(f"\nfound {json.dumps(found)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
