@@ -79,6 +79,8 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(t.file for t in TOOLS))
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
+    if unknown := set(options.names) - {t.file for t in TOOLS}:
+        parser.error(f"no such tool: {', '.join(sorted(unknown))}")
     chosen = [t for t in TOOLS if not options.names or t.file in options.names]
     rows = [row for row in (measured(tool, options.runs) for tool in chosen) if row]
     print(*table(rows), sep="\n")

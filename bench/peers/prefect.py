@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 os.environ["PREFECT_HOME"] = str(Path(__file__).parent / "prefect")
+os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "120"
 
 from helper import more
 from prefect import flow, task
