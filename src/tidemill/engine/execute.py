@@ -3,6 +3,7 @@
 import importlib
 import random
 import shutil
+import socket
 import sys
 import time
 import traceback
@@ -49,6 +50,8 @@ def execute(order: Order, component: Component[..., Any] | None = None) -> Outco
         scratch_folder.reset(token)
         shutil.rmtree(scratch, ignore_errors=True)
     outcome.seconds = time.perf_counter() - started
+    outcome.host = socket.gethostname()
+    outcome.read_bytes, outcome.written_bytes = blobs.read_bytes, blobs.written_bytes
     return outcome
 
 

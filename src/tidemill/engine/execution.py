@@ -421,7 +421,7 @@ class Execution:
             error=error,
         )
         parts = {**step.parts, "threads": threads()}
-        return replace(step, parts=parts, peak_bytes=job.peak_bytes, log=job.log)
+        return replace(step, parts=parts, **job.measured(self.store.blobs))
 
     def _step(
         self, node: Node, status: records.StepStatus, parts: plan.Parts | None, key: str | None, **facts: Any

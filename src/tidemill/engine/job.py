@@ -5,6 +5,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from tidemill.core.clock import now, stamp
+from tidemill.core.names import Digest
 from tidemill.engine import cache, plan, tables
 from tidemill.engine.closure import Closure
 from tidemill.engine.orders import Memo, Order, Outcome, Saved
@@ -32,6 +34,7 @@ class Job:
     chunks: cache.ChunkPlan | None = None
     pending: int = 0
     outcomes: list[Outcome] = field(default_factory=list[Outcome])
+    started_at: str = field(default_factory=lambda: stamp(now()))
 
     def order(
         self,
@@ -136,15 +139,25 @@ class Job:
             return sum(counts)
         return 0 if self.chunks is not None and not self.outcomes else None
 
-    @property
-    def peak_bytes(self) -> int | None:
-        """The most memory that one of its orders took."""
-        return max((o.peak_bytes for o in self.outcomes if o.peak_bytes is not None), default=None)
+    def measured(self, blobs: Blobs) -> dict[str, Any]:
+        """What its record says of how it was computed, by the record's names."""
+        outcomes = self.outcomes
+        peaks = [o.peak_bytes for o in outcomes if o.peak_bytes is not None]
+        return {
+            "started_at": self.started_at,
+            "host": next((o.host for o in outcomes if o.host), None),
+            "peak_bytes": max(peaks, default=None),
+            "read_bytes": sum(o.read_bytes or 0 for o in outcomes) if outcomes else None,
+            "written_bytes": sum(o.written_bytes or 0 for o in outcomes) if outcomes else None,
+            "log": self._log(blobs),
+        }
 
-    @property
-    def log(self) -> str | None:
-        """The blob with what it printed."""
-        return next((o.log for o in self.outcomes if o.log), None)
+    def _log(self, blobs: Blobs) -> str | None:
+        """The blob with what it printed: of all its orders."""
+        logs = [Digest(o.log) for o in self.outcomes if o.log]
+        if len(logs) < 2:
+            return logs[0] if logs else None
+        return blobs.put(b"".join(blobs.get(d) for d in logs))
 
 
 def rows_of(saved: dict[str, Saved]) -> int | None:

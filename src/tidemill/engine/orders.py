@@ -104,5 +104,8 @@ class Outcome:
     rows_computed: int | None = None
     seconds: float = 0.0
     peak_bytes: int | None = None
+    host: str | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
     log: str | None = None
     error: dict[str, Any] | None = None

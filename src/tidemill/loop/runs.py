@@ -191,6 +191,13 @@ def _view(ws: Workspace, record: "records.Run", steps: "list[records.Step]") -> 
                 s.rows_in,
                 s.rows_out,
                 s.rows_computed,
+                s.started_at,
+                s.finished_at,
+                s.host,
+                s.peak_bytes,
+                s.read_bytes,
+                s.written_bytes,
+                printed=s.log is not None,
             )
             for s in steps
         ],

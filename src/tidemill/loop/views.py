@@ -24,7 +24,7 @@ class RowCounts:
 
 @dataclass(frozen=True, slots=True)
 class StepView:
-    """One step of a run."""
+    """One step of a run; of one that was not computed, what is measured is None."""
 
     name: str
     status: str
@@ -35,6 +35,13 @@ class StepView:
     rows_in: int | None = None
     rows_out: int | None = None
     rows_computed: int | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    host: str | None = None
+    peak_bytes: int | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
+    printed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

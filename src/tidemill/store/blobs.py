@@ -46,6 +46,10 @@ class Blobs:
     Args:
         objects: The store's.
         local: The folder where this machine keeps copies, where the objects are no files.
+
+    Attributes:
+        read_bytes: Of the blobs that were asked for through this object, each time.
+        written_bytes: Of the blobs that were added through it; of what was there already, none.
     """
 
     def __init__(self, objects: Objects, local: Path) -> None:
@@ -54,6 +58,8 @@ class Blobs:
         own = objects.path(_FOLDER)
         self._folder = local / "cache" / _FOLDER if own is None else own
         self._remote = own is None
+        self.read_bytes = 0
+        self.written_bytes = 0
 
     @classmethod
     def at(cls, place: Place) -> "Blobs":
@@ -73,7 +79,9 @@ class Blobs:
         """
         digest = digest_of(data)
         if not self.exists(digest):
-            self._objects.put(_key(digest), bytes(data))
+            stored = bytes(data)
+            self._objects.put(_key(digest), stored)
+            self.written_bytes += len(stored)
         return digest
 
     def put_file(self, path: Path) -> Digest:
@@ -81,6 +89,7 @@ class Blobs:
         digest = _digest_of_file(path)
         if not self.exists(digest):
             self._objects.put_file(_key(digest), path)
+            self.written_bytes += path.stat().st_size
         return digest
 
     def adopt_file(self, path: Path, digest: Digest) -> None:
@@ -91,6 +100,7 @@ class Blobs:
         with translated(str(self._folder)):
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(path, target)
+            self.written_bytes += target.stat().st_size
 
     def scratch(self) -> Path:
         """A fresh file name on the blobs' own disk, for ``adopt_file``."""
@@ -129,6 +139,7 @@ class Blobs:
                 os.replace(fetched, path)
         if not path.is_file():
             raise _missing(digest)
+        self.read_bytes += path.stat().st_size
         return path
 
     def path_of(self, digest: Digest) -> Path:

@@ -10,6 +10,7 @@ from tidemill.cli.render.shapes import (
     mark,
     seconds,
     short,
+    size,
     stack,
     status,
     table,
@@ -45,6 +46,7 @@ def run_in_full(view: "RunView") -> "RenderableType":
             ("started", f"{when(view.started_at)} UTC"),
             ("took", seconds(view.seconds)),
             ("trigger", view.trigger),
+            ("host", _hosts(view)),
             ("inputs", ", ".join(f"{name} = {commit}" for name, commit in view.inputs.items()) or None),
         ]
     )
@@ -57,6 +59,7 @@ def run_in_full(view: "RunView") -> "RenderableType":
         about,
         parameters,
         heading("Steps", steps(view.steps)),
+        _printed(view),
         _outputs(view),
         _model(view),
         verdict(view.verdict),
@@ -66,10 +69,35 @@ def run_in_full(view: "RunView") -> "RenderableType":
 def steps(views: Sequence["StepView"]) -> "RenderableType":
     """One line a step."""
     return table(
-        ["step", "status", "seconds", "rows", "computed", "why"],
-        [(s.name, status(s.status), f"{s.seconds:.3f}", s.rows_out, s.rows_computed, s.why) for s in views],
+        ["step", "status", "seconds", "rows", "computed", "memory", "read", "written", "why"],
+        [
+            (
+                s.name,
+                status(s.status),
+                f"{s.seconds:.3f}",
+                s.rows_out,
+                s.rows_computed,
+                *(None if n is None else size(n) for n in (s.peak_bytes, s.read_bytes, s.written_bytes)),
+                s.why,
+            )
+            for s in views
+        ],
         empty="No step was reached.",
     )
+
+
+def _printed(view: "RunView") -> "RenderableType | None":
+    """Which steps printed something, and how to read it."""
+    names = [s.name for s in view.steps if s.printed]
+    if not names:
+        return None
+    some = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return f"Printed by {some}: tidemill logs {view.run}"
+
+
+def _hosts(view: "RunView") -> str | None:
+    """The machines that computed its steps."""
+    return ", ".join(sorted({s.host for s in view.steps if s.host})) or None
 
 
 def _outputs(view: "RunView") -> "RenderableType | None":

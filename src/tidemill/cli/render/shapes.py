@@ -22,6 +22,9 @@ RIGHT = frozenset(
         "missing",
         "computed",
         "cached",
+        "memory",
+        "read",
+        "written",
     }
 )
 """Columns that hold numbers, and stand right."""

@@ -49,6 +49,10 @@ class Step:
         outputs: Output name to artifact digest.
         why: Why it was computed; empty when it was not.
         log: Digest of the blob with what it printed.
+        started_at: When its computing began; None where it was not computed, or before that was recorded.
+        host: The machine that computed it.
+        read_bytes: Of the blobs that it took from the store; small values travel in records and are none.
+        written_bytes: Of the blobs that it added to the store; what was there already is not counted.
     """
 
     run: str
@@ -69,6 +73,10 @@ class Step:
     peak_bytes: int | None = None
     log: str | None = None
     error: dict[str, Any] | None = None
+    started_at: str | None = None
+    host: str | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

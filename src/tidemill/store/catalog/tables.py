@@ -60,6 +60,10 @@ steps = Table(
     Column("peak_bytes", LARGE),
     Column("log", String),
     Column("error", JSON),
+    Column("started_at", String),
+    Column("host", String),
+    Column("read_bytes", LARGE),
+    Column("written_bytes", LARGE),
 )
 
 artifacts = Table(
