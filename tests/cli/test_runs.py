@@ -124,6 +124,21 @@ def test_runs_where(tidemill: Tidemill):
     assert "error[unknown-run-field]" in wrong.stderr
 
 
+def test_compare(tidemill: Tidemill, project: Path):
+    runs = [
+        json.loads(tidemill("run", "quadruple.py:quadruple", "-p", f"n={n}", "--json").stdout)["run"]
+        for n in ("3", "4")
+    ]
+    text = tidemill("compare", runs[0][:-1], "--html", "page.html").stdout
+    assert "n          3  4" in text
+    assert "result  12  16" in text
+    assert "Equal: code, packages." in text
+    assert (project / "page.html").read_text("utf-8").startswith("<!doctype html>")
+    view = json.loads(tidemill("compare", *runs, "--json").stdout)
+    assert [(s["name"], s["a"], s["b"]) for s in view["parameters"]] == [("n", 3, 4)]
+    assert view["b"]["run"] == runs[1]
+
+
 def test_logs(tidemill: Tidemill, project: Path):
     file = project / "loud.py"
     file.write_text(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,7 +56,7 @@ def project(project_store: None, tmp_path: Path) -> Iterator[tm.Project]:
     load.leave()
 
 
-def run(project: tm.Project, name: str, **parameters: int) -> str:
+def run(project: tm.Project, name: str, **parameters: Any) -> str:
     return project.run(load.load(project.folder / "pipeline.py", name), **parameters).run
 
 

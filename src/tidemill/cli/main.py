@@ -28,6 +28,7 @@ _SECTIONS = {
         "runs": "runs:runs",
         "show": "runs:show",
         "why": "runs:why",
+        "compare": "records:compare",
         "logs": "records:logs",
         "report": "runs:report",
         "models": "models:models",

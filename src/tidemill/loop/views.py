@@ -100,6 +100,86 @@ class WhyView:
 
 
 @dataclass(frozen=True, slots=True)
+class Sides:
+    """One thing in two runs; None on the side that lacks it. ``steps`` are those that it is a part of."""
+
+    name: str
+    a: Any
+    b: Any
+    equal: bool
+    steps: list[str] = field(default_factory=list[str])
+
+
+@dataclass(frozen=True, slots=True)
+class CodeSides:
+    """A function, class or constant that differs; ``diff`` is its text's, None where that was not kept."""
+
+    name: str
+    a: str | None
+    b: str | None
+    steps: list[str]
+    diff: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSides:
+    """A metric in two runs; ``difference`` is ``b`` less ``a``, None where one of them lacks it."""
+
+    name: str
+    a: float | None
+    b: float | None
+    difference: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DataSides:
+    """A dataset in two runs: the commits, and the rows that differ where both commits are still there."""
+
+    name: str
+    a: str | None
+    b: str | None
+    equal: bool
+    rows: RowCounts | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepSides:
+    """A step in two runs; ``results`` is ``equal``, ``different``, or None where one of them has none."""
+
+    name: str
+    a: str | None
+    b: str | None
+    seconds_a: float | None
+    seconds_b: float | None
+    results: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two runs side by side.
+
+    Attributes:
+        code: What differs of what the steps reach; a and b are digests.
+        packages: Installed packages that differ, with the steps that reach them; a and b are versions.
+        settings: Settings of steps that differ, called ``step.setting``.
+        artifacts: The pipelines' outputs: small values as they are, anything else as its digest.
+        steps: Every step of either.
+    """
+
+    a: RunSummary
+    b: RunSummary
+    parameters: list[Sides]
+    data: list[DataSides]
+    code: list[CodeSides]
+    packages: list[Sides]
+    settings: list[Sides]
+    metrics: list[MetricSides]
+    artifacts: list[Sides]
+    steps: list[StepSides]
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LogLine:
     """A line that a step printed; ``run`` is the one that computed the step, ``number`` counts its lines from 1."""
 

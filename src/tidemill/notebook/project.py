@@ -74,6 +74,12 @@ class Project(DataMethods, TeamMethods):
 
         return why.why(self._ws, run, step)
 
+    def compare(self, a: str, b: str = "latest", path: str | Path | None = None) -> "views.Comparison":
+        """Two runs side by side; as a page too, where ``path`` says."""
+        from tidemill.loop import comparing
+
+        return comparing.compare(self._ws, a, b, Path(path) if path else None)
+
     def logs(
         self,
         run: str = "latest",

@@ -24,7 +24,7 @@ def change(told: Mapping[str, Any]) -> "RenderableType":
     """One thing that changed, and how."""
     title = f"{told['kind']} {told['name']}"
     if told["kind"] == "code":
-        return heading(title, _difference(told["diff"]))
+        return heading(title, difference(told["diff"]))
     if "rows" in told:
         before, after = told["commits"]
         rows = counts(told["rows"]["added"], told["rows"]["changed"], told["rows"]["removed"])
@@ -33,7 +33,8 @@ def change(told: Mapping[str, Any]) -> "RenderableType":
     return f"{title}: {_side(told['before'])} -> {_side(told['after'])}{made}"
 
 
-def _difference(diff: str | None) -> "RenderableType":
+def difference(diff: str | None) -> "RenderableType":
+    """A unified difference of code, coloured."""
     from rich.text import Text  # noqa: PLC0415
 
     if diff is None:

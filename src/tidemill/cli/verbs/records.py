@@ -1,8 +1,31 @@
-"""Commands about what runs left: logs."""
+"""Commands about what runs left: compare, logs."""
+
+from pathlib import Path
 
 import click
 
 from tidemill.cli.command import State, command, pass_state
+
+
+@command("compare", example="tidemill compare 20261124-105904-7f3a9c latest --html comparison.html")
+@click.argument("a", metavar="RUN")
+@click.argument("b", metavar="RUN", default="latest")
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write it as one HTML page too, with the curves of both runs.",
+)
+@pass_state
+def compare(state: State, a: str, b: str, html: Path | None) -> None:
+    """Show two runs side by side: parameters, data, code, packages, settings, metrics, results.
+
+    RUN is an id, the beginning of one, or 'latest'; the second one is the latest unless it is named.
+    """
+    from tidemill.cli.render import records as render  # noqa: PLC0415
+    from tidemill.loop import comparing as loop  # noqa: PLC0415
+
+    state.show(loop.compare(state.workspace(), a, b, html), render.comparison)
 
 
 @command("logs", example="tidemill logs latest train --grep warning")
