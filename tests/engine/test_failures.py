@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.projects import Project, numbers, statuses, step
+from tidemill.core import events
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import Digest
 from tidemill.engine.run import mark_interrupted
@@ -236,16 +237,7 @@ def p(least: int = 3):
     assert result.run.error["code"] == "check-failed"
 
 
-@pytest.mark.parametrize(
-    ("how", "words"),
-    [
-        ("os.kill(os.getpid(), signal.SIGKILL)", "was killed by SIGKILL"),
-        ("os._exit(3)", "ended with status 3"),
-    ],
-)
-def test_a_worker_that_dies_fails_its_step_only(project: Project, how: str, words: str) -> None:
-    project.write(
-        f"""
+DYING = """
 import os
 import signal
 from pathlib import Path
@@ -255,21 +247,33 @@ import tidemill as tm
 def before() -> int:
     return 1
 
-@tm.step
-def dies(x: int, marker: str) -> int:
-    if not Path(marker).exists():
-        Path(marker).touch()
+@tm.step{options}
+def dies(x: int, folder: str, times: int) -> int:
+    there = len(list(Path(folder).glob("death-*")))
+    if there < times:
+        Path(folder, f"death-{{there}}").touch()
         print("last words", flush=True)
         {how}
     return x
 
 @tm.pipeline
-def p(marker: str):
-    return dies(before(), marker)
+def p(folder: str, times: int = 1):
+    return dies(before(), folder, times)
 """
-    )
-    marker = str(project.folder / "marker")
-    result = project.run(marker=marker)
+KILLED = "os.kill(os.getpid(), signal.SIGKILL)"
+
+
+def deaths(project: Project) -> int:
+    return len(list(project.folder.glob("death-*")))
+
+
+@pytest.mark.parametrize(
+    ("how", "words", "tried"),
+    [(KILLED, "was killed by SIGKILL", 2), ("os._exit(3)", "ended with status 3", 1)],
+)
+def test_a_worker_that_dies_fails_its_step_only(project: Project, how: str, words: str, tried: int) -> None:
+    project.write(DYING.format(how=how, options=""))
+    result = project.run(folder=str(project.folder), times=tried)
     assert result.run.status == "failed"
     error = result.run.error
     assert error is not None
@@ -277,8 +281,41 @@ def p(marker: str):
     assert words in error["message"], error
     assert "'dies'" in error["message"]
     assert error["details"]["printed"] == "last words\n"
-    again = project.run(marker=marker)
+    assert deaths(project) == tried
+    again = project.run(folder=str(project.folder), times=tried)
     assert statuses(again) == {"before": "cached", "dies": "computed"}
+
+
+def test_a_killed_worker_is_tried_once_more_unasked(project: Project) -> None:
+    project.write(DYING.format(how=KILLED, options=""))
+    result = project.run(folder=str(project.folder))
+    assert statuses(result) == {"before": "computed", "dies": "computed"}
+    assert {s.name: s.parts.get("attempts") for s in result.steps} == {"before": None, "dies": 2}
+    (note,) = [e.text for e in project.events if isinstance(e, events.Note)]
+    assert note.startswith("Step 'dies' is tried again (attempt 2): "), note
+
+
+@pytest.mark.parametrize("how", ["raise OSError('no answer')", "os._exit(3)", KILLED])
+def test_a_step_is_tried_again_as_often_as_it_says(project: Project, how: str) -> None:
+    project.write(DYING.format(how=how, options="(retries=2, retry_seconds=0.01)"))
+    assert statuses(project.run(folder=str(project.folder), times=2))["dies"] == "computed"
+    assert deaths(project) == 2
+    failed = project.run(folder=str(project.folder), times=5)
+    assert failed.run.status == "failed"
+    assert deaths(project) == 5
+
+
+def test_what_stays_wrong_is_not_tried_again(project: Project) -> None:
+    project.write(DYING.format(how="return 'text'", options="(retries=5)"))
+    assert project.run(folder=str(project.folder)).run.status == "failed"
+    assert deaths(project) == 1
+
+
+def test_retries_are_no_part_of_the_key(project: Project) -> None:
+    project.write(DYING.format(how="raise OSError", options=""))
+    project.run(folder=str(project.folder), times=0)
+    project.write(DYING.format(how="raise OSError", options="(retries=3)"))
+    assert statuses(project.run(folder=str(project.folder), times=0))["dies"] == "cached"
 
 
 SLOW = """

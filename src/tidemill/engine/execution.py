@@ -5,18 +5,20 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core import events
 from tidemill.core.errors import Conflict, TidemillError
 from tidemill.core.names import Reference
 from tidemill.engine import cache, inputs, plan
+from tidemill.engine.attempts import Attempt
 from tidemill.engine.closure import Closure
 from tidemill.engine.executors.inline import run_inline
 from tidemill.engine.executors.local import LocalExecutor, threads
 from tidemill.engine.job import Job, rows_of
 from tidemill.engine.ledger import Ledger, step_record
-from tidemill.engine.orders import Order, Outcome, Ref
+from tidemill.engine.orders import Outcome, Ref
 from tidemill.engine.schedule import Schedule
 from tidemill.engine.why import FIRST, Earlier, compare, reason
 from tidemill.pipeline.graph import Graph, Node
@@ -67,7 +69,7 @@ class Execution:
     _known: cache.Known = field(init=False)
     _ready: deque[_Candidate] = field(default_factory=deque[_Candidate])
     _elsewhere: list[_Candidate] = field(default_factory=list[_Candidate])
-    _orders: deque[tuple[Job, Order]] = field(default_factory=deque[tuple[Job, Order]])
+    _attempts: deque[Attempt] = field(default_factory=deque[Attempt])
     _ended: list[tuple[Job, records.Step]] = field(default_factory=list[tuple[Job, records.Step]])
 
     def __post_init__(self) -> None:
@@ -126,7 +128,7 @@ class Execution:
     @property
     def _free(self) -> int:
         there = self.workers if self.executor is None else self.executor.free
-        return max(0, there - len(self._orders))
+        return max(0, there - len(self._attempts))
 
     def _candidate(self, node: Node) -> _Candidate:
         resolved = plan.resolve_inputs(node, self._schedule.found)
@@ -252,41 +254,61 @@ class Execution:
         order = job.order(closure, self.files, seed=self.seed, blobs=self.store.blobs.place, tasks=tasks)
         job.pending += 1
         if component.importable:
-            self._orders.append((job, order))
+            self._attempts.append(Attempt(job, order))
             return
-        outcome = run_inline(order, component, lambda report: self._progress(job, report))
-        self._done(job, outcome)
+        attempt: Attempt | None = Attempt(job, order)
+        while attempt is not None:
+            time.sleep(attempt.wait_seconds)
+            outcome = run_inline(order, component, partial(self._progress, attempt))
+            attempt = self._done(attempt, outcome)
 
     def _dispatch(self) -> None:
-        if self._orders and self.executor is None:
+        if self._attempts and self.executor is None:
             self.executor = LocalExecutor(self.workers)
-        while self._orders and self.executor is not None and self.executor.free > 0:
-            job, order = self._orders.popleft()
-            self.executor.start(order, job)
+        for attempt in [a for a in self._attempts if not a.wait_seconds]:
+            if self.executor is None or not self.executor.free:
+                break
+            self._attempts.remove(attempt)
+            self.executor.start(attempt.order, attempt)
 
     def _collect(self, timeout_seconds: float | None) -> None:
         if self.executor is None:
             if timeout_seconds is not None:
                 time.sleep(timeout_seconds)
             return
+        pauses = [a.wait_seconds for a in self._attempts if a.wait_seconds]
+        if pauses:
+            timeout_seconds = min(pauses) if timeout_seconds is None else min(timeout_seconds, *pauses)
         finished = self.executor.collect(timeout_seconds, self._progress)
         if not finished and not self.executor.busy and timeout_seconds is not None:
             time.sleep(timeout_seconds)
         for task, outcome in finished:
-            assert isinstance(task, Job)
-            self._done(task, outcome)
+            assert isinstance(task, Attempt)
+            again = self._done(task, outcome)
+            if again is not None:
+                self._attempts.append(again)
         if self.error is None:
             self._dispatch()
 
     def _progress(self, task: object, report: tuple[float, float | None, str, str]) -> None:
-        assert isinstance(task, Job)
+        assert isinstance(task, Attempt)
         done, total, label, unit = report
-        name = f"{task.node.name}: {label}" if label else task.node.name
+        step = task.job.node.name
+        name = f"{step}: {label}" if label else step
         self.sink(events.Progress(name, done, total, unit))
 
     # -- what has ended
 
-    def _done(self, job: Job, outcome: Outcome) -> None:
+    def _done(self, attempt: Attempt, outcome: Outcome) -> Attempt | None:
+        """Take what came of an attempt; the next one, where it failed and may be tried again."""
+        job = attempt.job
+        if outcome.error is not None and self.error is None:
+            again = attempt.next(outcome.error)
+            if again is not None:
+                step, why = job.node.name, outcome.error["message"]
+                self.sink(events.Note(f"Step '{step}' is tried again (attempt {again.number}): {why}"))
+                job.attempts = max(job.attempts, again.number)
+                return again
         job.pending -= 1
         job.outcomes.append(outcome)
         if outcome.error is not None and self.error is None:
@@ -295,12 +317,13 @@ class Execution:
             self.sink(events.Progress(job.node.name, *progress, "rows"))
         if self.error is not None:
             # Orders of a failed run that nobody has begun are not begun.
-            for other, _ in self._orders:
-                other.pending -= 1
-            self._orders.clear()
+            for waiting in self._attempts:
+                waiting.job.pending -= 1
+            self._attempts.clear()
         for other in [job, *self.jobs]:
             if other.pending == 0 and other in self.jobs:
                 self._finish(other)
+        return None
 
     def _finish(self, job: Job) -> None:
         self.jobs.remove(job)
@@ -421,6 +444,8 @@ class Execution:
             error=error,
         )
         parts = {**step.parts, "threads": threads()}
+        if job.attempts > 1:
+            parts["attempts"] = job.attempts
         return replace(step, parts=parts, **job.measured(self.store.blobs))
 
     def _step(

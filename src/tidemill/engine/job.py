@@ -22,6 +22,7 @@ class Job:
 
     Attributes:
         pending: Orders whose outcome is not here yet.
+        attempts: How often the order that was tried most was tried.
     """
 
     node: Node
@@ -33,6 +34,7 @@ class Job:
     started: float
     chunks: cache.ChunkPlan | None = None
     pending: int = 0
+    attempts: int = 1
     outcomes: list[Outcome] = field(default_factory=list[Outcome])
     started_at: str = field(default_factory=lambda: stamp(now()))
 

@@ -9,8 +9,8 @@ from tidemill.core.errors import InvalidInput
 from tidemill.core.names import nearest
 from tidemill.pipeline.component import TRAINER_SETTINGS, Component, Kind, P, R
 
-_KEYED = ("ignore", "version", "code_version")
-"""What every component may say of its key."""
+_ANY = ("ignore", "version", "code_version", "retries", "retry_seconds")
+"""What every component may say: of its key, and of what happens when it fails."""
 
 
 def _caller_module() -> str:
@@ -27,6 +27,8 @@ def step(
     ignore: Sequence[str] = (),
     version: str | None = None,
     code_version: str | None = None,
+    retries: int = 0,
+    retry_seconds: float = 0.0,
 ) -> Callable[[Callable[P, R]], Component[P, R]]: ...
 def step(function: Any = None, /, **options: Any) -> Any:
     """Make a function a step: called once, with whole inputs.
@@ -36,9 +38,12 @@ def step(function: Any = None, /, **options: Any) -> Any:
         **options: ``outputs``, names for the results of a function annotated ``tuple[...]``; ``ignore``, global
             names that do not matter to the result (a client, a connection), left out of the cache key;
             ``version``, a word that goes into the key, for what the code does not show; ``code_version``, a word
-            that stands for the code and all that it reaches: then only a new word is a change of code.
+            that stands for the code and all that it reaches: then only a new word is a change of code;
+            ``retries``, how often it is tried again when it raises or its process is ended (a process that was
+            killed is tried once more unasked); ``retry_seconds``, the pause before the first of these, twice
+            as long before each further one, and at most five minutes. The last four any component has.
     """
-    return _decorate("step", function, options, ("outputs", *_KEYED), _caller_module())
+    return _decorate("step", function, options, ("outputs", *_ANY), _caller_module())
 
 
 @overload
@@ -55,6 +60,8 @@ def row_step(
     ignore: Sequence[str] = (),
     version: str | None = None,
     code_version: str | None = None,
+    retries: int = 0,
+    retry_seconds: float = 0.0,
 ) -> Callable[[Callable[P, R]], Component[..., R]]: ...
 def row_step(function: Any = None, /, **options: Any) -> Any:
     """Make a function a step that treats each row by itself, so that only changed rows are computed again.
@@ -71,7 +78,7 @@ def row_step(function: Any = None, /, **options: Any) -> Any:
             the predictor uses: ``f(columns, **settings) -> columns``; ``outputs``, ``ignore``, ``version``
             and ``code_version`` as for ``step``.
     """
-    known = ("columns", "to", "training_only", "split", "served", "outputs", *_KEYED)
+    known = ("columns", "to", "training_only", "split", "served", "outputs", *_ANY)
     return _decorate("row_step", function, options, known, _caller_module())
 
 
@@ -89,6 +96,8 @@ def transform(
     ignore: Sequence[str] = (),
     version: str | None = None,
     code_version: str | None = None,
+    retries: int = 0,
+    retry_seconds: float = 0.0,
 ) -> Any: ...
 def transform(function: Any = None, /, **options: Any) -> Any:
     """Make a class with ``fit(table) -> state`` and ``apply(table, state) -> table`` a transform.
@@ -103,7 +112,7 @@ def transform(function: Any = None, /, **options: Any) -> Any:
             fitting before the split is meant (a list of labels, say), so that it is no leak; ``ignore``,
             ``version`` and ``code_version`` as for ``step``.
     """
-    known = ("columns", "to", "training_only", "sees_test_rows", *_KEYED)
+    known = ("columns", "to", "training_only", "sees_test_rows", *_ANY)
     return _decorate("transform", function, options, known, _caller_module())
 
 
@@ -122,6 +131,8 @@ def trainer(
     ignore: Sequence[str] = (),
     version: str | None = None,
     code_version: str | None = None,
+    retries: int = 0,
+    retry_seconds: float = 0.0,
 ) -> Any: ...
 def trainer(function: Any = None, /, **options: Any) -> Any:
     """Make a function that returns a model, a scikit-learn estimator or a compiled Keras model a trainer.
@@ -133,7 +144,7 @@ def trainer(function: Any = None, /, **options: Any) -> Any:
             The call may give these three too. ``epochs`` (1) and ``batch_size`` (32), for a Keras model, which is
             trained from fresh weights. ``ignore``, ``version`` and ``code_version`` as for ``step``.
     """
-    known = (*TRAINER_SETTINGS, "epochs", "batch_size", *_KEYED)
+    known = (*TRAINER_SETTINGS, "epochs", "batch_size", *_ANY)
     return _decorate("trainer", function, options, known, _caller_module())
 
 
@@ -141,11 +152,16 @@ def trainer(function: Any = None, /, **options: Any) -> Any:
 def check(function: Callable[P, R], /) -> Component[P, R]: ...
 @overload
 def check(
-    *, ignore: Sequence[str] = (), version: str | None = None, code_version: str | None = None
+    *,
+    ignore: Sequence[str] = (),
+    version: str | None = None,
+    code_version: str | None = None,
+    retries: int = 0,
+    retry_seconds: float = 0.0,
 ) -> Callable[[Callable[P, R]], Component[P, R]]: ...
 def check(function: Any = None, /, **options: Any) -> Any:
     """Make a function a check: the run fails when it returns False, or a text or list of what is wrong."""
-    return _decorate("check", function, options, _KEYED, _caller_module())
+    return _decorate("check", function, options, _ANY, _caller_module())
 
 
 def _decorate(kind: Kind, function: Any, options: dict[str, Any], known: Sequence[str], module: str) -> Any:

@@ -187,6 +187,6 @@ def _died(worker: Worker) -> Outcome:
             "hint": "Run again: finished steps are kept. If it happens again, give the step less data at once."
             if out_of_memory
             else "Look at what it printed, in the details.",
-            "details": {"printed": printed},
+            "details": {"printed": printed, "signal": signal.Signals(-status).name if killed else None},
         }
     )
