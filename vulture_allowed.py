@@ -58,6 +58,7 @@ without
 
 # Parameters of overloads: only the implementation uses them.
 code_version
+retry_seconds
 ignore
 sees_test_rows
 training_only
