@@ -206,3 +206,16 @@ def test_doctor_and_gc(tidemill: Tidemill, tmp_path: Path):
     freed = json.loads(tidemill("gc", "--dry-run", "--json").stdout)
     assert freed["dry_run"] is True
     assert tidemill("gc").stdout.startswith("Freed ")
+
+
+def test_explain_says_what_would_be_computed_and_computes_nothing(tidemill: Tidemill, project: Path):
+    tidemill("run", "quadruple.py:quadruple", "-p", "n=3")
+    file = project / "quadruple.py"
+    file.write_text(file.read_text("utf-8").replace("2 * x", "x + x"), "utf-8")
+    shown = tidemill("run", "quadruple.py:quadruple", "-p", "n=3", "--explain").stdout
+    assert shown.startswith("quadruple: 2 to compute, 0 in the cache\n")
+    assert "code quadruple:double changed; its input x will be new (step double)" in shown
+    assert shown.count("  -    return 2 * x\n  +    return x + x") == 1
+    view = json.loads(tidemill("run", "quadruple.py:quadruple", "-p", "n=3", "--explain", "--json").stdout)
+    assert [s["status"] for s in view["steps"]] == ["computed", "computed"]
+    assert len(json.loads(tidemill("runs", "--json").stdout)) == 1

@@ -57,7 +57,7 @@ def test_a_text_is_the_blob_of_its_digest_and_written_once(project: Project) -> 
     first = project.run()
     parts = step(first, "work").parts["code"]
     assert (
-        sources.text_of(project.store.blobs, parts["pipeline:work"])
+        sources.text_of(project.store.blobs, parts["pipeline:work"], {})
         == "def work(x: int) -> int:\n    return helper(x)"
     )
     assert all(project.store.blobs.verify(Digest(digest)) for digest in parts.values())

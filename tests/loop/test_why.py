@@ -67,3 +67,19 @@ def test_gc_keeps_the_code_of_runs_that_it_keeps(project: tm.Project) -> None:
     (change,) = project.why("latest", "count").changes
     assert change["name"] == "pipeline:count"
     assert "-    return len(rows) // by\n+    return len(rows) * by" in change["diff"]
+
+
+def test_a_forecast_counts_the_rows_that_changed_and_makes_no_run(project: tm.Project) -> None:
+    import_rows(project, "1,10\n2,20\n")
+    file = project.folder / "pipeline.py"
+    project.run(file)
+    import_rows(project, "1,10\n2,21\n3,30\n")
+    found = project.forecast(file)
+    assert [(s.name, s.status) for s in found.steps] == [
+        ("data", "computed"),
+        ("count", "computed"),
+        ("after", "computed"),
+    ]
+    (change,) = found.steps[0].changes
+    assert change["rows"] == {"added": 1, "changed": 1, "removed": 0}
+    assert (found.computed, found.cached, len(project.runs())) == (3, 0, 1)

@@ -11,7 +11,7 @@ import functools
 import inspect
 import sys
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -22,6 +22,7 @@ from tidemill.engine import modules, packages, syntax
 from tidemill.engine.constants import Describer, NoContent, name_of
 from tidemill.pipeline import load
 from tidemill.pipeline.component import Component
+from tidemill.pipeline.graph import Node
 from tidemill.pipeline.pipelines import Pipeline
 
 _NAMED_TYPES = (
@@ -73,6 +74,16 @@ def closure_of(component: Component[..., Any]) -> Closure:
     if component.module.startswith("tidemill.") or component.kind != "step":
         walk.package("tidemill")
     return Closure(walk.code, dict(sorted(walk.packages.items())), frozenset(walk.files), walk.images)
+
+
+def closures_of(nodes: Iterable[Node]) -> dict[int, Closure]:
+    """The closure of each node's component, by the identity of the component it was made from."""
+    found: dict[int, Closure] = {}
+    for node in nodes:
+        component = node.component
+        if component is not None and id(component.origin) not in found:
+            found[id(component.origin)] = closure_of(component.origin)
+    return found
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core import events
 from tidemill.core.errors import Conflict, TidemillError
 from tidemill.core.names import Reference
-from tidemill.engine import cache, inputs, plan
+from tidemill.engine import cache, inputs, plan, sources
 from tidemill.engine.attempts import Attempt
 from tidemill.engine.closure import Closure
 from tidemill.engine.executors.inline import run_inline
@@ -70,6 +70,7 @@ class Execution:
     _ready: deque[_Candidate] = field(default_factory=deque[_Candidate])
     _elsewhere: list[_Candidate] = field(default_factory=list[_Candidate])
     _attempts: deque[Attempt] = field(default_factory=deque[Attempt])
+    _kept: set[str] = field(default_factory=set[str])
     _ended: list[tuple[Job, records.Step]] = field(default_factory=list[tuple[Job, records.Step]])
 
     def __post_init__(self) -> None:
@@ -210,6 +211,8 @@ class Execution:
     def _begin_one(self, candidate: "_Candidate", lock: ExitStack) -> None:
         node = candidate.node
         why = self._why(node, candidate.parts)
+        assert node.component is not None
+        sources.keep(self.store.blobs, self.closures[id(node.component.origin)], self._kept)
         started = time.perf_counter()
         job = Job(node, candidate.parts, candidate.key, candidate.inputs, why, lock, started)
         self.jobs.append(job)

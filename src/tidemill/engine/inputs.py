@@ -49,9 +49,7 @@ def read(
     head = _head_key(store, reference)
     if head is not None and (known := _known(store, head)) is not None:
         return known
-    if resolve is None:
-        raise NotFound(f"There is no dataset '{reference}' here.", code="dataset-not-found")
-    snapshot = resolve(reference)
+    snapshot = _snapshot(reference, resolve)
     key = _commit_key(reference.name, snapshot.commit.state)
     hit = cache.lookup(store, [key]).get(key)
     entries: dict[str, dict[str, Any]] = {}
@@ -63,6 +61,29 @@ def read(
     if head is not None:
         entries[head] = {"commit": snapshot.commit.id, "key": key}
     return Read(snapshot.commit.id, table, key, entries, rows_read)
+
+
+def look(
+    store: "Store", reference: Reference, resolve: Callable[[Reference], Any] | None
+) -> tuple[str, Ref | None]:
+    """The commit that a reference leads to, and its table, where that was read before. Nothing is read now.
+
+    Raises:
+        NotFound: As ``read``.
+    """
+    head = _head_key(store, reference)
+    if head is not None and (known := _known(store, head)) is not None:
+        return known.commit, known.table.ref
+    commit = _snapshot(reference, resolve).commit
+    key = _commit_key(reference.name, commit.state)
+    hit = cache.lookup(store, [key]).get(key)
+    return commit.id, hit.outputs["result"] if hit else None
+
+
+def _snapshot(reference: Reference, resolve: Callable[[Reference], Any] | None) -> Any:
+    if resolve is None:
+        raise NotFound(f"There is no dataset '{reference}' here.", code="dataset-not-found")
+    return resolve(reference)
 
 
 def registered_model(store: "Store", wanted: Model) -> tuple[int, Ref]:

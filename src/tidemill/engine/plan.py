@@ -10,7 +10,7 @@ from tidemill.core import identity
 from tidemill.core.errors import InvalidInput
 from tidemill.engine.closure import Closure
 from tidemill.engine.orders import Ref
-from tidemill.pipeline.graph import Node
+from tidemill.pipeline.graph import Input, Node
 
 _OPTIONS = ("columns", "to", "outputs", "features", "label", "classes", "epochs", "batch_size", "version")
 """Options of a component that can change its result; shown in brackets beside the settings."""
@@ -103,10 +103,12 @@ def _digests(source: Any) -> Any:
     return {n: _digests(s) for n, s in source.items()}
 
 
-def resolve_inputs(node: Node, found: Mapping[tuple[str, str], Ref]) -> Inputs | None:
-    """The node's inputs, or None while one is still to be computed."""
+def resolve_inputs(
+    node: Node, found: Mapping[tuple[str, str], Ref], some: Mapping[str, Input] | None = None
+) -> Inputs | None:
+    """The node's inputs, or ``some`` of them; None while one is still to be computed."""
     made: Inputs = {}
-    for name, source in node.inputs.items():
+    for name, source in (node.inputs if some is None else some).items():
         if isinstance(source, tuple):
             several = [found.get((p.node, p.output)) for p in source]
             if None in several:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core import events
 from tidemill.core.errors import Interrupted, TidemillError
 from tidemill.core.names import Reference
-from tidemill.engine import sources
-from tidemill.engine.closure import Closure, closure_of
+from tidemill.engine.closure import closures_of
 from tidemill.engine.execution import Execution
 from tidemill.engine.ledger import Ledger, mark_interrupted
 from tidemill.engine.orders import Ref
@@ -72,12 +71,11 @@ def run(
         StorageError: When the store cannot be written.
     """
     mark_interrupted(store)
-    closures = _closures(graph)
-    sources.keep(store.blobs, closures.values(), set())
+    closures = closures_of(graph.nodes)
     recorded_file = _relative(file, project_folder)
     ledger = Ledger(store, pipeline=pipeline_name, file=recorded_file, parameters=parameters, trigger=trigger)
     # The files' time and size when they were loaded: what the keys are made of.
-    files, earlier = load.files(), Earlier(store, ledger.run)
+    files, earlier = load.files(), Earlier(store, pipeline_name, ledger.run)
     execution = Execution(store, graph, ledger, closures, sink, workers, resolve, seed, files, earlier)
     try:
         execution.run()
@@ -104,16 +102,6 @@ def run(
     ledger.close(status, {n: r.digest for n, r in outputs.items()}, execution.error)
     steps = sorted(ledger.steps.values(), key=lambda s: s.position)
     return RunResult(ledger.run, steps, outputs)
-
-
-def _closures(graph: Graph) -> dict[int, Closure]:
-    """The code closure of each component, by the identity of the function it was made from."""
-    found: dict[int, Closure] = {}
-    for node in graph.nodes:
-        component = node.component
-        if component is not None and id(component.origin) not in found:
-            found[id(component.origin)] = closure_of(component.origin)
-    return found
 
 
 def _relative(file: Path | None, folder: Path | None) -> str | None:

@@ -5,7 +5,7 @@ once, and a run that is kept keeps it.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tidemill.core import identity
@@ -21,20 +21,19 @@ LARGEST_BYTES = 256 * 1024
 """A constant that takes more (an array, a table) is not kept: nobody reads it as text."""
 
 
-def keep(blobs: "Blobs", closures: Iterable[Closure], known: set[str]) -> None:
+def keep(blobs: "Blobs", closure: Closure, known: set[str]) -> None:
     """Store the texts that are not ``known`` to be stored, and know them from then on."""
-    for closure in closures:
-        for digest, image in closure.images.items():
-            if digest not in known:
-                known.add(digest)
-                if len(image) <= LARGEST_BYTES:
-                    blobs.put(image)
+    for digest, image in closure.images.items():
+        if digest not in known:
+            known.add(digest)
+            if len(image) <= LARGEST_BYTES:
+                blobs.put(image)
 
 
-def text_of(blobs: "Blobs", digest: str) -> str | None:
-    """What was hashed, as text; None where it was not kept."""
+def text_of(blobs: "Blobs", digest: str, images: Mapping[str, bytes]) -> str | None:
+    """What was hashed, as text: from ``images``, else as it was kept; None where it was not."""
     try:
-        tag, tree = identity.read_image(blobs.get(Digest(digest)))
+        tag, tree = identity.read_image(images.get(digest) or blobs.get(Digest(digest)))
     except TidemillError:
         return None
     if tag.startswith("code/") and isinstance(tree, list):
@@ -42,9 +41,11 @@ def text_of(blobs: "Blobs", digest: str) -> str | None:
     return readable(tree)
 
 
-def diff(blobs: "Blobs", name: str, before: str | None, after: str | None) -> str | None:
+def diff(
+    blobs: "Blobs", name: str, before: str | None, after: str | None, images: Mapping[str, bytes]
+) -> str | None:
     """A unified diff of two versions of one function, class or constant; None where a text was not kept."""
-    old, new = ("" if digest is None else text_of(blobs, digest) for digest in (before, after))
+    old, new = ("" if digest is None else text_of(blobs, digest, images) for digest in (before, after))
     if old is None or new is None:
         return None
     lines = difflib.unified_diff(

@@ -86,15 +86,19 @@ def why(store: "Store", run: str, step: str) -> Why:
                 hint=f"Did you mean '{close}'?" if close else f"It has: {', '.join(names) or 'none'}.",
                 code="step-not-found",
             )
-    before = Earlier(store, found).record(step)
+    before = Earlier(store, found.pipeline, found).record(step)
     changes = compare(before.parts, record.parts) if before else []
     return Why(record.why or _why_not(record), told(store, changes), record, before)
 
 
-def told(store: "Store", changes: "Iterable[Change]") -> tuple[Change, ...]:
-    """The changes, those of code with their difference."""
+def told(
+    store: "Store", changes: "Iterable[Change]", images: "Mapping[str, bytes] | None" = None
+) -> tuple[Change, ...]:
+    """The changes, those of code with their difference; ``images`` are texts that are not stored yet."""
     return tuple(
-        replace(c, diff=sources.diff(store.blobs, c.name, c.before, c.after)) if c.kind == "code" else c
+        replace(c, diff=sources.diff(store.blobs, c.name, c.before, c.after, images or {}))
+        if c.kind == "code"
+        else c
         for c in changes
     )
 
@@ -108,11 +112,12 @@ def _why_not(record: records.Step) -> str:
 
 
 class Earlier:
-    """The earlier runs of a pipeline, to find when a step was last decided on."""
+    """The earlier runs of a pipeline, to find when a step was last decided on; earlier than a run, or all."""
 
-    def __init__(self, store: "Store", run: records.Run) -> None:
+    def __init__(self, store: "Store", pipeline: str, before: records.Run | None = None) -> None:
         self._store = store
-        self._run = run
+        self._pipeline = pipeline
+        self._before = before
         with store.catalog.read() as transaction:
             self._runs = self._earlier(transaction)
             # One look for all steps: the run before nearly always has them.
@@ -135,11 +140,13 @@ class Earlier:
         return next((found[r] for r in self._runs if r in found), None)
 
     def _earlier(self, transaction: "Transaction") -> list[str]:
-        here = (self._run.started_at, self._run.id)
         runs = transaction.find(
-            records.Run, {"pipeline": self._run.pipeline}, order=("-started_at", "-id"), limit=_LOOK_BACK * 5
+            records.Run, {"pipeline": self._pipeline}, order=("-started_at", "-id"), limit=_LOOK_BACK * 5
         )
-        return [r.id for r in runs if (r.started_at, r.id) < here][:_LOOK_BACK]
+        if self._before is not None:
+            here = (self._before.started_at, self._before.id)
+            runs = [r for r in runs if (r.started_at, r.id) < here]
+        return [r.id for r in runs[:_LOOK_BACK]]
 
 
 def compare(before: "Mapping[str, Any]", after: "Mapping[str, Any]") -> list[Change]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import NotFound, TidemillError
 from tidemill.core.events import Note, Sink, silent
-from tidemill.loop import judging, predictors, registry
+from tidemill.loop import judging, predictors, registry, why
 from tidemill.loop.lookup import find_run, seconds_of, steps_of
-from tidemill.loop.views import ReportFile, RunView, StepView, VerdictView
+from tidemill.loop.views import Forecast, ReportFile, RunView, StepForecast, StepView, VerdictView
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -43,11 +43,8 @@ def run(
         Interrupted: When it was stopped from the keyboard.
     """
     from tidemill.engine.run import run as execute  # noqa: PLC0415
-    from tidemill.pipeline.load import load  # noqa: PLC0415
 
-    defined = load(Path(pipeline), name) if isinstance(pipeline, (str, Path)) else pipeline
-    values = defined.values(parameters or {})
-    graph = predictors.with_predictor(defined.build(parameters or {}), defined.name, defined.file, sink)
+    defined, values, graph = _built(pipeline, parameters or {}, name, sink)
     result = execute(
         ws.store,
         graph,
@@ -65,6 +62,52 @@ def run(
         registry.register(ws, graph, result)
         _judge(ws, graph, result.run, sink)
     return _view(ws, result.run, result.steps)
+
+
+def forecast(
+    ws: Workspace,
+    pipeline: "Path | str | Pipeline[..., Any]",
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    name: str | None = None,
+    sink: Sink = silent,
+) -> Forecast:
+    """What ``run`` would compute and what it would take from the cache, and why. Nothing is computed.
+
+    Raises:
+        InvalidInput: When the file, a parameter or the graph is wrong.
+    """
+    from tidemill.engine.forecast import forecast as look  # noqa: PLC0415
+
+    defined, values, graph = _built(pipeline, parameters or {}, name, sink)
+    expected = look(
+        ws.store,
+        graph,
+        pipeline_name=defined.name,
+        resolve=lambda reference: _snapshot(ws, reference),
+        seed=_seed(values),
+    )
+    steps: list[StepForecast] = []
+    for e in expected:
+        read = graph.node(e.step).reference
+        changes = [
+            why.as_view(c) | (why.rows_between(ws, read.name, c.before, c.after) if read else {})
+            for c in e.changes
+        ]
+        steps.append(StepForecast(e.step, e.kind, e.status, e.why, e.rows, changes))
+    computed = sum(e.status == "computed" for e in expected)
+    return Forecast(defined.name, computed, len(steps) - computed, steps)
+
+
+def _built(
+    pipeline: "Path | str | Pipeline[..., Any]", parameters: Mapping[str, Any], name: str | None, sink: Sink
+) -> "tuple[Pipeline[..., Any], dict[str, Any], Graph]":
+    """The pipeline, its parameters' values, and the graph that they make."""
+    from tidemill.pipeline.load import load  # noqa: PLC0415
+
+    defined = load(Path(pipeline), name) if isinstance(pipeline, (str, Path)) else pipeline
+    graph = predictors.with_predictor(defined.build(parameters), defined.name, defined.file, sink)
+    return defined, defined.values(parameters), graph
 
 
 def show_run(ws: Workspace, run: str = "latest") -> RunView:

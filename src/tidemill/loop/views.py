@@ -201,6 +201,28 @@ class LogView:
 
 
 @dataclass(frozen=True, slots=True)
+class StepForecast:
+    """What a run would do with one step; ``rows`` is how many it would compute, where that is known before."""
+
+    name: str
+    kind: str
+    status: str
+    why: str
+    rows: int | None
+    changes: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a run would compute, and what it would take from the cache."""
+
+    pipeline: str
+    computed: int
+    cached: int
+    steps: list[StepForecast]
+
+
+@dataclass(frozen=True, slots=True)
 class ReportFile:
     """A report's page."""
 

@@ -42,7 +42,7 @@ def _source(ws: Workspace, change: "Change", found: "Why") -> dict[str, Any]:
     if change.kind != "input" or found.before is None:
         return {}
     if found.record.kind == "dataset":
-        return _rows(ws, found.record, change.before, change.after)
+        return rows_between(ws, found.record.component, change.before, change.after)
     new = _maker(ws, found.record.run, change.after)
     old = _maker(ws, found.before.run, change.before)
     if new is None:
@@ -50,7 +50,7 @@ def _source(ws: Workspace, change: "Change", found: "Why") -> dict[str, Any]:
     if new.kind != "dataset" or old is None or old.kind != "dataset":
         return {"made_by": new.name}
     commits = (step.parts.get("inputs", {}).get("commit") for step in (old, new))
-    return {"made_by": new.name, **_rows(ws, new, *commits)}
+    return {"made_by": new.name, **rows_between(ws, new.component, *commits)}
 
 
 def _maker(ws: Workspace, run: str, digest: Any) -> "records.Step | None":
@@ -60,8 +60,9 @@ def _maker(ws: Workspace, run: str, digest: Any) -> "records.Step | None":
     return next((s for s in steps_of(ws, run) if digest in s.outputs.values()), None)
 
 
-def _rows(ws: Workspace, step: "records.Step", before: str | None, after: str | None) -> dict[str, Any]:
-    name = step.component.removeprefix("dataset:").partition("@")[0]
+def rows_between(ws: Workspace, reference: str, before: str | None, after: str | None) -> dict[str, Any]:
+    """Two commits of a dataset, and how many rows differ; ``reference`` as a step's component has it."""
+    name = reference.removeprefix("dataset:").partition("@")[0]
     told: dict[str, Any] = {"dataset": name, "commits": [before, after]}
     if before is None or after is None:
         return told

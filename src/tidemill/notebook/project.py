@@ -48,6 +48,12 @@ class Project(DataMethods, TeamMethods):
 
         return runs.run(self._ws, pipeline, parameters, sink=sink)
 
+    def forecast(self, pipeline: Any, **parameters: Any) -> "views.Forecast":
+        """What ``run`` would compute, what it would take from the cache, and why; nothing is computed."""
+        from tidemill.loop import runs
+
+        return runs.forecast(self._ws, pipeline, parameters)
+
     def runs(
         self, pipeline: str | None = None, limit: int | None = 20, *, where: str | None = None
     ) -> "list[views.RunSummary]":

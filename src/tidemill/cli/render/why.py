@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tidemill.cli.render.shapes import counts, exact, heading, short, stack
+from tidemill.cli.render.shapes import counts, exact, heading, short, stack, status, table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from tidemill.loop.views import WhyView
+    from tidemill.loop.views import Forecast, WhyView
 
 _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
@@ -18,6 +18,20 @@ def why(view: "WhyView") -> "RenderableType":
     words = f"{view.step} in run {view.run}: {view.status}" + (f", {view.why}" if view.why else "")
     against = f" (compared with run {view.previous})" if view.previous else ""
     return stack(words + against, *(change(c) for c in view.changes))
+
+
+def forecast(view: "Forecast") -> "RenderableType":
+    """One line a step, then the code and the data that changed, each piece once."""
+    summary = f"{view.pipeline}: {view.computed} to compute, {view.cached} in the cache"
+    rows = [(s.name, status(s.status), s.rows, s.why) for s in view.steps]
+    told = {
+        (c["name"], str(c["after"])): c
+        for s in view.steps
+        for c in s.changes
+        if c["kind"] == "code" or "rows" in c
+    }
+    lines = table(["step", "would be", "rows", "why"], rows, empty="It has no steps.")
+    return stack(summary, lines, *(change(c) for c in told.values()))
 
 
 def change(told: Mapping[str, Any]) -> "RenderableType":

@@ -18,18 +18,26 @@ from tidemill.cli.parameters import assignments, file_and_name
     metavar="NAME=VALUE",
     help="A parameter of the pipeline; may be given several times.",
 )
+@click.option(
+    "--explain", is_flag=True, help="Only say which steps would be computed, and why; nothing is computed."
+)
 @pass_state
-def run(state: State, file: str, parameters: tuple[str, ...]) -> None:
+def run(state: State, file: str, parameters: tuple[str, ...], explain: bool) -> None:  # noqa: FBT001 - click's
     """Run a pipeline; what did not change is not computed again.
 
     NAME picks one of several pipelines in FILE. Exits 1 when the run failed; every finished step is kept.
     """
     from tidemill.cli.render import runs as render  # noqa: PLC0415
+    from tidemill.cli.render.why import forecast  # noqa: PLC0415
     from tidemill.loop import runs as loop  # noqa: PLC0415
 
     values = assignments("--parameter", parameters)
     path, name = file_and_name(file)
     with state.watch() as sink:
+        if explain:
+            found = loop.forecast(state.workspace(make=True), path, values, name=name, sink=sink)
+            state.show(found, forecast)
+            return
         view = loop.run(state.workspace(make=True), path, values, name=name, sink=sink)
     state.show(view, render.run)
     state.complain(view.error)
