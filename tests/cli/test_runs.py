@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -60,9 +61,20 @@ def test_progress_is_lines_on_standard_error(tidemill: Tidemill):
 def test_log_json_is_one_object_a_line(tidemill: Tidemill):
     done = tidemill("--log", "json", "run", "quadruple.py:quadruple", "-p", "n=6")
     events = [json.loads(line) for line in done.stderr.splitlines()]
-    assert [e["event"] for e in events] == ["step-started", "step-finished"] * 2
-    assert events[1]["status"] == "computed"
+    steps = ["step-started", "step-finished"] * 2
+    assert [e["event"] for e in events] == ["run-started", *steps, "run-finished"]
+    assert [(s["name"], s["after"]) for s in events[0]["steps"]] == [("double", []), ("double-2", ["double"])]
+    assert (events[2]["status"], events[2]["rows_per_second"]) == ("computed", None)
+    assert (events[-1]["status"], events[-1]["run"]) == ("succeeded", events[0]["run"])
     assert events[0]["time"].endswith("Z")
+
+
+def test_a_failed_run_says_so_in_the_stream(tidemill: Tidemill):
+    done = tidemill("--log", "json", "run", "quadruple.py:hopeless", "--json")
+    events = [json.loads(line) for line in done.stderr.splitlines()]
+    ended = {e["step"]: e["status"] for e in events if e["event"] == "step-finished"}
+    assert ended == {"double": "computed", "unlucky": "failed", "double-2": "skipped"}
+    assert events[-1]["status"] == "failed"
 
 
 def test_log_off_is_silent(tidemill: Tidemill):
@@ -92,7 +104,12 @@ def test_on_a_terminal_the_steps_are_live_and_stay_when_done(project: Path):
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert json.loads(output)["outputs"] == {"result": 4}
-    assert b"  double: computed in" in seen
+    assert b"2 of 2 steps" in seen
+    told = [line.split() for line in re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", seen).splitlines()]
+    assert [words[:2] for words in told if words][-2:] == [
+        [b"double", b"computed"],
+        [b"double-2", b"computed"],
+    ]
     assert b"\x1b[" in seen
 
 

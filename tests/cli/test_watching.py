@@ -7,7 +7,19 @@ import pytest
 
 from tidemill.cli import streams, watching
 from tidemill.cli.render import progress
-from tidemill.core.events import Event, Note, Progress, StageFinished, StageStarted, StepFinished, StepStarted
+from tidemill.cli.render.tree import lines
+from tidemill.core.events import (
+    Event,
+    Note,
+    PlannedStep,
+    Progress,
+    RunFinished,
+    RunStarted,
+    StageFinished,
+    StageStarted,
+    StepFinished,
+    StepStarted,
+)
 
 STORY: list[Event] = [
     StageStarted("import", "Import the CSV", 1, 2),
@@ -30,7 +42,7 @@ TOLD = [
     "[2/2] Run the pipeline",
     "  train: computing (epochs changed)",
     "something odd",
-    "  train: computed in 1.5 s, 700 rows",
+    "  train: computed in 1.5 s, 700 rows, 467 rows/s",
     "  data: computed in 69 ms (first time)",
     "  clean: cached",
     "  test: failed after 0.2 s",
@@ -68,6 +80,81 @@ def test_the_board_is_empty_when_all_is_done():
     for event in STORY:
         board.take(event, 0.0)
     assert drawn(board, 1.0) == ""
+
+
+PLAN = RunStarted(
+    "r1",
+    "fashion",
+    tuple(
+        PlannedStep(name, "step", tuple(after.split()))
+        for name, after in [
+            ("data", ""),
+            ("clean", "data"),
+            ("split", "clean"),
+            ("fit", "split"),
+            ("report", "fit split"),
+            ("export", "fit"),
+            ("profile", "clean"),
+        ]
+    ),
+)
+
+
+def test_a_tree_has_each_step_under_the_last_that_it_takes():
+    assert [guide + name for guide, name in lines(PLAN)] == [
+        "data",
+        "clean",
+        "├─ split",
+        "│  fit",
+        "│  ├─ report",
+        "│  └─ export",
+        "└─ profile",
+    ]
+
+
+def test_a_tree_shows_each_state_and_goes_when_the_run_is_over():
+    board = progress.Board(room=7)
+    for moment, event in enumerate(
+        [
+            PLAN,
+            StepFinished("r1", "data", "cached", 0.0, ""),
+            StepStarted("r1", "clean", "code changed"),
+            StepFinished("r1", "clean", "computed", 2.0, "code changed", 700),
+            StepStarted("r1", "split", "input changed"),
+            StepStarted("r1", "profile", "first"),
+            Progress("profile: columns", 300, 600, "rows"),
+        ]
+    ):
+        assert board.take(event, float(moment)) is None
+    shown = [" ".join(line.split()) for line in drawn(board, 8.0).splitlines()]
+    assert shown[:4] == [
+        "fashion run r1 2 of 7 steps 8 s",
+        "data cached",
+        "clean computed 2 s 700 rows, 350/s code changed",
+        "├─ split computing 4 s input changed",
+    ]
+    assert shown[4:7] == [
+        "│ fit waits for split",
+        "│ ├─ report waits for fit, split",
+        "│ └─ export waits for fit",
+    ]
+    assert shown[7].startswith("└─ profile")
+    assert shown[7].endswith("3 s 300 of 600 rows, 100/s first")
+    assert len(shown) == 8
+    assert progress.tree(board, 8.0) is not None
+    board.take(RunFinished("r1", "succeeded", 8.0), 8.0)
+    assert progress.tree(board, 8.0) is None
+
+
+def test_a_run_of_more_steps_than_the_terminal_has_lines_is_counted():
+    board = progress.Board(room=6)
+    board.take(PLAN, 0.0)
+    assert board.take(StepFinished("r1", "data", "cached", 0.0, ""), 1.0) == "  data: cached"
+    board.take(StepStarted("r1", "clean", "code changed"), 1.0)
+    shown = [line.split() for line in drawn(board, 3.0).splitlines()]
+    assert shown[0][0] == "fashion"
+    assert shown[0][-6:] == ["1", "of", "7", "steps", "3", "s"]
+    assert shown[1] == ["clean", "code", "changed", "2", "s"]
 
 
 def test_a_bar_goes_when_it_is_full():

@@ -13,10 +13,13 @@ from typing import Literal
 from tidemill.cli import streams
 from tidemill.cli.render import progress
 from tidemill.core import clock
-from tidemill.core.events import Event, Progress, Sink, silent
+from tidemill.core.events import Event, Progress, RunFinished, Sink, StepFinished, silent
 
 _EVERY_SECONDS = 2.0
 """Between two lines about the same progress, where lines cannot be overwritten."""
+
+_BESIDE_THE_TREE = 8
+"""Lines of a terminal that the tree of a run's steps leaves to others."""
 
 
 @contextmanager
@@ -60,6 +63,8 @@ def lines() -> Sink:
 def _json_line(event: Event) -> None:
     kind = re.sub(r"(?<!^)(?=[A-Z])", "-", type(event).__name__).lower()
     body = {"time": clock.stamp(clock.now()), "event": kind, **dataclasses.asdict(event)}
+    if isinstance(event, StepFinished):
+        body["rows_per_second"] = event.rows_per_second
     streams.note(json.dumps(streams.plain(body), allow_nan=False))
 
 
@@ -68,8 +73,9 @@ def _live() -> Generator[Sink]:
     from rich.console import Console  # noqa: PLC0415
     from rich.live import Live  # noqa: PLC0415
 
-    board, lock = progress.Board(), threading.Lock()
     console = Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
+    # A stage above the tree, bars below it, and the prompt: what is higher than the terminal cannot be redrawn.
+    board, lock = progress.Board(room=console.height - _BESIDE_THE_TREE), threading.Lock()
 
     def draw() -> object:
         with lock:
@@ -86,8 +92,15 @@ def _live() -> Generator[Sink]:
 
         def sink(event: Event) -> None:
             with lock:
-                line = board.take(event, time.monotonic())
-            if line is not None:
-                shown.console.print(line)
+                now = time.monotonic()
+                # A tree that was drawn over and over stays as it was at the end of its run.
+                stays = progress.tree(board, now) if isinstance(event, RunFinished) else None
+                line = board.take(event, now)
+            if stays is not None:
+                # The moving tree goes before the lasting one comes.
+                shown.refresh()
+            for said in (stays, line):
+                if said is not None:
+                    shown.console.print(said)
 
         yield sink

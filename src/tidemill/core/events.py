@@ -46,6 +46,33 @@ class StageFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """A step that a run will come to; ``after`` are the steps whose results it takes."""
+
+    name: str
+    kind: str
+    after: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run begins; ``steps`` are all of its steps, each after those it takes results of."""
+
+    run: str
+    pipeline: str
+    steps: tuple[PlannedStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """A run ended, however it did: ``succeeded``, ``failed`` or ``interrupted``."""
+
+    run: str
+    status: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class StepStarted:
     """A step of a run starts to compute."""
 
@@ -65,6 +92,13 @@ class StepFinished:
     why: str
     rows_computed: int | None = None
 
+    @property
+    def rows_per_second(self) -> float | None:
+        """How fast its rows were computed; None where it computed none, or in no time."""
+        if self.status != "computed" or not self.rows_computed or self.seconds <= 0:
+            return None
+        return self.rows_computed / self.seconds
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
@@ -73,7 +107,7 @@ class Note:
     text: str
 
 
-Event = Progress | StageStarted | StageFinished | StepStarted | StepFinished | Note
+Event = Progress | StageStarted | StageFinished | RunStarted | RunFinished | StepStarted | StepFinished | Note
 Sink = Callable[[Event], None]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidemill.core import events
+from tidemill.core import clock, events
 from tidemill.core.errors import Interrupted, TidemillError
 from tidemill.core.names import Reference
 from tidemill.engine.closure import closures_of
@@ -59,7 +59,7 @@ def run(
         file: Where the pipeline is defined.
         parameters: The run's parameter values, for the record.
         trigger: What started it.
-        sink: Gets ``StepStarted``, ``StepFinished`` and ``Progress``.
+        sink: Gets ``RunStarted``, then ``StepStarted``, ``StepFinished`` and ``Progress``, then ``RunFinished``.
         workers: How many worker processes may compute at once.
         project_folder: What ``file`` is recorded relative to.
         resolve: Gives the snapshot of a dataset reference; needed only when it is not known already.
@@ -77,6 +77,7 @@ def run(
     # The files' time and size when they were loaded: what the keys are made of.
     files, earlier = load.files(), Earlier(store, pipeline_name, ledger.run)
     execution = Execution(store, graph, ledger, closures, sink, workers, resolve, seed, files, earlier)
+    sink(_planned(graph, ledger.run))
     try:
         execution.run()
     except KeyboardInterrupt:
@@ -85,6 +86,7 @@ def run(
             f"Run {ledger.run.id} was stopped.", hint="Run again: its finished steps are not computed again."
         )
         ledger.close("interrupted", {}, error.to_json())
+        sink(_finished(ledger.run))
         raise error from None
     except BaseException as error:
         execution.abort()
@@ -96,12 +98,27 @@ def run(
         # The first error is the one to tell; the next command marks the run as interrupted.
         with suppress(TidemillError):
             ledger.close("failed", {}, described)
+        sink(_finished(ledger.run))
         raise
     outputs = {} if execution.error else execution.outputs()
     status: records.RunStatus = "failed" if execution.error else "succeeded"
     ledger.close(status, {n: r.digest for n, r in outputs.items()}, execution.error)
+    sink(_finished(ledger.run))
     steps = sorted(ledger.steps.values(), key=lambda s: s.position)
     return RunResult(ledger.run, steps, outputs)
+
+
+def _planned(graph: Graph, run: records.Run) -> events.RunStarted:
+    steps = tuple(
+        events.PlannedStep(n.name, n.kind, tuple(dict.fromkeys(port.node for port in n.sources())))
+        for n in graph.nodes
+    )
+    return events.RunStarted(run.id, run.pipeline, steps)
+
+
+def _finished(run: records.Run) -> events.RunFinished:
+    passed = clock.parse(run.finished_at or run.started_at) - clock.parse(run.started_at)
+    return events.RunFinished(run.id, run.status, passed.total_seconds())
 
 
 def _relative(file: Path | None, folder: Path | None) -> str | None:

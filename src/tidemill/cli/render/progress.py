@@ -4,10 +4,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tidemill.cli.render.shapes import seconds, size
+from tidemill.cli.render.tree import Tree
 from tidemill.core.events import (
     Event,
     Note,
     Progress,
+    RunFinished,
+    RunStarted,
     StageFinished,
     StageStarted,
     StepFinished,
@@ -30,6 +33,9 @@ class Board:
         stage: The one that runs, and since when.
         steps: Steps that run, and since when.
         bars: The last word on each progress that is not at its end.
+        run: The run that goes on, and since when; ``done`` of its steps have ended.
+        tree: Its steps, where they are few enough to be drawn.
+        room: How many steps that is.
         begins: Whether beginnings are told too, so that the end of a step need not repeat why it was computed.
     """
 
@@ -37,6 +43,10 @@ class Board:
     stage: tuple[StageStarted, float] | None = None
     steps: dict[str, tuple[StepStarted, float]] = field(default_factory=dict[str, tuple[StepStarted, float]])
     bars: dict[str, Progress] = field(default_factory=dict[str, Progress])
+    run: tuple[RunStarted, float] | None = None
+    done: int = 0
+    tree: Tree | None = None
+    room: int = 0
     begins: bool = False
 
     def take(self, event: Event, now: float) -> str | None:
@@ -53,13 +63,16 @@ class Board:
                 self.stage = None
                 self.bars.clear()
                 return stage_line(event, self.stages.get(event.name))
+            case RunStarted():
+                self.run, self.done = (event, now), 0
+                self.tree = Tree(event, now) if len(event.steps) <= self.room else None
+            case RunFinished():
+                self.run = self.tree = None
             case StepStarted():
                 self.steps[event.step] = (event, now)
             case StepFinished():
-                known = self.steps.pop(event.step, None) is not None and self.begins
-                for label in [name for name in self.bars if _is_of(name, event.step)]:
-                    del self.bars[label]
-                return step_line(event, reason=not known)
+                self.done += 1
+                return self._ended(event)
             case Progress():
                 self.bars.pop(event.label, None)
                 if event.total is None or event.done < event.total:
@@ -67,6 +80,19 @@ class Board:
             case Note():
                 return event.text
         return None
+
+    def _ended(self, event: StepFinished) -> str | None:
+        known = self.steps.pop(event.step, None) is not None and self.begins
+        for label in [name for name in self.bars if _is_of(name, event.step)]:
+            del self.bars[label]
+        if self.tree is not None:
+            self.tree.ended[event.step] = event
+            return None
+        return step_line(event, reason=not known)
+
+    def bar_of(self, step: str) -> Progress | None:
+        """The last word on how far a step is."""
+        return next((p for label, p in self.bars.items() if _is_of(label, step)), None)
 
 
 def begun(event: Event) -> str | None:
@@ -94,6 +120,8 @@ def step_line(event: StepFinished, *, reason: bool = True) -> str:
         words += f" in {seconds(event.seconds)}"
         if event.rows_computed is not None:
             words += f", {event.rows_computed:,} rows"
+        if (rate := event.rows_per_second) is not None:
+            words += f", {rate:,.0f} rows/s"
         if event.why and reason:
             words += f" ({event.why})"
     elif event.status == "failed":
@@ -123,6 +151,7 @@ def amount_line(event: Progress) -> str:
 
 def live(board: Board, now: float) -> "RenderableType":
     """What runs now, as it is drawn over and over."""
+    from rich.console import Group  # noqa: PLC0415
     from rich.progress_bar import ProgressBar  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
@@ -135,8 +164,13 @@ def live(board: Board, now: float) -> "RenderableType":
         bar = ProgressBar(total=stage.count, completed=stage.index - 1, width=24)
         words = Text(f"[{stage.index}/{stage.count}] {stage.title}", style="bold")
         grid.add_row(words, bar, seconds(now - since))
-    for name, (step, since) in board.steps.items():
-        bar = next((p for label, p in board.bars.items() if _is_of(label, name)), None)
+    if board.run is not None and board.tree is None:
+        run, since = board.run
+        bar = ProgressBar(total=len(run.steps), completed=board.done, width=24)
+        count = f"{board.done:,} of {len(run.steps):,} steps"
+        grid.add_row(Text(f"  {run.pipeline}"), bar, f"{count}  {seconds(now - since)}")
+    for name, (step, since) in ({} if board.tree else board.steps).items():
+        bar = board.bar_of(name)
         drawn = (
             ProgressBar(total=bar.total, completed=bar.done, width=24) if bar else Text(step.why, style="dim")
         )
@@ -146,4 +180,13 @@ def live(board: Board, now: float) -> "RenderableType":
         if not any(_is_of(label, name) for name in board.steps):
             bar = ProgressBar(total=event.total, completed=event.done, width=24, pulse=event.total is None)
             grid.add_row(Text(f"  {label}"), bar, amount(event))
-    return grid
+    above = tree(board, now)
+    return grid if above is None else Group(above, grid)
+
+
+def tree(board: Board, now: float) -> "RenderableType | None":
+    """The steps of the run that goes on, as they stand."""
+    if board.tree is None:
+        return None
+    running = {name: (step, since, board.bar_of(name)) for name, (step, since) in board.steps.items()}
+    return board.tree.draw(running, now)
