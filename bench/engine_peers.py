@@ -1,6 +1,6 @@
 """What a trivial step costs in ten other tools, and whether they serve a stale result after a helper was edited.
 
-    python bench/engine_peers.py [NAME ...] [--runs 3]
+    python bench/engine_peers.py [NAME ...] [--runs 5]
 
 Each tool is used as its user would: its file in bench/peers/ says how, and that is all that the tool is told. The
 file is copied into a fresh folder as pipeline.py, beside helper.py with the function that its step calls, and run
@@ -77,7 +77,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(t.file for t in TOOLS))
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args()
     if unknown := set(options.names) - {t.file for t in TOOLS}:
         parser.error(f"no such tool: {', '.join(sorted(unknown))}")
@@ -175,6 +175,18 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
         after = "STALE" if row["stale"] else "right" if row["cached"] else "right: it computes every time"
         cached = "yes" if row["cached"] else "no"
         lines.append(f"{row['tool']:26} {row['step_seconds'] * 1e3:10.1f} {times}  {cached:7} {after}")
+    return [*lines, *(best(rows, own) if own else [])]
+
+
+def best(rows: list[dict[str, Any]], own: float) -> list[str]:
+    """How many times Tidemill's step the cheapest peer takes: of all, and of those that have a cache."""
+    peers = [r for r in rows if r["tool"] != "Tidemill"]
+    lines: list[str] = []
+    for kind, some in (("", peers), (" that has a cache", [r for r in peers if r["cached"]])):
+        if some:
+            first = min(some, key=lambda r: r["step_seconds"])
+            times = first["step_seconds"] / own
+            lines.append(f"the best peer{kind}: {first['tool']}, {times:.1f} times Tidemill (must be 20)")
     return lines
 
 

@@ -1,9 +1,12 @@
-"""Kubeflow Pipelines on this machine: each step is a process of its own, its outputs are files; with its local cache."""
+"""Kubeflow Pipelines on this machine: each step is a process of its own, its outputs are files; with its local cache.
+
+Told that kfp is installed already: unless it is, every step begins with pip.
+"""
 
 from kfp import dsl, local
 
 
-@dsl.component
+@dsl.component(install_kfp_package=False)
 def add(x: int) -> int:
     from helper import more
 
