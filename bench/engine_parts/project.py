@@ -39,3 +39,10 @@ class Project:
         assert self.last.status == "succeeded", self.last.error
         found = {s.status for s in self.last.steps}
         assert expect is None or found == expect, found
+
+    def plan(self, name: str, **parameters: Any) -> None:
+        """What a run would compute, which must be nothing."""
+        from tidemill.loop import runs
+
+        found = runs.forecast(self._workspace, self.file, parameters, name=name)
+        assert found.computed == 0, found
