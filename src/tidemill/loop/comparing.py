@@ -118,7 +118,7 @@ def _reached(kind: str, before: "dict[str, records.Step]", after: "dict[str, rec
 def _code(ws: Workspace, sides: Sides) -> CodeSides:
     from tidemill.engine import sources  # noqa: PLC0415
 
-    diff = sources.diff(ws.store.blobs, sides.name, sides.a, sides.b)
+    diff = sources.diff(ws.store.blobs, sides.name, sides.a, sides.b, {})
     return CodeSides(sides.name, sides.a, sides.b, sides.steps, diff)
 
 
