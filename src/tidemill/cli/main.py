@@ -25,6 +25,7 @@ _SECTIONS = {
     },
     "Pipelines and models": {
         "run": "runs:run",
+        "resume": "runs:resume",
         "runs": "runs:runs",
         "show": "runs:show",
         "why": "runs:why",

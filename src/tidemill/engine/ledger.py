@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class _Batch:
-    """What the next transaction writes."""
+    """What the next transaction writes; ``inputs``: that the run reads another dataset."""
 
     steps: list[records.Step] = field(default_factory=list[records.Step])
     artifacts: list[records.Artifact] = field(default_factory=list[records.Artifact])
     entries: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    inputs: bool = False
 
 
 class Ledger:
@@ -62,6 +63,7 @@ class Ledger:
     def input(self, name: str, commit: str) -> None:
         """Note which commit of a dataset is read."""
         self.run.inputs[name] = commit
+        self._batch.inputs = True
 
     def hit(self, step: records.Step) -> None:
         """Note a step that was not computed; written with the next transaction."""
@@ -112,6 +114,8 @@ class Ledger:
             self._unlock()
 
     def _write(self, transaction: "Transaction") -> None:
+        if self._batch.inputs:
+            transaction.put(self.run)
         transaction.put(*self._batch.steps)
         transaction.add_new(*self._batch.artifacts)
         transaction.remember(self._batch.entries, stamp(now()))

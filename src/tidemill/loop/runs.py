@@ -27,6 +27,7 @@ def run(
     name: str | None = None,
     trigger: str = "person",
     sink: Sink = silent,
+    commits: Mapping[str, str] | None = None,
 ) -> RunView:
     """Run a pipeline. A failed run is returned with its error, not raised.
 
@@ -37,6 +38,8 @@ def run(
         name: Which pipeline of the file.
         trigger: What started it.
         sink: Gets the steps' events.
+        commits: Dataset to the commit at which it is read, whatever the pipeline says; by name, or by reference
+            where one dataset is read at several commits.
 
     Raises:
         InvalidInput: When the file, a parameter or the graph is wrong; then nothing was run.
@@ -47,7 +50,7 @@ def run(
     defined, values, graph = _built(pipeline, parameters or {}, name, sink)
     result = execute(
         ws.store,
-        graph,
+        graph.pinned(commits or {}),
         pipeline_name=defined.name,
         file=defined.file,
         parameters={n: v if _is_json(v) else str(v) for n, v in values.items()},

@@ -54,6 +54,12 @@ class Project(DataMethods, TeamMethods):
 
         return runs.forecast(self._ws, pipeline, parameters)
 
+    def resume(self, run: str = "latest", *, sink: Sink = silent) -> "views.RunView":
+        """Go on with a run that was interrupted or failed: the same parameters and data, and what it finished."""
+        from tidemill.loop import resuming
+
+        return resuming.resume(self._ws, run, sink=sink)
+
     def runs(
         self, pipeline: str | None = None, limit: int | None = 20, *, where: str | None = None
     ) -> "list[views.RunSummary]":

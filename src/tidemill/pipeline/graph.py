@@ -3,7 +3,7 @@
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from tidemill.core.errors import InvalidInput
@@ -75,6 +75,16 @@ class Graph:
     nodes: tuple[Node, ...]
     inputs: dict[str, Reference]
     outputs: dict[str, Port]
+
+    def pinned(self, commits: Mapping[str, str]) -> "Graph":
+        """The same graph with datasets read at these commits: by reference (``name@branch``), or else by name."""
+
+        def at(reference: Reference) -> Reference:
+            commit = commits.get(str(reference)) or commits.get(reference.name)
+            return Reference(reference.name, commit) if commit else reference
+
+        nodes = tuple(replace(n, reference=at(n.reference)) if n.reference else n for n in self.nodes)
+        return Graph(nodes, {name: at(reference) for name, reference in self.inputs.items()}, self.outputs)
 
     def node(self, name: str) -> Node:
         """The node of this name."""

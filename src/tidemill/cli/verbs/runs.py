@@ -1,4 +1,4 @@
-"""Commands about runs: run, runs, show, why, report."""
+"""Commands about runs: run, resume, runs, show, why, report."""
 
 from pathlib import Path
 
@@ -39,6 +39,21 @@ def run(state: State, file: str, parameters: tuple[str, ...], explain: bool) -> 
             state.show(found, forecast)
             return
         view = loop.run(state.workspace(make=True), path, values, name=name, sink=sink)
+    state.show(view, render.run)
+    state.complain(view.error)
+    state.exit_unless(view.status == "succeeded")
+
+
+@command("resume", example="tidemill resume latest")
+@click.argument("run_id", metavar="[RUN]", default="latest")
+@pass_state
+def resume(state: State, run_id: str) -> None:
+    """Go on with a run that was interrupted or failed: the same parameters and data, and what it finished."""
+    from tidemill.cli.render import runs as render  # noqa: PLC0415
+    from tidemill.loop import resuming as loop  # noqa: PLC0415
+
+    with state.watch() as sink:
+        view = loop.resume(state.workspace(), run_id, sink=sink)
     state.show(view, render.run)
     state.complain(view.error)
     state.exit_unless(view.status == "succeeded")
