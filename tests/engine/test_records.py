@@ -52,6 +52,28 @@ def test_each_step_says_when_where_and_how_much(project: Project):
     assert (again.started_at, again.host, again.read_bytes, again.written_bytes) == (None, None, None, None)
 
 
+def test_a_dataset_that_is_read_and_a_step_that_fails_say_it_too(project: Project):
+    project.datasets.create("numbers", numbers(10), message="first")
+    project.write(
+        """
+        import tidemill as tm
+
+        @tm.step
+        def count(rows: tm.Table) -> int:
+            raise ValueError("no")
+
+        @tm.pipeline
+        def small(data: tm.Dataset = tm.dataset("numbers")):
+            return count(count(data))
+        """.replace("\n        ", "\n")
+    )
+    data, failed, skipped = project.run().steps
+    assert (data.host, failed.host, skipped.host) == (socket.gethostname(), socket.gethostname(), None)
+    assert str(data.started_at) <= data.finished_at <= str(failed.started_at) <= failed.finished_at
+    assert skipped.started_at is None
+    assert failed.read_bytes
+
+
 PRINTS = """
 import polars as pl
 import tidemill as tm

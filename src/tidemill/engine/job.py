@@ -5,7 +5,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from tidemill.core.clock import now, stamp
 from tidemill.core.names import Digest
 from tidemill.engine import cache, plan, tables
 from tidemill.engine.closure import Closure
@@ -36,7 +35,6 @@ class Job:
     pending: int = 0
     attempts: int = 1
     outcomes: list[Outcome] = field(default_factory=list[Outcome])
-    started_at: str = field(default_factory=lambda: stamp(now()))
 
     def order(
         self,
@@ -142,17 +140,17 @@ class Job:
         return 0 if self.chunks is not None and not self.outcomes else None
 
     def measured(self, blobs: Blobs) -> dict[str, Any]:
-        """What its record says of how it was computed, by the record's names."""
+        """What whoever carried out its orders says of it, by the names of its record; what nobody said is left out."""
         outcomes = self.outcomes
         peaks = [o.peak_bytes for o in outcomes if o.peak_bytes is not None]
-        return {
-            "started_at": self.started_at,
+        said = {
             "host": next((o.host for o in outcomes if o.host), None),
             "peak_bytes": max(peaks, default=None),
             "read_bytes": sum(o.read_bytes or 0 for o in outcomes) if outcomes else None,
             "written_bytes": sum(o.written_bytes or 0 for o in outcomes) if outcomes else None,
             "log": self._log(blobs),
         }
+        return {name: value for name, value in said.items() if value is not None}
 
     def _log(self, blobs: Blobs) -> str | None:
         """The blob with what it printed: of all its orders."""

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.clock import new_run_id, now, stamp
@@ -176,6 +177,7 @@ def step_record(
 ) -> records.Step:
     """The record of a step that has just ended."""
     read = f"{node.role}:{node.reference or node.model}"
+    moment, worked = now(), status in ("computed", "failed")
     return records.Step(
         run=run,
         name=node.name,
@@ -188,9 +190,12 @@ def step_record(
         outputs=outputs or {},
         why=why,
         seconds=seconds,
-        finished_at=stamp(now()),
+        finished_at=stamp(moment),
         rows_in=rows_in,
         rows_out=rows_out,
         rows_computed=rows_computed,
         error=error,
+        # By what it took, not by a second look at a clock that may have been set meanwhile.
+        started_at=stamp(moment - timedelta(seconds=seconds)) if worked else None,
+        host=socket.gethostname() if worked else None,
     )

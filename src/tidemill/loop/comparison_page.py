@@ -25,7 +25,7 @@ def render(view: "Comparison", a: "Report | None", b: "Report | None") -> str:
     return skeleton.document(
         f"{view.a.run} and {view.b.run}",
         heading=_heading(view),
-        subtitle=[_run(view.a), _run(view.b)],
+        subtitle=[_run("a", view.a), _run("b", view.b)],
         sections=[
             _tiles(view.metrics),
             _table("Metrics", ("metric", "a", "b", "difference"), _metrics(view.metrics)),
@@ -36,7 +36,7 @@ def render(view: "Comparison", a: "Report | None", b: "Report | None") -> str:
             _table("Packages", ("package", "a", "b", "steps"), _rows(view.packages, steps=True)),
             _table("Settings", ("step and setting", "a", "b"), _rows(view.settings)),
             _table("Results", ("output", "a", "b"), _rows(view.artifacts)),
-            _table("Steps", ("step", "a", "b", "seconds a", "seconds b", "results"), _steps(view)),
+            _table("Steps", ("step", "results", "a", "b", "seconds a", "seconds b"), _steps(view)),
             _curves(a, b),
             _classes(a, b),
         ],
@@ -50,15 +50,15 @@ def _heading(view: "Comparison") -> str:
     return f"{' and '.join(names)}: two runs"
 
 
-def _run(run: "RunSummary") -> str:
-    return f"{html.escape(run.run)}: {html.escape(run.status)}"
+def _run(side: str, run: "RunSummary") -> str:
+    return f"{side}: {html.escape(run.run)}, {html.escape(run.status)}"
 
 
 def _tiles(metrics: "Sequence[MetricSides]") -> str:
     shown = [
         (f"{m.difference:+.4g}", f"{m.name}: {_number(m.a)} → {_number(m.b)}")
         for m in metrics
-        if m.difference is not None
+        if m.difference
     ][:6]
     return skeleton.tiles(shown, lead=shown[0][1]) if shown else ""
 
@@ -78,9 +78,9 @@ def _table(title: str, head: Sequence[str], rows: Iterable[str]) -> str:
     )
 
 
-def _line(name: str, *cells: object, differs: bool) -> str:
+def _line(name: str, *cells: object, differs: bool, marked: int = 2) -> str:
     mark = ' class="differs"' if differs else ""
-    made = "".join(f"<td{mark if at < 2 else ''}>{_cell(cell)}</td>" for at, cell in enumerate(cells))
+    made = "".join(f"<td{mark if at < marked else ''}>{_cell(cell)}</td>" for at, cell in enumerate(cells))
     return f"<tr><th scope=row>{html.escape(name)}</th>{made}</tr>"
 
 
@@ -138,7 +138,9 @@ def _data(view: "Comparison") -> Iterable[str]:
 def _steps(view: "Comparison") -> Iterable[str]:
     for step in view.steps:
         seconds = ("-" if s is None else f"{s:.3f}" for s in (step.seconds_a, step.seconds_b))
-        yield _line(step.name, step.a, step.b, *seconds, step.results, differs=step.results == "different")
+        yield _line(
+            step.name, step.results, step.a, step.b, *seconds, differs=step.results == "different", marked=1
+        )
 
 
 def _curves(a: "Report | None", b: "Report | None") -> str:
