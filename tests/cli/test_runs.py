@@ -236,3 +236,20 @@ def test_explain_says_what_would_be_computed_and_computes_nothing(tidemill: Tide
     view = json.loads(tidemill("run", "quadruple.py:quadruple", "-p", "n=3", "--explain", "--json").stdout)
     assert [s["status"] for s in view["steps"]] == ["computed", "computed"]
     assert len(json.loads(tidemill("runs", "--json").stdout)) == 1
+
+
+def test_an_audit_says_what_it_computed_again_and_fails_where_it_differs(tidemill: Tidemill, project: Path):
+    text = "import tidemill as tm\n\n@tm.step\ndef read() -> str:\n    return open('{}').read()\n"
+    other = project / "other.txt"
+    other.write_text("one", "utf-8")
+    (project / "reader.py").write_text(
+        text.format(other) + "\n@tm.pipeline\ndef reading():\n    return read()\n", "utf-8"
+    )
+    assert "Audit" not in tidemill("run", "reader.py", "--audit", "1").stdout
+    good = tidemill("run", "reader.py", "--audit", "0.05")
+    assert "Audit: computed again, with the same result: read" in good.stdout
+    other.write_text("two", "utf-8")
+    assert tidemill("run", "reader.py").returncode == 0
+    bad = tidemill("run", "reader.py", "--audit", "0.05")
+    assert bad.returncode == 1
+    assert "error[audit-failed]: Step 'read' has another 'result'" in bad.stderr

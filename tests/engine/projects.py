@@ -37,7 +37,9 @@ class Project:
         file.write_text(text)
         return file
 
-    def run(self, file: str = "pipeline.py", *, workers: int = 1, **values: Any) -> RunResult:
+    def run(
+        self, file: str = "pipeline.py", *, workers: int = 1, audit: float = 0.0, **values: Any
+    ) -> RunResult:
         """Load the pipeline as it is now and run it."""
         pipeline = load(self.folder / file)
         return run(
@@ -50,6 +52,7 @@ class Project:
             workers=workers,
             project_folder=self.folder,
             resolve=self.resolve,
+            audit=audit,
         )
 
     def resolve(self, reference: Reference) -> Snapshot:

@@ -91,6 +91,11 @@ class Execution:
         for node in self._schedule.unfinished.values():
             self._skip(node)
 
+    @property
+    def found(self) -> dict[tuple[str, str], Ref]:
+        """Each output that is there, by node and output."""
+        return self._schedule.found
+
     def outputs(self) -> dict[str, Ref]:
         """The pipeline's results."""
         found = self._schedule.found

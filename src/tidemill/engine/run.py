@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core import clock, events
-from tidemill.core.errors import Interrupted, TidemillError
+from tidemill.core.errors import Failed, Interrupted, TidemillError
 from tidemill.core.names import Reference
 from tidemill.engine.closure import closures_of
 from tidemill.engine.execution import Execution
@@ -29,11 +29,13 @@ class RunResult:
     Attributes:
         steps: In the order of the graph.
         outputs: The pipeline's results by name, as artifacts; empty when it failed.
+        audited: The cached steps that were computed again, to the same results.
     """
 
     run: records.Run
     steps: list[records.Step]
     outputs: dict[str, Ref]
+    audited: list[str]
 
 
 def run(
@@ -49,6 +51,7 @@ def run(
     project_folder: Path | None = None,
     resolve: Callable[[Reference], Any] | None = None,
     seed: int = 0,
+    audit: float = 0.0,
 ) -> RunResult:
     """Run a graph to its end. A failed step makes a failed run, not an exception.
 
@@ -64,6 +67,7 @@ def run(
         project_folder: What ``file`` is recorded relative to.
         resolve: Gives the snapshot of a dataset reference; needed only when it is not known already.
         seed: Of ``random``, NumPy and Keras in every step; part of every key.
+        audit: The share of cache hits that is computed again and compared; the run fails where one differs.
 
     Raises:
         InvalidInput: ``no-code-digest``; before anything is recorded.
@@ -78,8 +82,11 @@ def run(
     files, earlier = load.files(), Earlier(store, pipeline_name, ledger.run)
     execution = Execution(store, graph, ledger, closures, sink, workers, resolve, seed, files, earlier)
     sink(_planned(graph, ledger.run))
+    audited: list[str] = []
     try:
         execution.run()
+        if audit and execution.error is None:
+            audited = _audited(execution, audit)
     except KeyboardInterrupt:
         execution.abort()
         error = Interrupted(
@@ -105,7 +112,17 @@ def run(
     ledger.close(status, {n: r.digest for n, r in outputs.items()}, execution.error)
     sink(_finished(ledger.run))
     steps = sorted(ledger.steps.values(), key=lambda s: s.position)
-    return RunResult(ledger.run, steps, outputs)
+    return RunResult(ledger.run, steps, outputs, audited)
+
+
+def _audited(execution: Execution, share: float) -> list[str]:
+    from tidemill.engine.audit import audit  # noqa: PLC0415 - few runs are audited
+
+    try:
+        return audit(execution, share)
+    except Failed as error:
+        execution.error = error.to_json()
+        return []
 
 
 def _planned(graph: Graph, run: records.Run) -> events.RunStarted:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ def run(
     *,
     name: str | None = None,
     trigger: str = "person",
+    audit: float = 0.0,
     sink: Sink = silent,
     commits: Mapping[str, str] | None = None,
 ) -> RunView:
@@ -37,6 +39,7 @@ def run(
         parameters: By name; text is converted by annotation.
         name: Which pipeline of the file.
         trigger: What started it.
+        audit: The share of cache hits that is computed again; the run fails where the result differs.
         sink: Gets the steps' events.
         commits: Dataset to the commit at which it is read, whatever the pipeline says; by name, or by reference
             where one dataset is read at several commits.
@@ -60,11 +63,12 @@ def run(
         project_folder=ws.folder,
         resolve=lambda reference: _snapshot(ws, reference),
         seed=_seed(values),
+        audit=audit,
     )
     if result.run.status == "succeeded":
         registry.register(ws, graph, result)
         _judge(ws, graph, result.run, sink)
-    return _view(ws, result.run, result.steps)
+    return replace(_view(ws, result.run, result.steps), audited=result.audited)
 
 
 def forecast(

@@ -55,7 +55,7 @@ class VerdictView:
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """One run, whole."""
+    """One run, whole; ``audited`` are the cached steps that were computed again, to the same results."""
 
     run: str
     pipeline: str
@@ -70,6 +70,7 @@ class RunView:
     model: dict[str, Any] | None = None
     verdict: VerdictView | None = None
     error: dict[str, Any] | None = None
+    audited: list[str] = field(default_factory=list[str])
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,10 @@ def run(view: "RunView") -> "RenderableType":
     summary = (
         f"{view.pipeline}: run {view.run} {view.status} in {seconds(view.seconds)} ({steps or 'no steps'})"
     )
-    return stack(summary, _outputs(view), _model(view), verdict(view.verdict))
+    audit = (
+        f"Audit: computed again, with the same result: {', '.join(view.audited)}" if view.audited else None
+    )
+    return stack(summary, audit, _outputs(view), _model(view), verdict(view.verdict))
 
 
 def run_in_full(view: "RunView") -> "RenderableType":

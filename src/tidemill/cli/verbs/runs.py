@@ -21,8 +21,20 @@ from tidemill.cli.parameters import assignments, file_and_name
 @click.option(
     "--explain", is_flag=True, help="Only say which steps would be computed, and why; nothing is computed."
 )
+@click.option(
+    "--audit",
+    type=click.FloatRange(0.0, 1.0, min_open=True),
+    metavar="SHARE",
+    help="Compute this share of the cached steps again, at least one; fail where a result differs.",
+)
 @pass_state
-def run(state: State, file: str, parameters: tuple[str, ...], explain: bool) -> None:  # noqa: FBT001 - click's
+def run(
+    state: State,
+    file: str,
+    parameters: tuple[str, ...],
+    explain: bool,  # noqa: FBT001 - click's
+    audit: float | None,
+) -> None:
     """Run a pipeline; what did not change is not computed again.
 
     NAME picks one of several pipelines in FILE. Exits 1 when the run failed; every finished step is kept.
@@ -38,7 +50,7 @@ def run(state: State, file: str, parameters: tuple[str, ...], explain: bool) -> 
             found = loop.forecast(state.workspace(make=True), path, values, name=name, sink=sink)
             state.show(found, forecast)
             return
-        view = loop.run(state.workspace(make=True), path, values, name=name, sink=sink)
+        view = loop.run(state.workspace(make=True), path, values, name=name, audit=audit or 0.0, sink=sink)
     state.show(view, render.run)
     state.complain(view.error)
     state.exit_unless(view.status == "succeeded")
