@@ -5,35 +5,22 @@ function only imports inside its body is followed in the source instead, so that
 to plan a run. Not seen: what is looked up by a computed name, and files that a step reads by itself.
 """
 
-import dis
-import enum
 import functools
-import inspect
 import sys
 import types
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import MISSING, dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from tidemill.core import identity
 from tidemill.core.errors import InvalidInput
-from tidemill.engine import modules, packages, syntax
+from tidemill.engine import members, modules, packages, syntax
 from tidemill.engine.constants import Describer, NoContent, name_of
 from tidemill.pipeline import load
 from tidemill.pipeline.component import Component
 from tidemill.pipeline.graph import Node
 from tidemill.pipeline.pipelines import Pipeline
-
-_NAMED_TYPES = (
-    types.BuiltinFunctionType,
-    types.WrapperDescriptorType,
-    types.MethodDescriptorType,
-    types.ClassMethodDescriptorType,
-    types.GetSetDescriptorType,
-    types.MemberDescriptorType,
-)
-"""Compiled code: its name and its package's version are all that there is to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +110,7 @@ class _Walk:
         if isinstance(value, (functools.partial, functools.partialmethod)):
             self.reach(where, value.func)
             self._note(f"{where}(partial)", [list(value.args), dict(value.keywords)])
-        elif _is_named(value):
+        elif members.is_named(value):
             name = self.enter(value)
             # Which name holds which function matters too: two that change places are a change.
             if name != where:
@@ -131,7 +118,7 @@ class _Walk:
         elif isinstance(value, types.MethodType):
             self.reach(where, value.__func__)
             self.reach(f"{where}(self)", value.__self__)
-        elif (inner := _accessors(value)) is not None:
+        elif (inner := members.accessors(value)) is not None:
             for accessor in inner:
                 self.reach(where, accessor)
         elif hasattr(value, "__wrapped__") and not self._is_of_project(type(value)):
@@ -148,7 +135,7 @@ class _Walk:
                 self._add(value.name, identity.code_image(value.name, f"code_version = {version!r}"))
                 return value.name
             value = value.function
-            if not _is_named(value):
+            if not members.is_named(value):
                 return self._enter_object(value)
         if isinstance(value, Pipeline):
             value = value.function
@@ -214,9 +201,9 @@ class _Walk:
         self.files.add(code.co_filename)
         name = self._named(function, f"{module}:{function.__qualname__}")
         self._add(name, identity.code_image(name, syntax.of_function(code) or syntax.of_bytecode(code)))
-        for number, default in enumerate(_defaults(function)):
+        for number, default in enumerate(members.defaults(function)):
             self.reach(f"{name}(default {number})", default)
-        for variable, held in _cells(function):
+        for variable, held in members.of_closure(function):
             if variable not in self.ignored:
                 self.reach(f"{name}.{variable}", held)
         for attribute, held in vars(function).items():
@@ -231,7 +218,7 @@ class _Walk:
         self.package(packages.top_of(function.__code__.co_filename) or "builtins")
         self.package((function.__module__ or "builtins").partition(".")[0])
         if self._holds(function, set()):
-            for variable, held in [*_cells(function), *vars(function).items()]:
+            for variable, held in [*members.of_closure(function), *vars(function).items()]:
                 if variable not in self.ignored:
                     self._inside(f"{name}.{variable}", held, {})
         return name
@@ -244,19 +231,19 @@ class _Walk:
         if isinstance(value, types.FunctionType):
             if modules.is_project(value.__module__, value.__code__.co_filename):
                 return True
-            return any(self._holds(held, seen) for _, held in _cells(value))
+            return any(self._holds(held, seen) for _, held in members.of_closure(value))
         if isinstance(value, type):
             return self._is_of_project(value)
         if isinstance(value, types.ModuleType):
             return False
-        return self._is_of_project(type(value)) or any(self._holds(m, seen) for m in _members(value))
+        return self._is_of_project(type(value)) or any(self._holds(m, seen) for m in members.of_object(value))
 
     def _inside(self, where: str, value: Any, seen: dict[int, object]) -> None:
         """Add what a library's object holds of the project's; the rest of its state is the library's affair."""
         if id(value) in seen:
             return
         seen[id(value)] = value
-        if _is_named(value) or self._is_of_project(type(value)) or _is_data(value):
+        if members.is_named(value) or self._is_of_project(type(value)) or members.is_data(value):
             try:
                 self.reach(where, value)
             except InvalidInput:
@@ -264,19 +251,19 @@ class _Walk:
                     raise
             else:
                 return
-        for member in _members(value):
-            if _is_data(member) or self._holds(member, set()):
+        for member in members.of_object(value):
+            if members.is_data(member) or self._holds(member, set()):
                 self._inside(where, member, seen)
 
     def _names(self, globals_: dict[str, Any], code: types.CodeType) -> None:
         home = str(globals_.get("__name__", "__main__"))
-        for instructions in _all_instructions(code):
+        for instructions in members.all_instructions(code):
             for at, instruction in enumerate(instructions):
                 name = instruction.argval
                 if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
                     if name in self.ignored or name not in globals_:
                         continue
-                    attributes = _attributes(instructions, at + 1)
+                    attributes = members.attributes(instructions, at + 1)
                     self._global(f"{home}:{name}", globals_[name], attributes)
                 elif instruction.opname == "IMPORT_NAME":
                     taken, level = instructions[at - 1].argval, instructions[at - 2].argval
@@ -349,7 +336,7 @@ class _Walk:
         for base in (*kind.__bases__, type(kind), *vars(kind).get("__annotations__", {}).values()):
             if isinstance(base, type):
                 self._class(base)
-        for attribute, held in _own(kind):
+        for attribute, held in members.of_class(kind):
             if attribute not in self.ignored:
                 self.reach(f"{name}.{attribute}", held)
         return name
@@ -368,104 +355,7 @@ class _Walk:
         )
 
 
-def _is_named(value: Any) -> bool:
-    """Whether it is code that has a name of its own."""
-    if isinstance(value, types.BuiltinFunctionType):
-        return value.__self__ is None or isinstance(value.__self__, (types.ModuleType, type))
-    return isinstance(value, (Component, Pipeline, types.ModuleType, types.FunctionType, type, *_NAMED_TYPES))
-
-
-def _is_data(value: Any) -> bool:
-    return value is None or type(value) in (bool, int, float, str, bytes, list, tuple, dict, set, frozenset)
-
-
 def _is_ours(value: Any) -> bool:
     """Whether it is Tidemill or one of its decorators: what these are told is in the settings."""
     module = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
     return module in {"tidemill", "tidemill.pipeline.components"}
-
-
-def _accessors(value: Any) -> list[Any] | None:
-    """The functions behind a descriptor or a cache; None for other things."""
-    if isinstance(value, (staticmethod, classmethod)):
-        return [cast("Any", value).__func__]
-    if isinstance(value, property):
-        return [accessor for accessor in (value.fget, value.fset, value.fdel) if accessor is not None]
-    if isinstance(value, functools.cached_property):
-        return [cast("Any", value).func]
-    if isinstance(value, functools.singledispatchmethod):
-        return [value.dispatcher]
-    if isinstance(value, functools._lru_cache_wrapper):  # noqa: SLF001 - it has no other name
-        return [value.__wrapped__]
-    return None
-
-
-def _defaults(function: types.FunctionType) -> list[Any]:
-    return [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
-
-
-def _cells(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
-    for variable, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
-        try:
-            yield variable, cell.cell_contents
-        except ValueError:
-            continue
-
-
-def _members(value: Any) -> list[Any]:
-    """What a library's object holds, one step in."""
-    if isinstance(value, (dict, types.MappingProxyType)):
-        return [m for pair in cast("dict[Any, Any]", value).items() for m in pair]
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return list(cast("list[Any]", value))
-    if isinstance(value, types.MethodType):
-        return [value.__func__, value.__self__]
-    if isinstance(value, (functools.partial, functools.partialmethod)):
-        return [value.func, *value.args, *value.keywords.values()]
-    wrapped = getattr(value, "__wrapped__", None)
-    return [*([] if wrapped is None else [wrapped]), *getattr(value, "__dict__", {}).values()]
-
-
-def _own(kind: type) -> Iterator[tuple[str, Any]]:
-    """A class's attributes that are not in its source as it stands."""
-    for attribute, held in vars(kind).items():
-        if _is_machinery(attribute, held):
-            continue
-        plain = inspect.unwrap(held) if inspect.isfunction(held) else held
-        # What a decorator generated (a dataclass's __init__) follows from the class's own source.
-        if isinstance(plain, types.FunctionType) and plain.__code__.co_filename.startswith("<string>"):
-            continue
-        yield attribute, held
-    for one in vars(kind).get("__dataclass_fields__", {}).values():
-        if one.default_factory is not MISSING:
-            yield f"{one.name}(factory)", one.default_factory
-    if issubclass(kind, enum.Enum):
-        for name, member in kind.__members__.items():
-            yield f"{name}(value)", member.value
-
-
-def _is_machinery(attribute: str, held: object) -> bool:
-    if attribute.startswith("__") and attribute.endswith("__"):
-        # Special methods are code; the rest of the double-underscored is what Python notes down itself.
-        return not isinstance(held, (types.FunctionType, staticmethod, classmethod, property))
-    if attribute.startswith("_abc_") or attribute in ("_member_map_", "_value2member_map_", "_member_names_"):
-        return True
-    return isinstance(held, (types.GetSetDescriptorType, types.MemberDescriptorType)) or (
-        type(held).__module__ == "enum" and isinstance(held, property)
-    )
-
-
-def _all_instructions(code: types.CodeType) -> Iterator[list[dis.Instruction]]:
-    yield list(dis.get_instructions(code))
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _all_instructions(constant)
-
-
-def _attributes(instructions: Sequence[dis.Instruction], start: int) -> list[str]:
-    found: list[str] = []
-    for instruction in instructions[start:]:
-        if instruction.opname not in ("LOAD_ATTR", "LOAD_METHOD"):
-            break
-        found.append(str(instruction.argval))
-    return found
