@@ -4,6 +4,7 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from tidemill.core.errors import InvalidInput
@@ -62,7 +63,7 @@ def ports_in(source: Input) -> tuple[Port, ...]:
     return tuple(source.values()) if isinstance(source, dict) else source
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Graph:
     """What one build of a pipeline made.
 
@@ -88,15 +89,18 @@ class Graph:
 
     def node(self, name: str) -> Node:
         """The node of this name."""
-        return next(n for n in self.nodes if n.name == name)
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Node]:
+        return {node.name: node for node in self.nodes}
 
     def upstream(self, name: str) -> set[str]:
         """The names of all nodes that ``name`` depends on, itself excluded."""
         found: set[str] = set()
         waiting = [name]
-        by_name = {n.name: n for n in self.nodes}
         while waiting:
-            for port in by_name[waiting.pop()].sources():
+            for port in self._by_name[waiting.pop()].sources():
                 if port.node not in found:
                     found.add(port.node)
                     waiting.append(port.node)
