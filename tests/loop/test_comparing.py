@@ -42,7 +42,7 @@ def project(project_store: None, tmp_path: Path) -> Iterator[tm.Project]:
     (tmp_path / "pipeline.py").write_text(PIPELINE)
     (tmp_path / "numbers.csv").write_text("id,x\n1,1\n2,2\n3,3\n4,4\n")
     with tm.open(tmp_path) as opened:
-        opened.import_data("numbers", tmp_path / "numbers.csv", key=["id"])
+        opened.import_data("numbers", tmp_path / "numbers.csv", key="id")
         yield opened
     load.leave()
 

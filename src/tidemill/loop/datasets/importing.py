@@ -36,7 +36,7 @@ def import_data(
     message: str | None = None,
     tensors: Mapping[str, str] | None = None,
     types: Mapping[str, str] | None = None,
-    key: Sequence[str] = (),
+    key: str | Sequence[str] = (),
     label: str | None = None,
     resize: str | None = None,
     sync: bool = False,
@@ -59,7 +59,7 @@ def import_data(
         message: What it is for.
         tensors: Column to what it is folded from: ``{"image": "pixel*:28x28"}`` is 784 columns ``pixel1``, ...
         types: Column to type, where the found one is not wanted.
-        key: The columns that name a row; without one, its content does.
+        key: The column, or the columns, that name a row; without one, its content does.
         label: A column that must be there.
         resize: Height and width that images get: ``28x28``.
         sync: Also remove the rows that the data does not have.
@@ -84,7 +84,7 @@ def import_data(
             message=message,
             tensors={column: _tensor(text) for column, text in (tensors or {}).items()},
             types=types or {},
-            key=list(key) or None,
+            key=([key] if isinstance(key, str) else list(key)) or None,
             label=label,
             sync=sync,
             allow_schema_change=allow_schema_change,
