@@ -4,7 +4,6 @@ A folder (a model, a predictor, files) is a tar whose bytes depend on the conten
 times, no owners.
 """
 
-import io
 import math
 import tarfile
 import tempfile
@@ -19,7 +18,10 @@ from tidemill.store.blobs import Blobs
 
 if TYPE_CHECKING:
     from tidemill.store.catalog.records import Artifact
+    from tidemill.store.hashed_file import HashedFile
     from tidemill.store.open import Store
+
+_PIECE_BYTES = 16 * 1024 * 1024
 
 __all__ = ["artifact", "blobs_of", "content_of", "load", "load_value", "save"]
 
@@ -182,11 +184,34 @@ def _type_name(value: Any) -> str:
 def _save_array(blobs: Blobs, value: Any) -> Saved:
     import numpy as np  # noqa: PLC0415
 
-    out = io.BytesIO()
-    np.save(out, np.ascontiguousarray(value), allow_pickle=False)
-    data = out.getvalue()
-    meta = {"dtype": str(value.dtype), "shape": list(value.shape)}
-    return Saved(blobs.put(data), "array", len(data), meta)
+    array = np.asarray(value)
+    with blobs.writer() as out:
+        _write_array(out, array)
+    meta = {"dtype": str(array.dtype), "shape": list(array.shape)}
+    return Saved(out.digest, "array", out.size_bytes, meta)
+
+
+def _write_array(out: "HashedFile", array: Any) -> None:
+    """The bytes that ``numpy.save`` writes of the array in C order, piece by piece."""
+    import numpy as np  # noqa: PLC0415
+
+    layout = np.lib.format
+    if array.flags.c_contiguous or array.dtype.hasobject:
+        layout.write_array(out, array, allow_pickle=False)
+        return
+    if array.dtype.names is not None:
+        layout.write_array(out, np.ascontiguousarray(array), allow_pickle=False)
+        return
+    # Any other layout is put into C order a piece at a time: the same values, the same digest.
+    layout.write_array_header_1_0(out, {**layout.header_data_from_array_1_0(array), "fortran_order": False})
+    pieces: Any = np.nditer(
+        array,
+        flags=["external_loop", "buffered", "zerosize_ok"],
+        buffersize=max(1, _PIECE_BYTES // max(1, array.itemsize)),
+        order="C",
+    )
+    for piece in pieces:
+        out.write(piece.tobytes())
 
 
 def _save_model(blobs: Blobs, value: Any) -> Saved:

@@ -9,7 +9,8 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tidemill.core.identity import blob as digest_of
 from tidemill.core.names import Digest
 from tidemill.store.address import open_objects
 from tidemill.store.faults import translated
+from tidemill.store.hashed_file import HashedFile
 from tidemill.store.objects import Objects
 
 _FOLDER = "blobs"
@@ -91,6 +93,26 @@ class Blobs:
             self._objects.put_file(_key(digest), path)
             self.written_bytes += path.stat().st_size
         return digest
+
+    @contextmanager
+    def writer(self) -> Generator[HashedFile]:
+        """A file to write, which is a blob at the end: hashed on the way, never whole in memory.
+
+        Raises:
+            StorageError: ``disk-full``, ``storage`` or ``store-unreachable``; then nothing is stored.
+        """
+        path = self.scratch()
+        try:
+            with translated(str(self._folder)):
+                out = HashedFile(path)
+                try:
+                    yield out
+                finally:
+                    out.close()
+            if not self.exists(out.digest):
+                self.adopt_file(path, out.digest)
+        finally:
+            path.unlink(missing_ok=True)
 
     def adopt_file(self, path: Path, digest: Digest) -> None:
         """Move a finished file of ``scratch`` in as blob ``digest``, which the caller has computed."""
