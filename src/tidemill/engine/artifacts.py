@@ -4,6 +4,7 @@ A folder (a model, a predictor, files) is a tar whose bytes depend on the conten
 times, no owners.
 """
 
+import copy
 import math
 import tarfile
 import tempfile
@@ -69,7 +70,8 @@ def load(blobs: Blobs, ref: "Ref | Artifact", scratch: Path | None = None) -> An
 
         return read_table(blobs, {"content": content_of(blobs, ref)})
     if ref.kind == "value":
-        return content_of(blobs, ref)
+        # The record's own content stays what its digest says, whatever the caller does with his.
+        return copy.deepcopy(content_of(blobs, ref))
     if ref.kind == "array":
         import numpy as np  # noqa: PLC0415
 
@@ -78,11 +80,11 @@ def load(blobs: Blobs, ref: "Ref | Artifact", scratch: Path | None = None) -> An
         import importlib  # noqa: PLC0415
 
         module, _, name = str(ref.meta["type"]).partition(":")
-        return getattr(importlib.import_module(module), name).from_json(content_of(blobs, ref))
+        return getattr(importlib.import_module(module), name).from_json(copy.deepcopy(content_of(blobs, ref)))
     if ref.kind == "state":
         from tidemill.models import state as states  # noqa: PLC0415
 
-        return states.read(blobs.path(Digest(ref.digest)))
+        return _read_only(states.read(blobs.path(Digest(ref.digest))))
     if ref.kind == "model":
         from tidemill.models.trained import TrainedModel  # noqa: PLC0415
 
@@ -92,6 +94,21 @@ def load(blobs: Blobs, ref: "Ref | Artifact", scratch: Path | None = None) -> An
     folder = Path(tempfile.mkdtemp(dir=scratch))
     untar(blobs.path(Digest(ref.digest)), folder)
     return folder / str(ref.meta["name"]) if ref.meta.get("name") else folder
+
+
+def _read_only(state: Any) -> Any:
+    """A state whose arrays refuse to be changed, as those of an array artifact do."""
+    import numpy as np  # noqa: PLC0415
+
+    if isinstance(state, np.ndarray):
+        state.setflags(write=False)
+    elif isinstance(state, dict):
+        for member in cast("dict[str, Any]", state).values():
+            _read_only(member)
+    elif isinstance(state, (list, tuple)):
+        for member in cast("list[Any]", state):
+            _read_only(member)
+    return state
 
 
 def load_value(store: "Store", digest: str, *, scratch: Path | None = None) -> Any:

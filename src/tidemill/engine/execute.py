@@ -1,36 +1,46 @@
 """Carries out one order: loads the component and its inputs, calls it, checks and stores what it returns."""
 
+import copy
 import importlib
+import os
 import random
 import shutil
 import socket
 import sys
 import time
-import traceback
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import Conflict, Failed, InvalidInput, TidemillError
-from tidemill.engine import artifacts, tables
+from tidemill.engine import artifacts, failures, project_files, tables
+from tidemill.engine.arguments import Given
 from tidemill.engine.orders import ChunkTask, Memo, Order, Outcome, Ref
 from tidemill.pipeline import load, values
 from tidemill.pipeline.annotations import TABLE_FORMS, results_of, shown
 from tidemill.pipeline.component import TRAINER_SETTINGS, Component
-from tidemill.pipeline.frames import to_form
 from tidemill.pipeline.parameters import EMPTY
 from tidemill.pipeline.progress import scratch_folder
-from tidemill.pipeline.rowwise import apply_rows, apply_state, arguments_of, fit_state, unfitted
+from tidemill.pipeline.rowwise import apply_rows, apply_state, fit_state, unfitted
 from tidemill.store.blobs import Blobs
 
 if TYPE_CHECKING:
     from tidemill.store.table import Table
 
-_HERE = str(Path(__file__).parent.parent)
 
+def execute(
+    order: Order, component: Component[..., Any] | None = None, *, own_process: bool = False
+) -> Outcome:
+    """Carry out an order. Every exception of the step becomes ``Outcome.error``.
 
-def execute(order: Order, component: Component[..., Any] | None = None) -> Outcome:
-    """Carry out an order. Every exception of the step becomes ``Outcome.error``."""
-    started = time.perf_counter()
+    Args:
+        order: What to do.
+        component: What the order names, where it is here already.
+        own_process: Whether nobody else works in this process, so that the step's scratch folder can be its
+            working directory.
+    """
+    started, process = time.perf_counter(), os.getpid()
     outcome = Outcome()
     blobs = Blobs.at(order.blobs)
     scratch = blobs.scratch()
@@ -39,20 +49,38 @@ def execute(order: Order, component: Component[..., Any] | None = None) -> Outco
         if component is None:
             component = find(order)
         _load_random(order.packages)
-        _run(order, component, blobs, scratch, outcome)
+        with _working_in(scratch) if own_process else nullcontext():
+            _run(order, component, blobs, scratch, outcome)
     except TidemillError as error:
-        outcome.error = _described(error, order)
+        outcome.error = failures.described(error, order)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - a Rust library's panic and sys.exit() fail the step too
-        outcome.error = _raised(error, order)
+        outcome.error = failures.raised(error, order)
     finally:
+        if os.getpid() != process:
+            # A child that the step forked came back from the function: it has no part in what follows.
+            os._exit(0)
         scratch_folder.reset(token)
         shutil.rmtree(scratch, ignore_errors=True)
     outcome.seconds = time.perf_counter() - started
     outcome.host = socket.gethostname()
     outcome.read_bytes, outcome.written_bytes = blobs.read_bytes, blobs.written_bytes
     return outcome
+
+
+@contextmanager
+def _working_in(folder: Path) -> Generator[None]:
+    """Inside the block, an empty folder is the working directory: on each machine and in each process the same."""
+    # By descriptor: the folder that the process was in may be gone by now.
+    before = os.open(".", os.O_RDONLY)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        os.chdir(folder)
+        yield
+    finally:
+        os.fchdir(before)
+        os.close(before)
 
 
 def find(order: Order) -> Component[..., Any]:
@@ -62,20 +90,23 @@ def find(order: Order) -> Component[..., Any]:
         Conflict: ``code-changed``, when its file is no longer the one the key was made of.
         InvalidInput: ``invalid-pipeline-file``.
     """
-    if order.folder is not None:
-        load.enter(Path(order.folder))
-    if order.file is not None and load.module_name(Path(order.file)) == order.module:
-        home = load.load_module(Path(order.file))
+    folder = Path(order.folder) if order.folder is not None else None
+    if folder is not None:
+        load.enter(folder)
+    file = folder / order.file if folder is not None and order.file is not None else None
+    if file is not None and load.module_name(file) == order.module:
+        home = load.load_module(file)
     else:
         home = importlib.import_module(order.module)
     found: Any = home
     for part in order.variable.split("."):
         found = getattr(found, part)
     loaded = load.files()
-    for file, stat in order.files.items():
-        if file in loaded and loaded[file] != stat:
+    for name, digest in order.files.items():
+        path = os.path.normpath(folder / name) if folder is not None else name
+        if path in loaded and project_files.digest(path, loaded[path]) != digest:
             raise Conflict(
-                f"{file} was changed while the run was going on.",
+                f"{path} was changed while the run was going on.",
                 why=f"Step '{order.step}' would be computed by other code than the run was planned with.",
                 hint="Run again.",
                 code="code-changed",
@@ -83,9 +114,9 @@ def find(order: Order) -> Component[..., Any]:
     return found
 
 
-def _load_random(packages: tuple[str, ...]) -> None:
+def _load_random(packages: Mapping[str, str]) -> None:
     """Import what has a random state of its own before it is set, or a cold worker would draw other numbers."""
-    if packages != ("python",):
+    if set(packages) != {"python"}:
         importlib.import_module("numpy")
     if "keras" in packages:
         importlib.import_module("keras")
@@ -111,17 +142,13 @@ def _run(order: Order, component: Component[..., Any], blobs: Blobs, scratch: Pa
         table = artifacts.load(blobs, order.inputs["table"], scratch)
         seed(order.seed)
         outcome.rows_in = outcome.rows_computed = len(table)
-        outcome.saved["result"] = _saved_state(order, blobs, fit_state(component, table, order.settings))
+        outcome.saved["result"] = _saved_state(
+            order, blobs, fit_state(component, table, copy.deepcopy(order.settings))
+        )
         return
-    arguments = arguments_of(component, order.settings)
-    known = {p.name: p for p in component.parameters}
-    loaded: dict[str, Any] = {}
-    for name, source in order.inputs.items():
-        form = known[name].form if name in known else "any"
-        value = _loaded(order, blobs, source, form, name, scratch)
-        loaded[name] = value
-        if name in known:
-            arguments[name] = value
+    given = Given(order, component, blobs, scratch)
+    loaded = given.inputs()
+    arguments = given.settings() | {n: v for n, v in loaded.items() if given.takes(n)}
     outcome.rows_in = _rows_in(order)
     seed(order.seed)
     if component.kind == "trainer":
@@ -132,30 +159,6 @@ def _run(order: Order, component: Component[..., Any], blobs: Blobs, scratch: Pa
         returned = _checked(order, returned)
     _save_results(order, component, blobs, returned, outcome)
     outcome.rows_computed = outcome.rows_in
-
-
-def _loaded(order: Order, blobs: Blobs, source: Any, form: Any, name: str, scratch: Path) -> Any:
-    if isinstance(source, tuple):
-        return [_loaded(order, blobs, s, form, name, scratch) for s in source]
-    if isinstance(source, dict):
-        return {n: _loaded(order, blobs, s, form, name, scratch) for n, s in source.items()}
-    assert isinstance(source, Ref)
-    if source.kind in ("file", "predictor"):
-        scratch.mkdir(parents=True, exist_ok=True)
-    value = artifacts.load(blobs, source, scratch)
-    if source.kind == "table":
-        return to_form(value, form, step=order.step, parameter=name)
-    if source.kind == "model" and form == "native-model":
-        return value.native
-    wanted = {"model": "model", "native-model": "model", "report": "report", "path": "file"}.get(form)
-    if form in TABLE_FORMS or (wanted and source.kind not in (wanted, "predictor")):
-        raise InvalidInput(
-            f"Step '{order.step}' wants a {wanted or 'table'} as '{name}', but gets a {source.kind}.",
-            hint="Pass the result of another step, or correct the annotation.",
-            code="wrong-input-kind",
-            details={"step": order.step, "parameter": name},
-        )
-    return value
 
 
 def _rows_in(order: Order) -> int | None:
@@ -174,26 +177,21 @@ def _rows_in(order: Order) -> int | None:
 def _run_chunks(
     order: Order, component: Component[..., Any], blobs: Blobs, scratch: Path, outcome: Outcome
 ) -> None:
-    known = {p.name: p for p in component.parameters}
-    arguments = arguments_of(component, order.settings)
-    state: Any = None
-    for name, source in order.inputs.items():
-        value = _loaded(order, blobs, source, known[name].form if name in known else "any", name, scratch)
-        if order.role == "apply" and name == "state":
-            state = value
-        else:
-            arguments[name] = value
+    given = Given(order, component, blobs, scratch)
     outcome.rows_computed = 0
-    seed(order.seed, keras=False)
     for task in order.tasks:
         if task.memo is not None:
             outcome.chunks[task.index] = _redropped(blobs, task, task.memo)
             continue
         table = tables.read_chunk(blobs, task.chunk)
+        # What a chunk gets, and draws, does not depend on the chunks that were computed here before it.
+        inputs = given.inputs()
+        seed(order.seed, keras=False)
         if order.role == "apply":
-            made: tuple[Table, ...] = (apply_state(component, table, order.settings, state),)
+            settings = copy.deepcopy(order.settings)
+            made: tuple[Table, ...] = (apply_state(component, table, settings, inputs.get("state")),)
         else:
-            made = apply_rows(component, table, arguments)
+            made = apply_rows(component, table, given.settings() | inputs)
         chunks = {n: tables.write_chunk(blobs, t) for n, t in zip(order.outputs, made, strict=True)}
         columns = {n: tables.columns_of(t) for n, t in zip(order.outputs, made, strict=True)}
         outcome.rows_computed += len(table)
@@ -352,40 +350,3 @@ def _wrong_type(order: Order, output: str, wanted: str, value: Any) -> Failed:
         code="step-returned-wrong-type",
         details={"step": order.step},
     )
-
-
-# -- errors
-
-
-def _described(error: TidemillError, order: Order) -> dict[str, Any]:
-    body = error.to_json()
-    details = dict(error.details) | {"step": order.step}
-    trace = _trimmed(error)
-    if trace:
-        details["traceback"] = trace
-    return body | {"details": details}
-
-
-def _raised(error: BaseException, order: Order) -> dict[str, Any]:
-    text = str(error)
-    return {
-        "code": "step-failed",
-        "message": f"Step '{order.step}' raised {type(error).__name__}{': ' + text if text else ''}.",
-        "hint": "Correct the step and run again: the steps that are finished are not computed again.",
-        "details": {
-            "step": order.step,
-            "traceback": _trimmed(error) or "".join(traceback.format_exception(error)),
-        },
-    }
-
-
-def _trimmed(error: BaseException) -> str:
-    """The traceback from the user's first frame on; empty where there is none."""
-    frames = traceback.extract_tb(error.__traceback__)
-    for at, frame in enumerate(frames):
-        own = frame.filename.startswith(_HERE) and "/parts/" not in frame.filename
-        if not own and not load.installed(frame.filename) and not frame.filename.startswith("<frozen"):
-            shown_frames = traceback.StackSummary.from_list(frames[at:])
-            lines = ["Traceback (most recent call last):\n", *shown_frames.format()]
-            return "".join([*lines, *traceback.format_exception_only(error)])
-    return ""

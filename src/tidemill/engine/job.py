@@ -3,11 +3,13 @@
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tidemill.core.names import Digest
-from tidemill.engine import cache, plan, tables
+from tidemill.engine import cache, plan, project_files, tables
 from tidemill.engine.closure import Closure
+from tidemill.engine.executors import environment
 from tidemill.engine.orders import Memo, Order, Outcome, Saved
 from tidemill.pipeline import load
 from tidemill.pipeline.component import Component
@@ -49,19 +51,25 @@ class Job:
         node = self.node
         component = node.component
         assert component is not None
-        file = component.file
-        inside = component.module.startswith("tidemill.")
+        folder = _folder(component)
         by_chunk = node.role in ("rows", "apply")
         return Order(
             step=node.name,
             role=node.role,
             module=component.module,
             variable=component.variable,
-            file=str(file) if file and not inside else None,
-            folder=_folder(component),
-            files={f: files[f] for f in closure.files if f in files},
-            packages=tuple(closure.packages),
-            settings=node.settings,
+            file=project_files.name_in(folder, str(component.file)) if folder is not None else None,
+            folder=folder,
+            files={
+                project_files.name_in(folder, f) if folder is not None else f: project_files.digest(
+                    f, files[f]
+                )
+                for f in closure.files
+                if f in files
+            },
+            packages=closure.packages,
+            environment=environment.variables(),
+            settings=_with_whole_paths(component, node.settings),
             inputs={n: s for n, s in self.inputs.items() if not (by_chunk and n == node.table)},
             outputs=node.outputs,
             table=node.table,
@@ -164,6 +172,14 @@ def rows_of(saved: dict[str, Saved]) -> int | None:
     """Rows of all tables among these artifacts; None where there is none."""
     counts = [int(s.meta["rows"]) for s in saved.values() if s.kind == "table"]
     return sum(counts) if counts else None
+
+
+def _with_whole_paths(component: Component[..., Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings with paths as they are from any working directory: the step has one of its own."""
+    paths = {p.name for p in component.parameters if p.form == "path"}
+    return {
+        n: str(Path(v).absolute()) if n in paths and isinstance(v, str) else v for n, v in settings.items()
+    }
 
 
 def _folder(component: Component[..., Any]) -> str | None:

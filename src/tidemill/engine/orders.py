@@ -1,4 +1,4 @@
-"""What goes to a worker and what comes back: small, picklable, and all that either side needs."""
+"""What goes to whoever computes a step and what comes back: small, plain, and all that either side needs."""
 
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
@@ -64,10 +64,17 @@ class Order:
     """One step, or a part of its chunks, to be computed.
 
     Attributes:
-        folder: The project folder that user modules are imported from; None for installed components.
-        files: The project's files with the time and size they had when the key was made.
-        packages: The installed packages that the step's code reaches.
+        module: Where the component is, by the name that it is imported under; ``variable`` is its name there.
+        folder: The project folder that user modules are imported from; None for installed components. Whoever
+            brings the code to another machine puts another folder here.
+        file: The component's own file, as a path in ``folder``.
+        files: The project's files that the key was made of, as paths in ``folder``, each with its digest.
+        packages: The installed packages that the step's code reaches, with the versions that the key says.
+        environment: The variables that the process must have before Python starts, where results depend on them.
+        settings: By parameter: plain values.
         inputs: By parameter: a reference, several, or several by name.
+        tasks: The chunks to compute, for a row-wise step.
+        blobs: The store that inputs are read from and results are written to.
     """
 
     step: str
@@ -76,8 +83,9 @@ class Order:
     variable: str
     file: str | None
     folder: str | None
-    files: dict[str, tuple[int, int]]
-    packages: tuple[str, ...]
+    files: dict[str, str]
+    packages: dict[str, str]
+    environment: dict[str, str]
     settings: dict[str, Any]
     inputs: dict[str, Any]
     outputs: tuple[str, ...]

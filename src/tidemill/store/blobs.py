@@ -32,14 +32,15 @@ class Place:
     """Where blobs are, as it is told to another process.
 
     Attributes:
-        address: Of the store.
+        address: Of the store; of a folder its whole path.
         local: The folder where this machine keeps copies of a remote store's.
-        options: How to reach it: a process that was started earlier has another environment.
+        options: How to reach it: a process that was started earlier has another environment. None: as the
+            process's own environment says.
     """
 
     address: str
     local: str
-    options: Mapping[str, str] = field(repr=False)
+    options: Mapping[str, str] | None = field(default=None, repr=False)
 
 
 class Blobs:
@@ -71,7 +72,10 @@ class Blobs:
     @property
     def place(self) -> Place:
         """Where they are, for another process."""
-        return Place(self._objects.address, str(self._local), self._objects.options)
+        # Another process, and a step, may have another working directory.
+        root = self._objects.path("")
+        address = self._objects.address if root is None else str(root.absolute())
+        return Place(address, str(self._local.absolute()), self._objects.options)
 
     def put(self, data: bytes | memoryview) -> Digest:
         """Store ``data``; storing it twice costs one look.
