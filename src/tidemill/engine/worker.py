@@ -4,36 +4,35 @@ Started with ``spawn`` semantics (a fresh interpreter), never forked: frameworks
 a fork.
 """
 
-import io
 import os
 import queue
 import signal
 import sys
 import threading
-import time
 from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, NoReturn
 
-from tidemill.engine.orders import Order, Outcome
-from tidemill.engine.peak import Peak
+from tidemill.engine.capture import Capture
+from tidemill.engine.carrying import carry_out
+from tidemill.engine.leftovers import leftovers
 
-_LOG_BYTES = 1024 * 1024
-_REPORT_SECONDS = 0.05
+if TYPE_CHECKING:
+    from tidemill.engine.orders import Order
 
 
-def main(descriptor: int, log: str) -> None:
-    """Serve orders from the connection on ``descriptor``; what steps print goes to ``log``."""
-    # Ctrl-C in a terminal reaches the whole process group: the parent decides what it means.
+def main(descriptor: int) -> None:
+    """Serve orders from the connection on ``descriptor``; what steps print goes where errors go."""
+    # What Ctrl-C means is for the parent to decide.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection = Connection(descriptor)
     orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, orders), daemon=True).start()
-    capture = _Capture(Path(log))
+    capture = Capture(os.dup(2))
     while True:
         order = orders.get()
-        outcome = _carry_out(connection, order, capture)
-        connection.send(("done", outcome))
+        outcome = carry_out(order, capture, lambda report: connection.send(("progress", report)))
+        # A worker that is still busy with something of that step is not given another.
+        connection.send(("done" if leftovers() is None else "last", outcome))
 
 
 def _listen(connection: Connection, orders: "queue.SimpleQueue[Order]") -> None:
@@ -42,75 +41,15 @@ def _listen(connection: Connection, orders: "queue.SimpleQueue[Order]") -> None:
         while True:
             orders.put(connection.recv())
     except (EOFError, OSError):
-        os._exit(0)
+        _end()
 
 
-def _carry_out(connection: Connection, order: Order, capture: "_Capture") -> Outcome:
-    from tidemill.engine.execute import execute  # noqa: PLC0415 - after the process is connected
-    from tidemill.pipeline.progress import reporter  # noqa: PLC0415
-
-    last = 0.0
-
-    def report(done: float, total: float | None, label: str, unit: str) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= _REPORT_SECONDS or done == total:
-            last = now
-            connection.send(("progress", (done, total, label, unit)))
-
-    token = reporter.set(report)
-    peak = Peak()
-    capture.start()
-    try:
-        outcome = execute(order)
-    finally:
-        printed = capture.stop()
-        reporter.reset(token)
-    outcome.peak_bytes = peak.bytes()
-    if printed:
-        outcome.log = _stored(order, printed)
-    return outcome
-
-
-def _stored(order: Order, printed: bytes) -> str | None:
-    from tidemill.core.errors import StorageError  # noqa: PLC0415
-    from tidemill.store.blobs import Blobs  # noqa: PLC0415
-
-    try:
-        return Blobs.at(order.blobs).put(printed)
-    except StorageError:
-        return None
-
-
-class _Capture:
-    """Takes what a step prints, from Python or from C, by pointing the process's output at a file."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("w+b", buffering=0)
-        for descriptor in (1, 2):
-            os.dup2(self._file.fileno(), descriptor)
-        # Lines in the order in which they were printed, whoever printed them.
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(line_buffering=True)
-
-    def start(self) -> None:
-        self._file.seek(0)
-        self._file.truncate()
-
-    def stop(self) -> bytes:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        size = self._file.tell()
-        if not size:
-            return b""
-        self._file.seek(max(0, size - _LOG_BYTES))
-        return self._file.read(_LOG_BYTES)
-
-
-def _arguments() -> Any:
-    return int(sys.argv[1]), sys.argv[2]
+def _end() -> NoReturn:
+    """End this process, and with it what its steps started."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(0)
 
 
 if __name__ == "__main__":
-    main(*_arguments())
+    main(int(sys.argv[1]))

@@ -1,0 +1,51 @@
+"""One order in a process that is ours: what the step prints, how far it is, and the memory it takes are told."""
+
+import time
+from collections.abc import Callable
+
+from tidemill.engine.capture import Capture
+from tidemill.engine.orders import Order, Outcome
+from tidemill.engine.peak import Peak
+
+_REPORT_SECONDS = 0.05
+
+Progress = tuple[float, float | None, str, str]
+"""How far a step is: done, of how many (None: unknown), a label, a unit."""
+
+
+def carry_out(order: Order, capture: Capture, tell: Callable[[Progress], None]) -> Outcome:
+    """Carry out an order in an empty working directory of its own."""
+    from tidemill.engine.execute import execute  # noqa: PLC0415 - after the process is connected
+    from tidemill.pipeline.progress import reporter  # noqa: PLC0415
+
+    last = 0.0
+
+    def report(done: float, total: float | None, label: str, unit: str) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _REPORT_SECONDS or done == total:
+            last = now
+            tell((done, total, label, unit))
+
+    token = reporter.set(report)
+    peak = Peak()
+    capture.start()
+    try:
+        outcome = execute(order, own_process=True)
+    finally:
+        printed = capture.stop()
+        reporter.reset(token)
+    outcome.peak_bytes = peak.bytes()
+    if printed:
+        outcome.log = _stored(order, printed)
+    return outcome
+
+
+def _stored(order: Order, printed: bytes) -> str | None:
+    from tidemill.core.errors import StorageError  # noqa: PLC0415
+    from tidemill.store.blobs import Blobs  # noqa: PLC0415
+
+    try:
+        return Blobs.at(order.blobs).put(printed)
+    except StorageError:
+        return None

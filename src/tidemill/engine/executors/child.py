@@ -1,0 +1,121 @@
+"""A Python process of ours, with all that its steps start: it is told apart from others by its process group."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import IO
+
+from tidemill.engine.orders import Outcome
+
+_WORDS_BYTES = 64 * 1024
+_END_SECONDS = 0.5
+"""How long what a step started may take to clear up after itself, once its process is gone."""
+
+
+class Child:
+    """A process that runs a module of Tidemill; what it and its steps print goes to a file without a name.
+
+    Attributes:
+        sentinel: A descriptor that can be waited for, until the process has ended; None where the system has
+            none. (Its pipes do not tell: a child of a step may hold them open.)
+    """
+
+    def __init__(
+        self,
+        module: str,
+        arguments: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        stdin: "int | IO[bytes]" = subprocess.DEVNULL,
+        stdout: int | None = None,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
+        self._log = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - open as long as the process
+        # Whoever prints does so at the end, also after the file was emptied.
+        fcntl.fcntl(self._log, fcntl.F_SETFL, fcntl.fcntl(self._log, fcntl.F_GETFL) | os.O_APPEND)
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", module, *arguments],
+            stdin=stdin,
+            stdout=self._log if stdout is None else stdout,
+            stderr=self._log,
+            pass_fds=pass_fds,
+            env={**os.environ, **environment},
+            process_group=0,
+        )
+        self.sentinel = os.pidfd_open(self.process.pid) if hasattr(os, "pidfd_open") else None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone; what its steps started may be there still."""
+        return self.process.poll() is not None
+
+    def died(self) -> Outcome:
+        """What became of a step whose process ended without an answer."""
+        status = self.process.wait()
+        killed = status < 0
+        how = f"was killed by {signal.Signals(-status).name}" if killed else f"ended with status {status}"
+        out_of_memory = killed and -status == signal.SIGKILL
+        return Outcome(
+            error={
+                "code": "worker-died",
+                "message": f"The worker process {how} amid the step.",
+                "why": "Most often the machine ran out of memory."
+                if out_of_memory
+                else "The step, or a library it uses, ended the process.",
+                "hint": "Run again: finished steps are kept. If it happens again, give the step less data at once."
+                if out_of_memory
+                else "Look at what it printed, in the details.",
+                "details": {
+                    "printed": self._last_words(),
+                    "signal": signal.Signals(-status).name if killed else None,
+                },
+            }
+        )
+
+    def _last_words(self) -> str:
+        size = os.fstat(self._log.fileno()).st_size
+        return os.pread(self._log.fileno(), _WORDS_BYTES, max(0, size - _WORDS_BYTES)).decode(
+            "utf-8", "replace"
+        )
+
+    def signal_group(self, number: int) -> bool:
+        """Signal the process and all that it started; whether anything of it was there."""
+        try:
+            os.killpg(self.process.pid, number)
+        except (ProcessLookupError, PermissionError):
+            return False
+        return True
+
+    def close(self) -> None:
+        """Let go of what belongs to a process that has ended."""
+        self._log.close()
+        if self.sentinel is not None:
+            os.close(self.sentinel)
+
+
+def end(children: Sequence[Child]) -> None:
+    """Kill processes, and what their steps started.
+
+    That gets a moment to clear up: the trackers of ``multiprocessing`` and ``joblib`` remove shared memory then.
+    """
+    for child in children:
+        with suppress(ProcessLookupError):
+            child.process.kill()
+        child.signal_group(signal.SIGTERM)
+    for child in children:
+        child.process.wait()
+    deadline = time.monotonic() + _END_SECONDS
+    left = [c for c in children if c.signal_group(0)]
+    while left and time.monotonic() < deadline:
+        time.sleep(0.01)
+        left = [c for c in left if c.signal_group(0)]
+    for child in left:
+        child.signal_group(signal.SIGKILL)
+    for child in children:
+        child.close()
