@@ -72,6 +72,10 @@ _.uri
 # A guard reads it.
 _.incoming
 
+# Named in the table of executors, as text.
+LocalExecutor
+ProcessExecutor
+
 # Called by notebooks.
 _.label_queue
 _.close_review

@@ -34,7 +34,7 @@ def settings() -> str:
         "",
         "Without `environments` there are `dev`, `test`, `staging` and `prod`, each after the one before it.",
         "",
-        "The environment variables `TIDEMILL_STORE`, `TIDEMILL_CATALOG`, `TIDEMILL_AUTHOR` and `TIDEMILL_WORKERS` win over the file.",
+        "The environment variables `TIDEMILL_STORE`, `TIDEMILL_CATALOG`, `TIDEMILL_AUTHOR`, `TIDEMILL_WORKERS` and `TIDEMILL_EXECUTOR` win over the file.",
         "",
         "| setting | is | without it | what it says |",
         "|---|---|---|---|",

@@ -9,6 +9,7 @@ from hypothesis import settings
 from tests.services.disks import mounted
 
 pytest_plugins = ["tests.services.fixtures"]
+pytest.register_assert_rewrite("tests.suites")
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("unhurried", deadline=None)

@@ -18,7 +18,7 @@ from tidemill.store.open import Store
 from tidemill.store.table import Table
 
 if TYPE_CHECKING:
-    from tidemill.core.events import Event
+    from tidemill.core.events import Event, Sink
 
 
 class Project:
@@ -29,6 +29,7 @@ class Project:
         self.store = store or Store.create(folder / ".tidemill")
         self.datasets = Datasets(self.store, "someone")
         self.events: list[Event] = []
+        self.sink: Sink = self.events.append
 
     def write(self, text: str, name: str = "pipeline.py") -> Path:
         """Put a file into the project."""
@@ -38,18 +39,26 @@ class Project:
         return file
 
     def run(
-        self, file: str = "pipeline.py", *, workers: int = 1, audit: float = 0.0, **values: Any
+        self,
+        file: str = "pipeline.py",
+        *,
+        pipeline_name: str | None = None,
+        workers: int = 1,
+        executor: str = "local",
+        audit: float = 0.0,
+        **values: Any,
     ) -> RunResult:
         """Load the pipeline as it is now and run it."""
-        pipeline = load(self.folder / file)
+        pipeline = load(self.folder / file, pipeline_name)
         return run(
             self.store,
             pipeline.build(values),
             pipeline_name=pipeline.name,
             file=pipeline.file,
             parameters=values,
-            sink=self.events.append,
+            sink=self.sink,
             workers=workers,
+            executor=executor,
             project_folder=self.folder,
             resolve=self.resolve,
             audit=audit,

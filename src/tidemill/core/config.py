@@ -91,7 +91,7 @@ def load_project(folder: Path) -> Project:
             hint="Take it out; put it into PGPASSWORD or ~/.pgpass, or the whole address into TIDEMILL_CATALOG.",
             code="password-in-settings",
         )
-    for name in ("store", "catalog", "author", "workers"):
+    for name in ("store", "catalog", "author", "workers", "executor"):
         text = os.environ.get(f"TIDEMILL_{name.upper()}")
         if text:
             raw[name] = int(text) if name == "workers" and text.isdecimal() else text

@@ -129,6 +129,8 @@ class Settings:
             None is a file in the store's folder. The password is in ``PGPASSWORD`` or ``~/.pgpass``, not here.
         author: Who is named on commits, releases and promotions; None takes the login name.
         workers: Worker processes a run may use; 0 is as many as there are cores.
+        executor: Who computes the steps of a run: ``local`` (warm workers), ``process`` (a fresh process for each),
+            or one that an installed package brings.
         pipelines: By name.
         environments: By name, in the order in which they are listed.
         triggers: By name.
@@ -144,6 +146,7 @@ class Settings:
     catalog: str | None = field(default=None, repr=False)
     author: str | None = None
     workers: int = 0
+    executor: str = "local"
     pipelines: dict[str, PipelineSettings] = field(default_factory=dict)
     environments: dict[str, EnvironmentSettings] = field(default_factory=_default_environments)
     triggers: dict[str, TriggerSettings] = field(default_factory=dict)

@@ -10,13 +10,13 @@ from tidemill.core.errors import Failed
 from tidemill.engine import artifacts, cache, plan
 from tidemill.engine.content import content_of
 from tidemill.engine.executors.inline import run_inline
-from tidemill.engine.executors.local import LocalExecutor
 from tidemill.engine.job import Job
 from tidemill.engine.orders import Chunk, ChunkTask, Order, Ref
 from tidemill.pipeline.graph import Node
 
 if TYPE_CHECKING:
     from tidemill.engine.execution import Execution
+    from tidemill.engine.executors.port import Executor
     from tidemill.store.blobs import Blobs
     from tidemill.store.catalog import records
 
@@ -47,7 +47,7 @@ def audit(execution: "Execution", share: float) -> list[str]:
 
 def _computed(execution: "Execution", nodes: list[Node]) -> list[Job]:
     """A job for each node, with its outcomes."""
-    executor = execution.executor = execution.executor or LocalExecutor(execution.workers)
+    executor = execution.executor = execution.executor or execution.make_executor(execution.workers)
     jobs: list[Job] = []
     for node in nodes:
         job, order = _job(execution, node)
@@ -64,7 +64,7 @@ def _computed(execution: "Execution", nodes: list[Node]) -> list[Job]:
     return jobs
 
 
-def _collect(executor: LocalExecutor) -> None:
+def _collect(executor: "Executor") -> None:
     for job, outcome in executor.collect(None, lambda *_: None):
         cast("Job", job).outcomes.append(outcome)
 

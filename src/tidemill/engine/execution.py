@@ -14,8 +14,10 @@ from tidemill.core.names import Reference
 from tidemill.engine import cache, inputs, plan, sources
 from tidemill.engine.attempts import Attempt
 from tidemill.engine.closure import Closure
+from tidemill.engine.executors.adapters import Make
+from tidemill.engine.executors.environment import threads
 from tidemill.engine.executors.inline import run_inline
-from tidemill.engine.executors.local import LocalExecutor, threads
+from tidemill.engine.executors.port import Executor
 from tidemill.engine.job import Job, rows_of
 from tidemill.engine.ledger import Ledger, step_record
 from tidemill.engine.orders import Outcome, Ref
@@ -57,13 +59,14 @@ class Execution:
     closures: dict[int, Closure]
     sink: events.Sink
     workers: int
+    make_executor: Make
     resolve: Callable[[Reference], Any] | None
     seed: int
     files: dict[str, tuple[int, int]]
     earlier: Earlier
     error: dict[str, Any] | None = None
     jobs: list[Job] = field(default_factory=list[Job])
-    executor: LocalExecutor | None = None
+    executor: Executor | None = None
     _schedule: Schedule = field(init=False)
     _positions: dict[str, int] = field(init=False)
     _known: cache.Known = field(init=False)
@@ -272,7 +275,7 @@ class Execution:
 
     def _dispatch(self) -> None:
         if self._attempts and self.executor is None:
-            self.executor = LocalExecutor(self.workers)
+            self.executor = self.make_executor(self.workers)
         for attempt in [a for a in self._attempts if not a.wait_seconds]:
             if self.executor is None or not self.executor.free:
                 break

@@ -11,6 +11,7 @@ from tidemill.core.errors import Failed, Interrupted, TidemillError
 from tidemill.core.names import Reference
 from tidemill.engine.closure import closures_of
 from tidemill.engine.execution import Execution
+from tidemill.engine.executors import adapters
 from tidemill.engine.ledger import Ledger, mark_interrupted
 from tidemill.engine.orders import Ref
 from tidemill.engine.why import Earlier
@@ -48,6 +49,7 @@ def run(
     trigger: str = "person",
     sink: events.Sink = events.silent,
     workers: int = 2,
+    executor: str = "local",
     project_folder: Path | None = None,
     resolve: Callable[[Reference], Any] | None = None,
     seed: int = 0,
@@ -63,24 +65,29 @@ def run(
         parameters: The run's parameter values, for the record.
         trigger: What started it.
         sink: Gets ``RunStarted``, then ``StepStarted``, ``StepFinished`` and ``Progress``, then ``RunFinished``.
-        workers: How many worker processes may compute at once.
+        workers: How many orders may be computed at once.
+        executor: Who computes them, by name.
         project_folder: What ``file`` is recorded relative to.
         resolve: Gives the snapshot of a dataset reference; needed only when it is not known already.
         seed: Of ``random``, NumPy and Keras in every step; part of every key.
         audit: The share of cache hits that is computed again and compared; the run fails where one differs.
 
     Raises:
-        InvalidInput: ``no-code-digest``; before anything is recorded.
+        InvalidInput: ``no-code-digest``, ``unknown-executor``; before anything is recorded.
+        NeedsExtra: When what the executor needs is not installed.
         Interrupted: When it is stopped from the keyboard; what is finished is kept.
         StorageError: When the store cannot be written.
     """
+    make_executor = adapters.executor(executor)
     mark_interrupted(store)
     closures = closures_of(graph.nodes)
     recorded_file = _relative(file, project_folder)
     ledger = Ledger(store, pipeline=pipeline_name, file=recorded_file, parameters=parameters, trigger=trigger)
     # The files' time and size when they were loaded: what the keys are made of.
     files, earlier = load.files(), Earlier(store, pipeline_name, ledger.run)
-    execution = Execution(store, graph, ledger, closures, sink, workers, resolve, seed, files, earlier)
+    execution = Execution(
+        store, graph, ledger, closures, sink, workers, make_executor, resolve, seed, files, earlier
+    )
     sink(_planned(graph, ledger.run))
     audited: list[str] = []
     try:

@@ -26,6 +26,7 @@ def run(
     parameters: Mapping[str, Any] | None = None,
     *,
     name: str | None = None,
+    executor: str | None = None,
     trigger: str = "person",
     audit: float = 0.0,
     sink: Sink = silent,
@@ -38,6 +39,7 @@ def run(
         pipeline: A file, or a pipeline itself.
         parameters: By name; text is converted by annotation.
         name: Which pipeline of the file.
+        executor: Who computes the steps; None: as the settings say.
         trigger: What started it.
         audit: The share of cache hits that is computed again; the run fails where the result differs.
         sink: Gets the steps' events.
@@ -60,6 +62,7 @@ def run(
         trigger=trigger,
         sink=sink,
         workers=ws.project.workers,
+        executor=executor or ws.project.settings.executor,
         project_folder=ws.folder,
         resolve=lambda reference: _snapshot(ws, reference),
         seed=_seed(values),

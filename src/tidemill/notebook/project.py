@@ -43,7 +43,10 @@ class Project(DataMethods, TeamMethods):
     # -- runs and models
 
     def run(self, pipeline: Any, *, sink: Sink = silent, **parameters: Any) -> "views.RunView":
-        """Run a pipeline: a file's path, or what ``@tm.pipeline`` made. A failed run is returned, not raised."""
+        """Run a pipeline: a file's path, or what ``@tm.pipeline`` made. A failed run is returned, not raised.
+
+        Steps of files are computed by the ``executor`` of the settings, those of a notebook in the notebook.
+        """
         from tidemill.loop import runs
 
         return runs.run(self._ws, pipeline, parameters, sink=sink)

@@ -27,6 +27,7 @@ from tidemill.cli.parameters import assignments, file_and_name
     metavar="SHARE",
     help="Compute this share of the cached steps again, at least one; fail where a result differs.",
 )
+@click.option("--on", metavar="EXECUTOR", help="Who computes the steps: local, process, or an installed one.")
 @pass_state
 def run(
     state: State,
@@ -34,6 +35,7 @@ def run(
     parameters: tuple[str, ...],
     explain: bool,  # noqa: FBT001 - click's
     audit: float | None,
+    on: str | None,
 ) -> None:
     """Run a pipeline; what did not change is not computed again.
 
@@ -50,7 +52,15 @@ def run(
             found = loop.forecast(state.workspace(make=True), path, values, name=name, sink=sink)
             state.show(found, forecast)
             return
-        view = loop.run(state.workspace(make=True), path, values, name=name, audit=audit or 0.0, sink=sink)
+        view = loop.run(
+            state.workspace(make=True),
+            path,
+            values,
+            name=name,
+            executor=on,
+            audit=audit or 0.0,
+            sink=sink,
+        )
     state.show(view, render.run)
     state.complain(view.error)
     state.exit_unless(view.status == "succeeded")

@@ -1,0 +1,53 @@
+"""A process for one order, which knows nothing else: its JSON comes in, lines of JSON go out, and it ends.
+
+``python -m tidemill.engine.one_order LOCAL < ORDER > ANSWERS``: ``LOCAL`` is the folder where this machine keeps
+copies of a remote store's files. Each answer is a line; those that begin with ``[`` say how far the step is, the
+last one is the outcome. What the step prints goes where errors go, which must be a file.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+
+from tidemill.core.errors import TidemillError
+from tidemill.engine import wire
+from tidemill.engine.capture import Capture
+from tidemill.engine.carrying import carry_out
+from tidemill.engine.executors import environment
+from tidemill.engine.orders import Outcome
+
+
+def main(local: Path) -> None:
+    """Answer the order that stands at the input."""
+    answers = os.dup(1)
+    capture = Capture(os.dup(2))
+    process = os.getpid()
+
+    def answer(line: bytes) -> None:
+        # A child that the step forked has the same output, and no say in it.
+        if os.getpid() == process:
+            _write(answers, line + b"\n")
+
+    try:
+        order = wire.order_from_json(sys.stdin.buffer.read(), local)
+        outcome = environment.difference(order) or carry_out(
+            order, capture, lambda report: answer(msgspec.json.encode(report))
+        )
+        line = wire.outcome_to_json(outcome)
+    except TidemillError as error:
+        line = wire.outcome_to_json(Outcome(error=error.to_json()))
+    answer(line)
+    # Threads that the step left behind do not keep the process.
+    os._exit(0)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,201 @@
+"""Orders and outcomes as JSON: for whoever computes them elsewhere, in whatever process and on whatever machine.
+
+What has a type is spelled as it is. Where anything may stand (settings, inputs, an artifact's facts, an error) a
+value that JSON does not have is an object of one member whose name begins with ``$``. No secret is written: a
+store is named by its address, and how to reach it is for the receiver to know.
+"""
+
+import base64
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from tidemill.core.errors import InvalidInput
+from tidemill.engine.orders import Order, Outcome, Ref
+from tidemill.store.blobs import Place
+
+_VERSION = 1
+_LARGEST = 2**53
+"""Whole numbers beyond it are written as text: many readers of JSON have no others than doubles."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """An order on its way."""
+
+    version: int
+    order: Order
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """An outcome on its way."""
+
+    version: int
+    outcome: Outcome
+
+
+def order_to_json(order: Order) -> bytes:
+    """An order on one line.
+
+    Raises:
+        InvalidInput: ``no-wire-form``.
+    """
+    packed = replace(
+        order,
+        settings=_packed(order.settings),
+        inputs=_packed(order.inputs),
+        blobs=Place(order.blobs.address, ""),
+    )
+    return _encoded(_Sent(_VERSION, packed))
+
+
+def order_from_json(data: bytes, local: Path) -> Order:
+    """The order that ``order_to_json`` wrote.
+
+    Args:
+        data: Its JSON.
+        local: The folder where this machine keeps its copies of what a remote store has.
+
+    Raises:
+        InvalidInput: ``invalid-order``.
+    """
+    order = _decoded(data, _Sent).order
+    try:
+        return replace(
+            order,
+            settings=_unpacked(order.settings),
+            inputs=_unpacked(order.inputs),
+            blobs=Place(order.blobs.address, str(local)),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise _invalid(error) from error
+
+
+def outcome_to_json(outcome: Outcome) -> bytes:
+    """An outcome on one line.
+
+    Raises:
+        InvalidInput: ``no-wire-form``.
+    """
+    saved = {n: replace(s, meta=_packed(s.meta)) for n, s in outcome.saved.items()}
+    error = None if outcome.error is None else _packed(outcome.error)
+    return _encoded(_Answered(_VERSION, replace(outcome, saved=saved, error=error)))
+
+
+def outcome_from_json(data: bytes) -> Outcome:
+    """The outcome that ``outcome_to_json`` wrote.
+
+    Raises:
+        InvalidInput: ``invalid-order``.
+    """
+    outcome = _decoded(data, _Answered).outcome
+    try:
+        saved = {n: replace(s, meta=_unpacked(s.meta)) for n, s in outcome.saved.items()}
+        error = None if outcome.error is None else _unpacked(outcome.error)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _invalid(error) from error
+    return replace(outcome, saved=saved, error=error)
+
+
+def _encoded(message: object) -> bytes:
+    try:
+        return msgspec.json.encode(message)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"This cannot be written as JSON: {error}.", code="no-wire-form") from error
+
+
+def _decoded(data: bytes, kind: "type[Any]") -> Any:
+    try:
+        message = msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _invalid(error) from error
+    if message.version != _VERSION:
+        raise _invalid(ValueError(f"it is of version {message.version}, not {_VERSION}"))
+    return message
+
+
+def _invalid(error: Exception) -> InvalidInput:
+    return InvalidInput(
+        "This is no order, or no outcome, that this Tidemill can read.",
+        why=str(error),
+        hint="Let both sides have the same version of Tidemill.",
+        code="invalid-order",
+    )
+
+
+def _packed(value: Any) -> Any:
+    match value:
+        case None | bool():
+            return value
+        case int():
+            return value if -_LARGEST <= value <= _LARGEST else {"$int": str(value)}
+        case float():
+            return value if math.isfinite(value) else {"$float": str(value)}
+        case str():
+            return value if _is_text(value) else {"$text": _base64(value.encode("utf-8", "surrogatepass"))}
+        case bytes():
+            return {"$bytes": _base64(value)}
+        case list():
+            return [_packed(v) for v in cast("list[Any]", value)]
+        case tuple():
+            return {"$tuple": [_packed(v) for v in cast("tuple[Any, ...]", value)]}
+        case Ref():
+            return {"$ref": [value.digest, value.kind, _packed(value.meta)]}
+        case Mapping():
+            pairs = cast("Mapping[Any, Any]", value)
+            if all(isinstance(k, str) and not k.startswith("$") and _is_text(k) for k in pairs):
+                return {k: _packed(v) for k, v in pairs.items()}
+            return {"$dict": [[_packed(k), _packed(v)] for k, v in pairs.items()]}
+        case _:
+            raise InvalidInput(
+                f"A {type(value).__module__}.{type(value).__qualname__} cannot be sent with an order.",
+                why="What is sent is None, bool, int, float, str, bytes, or a list, tuple or dict of them.",
+                code="no-wire-form",
+            )
+
+
+def _unpacked(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_unpacked(v) for v in cast("list[Any]", value)]
+    if not isinstance(value, dict):
+        return value
+    members = cast("dict[str, Any]", value)
+    kind = next(iter(members), "")
+    if not kind.startswith("$"):
+        return {k: _unpacked(v) for k, v in members.items()}
+    body: Any = members[kind]
+    match kind:
+        case "$int":
+            return int(body)
+        case "$float":
+            return float(body)
+        case "$text":
+            return base64.b64decode(body, validate=True).decode("utf-8", "surrogatepass")
+        case "$bytes":
+            return base64.b64decode(body, validate=True)
+        case "$tuple":
+            return tuple(_unpacked(v) for v in body)
+        case "$ref":
+            digest, of_kind, meta = body
+            return Ref(digest, of_kind, _unpacked(meta))
+        case "$dict":
+            return {_unpacked(k): _unpacked(v) for k, v in body}
+        case _:
+            raise ValueError(f"there is no kind of value {kind}")
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
