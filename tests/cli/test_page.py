@@ -29,6 +29,8 @@ def test_an_example_can_be_typed(words: list[str]):
     rest = words[1:]
     command: click.Command = main
     while isinstance(command, click.Group):
+        # Options may stand in front of the command.
+        _, rest, _ = command.make_parser(click.Context(command)).parse_args(rest)
         _, found, rest = command.resolve_command(click.Context(command), rest)
         assert found is not None, rest
         command = found
