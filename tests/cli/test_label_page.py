@@ -103,7 +103,8 @@ def test_the_page_by_http(address: str, tidemill: Tidemill):
 def test_nobody_else_gets_in(address: str):
     parts = urlsplit(address)
     assert ask(f"{parts.scheme}://{parts.netloc}/", "", method="GET")[0] == 404
-    assert ask(address[:-2] + "x/", "task")[0] == 404
+    another = "y" if address[-2] == "x" else "x"
+    assert ask(f"{address[:-2]}{another}/", "task")[0] == 404
     assert ask(address, "task", host="evil.example")[0] == 404
     assert ask(address, "anything")[0] == 404
     assert ask(address, "task", [1])[0] == 404
