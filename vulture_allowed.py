@@ -13,7 +13,8 @@ _.list_commands
 import_
 open_
 
-# importlib calls it on a loader.
+# importlib calls them on a loader.
+_.get_code
 _.set_data
 
 # io calls them on a raw stream.

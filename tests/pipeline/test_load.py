@@ -1,5 +1,6 @@
 """A pipeline's file is loaded as it is now; what is wrong with it is told by file and line."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Generator
@@ -41,6 +42,26 @@ def test_a_file_is_loaded_again_when_it_or_its_neighbour_changed(tmp_path: Path)
     after = load.load(file)
     assert after is not before
     assert after.function.__globals__["one"] == 100
+
+
+def test_edits_within_one_second_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's own bytecode is not: it goes by the size and the whole second."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "near.py").write_text("one = 0\n")
+    (tmp_path / "parts" / "__init__.py").write_text("")
+    file = tmp_path / "flow.py"
+    moment = 1_700_000_000_000_000_000
+    for edit in range(1, 5):
+        for path, text in (
+            (tmp_path / "parts" / "near.py", f"one = {edit}\n"),
+            (file, GOOD.replace("from near", "from parts.near") + f"two = {edit}\n"),
+        ):
+            path.write_text(text)
+            os.utime(path, ns=(moment, moment + edit))
+        seen = load.load(file).function.__globals__
+        assert (seen["one"], seen["two"]) == (edit, edit)
+    assert not list(tmp_path.rglob("*.pyc"))
 
 
 def test_two_projects_do_not_see_each_other(tmp_path: Path) -> None:

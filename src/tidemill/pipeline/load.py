@@ -5,18 +5,22 @@ import linecache
 import os
 import sys
 import traceback
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 
 from tidemill.core.config import choose_backends
 from tidemill.core.errors import InvalidInput, NotFound, TidemillError
 from tidemill.core.names import nearest
+from tidemill.pipeline import from_source
 from tidemill.pipeline.pipelines import Pipeline
 
 _current: list[str] = []
 """The project folder that is on ``sys.path`` because of us; at most one."""
+_finders: list[from_source.Finder] = []
+"""What imports from that folder."""
 _stats: dict[str, tuple[int, int]] = {}
-"""Each loaded project file's time and size, by which a change is seen."""
+"""Each loaded project file's time and size, as they were before it was read: by them a change is seen."""
 
 
 def load(path: Path, name: str | None = None) -> Pipeline[..., object]:
@@ -70,7 +74,8 @@ def load_module(path: Path) -> ModuleType:
     loaded = sys.modules.get(name)
     if loaded is not None and getattr(loaded, "__file__", None) == str(file):
         return loaded
-    spec = importlib.util.spec_from_file_location(name, file)
+    loader = from_source.Loader(name, str(file), _note_file)
+    spec = importlib.util.spec_from_file_location(name, file, loader=loader)
     if spec is None or spec.loader is None:
         raise InvalidInput(f"{path} is not a Python file.", code="invalid-pipeline-file")
     module = importlib.util.module_from_spec(spec)
@@ -106,6 +111,9 @@ def enter(folder: Path) -> None:
         sys.path.insert(0, text)
     if not _current:
         _current.append(text)
+        _finders.append(from_source.Finder(text, installed, _note_file))
+        at = next((i for i, f in enumerate(sys.meta_path) if f is PathFinder), len(sys.meta_path))
+        sys.meta_path.insert(at, _finders[0])
     changed = {f for f, stat in _stats.items() if _stat(f) != stat}
     if changed:
         # A module that imported a changed one holds its old objects, so all of the folder's go.
@@ -120,6 +128,8 @@ def leave() -> None:
         if text in sys.path:
             sys.path.remove(text)
         _forget(text)
+    while _finders:
+        sys.meta_path.remove(_finders.pop())
 
 
 def files() -> dict[str, tuple[int, int]]:
@@ -131,8 +141,13 @@ def files() -> dict[str, tuple[int, int]]:
 
 def _note(folder: Path) -> None:
     for file in _project_modules(str(folder)).values():
-        if file not in _stats and (stat := _stat(file)) is not None:
-            _stats[file] = stat
+        if file not in _stats:
+            _note_file(file)
+
+
+def _note_file(file: str) -> None:
+    if (stat := _stat(file)) is not None:
+        _stats[file] = stat
 
 
 def _forget(folder: str) -> None:
