@@ -67,6 +67,7 @@ orders = st.builds(
     tasks=st.lists(tasks, max_size=3).map(tuple),
     seed=small,
     blobs=words.map(lambda address: Place(address, str(LOCAL))),
+    timeout_seconds=st.none() | st.floats(0.001, 1e9),
 )
 outcomes = st.builds(
     Outcome,

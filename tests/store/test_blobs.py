@@ -139,6 +139,35 @@ def test_a_killed_writer_leaves_only_whole_blobs(tmp_path: Path):
     }
 
 
+def test_what_a_process_was_writing_is_removed_when_it_is_gone(tmp_path: Path):
+    script = """
+import sys
+from pathlib import Path
+from tidemill.store.blobs import Blobs
+from tidemill.store.folder import Folder
+blobs = Blobs(Folder(Path(sys.argv[1])), Path(sys.argv[1]))
+blobs.scratch().write_bytes(b"half")
+folder = blobs.scratch()
+folder.mkdir()
+(folder / "file").write_bytes(b"half")
+"""
+    with subprocess.Popen([sys.executable, "-c", script, tmp_path]) as writer:
+        assert writer.wait() == 0
+    blobs = opened(tmp_path)
+    own = blobs.scratch()
+    own.write_bytes(b"mine")
+    blobs.remove_unfinished_of(writer.pid)
+    assert list(own.parent.iterdir()) == [own]
+
+
+def test_a_folder_that_a_killed_step_left_is_removed(blobs: Blobs):
+    folder = blobs.scratch()
+    folder.mkdir()
+    (folder / "file").write_bytes(b"half")
+    blobs.remove_unfinished(older_than_seconds=-1)
+    assert not folder.exists()
+
+
 def test_what_is_being_written_now_is_no_blob_and_is_not_swept(blobs: Blobs):
     kept = blobs.put(b"finished")
     scratch, beside = blobs.scratch(), blobs.path(kept).with_name(blobs.path(kept).name + "#1")

@@ -356,6 +356,63 @@ def q():
         assert failed.run.error is not None
         assert "read-only" in failed.run.error["message"]
 
+    def test_a_step_whose_time_is_over_is_ended_with_all_that_it_started(self, project: Project):
+        body = """
+        child = subprocess.Popen(["sleep", "1000"])
+        Path(folder, "pids").write_text(f"{os.getpid()} {child.pid}")
+        Path("large").write_bytes(bytes(1000))
+        os.write(1, b"last words")
+        while True:
+            time.sleep(1000)
+        """
+        project.write(source(body).replace("@tm.step", "@tm.step(timeout_seconds=1.5)", 1))
+        result = project.run(executor=self.name, folder=str(project.folder))
+        error = result.run.error
+        assert error is not None
+        assert error["code"] == "step-timeout"
+        assert error["message"] == (
+            "Step 'odd' was ended: it took longer than the 1.5 seconds that it may take."
+        )
+        assert error["details"]["printed"] == "last words"
+        assert (step(result, "odd").status, step(result, "after").status) == ("failed", "skipped")
+        pids = [int(p) for p in (project.folder / "pids").read_text().split()]
+        wait_for(lambda: not any(map(is_alive, pids)))
+        assert list((project.store.folder / "blobs" / "tmp").iterdir()) == []
+        assert self.value(project, "return 7") == 8
+
+    def test_what_is_within_its_time_goes_on_beside_what_is_not(self, project: Project):
+        """The one that ends in time is kept; the other is tried again, as often as it says."""
+        project.write(
+            """
+import time
+from pathlib import Path
+import tidemill as tm
+
+@tm.step(timeout_seconds=1, retries=1)
+def slow(folder: str) -> int:
+    with open(folder + "/tries", "a") as tries:
+        tries.write("x")
+    while not Path(folder, "never").exists():
+        time.sleep(0.01)
+    return 1
+
+@tm.step(timeout_seconds=600)
+def quick(folder: str) -> int:
+    while not Path(folder, "tries").exists() or Path(folder, "tries").read_text() != "xx":
+        time.sleep(0.01)
+    return 2
+
+@tm.pipeline
+def p(folder: str):
+    return {"slow": slow(folder), "quick": quick(folder)}
+"""
+        )
+        result = project.run(executor=self.name, workers=2, folder=str(project.folder))
+        assert statuses(result) == {"slow": "failed", "quick": "computed"}
+        assert result.run.error is not None
+        assert result.run.error["code"] == "step-timeout"
+        assert step(result, "slow").parts["attempts"] == 2
+
     def test_a_stop_leaves_no_process_behind(self, project: Project):
         from tidemill.core.errors import Interrupted
 

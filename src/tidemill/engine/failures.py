@@ -4,7 +4,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from tidemill.core.errors import TidemillError
+from tidemill.core.errors import Failed, TidemillError
 from tidemill.engine.orders import Order
 from tidemill.pipeline import load
 
@@ -39,6 +39,22 @@ def raised(error: BaseException, order: Order) -> dict[str, Any]:
             "traceback": _trimmed(error) or "".join(traceback.format_exception(error)),
         },
     }
+
+
+def timed_out(order: Order, printed: str, *, ended: bool = True) -> dict[str, Any]:
+    """A step whose time was over; ``ended`` is whether it could be ended then."""
+    error = Failed(
+        f"Step '{order.step}' {'was ended: it ' if ended else ''}took longer than the {order.timeout_seconds:g} "
+        "seconds that it may take.",
+        why="So timeout_seconds= of its decorator says."
+        if ended
+        else "It is computed in this process, where it could not be ended sooner; a step in a file can.",
+        hint="Look at what it printed, in the details; give it more time, or less to do. With retries= it is "
+        "tried again.",
+        code="step-timeout",
+        details={"step": order.step, "timeout_seconds": order.timeout_seconds, "printed": printed},
+    )
+    return error.to_json()
 
 
 def _trimmed(error: BaseException) -> str:

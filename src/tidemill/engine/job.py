@@ -76,6 +76,7 @@ class Job:
             tasks=tasks,
             seed=seed,
             blobs=blobs,
+            timeout_seconds=component.options.get("timeout_seconds"),
         )
 
     @property

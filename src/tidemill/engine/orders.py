@@ -75,6 +75,7 @@ class Order:
         inputs: By parameter: a reference, several, or several by name.
         tasks: The chunks to compute, for a row-wise step.
         blobs: The store that inputs are read from and results are written to.
+        timeout_seconds: How long it may take from its start on. Whoever gave it cancels it then.
     """
 
     step: str
@@ -93,6 +94,7 @@ class Order:
     tasks: tuple[ChunkTask, ...]
     seed: int
     blobs: Place
+    timeout_seconds: float | None = None
 
 
 @dataclass(slots=True)

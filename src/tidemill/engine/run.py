@@ -12,6 +12,7 @@ from tidemill.core.names import Reference
 from tidemill.engine.closure import closures_of
 from tidemill.engine.execution import Execution
 from tidemill.engine.executors import adapters
+from tidemill.engine.executors.timed import Timed
 from tidemill.engine.ledger import Ledger, mark_interrupted
 from tidemill.engine.orders import Ref
 from tidemill.engine.why import Earlier
@@ -78,7 +79,7 @@ def run(
         Interrupted: When it is stopped from the keyboard; what is finished is kept.
         StorageError: When the store cannot be written.
     """
-    make_executor = adapters.executor(executor)
+    make = adapters.executor(executor)
     mark_interrupted(store)
     closures = closures_of(graph.nodes)
     recorded_file = _relative(file, project_folder)
@@ -86,7 +87,7 @@ def run(
     # The files' time and size when they were loaded: what the keys are made of.
     files, earlier = load.files(), Earlier(store, pipeline_name, ledger.run)
     execution = Execution(
-        store, graph, ledger, closures, sink, workers, make_executor, resolve, seed, files, earlier
+        store, graph, ledger, closures, sink, workers, lambda n: Timed(make(n)), resolve, seed, files, earlier
     )
     sink(_planned(graph, ledger.run))
     audited: list[str] = []

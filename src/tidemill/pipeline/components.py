@@ -7,10 +7,11 @@ from typing import Any, overload
 
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import nearest
+from tidemill.pipeline.carrying import CARRYING, check_carrying
 from tidemill.pipeline.component import TRAINER_SETTINGS, Component, Kind, P, R
 
-_ANY = ("ignore", "version", "code_version", "retries", "retry_seconds")
-"""What every component may say: of its key, and of what happens when it fails."""
+_ANY = ("ignore", "version", "code_version", *CARRYING)
+"""What every component may say: of its key, and of how it is carried out."""
 
 
 def _caller_module() -> str:
@@ -29,6 +30,7 @@ def step(
     code_version: str | None = None,
     retries: int = 0,
     retry_seconds: float = 0.0,
+    timeout_seconds: float | None = None,
 ) -> Callable[[Callable[P, R]], Component[P, R]]: ...
 def step(function: Any = None, /, **options: Any) -> Any:
     """Make a function a step: called once, with whole inputs.
@@ -41,7 +43,8 @@ def step(function: Any = None, /, **options: Any) -> Any:
             that stands for the code and all that it reaches: then only a new word is a change of code;
             ``retries``, how often it is tried again when it raises or its process is ended (a process that was
             killed is tried once more unasked); ``retry_seconds``, the pause before the first of these, twice
-            as long before each further one, and at most five minutes. The last four any component has.
+            as long before each further one, and at most five minutes; ``timeout_seconds``, how long one try may
+            take before it is ended. All but ``outputs`` any component has.
     """
     return _decorate("step", function, options, ("outputs", *_ANY), _caller_module())
 
@@ -62,6 +65,7 @@ def row_step(
     code_version: str | None = None,
     retries: int = 0,
     retry_seconds: float = 0.0,
+    timeout_seconds: float | None = None,
 ) -> Callable[[Callable[P, R]], Component[..., R]]: ...
 def row_step(function: Any = None, /, **options: Any) -> Any:
     """Make a function a step that treats each row by itself, so that only changed rows are computed again.
@@ -98,6 +102,7 @@ def transform(
     code_version: str | None = None,
     retries: int = 0,
     retry_seconds: float = 0.0,
+    timeout_seconds: float | None = None,
 ) -> Any: ...
 def transform(function: Any = None, /, **options: Any) -> Any:
     """Make a class with ``fit(table) -> state`` and ``apply(table, state) -> table`` a transform.
@@ -133,6 +138,7 @@ def trainer(
     code_version: str | None = None,
     retries: int = 0,
     retry_seconds: float = 0.0,
+    timeout_seconds: float | None = None,
 ) -> Any: ...
 def trainer(function: Any = None, /, **options: Any) -> Any:
     """Make a function that returns a model, a scikit-learn estimator or a compiled Keras model a trainer.
@@ -158,6 +164,7 @@ def check(
     code_version: str | None = None,
     retries: int = 0,
     retry_seconds: float = 0.0,
+    timeout_seconds: float | None = None,
 ) -> Callable[[Callable[P, R]], Component[P, R]]: ...
 def check(function: Any = None, /, **options: Any) -> Any:
     """Make a function a check: the run fails when it returns False, or a text or list of what is wrong."""
@@ -173,6 +180,7 @@ def _decorate(kind: Kind, function: Any, options: dict[str, Any], known: Sequenc
                 hint=f"Did you mean '{close}'?" if close else f"It has: {', '.join(known)}.",
                 code="wrong-definition",
             )
+    check_carrying(kind, options)
     if function is None:
         return lambda given: _component(kind, given, options, module)
     return _component(kind, function, options, module)

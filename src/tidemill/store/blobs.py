@@ -8,7 +8,10 @@ against its digest, and stays there: the cache has no limit of its own, and can 
 import hashlib
 import os
 import secrets
+import shutil
+import socket
 import time
+import zlib
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -133,7 +136,7 @@ class Blobs:
         folder = self._folder / "tmp"
         with translated(str(self._folder)):
             folder.mkdir(parents=True, exist_ok=True)
-        return folder / secrets.token_hex(8)
+        return folder / f"{_writer(os.getpid())}{secrets.token_hex(8)}"
 
     def get(self, digest: Digest) -> bytes:
         """The bytes of a blob.
@@ -212,7 +215,12 @@ class Blobs:
         for path in self._files():
             finished = path.parent.name != "tmp" and len(path.name) == _HEX_DIGITS
             if not finished and path.stat().st_mtime < before:
-                path.unlink(missing_ok=True)
+                _remove(path)
+
+    def remove_unfinished_of(self, process: int) -> None:
+        """Remove what a process of this machine, which is gone now, was writing here."""
+        for path in self._folder.glob(f"tmp/{_writer(process)}*"):
+            _remove(path)
 
     def _files(self) -> Iterator[Path]:
         yield from self._folder.glob("tmp/*")
@@ -233,6 +241,18 @@ class Blobs:
 def _key(digest: Digest) -> str:
     algorithm, _, text = digest.partition(":")
     return f"{_FOLDER}/{algorithm}/{text[:2]}/{text}"
+
+
+def _writer(process: int) -> str:
+    """What the names of its unfinished files begin with: other machines may write into the same folder."""
+    return f"{zlib.crc32(socket.gethostname().encode()):08x}-{process}-"
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _digest_of_file(path: Path) -> Digest:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import IO
 
 from tidemill.engine.orders import Outcome
+from tidemill.store.blobs import Blobs, Place
 
 _WORDS_BYTES = 64 * 1024
 _END_SECONDS = 0.5
@@ -22,6 +23,7 @@ class Child:
     """A process that runs a module of Tidemill; what it and its steps print goes to a file without a name.
 
     Attributes:
+        place: The blobs that it works on now: when it is ended, what it was writing there is removed.
         sentinel: A descriptor that can be waited for, until the process has ended; None where the system has
             none. (Its pipes do not tell: a child of a step may hold them open.)
     """
@@ -48,6 +50,7 @@ class Child:
             env={**os.environ, **environment},
             process_group=0,
         )
+        self.place: Place | None = None
         self.sentinel = os.pidfd_open(self.process.pid) if hasattr(os, "pidfd_open") else None
 
     @property
@@ -72,13 +75,14 @@ class Child:
                 if out_of_memory
                 else "Look at what it printed, in the details.",
                 "details": {
-                    "printed": self._last_words(),
+                    "printed": self.last_words(),
                     "signal": signal.Signals(-status).name if killed else None,
                 },
             }
         )
 
-    def _last_words(self) -> str:
+    def last_words(self) -> str:
+        """The end of what it and its steps printed and have not told otherwise."""
         size = os.fstat(self._log.fileno()).st_size
         return os.pread(self._log.fileno(), _WORDS_BYTES, max(0, size - _WORDS_BYTES)).decode(
             "utf-8", "replace"
@@ -103,19 +107,25 @@ def end(children: Sequence[Child]) -> None:
     """Kill processes, and what their steps started.
 
     That gets a moment to clear up: the trackers of ``multiprocessing`` and ``joblib`` remove shared memory then.
+    Who interrupts that moment (a second Ctrl-C) ends them at once.
     """
     for child in children:
         with suppress(ProcessLookupError):
             child.process.kill()
         child.signal_group(signal.SIGTERM)
+    left = list(children)
+    try:
+        for child in children:
+            child.process.wait()
+        deadline = time.monotonic() + _END_SECONDS
+        left = [c for c in children if c.signal_group(0)]
+        while left and time.monotonic() < deadline:
+            time.sleep(0.01)
+            left = [c for c in left if c.signal_group(0)]
+    finally:
+        for child in left:
+            child.signal_group(signal.SIGKILL)
     for child in children:
-        child.process.wait()
-    deadline = time.monotonic() + _END_SECONDS
-    left = [c for c in children if c.signal_group(0)]
-    while left and time.monotonic() < deadline:
-        time.sleep(0.01)
-        left = [c for c in left if c.signal_group(0)]
-    for child in left:
-        child.signal_group(signal.SIGKILL)
-    for child in children:
+        if child.place is not None:
+            Blobs.at(child.place).remove_unfinished_of(child.process.pid)
         child.close()

@@ -2,9 +2,14 @@
 
 import contextlib
 import io
-from collections.abc import Callable
-from typing import Any
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator
+from types import FrameType
+from typing import Any, NoReturn
 
+from tidemill.engine import failures
 from tidemill.engine.execute import execute
 from tidemill.engine.orders import Order, Outcome
 from tidemill.pipeline.component import Component
@@ -12,19 +17,55 @@ from tidemill.pipeline.progress import reporter
 from tidemill.store.blobs import Blobs
 
 
+class _TimeIsOver(BaseException):
+    """Raised amid a step; no ``except Exception`` of the step's stops it."""
+
+
 def run_inline(
     order: Order,
     component: Component[..., Any],
     on_progress: Callable[[tuple[float, float | None, str, str]], None],
 ) -> Outcome:
-    """Carry out an order here. What Python prints is captured; what C prints is not."""
+    """Carry out an order here. What Python prints is captured; what C prints is not.
+
+    A step whose time is over is ended where it next comes back to Python. In another thread than the main one it
+    cannot be ended; then it fails when it is done.
+    """
     printed = io.StringIO()
     token = reporter.set(lambda *report: on_progress(report))
+    began, ended, outcome = time.monotonic(), False, Outcome()
     try:
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-            outcome = execute(order, component)
+            try:
+                with _alarm(order.timeout_seconds):
+                    outcome = execute(order, component)
+            except _TimeIsOver:
+                ended = True
     finally:
         reporter.reset(token)
+    if order.timeout_seconds is not None and time.monotonic() - began >= order.timeout_seconds:
+        error = failures.timed_out(order, printed.getvalue(), ended=ended)
+        outcome = Outcome(error=error, seconds=outcome.seconds)
     if text := printed.getvalue():
         outcome.log = Blobs.at(order.blobs).put(text.encode())
     return outcome
+
+
+@contextlib.contextmanager
+def _alarm(seconds: float | None) -> Generator[None]:
+    """Inside the block, ``_TimeIsOver`` is raised after so many seconds, where that can be done."""
+    if seconds is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, _end)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    del number, frame
+    raise _TimeIsOver

@@ -52,7 +52,7 @@ class LocalExecutor:
         """Give an order to a worker; one must be free."""
         while True:
             worker = _take()
-            worker.task = task
+            worker.task, worker.child.place = task, order.blobs
             try:
                 worker.connection.send(order)
             except OSError:
@@ -85,6 +85,14 @@ class LocalExecutor:
                 else:
                     _stop([worker])
         return finished
+
+    def cancel(self, task: object) -> str:
+        """Kill the worker that is at the task's order."""
+        worker = next(w for w in self._busy if w.task is task)
+        self._busy.remove(worker)
+        printed = worker.child.last_words()
+        _stop([worker])
+        return printed
 
     def abort(self) -> None:
         """Kill every worker that is amid a step."""
@@ -138,7 +146,7 @@ def _take() -> Worker:
 
 
 def _keep(worker: Worker) -> None:
-    worker.task = None
+    worker.task = worker.child.place = None
     with _lock:
         _idle.append(worker)
 

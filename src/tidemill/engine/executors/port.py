@@ -46,6 +46,14 @@ class Executor(Protocol):
         """
         ...
 
+    def cancel(self, task: object) -> str:
+        """End a task's order now, and whatever its step started. It is not collected.
+
+        Returns:
+            The end of what the step printed, as far as that is known.
+        """
+        ...
+
     def abort(self) -> None:
         """End every order now, and whatever its step started; none of them is collected."""
         ...

@@ -76,6 +76,7 @@ class ProcessExecutor:
         finally:
             os.close(theirs)
         os.set_blocking(answers, False)
+        child.place = order.blobs
         self._errands.append(_Errand(child, task, answers))
 
     def collect(
@@ -96,6 +97,14 @@ class ProcessExecutor:
                     self._errands.remove(errand)
                     _stop([errand])
         return finished
+
+    def cancel(self, task: object) -> str:
+        """Kill the process that has the task's order."""
+        errand = next(e for e in self._errands if e.task is task)
+        self._errands.remove(errand)
+        printed = errand.child.last_words()
+        _stop([errand])
+        return printed
 
     def abort(self) -> None:
         """Kill every process."""
