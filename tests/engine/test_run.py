@@ -93,6 +93,24 @@ def both(n: int = 1) -> int:
     assert step(result, "clean").why == "code pipeline:clean changed"
 
 
+def test_a_module_that_only_a_step_imports_is_read_again_when_it_changed(project: Project) -> None:
+    project.write("""
+import tidemill as tm
+
+@tm.step
+def twice() -> int:
+    import late
+    return late.times(2)
+
+@tm.pipeline
+def late_one():
+    return twice()
+""")
+    for factor in (2, 3):
+        project.write(f"def times(n):\n    return {factor} * n\n", "late.py")
+        assert project.value(project.run()) == 2 * factor
+
+
 def test_events_tell_what_happens(project: Project) -> None:
     project.write(QUADRUPLE)
     project.run(n=1)

@@ -62,6 +62,8 @@ def execute(
             # A child that the step forked came back from the function: it has no part in what follows.
             os._exit(0)
         scratch_folder.reset(token)
+        # What the step imported now is told from what the file holds when the next one comes.
+        load.files()
         shutil.rmtree(scratch, ignore_errors=True)
     outcome.seconds = time.perf_counter() - started
     outcome.host = socket.gethostname()
