@@ -129,6 +129,7 @@ def wide(folder: Path, rows: int, runs: int) -> dict[str, float]:
 def narrow(folder: Path, rows: int, runs: int) -> dict[str, float]:
     """A keyed table of three narrow columns: its import in batches, and what changes of a fixed size cost."""
     from tidemill.data import Datasets
+    from tidemill.data.profile import profile
     from tidemill.store.open import Store
     from tidemill.store.table import Table
 
@@ -163,6 +164,7 @@ def narrow(folder: Path, rows: int, runs: int) -> dict[str, float]:
     a, b = str(head - 1), str(head)
     found["diff of 200"] = median(runs, lambda: datasets.open("d").diff(a, b).cells())
     found["read all"] = median(3, lambda: datasets.open("d").snapshot().read())
+    found["profile"] = median(1, lambda: profile(datasets.open("d").snapshot(), "label"))
     return found
 
 
