@@ -33,7 +33,9 @@ class Capture:
 
     def start(self) -> None:
         """A step begins."""
-        os.ftruncate(self._file, 0)
+        # To empty an empty file is written to the disk too.
+        if os.fstat(self._file).st_size:
+            os.ftruncate(self._file, 0)
         self._gone = 0
         self._printing.set()
 

@@ -21,6 +21,8 @@ _finders: list[from_source.Finder] = []
 """What imports from that folder."""
 _stats: dict[str, tuple[int, int]] = {}
 """Each loaded project file's time and size, as they were before it was read: by them a change is seen."""
+_seen: tuple[int, str] | None = None
+"""How many modules there were when they were last looked through, and which came last."""
 
 
 def load(path: Path, name: str | None = None) -> Pipeline[..., object]:
@@ -64,16 +66,19 @@ def load_module(path: Path) -> ModuleType:
     """Import a user's file by path, again if it or another file of its folder changed since."""
     file = path.resolve()
     if not file.is_file():
-        raise NotFound(
-            f"There is no file {path}.",
-            hint="Type the path of the pipeline's Python file.",
-            code="file-not-found",
-        )
+        raise _no_file(path)
     enter(file.parent)
+    return entered(file, path)
+
+
+def entered(file: Path, path: Path) -> ModuleType:
+    """Import a file of the folder that was entered last; ``path`` is what a person calls it."""
     name = module_name(file)
     loaded = sys.modules.get(name)
     if loaded is not None and getattr(loaded, "__file__", None) == str(file):
         return loaded
+    if not file.is_file():
+        raise _no_file(path)
     loader = from_source.Loader(name, str(file), _note_file)
     spec = importlib.util.spec_from_file_location(name, file, loader=loader)
     if spec is None or spec.loader is None:
@@ -102,9 +107,13 @@ def module_name(file: Path) -> str:
     return f"{stem}_pipeline" if taken else stem
 
 
-def enter(folder: Path) -> None:
-    """Make ``folder`` the one project folder on ``sys.path``; forget modules of another, and changed ones."""
-    text = str(folder.resolve())
+def enter(folder: Path) -> Path:
+    """Make ``folder`` the one project folder on ``sys.path``; forget modules of another, and changed ones.
+
+    Returns:
+        The folder as it is without links.
+    """
+    text = os.path.realpath(folder)
     if _current and _current[0] != text:
         leave()
     if text not in sys.path:
@@ -118,7 +127,10 @@ def enter(folder: Path) -> None:
     if changed:
         # A module that imported a changed one holds its old objects, so all of the folder's go.
         _forget(text)
-    importlib.invalidate_caches()
+    # A file or folder that was made a moment ago is found too; what is installed does not change that fast.
+    _finders[0].invalidate_caches()
+    sys.path_importer_cache.pop(text, None)
+    return Path(text)
 
 
 def leave() -> None:
@@ -140,6 +152,11 @@ def files() -> dict[str, tuple[int, int]]:
 
 
 def _note(folder: Path) -> None:
+    global _seen  # noqa: PLW0603 - of this process, as sys.modules is
+    now = len(sys.modules), next(reversed(sys.modules))
+    if now == _seen:
+        return
+    _seen = now
     for file in _project_modules(str(folder)).values():
         if file not in _stats:
             _note_file(file)
@@ -151,6 +168,8 @@ def _note_file(file: str) -> None:
 
 
 def _forget(folder: str) -> None:
+    global _seen  # noqa: PLW0603
+    _seen = None
     for name, file in _project_modules(folder).items():
         sys.modules.pop(name, None)
         linecache.cache.pop(file, None)
@@ -189,6 +208,14 @@ def _stat(file: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size
+
+
+def _no_file(path: Path) -> NotFound:
+    return NotFound(
+        f"There is no file {path}.",
+        hint="Type the path of the pipeline's Python file.",
+        code="file-not-found",
+    )
 
 
 def _broken(path: Path, file: Path, error: Exception) -> InvalidInput:
