@@ -10,7 +10,7 @@ import pytest
 from tests.engine.projects import Project, numbers, statuses, step
 from tests.suites.executors import EVERYTHING, ExecutorSuite
 from tidemill.core.errors import InvalidInput
-from tidemill.engine.executors import adapters, environment
+from tidemill.engine.executors import adapters, environment, local
 from tidemill.engine.executors.process import ProcessExecutor
 from tidemill.engine.orders import Order
 from tidemill.engine.run import RunResult
@@ -231,3 +231,82 @@ def test_what_results_depend_on_is_set_before_python_starts():
     variables = environment.variables()
     assert variables["PYTHONHASHSEED"] == "0"
     assert variables["OMP_NUM_THREADS"] == str(environment.threads())
+
+
+PLACE = """
+import os
+import signal
+import time
+from pathlib import Path
+import tidemill as tm
+
+@tm.step
+def place(folder: str, end: str) -> str:
+    here = Path.cwd()
+    if end:
+        Path("large").write_bytes(b"x" * 1024 * 1024)
+        Path(folder, "place").write_text(str(here))
+        if end == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+    return str(here)
+
+@tm.pipeline
+def p(folder: str, end: str = ""):
+    return place(folder, end)
+"""
+
+
+@pytest.mark.parametrize("name", ["local", "process"])
+def test_what_a_killed_step_leaves_is_removed(project: Project, name: str):
+    project.write(PLACE)
+    assert project.run(executor=name, folder=str(project.folder), end="killed").run.status == "failed"
+    assert (project.folder / "place").exists()
+    assert list(project.store.blobs.unfinished.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["local", "process"])
+def test_nothing_is_left_in_the_store_when_the_workers_have_gone(project: Project, name: str):
+    project.write(PLACE)
+    assert project.run(executor=name, folder=str(project.folder), end="well").run.status == "succeeded"
+    local.close()
+    assert list(project.store.blobs.unfinished.iterdir()) == []
+
+
+def test_a_thread_that_stays_knows_no_later_steps_folder(project: Project):
+    project.write(
+        PLACE.replace(
+            "    here =",
+            "    if end:\n        threading.Thread(target=rest, daemon=True).start()\n    here =",
+        )
+        .replace(
+            "import tidemill as tm",
+            "import threading\nimport tidemill as tm\n\ndef rest():\n    time.sleep(1000)",
+        )
+        .replace(
+            "return place(folder, end)", "return place(folder, 'first'), place(place(folder, 'first'), '')"
+        )
+    )
+    result = project.run(folder=str(project.folder))
+    assert len({str(project.value(result, name)) for name in result.outputs}) == 2, result.run.error
+    local.close()
+
+
+def test_two_workers_at_once_have_two_folders(project: Project):
+    project.write(
+        PLACE.replace("return str(here)", "meet(Path(folder), end)\n    return str(here)")
+        .replace("@tm.step", MEET, 1)
+        .replace("return place(folder, end)", "return place(folder, 'a'), place(folder, 'b')")
+    )
+    result = project.run(workers=2, folder=str(project.folder))
+    assert len({str(project.value(result, name)) for name in result.outputs}) == 2, result.run.error
+
+
+MEET = """
+def meet(folder: Path, name: str) -> None:
+    (folder / f"at-{name}").touch()
+    deadline = time.monotonic() + 30
+    while len(list(folder.glob("at-*"))) < 2:
+        assert time.monotonic() < deadline, "the other one never came"
+        time.sleep(0.01)
+
+@tm.step"""

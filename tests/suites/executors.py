@@ -91,6 +91,12 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def unfinished(project: Project) -> list[Path]:
+    """What steps left in the store; a warm worker's folder is empty, and there before its step."""
+    found = project.store.blobs.unfinished.iterdir()
+    return [p for p in found if p.is_symlink() or not p.is_dir() or any(p.iterdir())]
+
+
 class ExecutorSuite:
     """Each test is one thing that a step may do."""
 
@@ -280,10 +286,35 @@ class ExecutorSuite:
         """
         assert self.value(project, body) == 2
         assert not (project.folder / "mine.txt").exists()
-        assert list((project.store.folder / "blobs" / "tmp").iterdir()) == []
+        assert unfinished(project) == []
         error = self.error(project, "return len(open('here.txt').read())")
         assert "raised FileNotFoundError" in error["message"]
         assert "an empty folder of its own" in error["why"]
+
+    @pytest.mark.parametrize(
+        "leaves",
+        [
+            "Path('file').write_text('x')",
+            "Path('folder/deeper').mkdir(parents=True)",
+            "tm.scratch().rename(Path(folder, 'taken'))",
+            "tm.scratch().rmdir()",
+            "tm.scratch().chmod(0o500)",
+            "here = Path.cwd(); here.rmdir(); here.symlink_to(folder)",
+            "here = Path.cwd(); here.rmdir(); here.write_text('a file')",
+        ],
+    )
+    def test_the_next_working_directory_is_as_new(self, project: Project, leaves: str):
+        project.write(
+            source(leaves + "\nreturn 1").replace(
+                "    print('after')\n",
+                "    assert not os.listdir(tm.scratch()) and Path.cwd() == tm.scratch()\n"
+                "    assert not tm.scratch().is_symlink()\n"
+                "    Path('made').write_text('x')\n",
+            )
+        )
+        result = project.run(executor=self.name, folder=str(project.folder))
+        assert project.value(result) == 2, result.run.error
+        assert unfinished(project) == []
 
     def test_a_file_is_found_by_a_parameter_that_is_a_relative_path(self, project: Project, monkeypatch: Any):
         (project.folder / "here.txt").write_text("of the project")

@@ -4,17 +4,15 @@ import copy
 import importlib
 import os
 import random
-import shutil
 import socket
 import sys
 import time
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import Conflict, Failed, InvalidInput, TidemillError
-from tidemill.engine import artifacts, failures, project_files, tables
+from tidemill.engine import artifacts, failures, project_files, tables, workplace
 from tidemill.engine.arguments import Given
 from tidemill.engine.orders import ChunkTask, Memo, Order, Outcome, Ref
 from tidemill.pipeline import load, values
@@ -40,23 +38,34 @@ def execute(
         own_process: Whether nobody else works in this process, so that the step's scratch folder can be its
             working directory.
     """
-    started, process = time.perf_counter(), os.getpid()
+    started = time.perf_counter()
     outcome = Outcome()
     blobs = Blobs.at(order.blobs)
-    scratch = blobs.scratch()
-    token = scratch_folder.set(scratch)
     try:
-        if component is None:
-            component = find(order)
-        _load_random(order.packages)
-        with _working_in(scratch) if own_process else nullcontext():
-            _run(order, component, blobs, scratch, outcome)
+        with (workplace.inside if own_process else workplace.beside)(blobs) as scratch:
+            _carry_out(order, component, blobs, scratch, outcome)
     except TidemillError as error:
         outcome.error = failures.described(error, order)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - a Rust library's panic and sys.exit() fail the step too
         outcome.error = failures.raised(error, order)
+    outcome.seconds = time.perf_counter() - started
+    outcome.host = socket.gethostname()
+    outcome.read_bytes, outcome.written_bytes = blobs.read_bytes, blobs.written_bytes
+    return outcome
+
+
+def _carry_out(
+    order: Order, component: Component[..., Any] | None, blobs: Blobs, scratch: Path, outcome: Outcome
+) -> None:
+    process = os.getpid()
+    token = scratch_folder.set(scratch)
+    try:
+        if component is None:
+            component = find(order)
+        _load_random(order.packages)
+        _run(order, component, blobs, scratch, outcome)
     finally:
         if os.getpid() != process:
             # A child that the step forked came back from the function: it has no part in what follows.
@@ -64,25 +73,6 @@ def execute(
         scratch_folder.reset(token)
         # What the step imported now is told from what the file holds when the next one comes.
         load.files()
-        shutil.rmtree(scratch, ignore_errors=True)
-    outcome.seconds = time.perf_counter() - started
-    outcome.host = socket.gethostname()
-    outcome.read_bytes, outcome.written_bytes = blobs.read_bytes, blobs.written_bytes
-    return outcome
-
-
-@contextmanager
-def _working_in(folder: Path) -> Generator[None]:
-    """Inside the block, an empty folder is the working directory: on each machine and in each process the same."""
-    # By descriptor: the folder that the process was in may be gone by now.
-    before = os.open(".", os.O_RDONLY)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        os.chdir(folder)
-        yield
-    finally:
-        os.fchdir(before)
-        os.close(before)
 
 
 def find(order: Order) -> Component[..., Any]:
@@ -92,12 +82,10 @@ def find(order: Order) -> Component[..., Any]:
         Conflict: ``code-changed``, when its file is no longer the one the key was made of.
         InvalidInput: ``invalid-pipeline-file``.
     """
-    folder = Path(order.folder) if order.folder is not None else None
-    if folder is not None:
-        load.enter(folder)
+    folder = load.enter(Path(order.folder)) if order.folder is not None else None
     file = folder / order.file if folder is not None and order.file is not None else None
     if file is not None and load.module_name(file) == order.module:
-        home = load.load_module(file)
+        home = load.entered(file, file)
     else:
         home = importlib.import_module(order.module)
     found: Any = home

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from tidemill.core.errors import TidemillError
-from tidemill.engine import wire
+from tidemill.engine import wire, workplace
 from tidemill.engine.capture import Capture
 from tidemill.engine.carrying import carry_out
 from tidemill.engine.executors import environment
@@ -39,6 +39,7 @@ def main(local: Path) -> None:
     except TidemillError as error:
         line = wire.outcome_to_json(Outcome(error=error.to_json()))
     answer(line)
+    workplace.leave()
     # Threads that the step left behind do not keep the process.
     os._exit(0)
 

@@ -5,19 +5,17 @@ a fork.
 """
 
 import os
-import queue
+import select
 import signal
 import sys
 import threading
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
+from tidemill.engine import workplace
 from tidemill.engine.capture import Capture
 from tidemill.engine.carrying import carry_out
 from tidemill.engine.leftovers import leftovers
-
-if TYPE_CHECKING:
-    from tidemill.engine.orders import Order
 
 
 def main(descriptor: int) -> None:
@@ -25,27 +23,30 @@ def main(descriptor: int) -> None:
     # What Ctrl-C means is for the parent to decide.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection = Connection(descriptor)
-    orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(connection, orders), daemon=True).start()
+    threading.Thread(target=_watch, args=(descriptor,), daemon=True).start()
     capture = Capture(os.dup(2))
     while True:
-        order = orders.get()
+        try:
+            order = connection.recv()
+        except (EOFError, OSError):
+            _end()
         outcome = carry_out(order, capture, lambda report: connection.send(("progress", report)))
         # A worker that is still busy with something of that step is not given another.
         connection.send(("done" if leftovers() is None else "last", outcome))
 
 
-def _listen(connection: Connection, orders: "queue.SimpleQueue[Order]") -> None:
-    """Hands orders to the main thread; when the parent is gone, ends the process even amid a step."""
-    try:
-        while True:
-            orders.put(connection.recv())
-    except (EOFError, OSError):
-        _end()
+def _watch(descriptor: int) -> None:
+    """When the parent is gone, ends the process, even amid a step."""
+    gone = select.poll()
+    # Nothing but its end: orders are the main thread's, and do not wake this one.
+    gone.register(descriptor, 0)
+    gone.poll()
+    _end()
 
 
 def _end() -> NoReturn:
     """End this process, and with it what its steps started."""
+    workplace.leave()
     if os.getpgrp() == os.getpid():
         os.killpg(os.getpid(), signal.SIGKILL)
     os._exit(0)

@@ -133,10 +133,14 @@ class Blobs:
 
     def scratch(self) -> Path:
         """A fresh file name on the blobs' own disk, for ``adopt_file``."""
-        folder = self._folder / "tmp"
         with translated(str(self._folder)):
-            folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"{_writer(os.getpid())}{secrets.token_hex(8)}"
+            self.unfinished.mkdir(parents=True, exist_ok=True)
+        return self.unfinished / f"{_writer(os.getpid())}{secrets.token_hex(8)}"
+
+    @property
+    def unfinished(self) -> Path:
+        """The folder of ``scratch``; it may not be there yet."""
+        return self._folder / "tmp"
 
     def get(self, digest: Digest) -> bytes:
         """The bytes of a blob.

@@ -23,7 +23,7 @@ class Child:
     """A process that runs a module of Tidemill; what it and its steps print goes to a file without a name.
 
     Attributes:
-        place: The blobs that it works on now: when it is ended, what it was writing there is removed.
+        place: The blobs that it worked on last: when it is ended, what it has left there unfinished is removed.
         sentinel: A descriptor that can be waited for, until the process has ended; None where the system has
             none. (Its pipes do not tell: a child of a step may hold them open.)
     """

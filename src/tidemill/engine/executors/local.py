@@ -146,7 +146,7 @@ def _take() -> Worker:
 
 
 def _keep(worker: Worker) -> None:
-    worker.task = worker.child.place = None
+    worker.task = None
     with _lock:
         _idle.append(worker)
 
