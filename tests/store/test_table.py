@@ -90,6 +90,18 @@ def test_a_column_is_replaced_in_place_or_added_at_the_end():
     assert images().columns == ["_id", "label", "image"]
 
 
+def test_a_file_has_one_spelling_whatever_order_its_metadata_came_in(tmp_path: Path):
+    written: list[bytes] = []
+    for order in (("shape", "prefix"), ("prefix", "shape")):
+        metadata = {name: f"of {name}" for name in order}
+        fields = [pa.field("x", pa.int64(), metadata=metadata)]
+        arrow = pa.table({"x": [1, 2]}, schema=pa.schema(fields, metadata=metadata))
+        table.write(Table(arrow), tmp_path / "file.arrow")
+        written.append((tmp_path / "file.arrow").read_bytes())
+        assert table.read(tmp_path / "file.arrow").to_arrow().field("x").metadata == fields[0].metadata
+    assert written[0] == written[1]
+
+
 def test_an_unknown_column_is_named_with_the_nearest():
     with pytest.raises(NotFound, match="no column 'imagge'") as caught:
         images().numpy("imagge")

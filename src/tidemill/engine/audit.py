@@ -96,19 +96,21 @@ def _differences(execution: "Execution", job: Job, step: "records.Step") -> list
         {"step": step.name, "output": name, "cached": digest, "computed": made[name].digest}
         for name, digest in step.outputs.items()
         if made[name].digest != digest
-        and not _same_rows(blobs, execution.found[step.name, name], made[name].ref)
+        and not same_rows(blobs, execution.found[step.name, name], made[name].ref)
     ]
 
 
-def _same_rows(blobs: "Blobs", one: Ref, other: Ref) -> bool:
+def same_rows(blobs: "Blobs", one: Ref, other: Ref) -> bool:
     """Whether two tables have the same rows in other chunks: a cached one grew commit by commit."""
     if one.kind != "table" or other.kind != "table":
         return False
     import pyarrow as pa  # noqa: PLC0415
 
+    from tidemill.store.table import canonical  # noqa: PLC0415
+
     written: list[bytes] = []
     for ref in (one, other):
-        table = artifacts.load(blobs, ref).to_arrow().combine_chunks()
+        table = canonical(artifacts.load(blobs, ref))
         buffer = pa.BufferOutputStream()
         with pa.ipc.new_stream(buffer, table.schema) as stream:
             stream.write_table(table)

@@ -187,9 +187,20 @@ def write(table: Table, path: Path) -> None:
     """Write one Arrow IPC file, ready to be memory-mapped."""
     import pyarrow as pa  # noqa: PLC0415
 
-    arrow = table.to_arrow().combine_chunks()
+    arrow = canonical(table)
     with pa.OSFile(os.fspath(path), "wb") as file, pa.ipc.new_file(file, arrow.schema) as writer:
         writer.write_table(arrow)
+
+
+def canonical(table: Table) -> "pa.Table":
+    """Its columns in one piece, with their metadata in one order: Lance gives it in another in each process."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    arrow = table.to_arrow().combine_chunks()
+    fields = [f.with_metadata(dict(sorted(f.metadata.items()))) if f.metadata else f for f in arrow.schema]
+    metadata = arrow.schema.metadata
+    schema = pa.schema(fields, metadata=dict(sorted(metadata.items())) if metadata else None)
+    return pa.Table.from_arrays(arrow.columns, schema=schema)
 
 
 def read(path: Path) -> Table:
