@@ -51,13 +51,11 @@ def mlp(digits: Digits) -> TrainedModel:
 @pytest.fixture(scope="session")
 def dense(digits: Digits) -> TrainedModel:
     """A small Keras network, trained on one-hot labels."""
-    import os
-
     import numpy as np
 
-    from tidemill.models.adapters import WORKER_ENVIRONMENT
+    from tidemill.core.config import choose_backends
 
-    os.environ.update(WORKER_ENVIRONMENT)
+    choose_backends()
     import keras
 
     keras.utils.set_random_seed(0)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tidemill.release.lock import environment_lock, normal, read_hashes
+from tidemill.engine.installed import normal
+from tidemill.release.lock import environment_lock, read_hashes
 
 ROOT = Path(__file__).parents[2]
 LOCKED = (ROOT / "requirements" / "demo.txt").read_text("utf-8")

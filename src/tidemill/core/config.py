@@ -136,9 +136,18 @@ def s3_options() -> dict[str, str]:
     return {"region": "us-east-1"} | {name: text for name, text in said.items() if text}
 
 
+BACKENDS = {"KERAS_BACKEND": "jax"}
+"""Variables that a process must have before a framework is imported, unless they are set already."""
+
+
+def backends() -> dict[str, str]:
+    """What the process's variables say of the frameworks, or would."""
+    return {name: os.environ.get(name, text) for name, text in BACKENDS.items()}
+
+
 def choose_backends() -> None:
     """Let Keras take JAX where nobody has said otherwise, here as in every worker; before Keras is imported."""
-    os.environ.setdefault("KERAS_BACKEND", "jax")
+    os.environ.update(backends())
 
 
 def _has_password(address: object) -> bool:

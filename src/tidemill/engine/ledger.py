@@ -34,7 +34,15 @@ class Ledger:
     """Opens a run, takes its steps, closes it."""
 
     def __init__(
-        self, store: "Store", *, pipeline: str, file: str | None, parameters: dict[str, Any], trigger: str
+        self,
+        store: "Store",
+        *,
+        pipeline: str,
+        file: str | None,
+        parameters: dict[str, Any],
+        trigger: str,
+        code: str | None = None,
+        environment: str | None = None,
     ) -> None:
         self._store = store
         self._lock = ExitStack()
@@ -51,6 +59,8 @@ class Ledger:
             finished_at=None,
             host=socket.gethostname(),
             pid=os.getpid(),
+            code=code,
+            environment=environment,
         )
         # Held while this process lives: a run whose lock is free and that has no end was interrupted.
         self._lock.enter_context(store.locks.hold(lock_name(self.run.id)))

@@ -10,9 +10,11 @@ from tidemill.core import clock, events
 from tidemill.core.errors import Failed, Interrupted, TidemillError
 from tidemill.core.names import Reference
 from tidemill.engine.closure import closures_of
+from tidemill.engine.code_copy import CodeCopy, copy_of
 from tidemill.engine.execution import Execution
 from tidemill.engine.executors import adapters
 from tidemill.engine.executors.timed import Timed
+from tidemill.engine.installed import Installed, here
 from tidemill.engine.ledger import Ledger, mark_interrupted
 from tidemill.engine.orders import Ref
 from tidemill.engine.why import Earlier
@@ -83,12 +85,22 @@ def run(
     mark_interrupted(store)
     closures = closures_of(graph.nodes)
     recorded_file = _relative(file, project_folder)
-    ledger = Ledger(store, pipeline=pipeline_name, file=recorded_file, parameters=parameters, trigger=trigger)
+    code, environment = copy_of(graph, closures, file), here()
+    ledger = Ledger(
+        store,
+        pipeline=pipeline_name,
+        file=recorded_file,
+        parameters=parameters,
+        trigger=trigger,
+        code=code.digest if code else None,
+        environment=environment.digest,
+    )
     # The files' time and size when they were loaded: what the keys are made of.
     files, earlier = load.files(), Earlier(store, pipeline_name, ledger.run)
     execution = Execution(
         store, graph, ledger, closures, sink, workers, lambda n: Timed(make(n)), resolve, seed, files, earlier
     )
+    _keep_origin(store, earlier.latest, code, environment)
     sink(_planned(graph, ledger.run))
     audited: list[str] = []
     try:
@@ -121,6 +133,16 @@ def run(
     sink(_finished(ledger.run))
     steps = sorted(ledger.steps.values(), key=lambda s: s.position)
     return RunResult(ledger.run, steps, outputs, audited)
+
+
+def _keep_origin(
+    store: "Store", before: records.Run | None, code: CodeCopy | None, environment: Installed
+) -> None:
+    """Store what the run was made from, unless the run before was made from the same: it holds it already."""
+    if code is not None and (before is None or before.code != code.digest):
+        code.keep(store.blobs)
+    if before is None or before.environment != environment.digest:
+        store.blobs.put(environment.image)
 
 
 def _audited(execution: Execution, share: float) -> list[str]:

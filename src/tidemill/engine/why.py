@@ -112,14 +112,20 @@ def _why_not(record: records.Step) -> str:
 
 
 class Earlier:
-    """The earlier runs of a pipeline, to find when a step was last decided on; earlier than a run, or all."""
+    """The earlier runs of a pipeline, to find when a step was last decided on; earlier than a run, or all.
+
+    Attributes:
+        latest: The newest of them.
+    """
 
     def __init__(self, store: "Store", pipeline: str, before: records.Run | None = None) -> None:
         self._store = store
         self._pipeline = pipeline
         self._before = before
         with store.catalog.read() as transaction:
-            self._runs = self._earlier(transaction)
+            found = self._earlier(transaction)
+            self.latest = found[0] if found else None
+            self._runs = [r.id for r in found]
             # One look for all steps: the run before nearly always has them.
             latest = transaction.find(records.Step, {"run": self._runs[:1]})
         self._latest = {s.name: s for s in latest if s.key}
@@ -139,14 +145,14 @@ class Earlier:
         found = {s.run: s for s in older if s.key}
         return next((found[r] for r in self._runs if r in found), None)
 
-    def _earlier(self, transaction: "Transaction") -> list[str]:
+    def _earlier(self, transaction: "Transaction") -> list[records.Run]:
         runs = transaction.find(
             records.Run, {"pipeline": self._pipeline}, order=("-started_at", "-id"), limit=_LOOK_BACK * 5
         )
         if self._before is not None:
             here = (self._before.started_at, self._before.id)
             runs = [r for r in runs if (r.started_at, r.id) < here]
-        return [r.id for r in runs[:_LOOK_BACK]]
+        return runs[:_LOOK_BACK]
 
 
 def compare(before: "Mapping[str, Any]", after: "Mapping[str, Any]") -> list[Change]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from tidemill.core.events import Progress, Sink, silent
 from tidemill.core.names import Digest
+from tidemill.loop import origins
 from tidemill.loop.datasets.forgetting import settle
 from tidemill.loop.datasets.named import named_commits
 from tidemill.loop.datasets.traces import digests_in
@@ -23,7 +24,7 @@ def gc(ws: Workspace, *, dry_run: bool = False, sink: Sink = silent) -> Freed:
     """Remove what nothing needs.
 
     Kept are: every commit that a branch, a tag, a fetched branch, a run or a review leads to; every output of
-    every run, every artifact of each pipeline's latest runs, registered models, releases with all they are made
+    every run, the code and the environment that it was made from, every artifact of each pipeline's latest runs, registered models, releases with all they are made
     of, and the cache entries that lead to these. Of the rest, what the cache holds can be computed again; commits
     that nothing names are gone. Waits for whoever writes to a dataset.
 
@@ -93,6 +94,7 @@ def _needed(ws: Workspace, read: "Transaction") -> set[Digest]:
     from tidemill.store.catalog import records  # noqa: PLC0415
 
     runs = read.find(records.Run, order=("-started_at", "-id"))
+    needed = origins.blobs_of(ws, runs)
     latest: dict[str, int] = {}
     kept_runs: set[str] = set()
     for run in runs:
@@ -101,7 +103,6 @@ def _needed(ws: Workspace, read: "Transaction") -> set[Digest]:
             kept_runs.add(run.id)
     wanted = {d for r in runs for d in r.outputs.values()}
     wanted |= {m.digest for m in read.find(records.Model)}
-    needed: set[Digest] = set()
     for step in read.find(records.Step):
         if step.run in kept_runs:
             wanted |= set(step.outputs.values())

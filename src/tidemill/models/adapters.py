@@ -6,7 +6,7 @@ model is: that shows in the home of the model's type.
 
 import importlib
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tidemill.models.isolation import IsolatedCode
-
-WORKER_ENVIRONMENT: Mapping[str, str] = {"KERAS_BACKEND": "jax"}
-"""Variables that a process must have before user code imports a framework, unless they are set already."""
 
 
 class NotExportable(Exception):

@@ -157,7 +157,7 @@ def _note(folder: Path) -> None:
     if now == _seen:
         return
     _seen = now
-    for file in _project_modules(str(folder)).values():
+    for file in modules_in(folder).values():
         if file not in _stats:
             _note_file(file)
 
@@ -170,20 +170,22 @@ def _note_file(file: str) -> None:
 def _forget(folder: str) -> None:
     global _seen  # noqa: PLW0603
     _seen = None
-    for name, file in _project_modules(folder).items():
+    for name, file in modules_in(Path(folder)).items():
         sys.modules.pop(name, None)
         linecache.cache.pop(file, None)
     _stats.clear()
 
 
-def _project_modules(folder: str) -> dict[str, str]:
+def modules_in(folder: Path) -> dict[str, str]:
+    """The modules of a project's folder that are loaded, by name, each with its file."""
+    inside = f"{folder}{os.sep}"
     found: dict[str, str] = {}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if (
             isinstance(file, str)
             and name != "__main__"
-            and file.startswith(folder + os.sep)
+            and file.startswith(inside)
             and not installed(file)
             and not name.startswith("tidemill.")
             and name != "tidemill"

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 
+from tidemill.engine.installed import normal
+
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _EXTRAS = re.compile(r"\s*\[([^\]]*)\]")
 _EXTRA_OF_MARKER = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
@@ -49,11 +51,6 @@ def read_hashes(text: str) -> dict[tuple[str, str], tuple[str, ...]]:
         if match and hashes:
             found[normal(match["name"]), match["version"]] = hashes
     return found
-
-
-def normal(name: str) -> str:
-    """A distribution's name in the one spelling that compares (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _header(pins: Mapping[str, str], bare: list[str], hashes_from: str, beside: str | None) -> Iterator[str]:

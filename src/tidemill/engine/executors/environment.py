@@ -4,6 +4,7 @@ import functools
 import os
 from importlib import metadata
 
+from tidemill.core.config import backends
 from tidemill.core.errors import InvalidInput
 from tidemill.engine import packages
 from tidemill.engine.orders import Order, Outcome
@@ -25,10 +26,7 @@ def threads() -> int:
 @functools.cache
 def variables() -> dict[str, str]:
     """By name. What the user's own environment says of a framework counts."""
-    from tidemill.models.adapters import WORKER_ENVIRONMENT  # noqa: PLC0415 - a run of hits starts no worker
-
-    chosen = {name: os.environ.get(name, text) for name, text in WORKER_ENVIRONMENT.items()}
-    return chosen | dict.fromkeys(_THREAD_VARIABLES, str(threads())) | {"PYTHONHASHSEED": "0"}
+    return backends() | dict.fromkeys(_THREAD_VARIABLES, str(threads())) | {"PYTHONHASHSEED": "0"}
 
 
 def difference(order: Order) -> Outcome | None:

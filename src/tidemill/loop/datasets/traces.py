@@ -9,6 +9,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.names import Digest
+from tidemill.loop import origins
 from tidemill.loop.datasets.named import commits_of
 from tidemill.loop.workspace import Workspace
 
@@ -79,6 +80,7 @@ def remove_unnamed(ws: Workspace) -> None:
         named |= {d for _, entry in write.cache_entries() for d in digests_in(entry)}
         named |= {step.log for step in write.find(records.Step) if step.log}
         named |= {queue.content for queue in write.find(records.LabelQueue)}
+        named |= origins.blobs_of(ws, write.find(records.Run))
         for release in write.find(records.Release):
             named |= set(bundle.holds(ws.store, release))
         for digest in ws.store.blobs.all():

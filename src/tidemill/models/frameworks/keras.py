@@ -1,7 +1,6 @@
 """Keras 3 on JAX: ``.keras`` files, exported through jax2onnx."""
 
 import logging
-import os
 import sys
 import tempfile
 import warnings
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core.config import choose_backends
 from tidemill.core.errors import InvalidInput
 from tidemill.models import adapters, archive, pooling
 
@@ -194,8 +194,7 @@ def _numbered(config: Any) -> Any:
 
 
 def _keras() -> Any:
-    for name, value in adapters.WORKER_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    choose_backends()
     try:
         import keras  # noqa: PLC0415
     except ImportError as error:

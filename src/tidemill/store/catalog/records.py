@@ -23,6 +23,8 @@ class Run:
         inputs: Dataset name to the commit that was read.
         outputs: Output name to artifact digest.
         error: An error's ``to_json``.
+        code: The blob that lists the copy of the project's files; None where a step is in no file.
+        environment: The blob that says what was installed; None in runs that were recorded before.
     """
 
     id: str
@@ -38,6 +40,8 @@ class Run:
     inputs: dict[str, str] = field(default_factory=dict[str, str])
     outputs: dict[str, str] = field(default_factory=dict[str, str])
     error: dict[str, Any] | None = None
+    code: str | None = None
+    environment: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

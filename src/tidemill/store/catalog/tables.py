@@ -36,6 +36,8 @@ runs = Table(
     Column("inputs", JSON, nullable=False),
     Column("outputs", JSON, nullable=False),
     Column("error", JSON),
+    Column("code", String),
+    Column("environment", String),
     Index("runs_by_pipeline", "pipeline", "started_at"),
 )
 
