@@ -193,6 +193,25 @@ def test_what_is_wrong_is_named(tidemill: Tidemill, words: list[str], code: str,
     assert says in error["message"]
 
 
+def test_reproduce_says_what_came_of_it(tidemill: Tidemill, project: Path):
+    tidemill("run", "quadruple.py:quadruple", "-p", "n=3")
+    done = tidemill("reproduce")
+    assert done.returncode == 0, done.stderr
+    assert "identical: all 2 steps gave what they had given" in done.stdout
+    assert "those that are installed here are the run's" in done.stdout
+    text = (project / "quadruple.py").read_text("utf-8")
+    (project / "quadruple.py").write_text(
+        text.replace("return 2 * x", "import os\n    return os.getpid()"), "utf-8"
+    )
+    tidemill("run", "quadruple.py:quadruple")
+    done = tidemill("reproduce", "--keep", "--json")
+    assert done.returncode == 1
+    found = json.loads(done.stdout)
+    assert (found["identical"], found["first"]) == (False, "double")
+    assert "double is the first step that differs" in tidemill("reproduce").stdout
+    assert tidemill("-C", found["folder"], "show").returncode == 0
+
+
 def test_init_makes_a_project_that_runs_and_stays_as_it_is(tidemill: Tidemill, project: Path):
     first = tidemill("init", "fresh")
     assert first.returncode == 0

@@ -32,6 +32,7 @@ _SECTIONS = {
         "compare": "records:compare",
         "logs": "records:logs",
         "report": "runs:report",
+        "reproduce": "replays:reproduce",
         "models": "models:models",
     },
     "Release and serve": {

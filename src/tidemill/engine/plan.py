@@ -69,17 +69,22 @@ def _files(node: Node) -> dict[str, str]:
     assert node.component is not None
     paths = {p.name for p in node.component.parameters if p.form == "path"}
     return {
-        f"file {name}": _content(Path(value), node.name, name)
+        f"file {name}": _given(Path(value), node.name, name)
         for name, value in node.settings.items()
         if name in paths and isinstance(value, str)
     }
 
 
-def _content(path: Path, step: str, parameter: str) -> str:
+def content_of_path(path: Path) -> str:
+    """The digest of a file, or of a folder with all that is in it."""
     if path.is_dir():
         members = sorted(p for p in path.rglob("*") if p.is_file())
         return identity.value([[m.relative_to(path).as_posix(), _digest_of(m)] for m in members])
-    if not path.is_file():
+    return _digest_of(path)
+
+
+def _given(path: Path, step: str, parameter: str) -> str:
+    if not path.exists():
         raise InvalidInput(
             f"'{parameter}' of step '{step}' names {path}, where there is nothing.",
             why="A step that takes a path depends on what the file holds.",
@@ -87,7 +92,7 @@ def _content(path: Path, step: str, parameter: str) -> str:
             code="file-not-found",
             details={"step": step, "parameter": parameter},
         )
-    return _digest_of(path)
+    return content_of_path(path)
 
 
 def _digest_of(file: Path) -> str:

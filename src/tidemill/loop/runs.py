@@ -52,20 +52,20 @@ def run(
     """
     from tidemill.engine.run import run as execute  # noqa: PLC0415
 
-    defined, values, graph = _built(pipeline, parameters or {}, name, sink)
+    defined, values, graph = built(pipeline, parameters or {}, name, sink)
     result = execute(
         ws.store,
         graph.pinned(commits or {}),
         pipeline_name=defined.name,
         file=defined.file,
-        parameters={n: v if _is_json(v) else str(v) for n, v in values.items()},
+        parameters=recorded(values),
         trigger=trigger,
         sink=sink,
         workers=ws.project.workers,
         executor=executor or ws.project.settings.executor,
         project_folder=ws.folder,
         resolve=lambda reference: _snapshot(ws, reference),
-        seed=_seed(values),
+        seed=seed_of(values),
         audit=audit,
     )
     if result.run.status == "succeeded":
@@ -89,13 +89,13 @@ def forecast(
     """
     from tidemill.engine.forecast import forecast as look  # noqa: PLC0415
 
-    defined, values, graph = _built(pipeline, parameters or {}, name, sink)
+    defined, values, graph = built(pipeline, parameters or {}, name, sink)
     expected = look(
         ws.store,
         graph,
         pipeline_name=defined.name,
         resolve=lambda reference: _snapshot(ws, reference),
-        seed=_seed(values),
+        seed=seed_of(values),
     )
     steps: list[StepForecast] = []
     for e in expected:
@@ -109,7 +109,7 @@ def forecast(
     return Forecast(defined.name, computed, len(steps) - computed, steps)
 
 
-def _built(
+def built(
     pipeline: "Path | str | Pipeline[..., Any]", parameters: Mapping[str, Any], name: str | None, sink: Sink
 ) -> "tuple[Pipeline[..., Any], dict[str, Any], Graph]":
     """The pipeline, its parameters' values, and the graph that they make."""
@@ -203,7 +203,12 @@ def _snapshot(ws: Workspace, reference: "Reference") -> Any:
     return ws.datasets.open(reference.name).snapshot(reference.at)
 
 
-def _seed(values: Mapping[str, Any]) -> int:
+def recorded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameter values as a run's record has them; given again, they make the same run."""
+    return {n: v if _is_json(v) else str(v) for n, v in values.items()}
+
+
+def seed_of(values: Mapping[str, Any]) -> int:
     """A pipeline that has a parameter ``random_state`` or ``seed`` says so itself."""
     for name in ("random_state", "seed"):
         value = values.get(name)

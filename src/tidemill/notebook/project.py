@@ -12,6 +12,7 @@ from tidemill.notebook.team import TeamMethods
 if TYPE_CHECKING:
     from tidemill.loop import views
     from tidemill.loop.deploy import Serving
+    from tidemill.loop.replay_views import Reproduced
 
 # The loop's rooms load when a method is first called, so that ``tm.open()`` costs nothing.
 # ruff: noqa: PLC0415
@@ -42,14 +43,25 @@ class Project(DataMethods, TeamMethods):
 
     # -- runs and models
 
-    def run(self, pipeline: Any, *, sink: Sink = silent, **parameters: Any) -> "views.RunView":
+    def run(
+        self, pipeline: Any, *, audit: float = 0.0, sink: Sink = silent, **parameters: Any
+    ) -> "views.RunView":
         """Run a pipeline: a file's path, or what ``@tm.pipeline`` made. A failed run is returned, not raised.
 
-        Steps of files are computed by the ``executor`` of the settings, those of a notebook in the notebook.
+        Steps of files are computed by the ``executor`` of the settings, those of a notebook in the notebook. With
+        ``audit``, that share of the cached steps is computed again, and the run fails where a result differs.
         """
         from tidemill.loop import runs
 
-        return runs.run(self._ws, pipeline, parameters, sink=sink)
+        return runs.run(self._ws, pipeline, parameters, audit=audit, sink=sink)
+
+    def reproduce(
+        self, ref: str = "latest", into: str | Path | None = None, *, keep: bool = False, sink: Sink = silent
+    ) -> "Reproduced":
+        """Make a run, or that of a release, again from what was kept of it, and compare every step's digests."""
+        from tidemill.loop import reproducing
+
+        return reproducing.reproduce(self._ws, ref, Path(into) if into else None, keep=keep, sink=sink)
 
     def forecast(self, pipeline: Any, **parameters: Any) -> "views.Forecast":
         """What ``run`` would compute, what it would take from the cache, and why; nothing is computed."""

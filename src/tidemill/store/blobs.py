@@ -20,6 +20,7 @@ from pathlib import Path
 from tidemill.core.errors import NotFound, StorageError
 from tidemill.core.identity import blob as digest_of
 from tidemill.core.names import Digest
+from tidemill.store import overlay
 from tidemill.store.address import open_objects
 from tidemill.store.faults import translated
 from tidemill.store.hashed_file import HashedFile
@@ -64,6 +65,8 @@ class Blobs:
         own = objects.path(_FOLDER)
         self._folder = local / "cache" / _FOLDER if own is None else own
         self._remote = own is None
+        below = overlay.beneath(objects)
+        self._below = Blobs(open_objects(below["address"]), Path(below["local"])) if below else None
         self.read_bytes = 0
         self.written_bytes = 0
 
@@ -158,6 +161,8 @@ class Blobs:
             StorageError: ``blob-damaged``, when a remote store holds other bytes under this digest.
         """
         path = self.path_of(digest)
+        if self._below is not None and not path.is_file():
+            path = self._below.path(digest)
         if self._remote and not path.is_file():
             fetched = self._fetched(digest)
             if _digest_of_file(fetched) != digest:
@@ -181,11 +186,15 @@ class Blobs:
 
     def exists(self, digest: Digest) -> bool:
         """Whether the blob is stored."""
-        return self._objects.look(_key(digest)) is not None
+        if self._objects.look(_key(digest)) is not None:
+            return True
+        return self._below is not None and self._below.exists(digest)
 
     def size_bytes(self, digest: Digest) -> int:
         """The blob's length."""
         entry = self._objects.look(_key(digest))
+        if entry is None and self._below is not None:
+            return self._below.size_bytes(digest)
         if entry is None:
             raise _missing(digest)
         return entry.size_bytes

@@ -1,0 +1,178 @@
+"""Make a run again in its room: in a process of its own, whose events are told here."""
+
+import os
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from tidemill.core import errors, events
+from tidemill.core.errors import Failed, TidemillError
+from tidemill.core.events import Sink
+from tidemill.loop.restoring import Room
+from tidemill.loop.workspace import Workspace
+from tidemill.store.open import Store
+
+_MODULE = "tidemill.loop.replay_process"
+_WORDS_BYTES = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class StorePlace:
+    """Where a store is: the arguments of ``Store.open``."""
+
+    address: str
+    local: str | None
+    catalog: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a run is given.
+
+    Attributes:
+        commits: Each dataset to the commit at which it is read.
+        models: Each registered model to the version that is taken where the pipeline says the newest.
+    """
+
+    parameters: dict[str, Any]
+    commits: dict[str, str]
+    models: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOrder:
+    """What the process is told.
+
+    Attributes:
+        loaded: Files that are imported beside the pipeline's, below its folder.
+        store: Where the run is recorded, and cached.
+        data: Where the datasets are.
+        fitting: Whether parameters that the pipeline does not have are left out.
+    """
+
+    folder: str
+    file: str
+    pipeline: str
+    loaded: tuple[str, ...]
+    parameters: dict[str, Any]
+    commits: dict[str, str]
+    models: dict[str, int]
+    store: StorePlace
+    data: StorePlace
+    author: str
+    workers: int
+    executor: str
+    trigger: str
+    fitting: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One line of what the process says: an event by its type's name, ``run``, or ``error``."""
+
+    kind: str
+    body: Any = field(default=None)
+
+
+def place_of(store: Store, catalog: str | None) -> StorePlace:
+    """Where a store that is open here is, for another process."""
+    place = store.blobs.place
+    return StorePlace(place.address, place.local, catalog)
+
+
+def replay(
+    ws: Workspace,
+    room: Room,
+    given: Given,
+    *,
+    trigger: str,
+    store: StorePlace | None = None,
+    fitting: bool = False,
+    sink: Sink = events.silent,
+) -> str:
+    """Make a run in a room; its id. One that fails is recorded as failed, like any other.
+
+    Args:
+        ws: The project.
+        room: Where.
+        given: Its parameters, and the data that it reads.
+        trigger: What its record says of who started it.
+        store: Where it is recorded and looks for what is computed already; None: the project's.
+        fitting: Whether parameters that the pipeline does not have are left out.
+        sink: Gets the run's events.
+
+    Raises:
+        Interrupted: When it was stopped from the keyboard.
+        Failed: ``replay-died``, when the process ended without an answer.
+        Also what keeps a run from beginning, as ``runs.run`` raises it.
+    """
+    data = place_of(ws.store, ws.settings.catalog)
+    order = ReplayOrder(
+        folder=str(room.folder),
+        file=str(room.file),
+        pipeline=room.pipeline,
+        loaded=room.loaded,
+        parameters=given.parameters,
+        commits=given.commits,
+        models=given.models,
+        store=store or data,
+        data=data,
+        author=ws.project.author,
+        workers=ws.project.workers,
+        executor=ws.settings.executor,
+        trigger=trigger,
+        fitting=fitting,
+    )
+    with tempfile.TemporaryFile() as words:
+        started = subprocess.Popen(
+            [room.interpreter.python, "-P", "-m", _MODULE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=words,
+            # A file that a parameter names by a relative path is looked for where the project is.
+            cwd=ws.folder,
+            env={**os.environ, **room.interpreter.variables},
+        )
+        with started as process:
+            try:
+                answer = _conversation(process, msgspec.json.encode(order), sink)
+            finally:
+                # Whatever ended the conversation ends the process.
+                process.kill()
+        if answer is not None:
+            return answer
+        words.seek(0, os.SEEK_END)
+        words.seek(max(0, words.tell() - _WORDS_BYTES))
+        said = words.read().decode("utf-8", "replace").strip()
+    raise Failed(
+        f"The process that made run of '{room.pipeline}' again ended without an answer.",
+        why=said or f"Its status was {process.returncode}.",
+        hint="Look at what it printed; a package of the run may not work on this machine.",
+        code="replay-died",
+    )
+
+
+def _conversation(process: "subprocess.Popen[bytes]", order: bytes, sink: Sink) -> str | None:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(order)
+        process.stdin.close()
+    except BrokenPipeError:
+        return None
+    for line in process.stdout:
+        answer = msgspec.json.decode(line, type=Answer)
+        if answer.kind == "run":
+            process.wait()
+            return str(answer.body)
+        if answer.kind == "error":
+            raise _error(**answer.body)
+        sink(msgspec.convert(answer.body, getattr(events, answer.kind)))
+    return None
+
+
+def _error(group: str, message: str, **told: Any) -> TidemillError:
+    return getattr(errors, group)(message, **told)

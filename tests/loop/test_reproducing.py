@@ -1,0 +1,256 @@
+"""A run is made again from nothing but what was kept of it, and compared step by step."""
+
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tidemill as tm
+from tests.loop.test_loop import PIPELINE, SETTINGS, csv
+from tests.loop.test_origins import CELL
+from tidemill.core.errors import AlreadyExists, Conflict, InvalidInput, NotAllowed, NotFound, TidemillError
+from tidemill.loop.replay_views import Reproduced
+from tidemill.pipeline import load
+from tidemill.store.catalog import records
+
+OTHERS = """
+import os
+from pathlib import Path
+import tidemill as tm
+import words
+
+@tm.step
+def counted(table: tm.Table, file: Path) -> int:
+    return len(table) + len(file.read_text())
+
+@tm.step
+def chance(n: int) -> str:
+    return os.urandom(8).hex()
+
+@tm.step
+def after(text: str, n: int) -> str:
+    return text[:0] + words.told(n)
+
+@tm.step
+def judged(model: tm.TrainedModel) -> list[str]:
+    return list(model.classes)
+
+@tm.pipeline
+def files(data: tm.Dataset = tm.dataset("points"), file: Path = Path(__file__).parent / "note.txt"):
+    return after("", counted(data, file))
+
+@tm.pipeline
+def lucky(data: tm.Dataset = tm.dataset("points"), file: Path = Path(__file__).parent / "note.txt"):
+    n = counted(data, file)
+    return after(chance(n), n)
+
+@tm.pipeline
+def judges():
+    return judged(tm.model("small"))
+"""
+
+
+@pytest.fixture
+def project(project_store: None, tmp_path: Path) -> Iterator[tm.Project]:
+    home = tmp_path / "project"
+    home.mkdir()
+    (home / "pipeline.py").write_text(PIPELINE)
+    (home / "others.py").write_text(OTHERS)
+    (home / "words.py").write_text("def told(n):\n    return f'{n} in all'\n")
+    (home / "note.txt").write_text("a note")
+    (home / "tidemill.toml").write_text(SETTINGS)
+    (home / "points.csv").write_text(csv(1, 300))
+    with tm.open(home) as opened:
+        opened.import_data("points", home / "points.csv", tensors={"x": "x*:2"}, label="label")
+        yield opened
+    load.leave()
+
+
+def run(project: tm.Project, name: str, **parameters: Any) -> str:
+    view = project.run(load.load(project.folder / "others.py", name), **parameters)
+    assert view.status == "succeeded", view.error
+    return view.run
+
+
+def results(found: Reproduced) -> dict[str, str]:
+    return {s.step: s.result for s in found.steps}
+
+
+def everything(project: tm.Project) -> tuple[Any, ...]:
+    store = project._ws.store
+    with store.catalog.read() as read:
+        kinds = (records.Run, records.Step, records.Artifact, records.Model)
+        kept = [read.find(kind) for kind in kinds]
+        return (*kept, list(read.cache_entries()), store.blobs.all())
+
+
+@pytest.mark.sklearn
+def test_a_model_is_made_again_from_what_was_kept(project: tm.Project, tmp_path: Path):
+    made = project.run(project.folder / "pipeline.py", strength=0.5)
+    (project.folder / "more.csv").write_text(csv(2, 50))
+    project.import_data("points", project.folder / "more.csv", tensors={"x": "x*:2"}, label="label")
+    (project.folder / "pipeline.py").write_text("raise OSError('other code')\n")
+    before = everything(project)
+    found = project.reproduce(made.run, tmp_path / "again")
+    assert found.identical, found
+    assert set(results(found).values()) == {"identical"}
+    assert [s.step for s in found.steps] == [s.name for s in made.steps]
+    assert (found.installed, found.lacking, found.first, found.reasons) == ([], [], None, [])
+    assert everything(project) == before
+    assert (tmp_path / "again" / "pipeline.py").read_text() == PIPELINE
+    # What came out the same is not there a second time: neither the data nor the model.
+    with tm.open(tmp_path / "again") as again:
+        assert len(again._ws.store.blobs.all()) <= 2
+        assert {s.status for s in again.show().steps} == {"computed"}
+        assert again.value("latest", "model").classes == ("high", "low")
+
+
+@pytest.mark.sklearn
+def test_a_release_is_the_run_that_made_its_model(project: tm.Project):
+    made = project.run(project.folder / "pipeline.py")
+    project.release(made.run)
+    project.run(project.folder / "pipeline.py", strength=0.1)
+    found = project.reproduce("small/1")
+    assert (found.run, found.release, found.identical) == (made.run, "small/1", True)
+    assert found.folder is None
+
+
+@pytest.mark.sklearn
+def test_a_registered_model_is_taken_at_the_version_that_the_run_took(project: tm.Project):
+    project.run(project.folder / "pipeline.py")
+    judged = run(project, "judges")
+    assert project.run(project.folder / "pipeline.py", strength=0.01).model == {"name": "small", "version": 2}
+    assert results(project.reproduce(judged)) == {"small": "identical", "judged": "identical"}
+
+
+def test_the_first_step_that_gives_something_else_each_time_is_named(project: tm.Project):
+    found = project.reproduce(run(project, "lucky"))
+    assert results(found) == {
+        "data": "identical",
+        "counted": "identical",
+        "chance": "different",
+        "after": "identical",
+    }
+    assert (found.identical, found.first, found.reasons) == (False, "chance", [])
+
+
+def test_a_file_that_a_step_was_given_must_be_as_it_was(project: tm.Project):
+    made = run(project, "files")
+    assert project.reproduce(made).identical
+    (project.folder / "note.txt").write_text("another")
+    with pytest.raises(Conflict, match=r"note\.txt, which has another content") as caught:
+        project.reproduce(made)
+    assert (caught.value.code, caught.value.details["step"]) == ("given-file-changed", "counted")
+    (project.folder / "note.txt").unlink()
+    with pytest.raises(NotFound, match=r"note\.txt, which is gone") as gone:
+        project.reproduce(made)
+    assert gone.value.code == "given-file-gone"
+
+
+def test_rows_that_grew_in_other_chunks_are_the_same_rows(project: tm.Project):
+    project.run(project.folder / "pipeline.py")
+    points = project._ws.datasets.open("points")
+    points.commit(points.snapshot().read().take(np.arange(290)), message="ten less", replace=True)
+    found = project.reproduce(run(project, "files"))
+    assert found.identical
+    # Then: the chunk of 300 rows without ten of them. Now: a chunk of 290.
+    assert results(found) == {"data": "same rows", "counted": "identical", "after": "identical"}
+
+
+def test_what_cannot_be_made_again_says_why(project: tm.Project, tmp_path: Path):
+    space: dict[str, Any] = {"__name__": "cell"}
+    exec(CELL, space)  # noqa: S102 - as a notebook does
+    cell = project.run(space["here"]).run
+    made = run(project, "files")
+    (project.folder / "note.txt").write_text("x" * 9)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").touch()
+
+    def refused(kind: type[TidemillError], code: str, ref: str, into: Path | None = None) -> None:
+        with pytest.raises(kind) as caught:
+            project.reproduce(ref, into)
+        assert caught.value.code == code
+
+    refused(InvalidInput, "run-without-file", cell)
+    refused(NotFound, "run-not-found", "20200101-000000-000000")
+    refused(NotFound, "release-not-found", "small/9")
+    (project.folder / "note.txt").write_text("a note")
+    refused(AlreadyExists, "folder-not-empty", made, tmp_path / "full")
+    with project._ws.store.catalog.write() as write:
+        write.change(records.Run, {"id": made}, code=None)
+        write.change(records.Run, {"id": cell}, status="failed")
+    refused(InvalidInput, "run-without-code", made)
+    refused(NotAllowed, "run-not-succeeded", cell)
+
+
+# -- packages
+
+USES = """
+import gauge
+import tidemill as tm
+
+@tm.step
+def read() -> int:
+    return gauge.value()
+
+@tm.pipeline
+def gauged():
+    return read()
+"""
+
+
+def wheel(folder: Path, version: str) -> None:
+    """A package of one function, as a wheel that no registry has."""
+    folder.mkdir(exist_ok=True)
+    info = f"gauge-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"gauge-{version}-py3-none-any.whl", "w") as made:
+        made.writestr("gauge.py", f"def value():\n    return {version.partition('.')[0]}\n")
+        made.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: gauge\nVersion: {version}\n")
+        made.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        made.writestr(f"{info}/RECORD", f"gauge.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
+
+
+def test_another_version_of_a_package_is_noticed_and_brought_back(tmp_path: Path):
+    uv = Path(sys.executable).parent / "uv"
+    home, base = tmp_path / "home", tmp_path / "base"
+    home.mkdir()
+    (home / "pipeline.py").write_text(USES)
+    for version in ("1.0", "2.0"):
+        wheel(tmp_path / "wheels", version)
+    environment = {**os.environ, "UV_FIND_LINKS": str(tmp_path / "wheels"), "UV_OFFLINE": "1"}
+
+    def call(*command: "str | Path", status: int = 0) -> str:
+        done = subprocess.run(
+            [str(c) for c in command], cwd=home, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == status, done.stderr
+        return done.stdout + done.stderr
+
+    def install(version: str) -> None:
+        call(uv, "pip", "install", "--no-deps", "--python", python, f"gauge=={version}")
+
+    call(uv, "venv", "--python", sys.executable, base)
+    python = base / "bin" / "python"
+    there = [p for p in sys.path if Path(p).name == "site-packages"]
+    links = "\n".join(f"import site; site.addsitedir({p!r})" for p in there)
+    next(base.glob("lib/*/site-packages")).joinpath("all.pth").write_text(links + "\n")
+    tidemill = (python, "-m", "tidemill", "--log", "off")
+    install("1.0")
+    made = re.findall(r"run (\S+) succeeded", call(*tidemill, "run", "pipeline.py"))[0]
+    install("2.0")
+    assert "result  2" in call(*tidemill, "run", "pipeline.py")
+    said = call(*tidemill, "reproduce", made)
+    assert "gauge 1.0 (here 2.0)" in said
+    assert "identical: all 1 steps" in said
+    (tmp_path / "wheels" / "gauge-1.0-py3-none-any.whl").unlink()
+    environment["UV_CACHE_DIR"] = str(tmp_path / "cold")
+    said = call(*tidemill, "reproduce", made, status=1)
+    assert "The environment of the run could not be made again" in said
+    assert "gauge==1.0" in said
