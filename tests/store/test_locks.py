@@ -29,7 +29,11 @@ def opened():
     from tidemill.store.locks import Locks
     return Locks(Path(sys.argv[1]))
 """
-HOLD = f"{OPEN}\nwith opened().hold('import/fashion'):\n    print('held', flush=True); sys.stdin.read()\n"
+HOLD = """
+part = int(sys.argv[2]) if sys.argv[2:] else None
+with opened().hold("import/fashion", part=part):
+    print("held", flush=True); sys.stdin.read()
+"""
 
 
 @pytest.fixture(params=["folder", "postgres"])
@@ -59,10 +63,13 @@ def locks(opened: Callable[[], AnyLocks]) -> AnyLocks:
     return opened()
 
 
-def holder(where: str) -> subprocess.Popen[str]:
-    """Another process that has the lock until its input ends."""
+def holder(where: str, *part: str) -> subprocess.Popen[str]:
+    """Another process that has the lock, or a part of it, until its input ends."""
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, where], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", OPEN + HOLD, where, *part],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout
     assert process.stdout.readline() == "held\n"
@@ -84,6 +91,37 @@ def test_one_at_a_time(where: str, locks: AnyLocks):
     with locks.hold("import/fashion", timeout_seconds=10):
         pass
     assert not locks.is_held("import/fashion")
+
+
+@pytest.mark.parametrize("system", ["regions", "files"])
+def test_parts_are_locks_of_their_own(
+    where: str, opened: Callable[[], AnyLocks], monkeypatch: pytest.MonkeyPatch, system: str
+):
+    if system == "files":
+        monkeypatch.setattr("tidemill.store.locks._SET", None)
+    largest = 2**60 - 1
+    one, two = opened(), opened()
+    for part in (0, 4095, largest - 4094):
+        with one.hold("steps", part=part, timeout_seconds=0):
+            for other in (one, two):
+                with pytest.raises(Conflict), other.hold("steps", part=part, timeout_seconds=0):
+                    pytest.fail("two holders")
+                with other.hold("steps", part=part + 1, timeout_seconds=0), other.hold("steps"):
+                    pass
+        with two.hold("steps", part=part, timeout_seconds=0):
+            pass
+
+
+def test_a_part_is_freed_when_its_holder_is_killed(where: str, locks: AnyLocks):
+    with holder(where, "7") as other:
+        with pytest.raises(Conflict), locks.hold("import/fashion", part=7, timeout_seconds=0):
+            pytest.fail("two holders")
+        with locks.hold("import/fashion", part=8, timeout_seconds=0):
+            pass
+        other.kill()
+        other.wait()
+        with locks.hold("import/fashion", part=7, timeout_seconds=10):
+            pass
 
 
 def test_who_waits_gets_it_next(where: str, locks: AnyLocks):

@@ -15,6 +15,7 @@ from tidemill.engine.orders import Chunk, ChunkTask, Memo, Ref
 from tidemill.store.catalog import records
 
 if TYPE_CHECKING:
+    from tidemill.store.catalog.database import Transaction
     from tidemill.store.open import Store
 
 
@@ -54,12 +55,17 @@ def lookup(store: "Store", keys: Sequence[str]) -> dict[str, Hit]:
     if not keys:
         return {}
     with store.catalog.read() as transaction:
-        entries = transaction.cached(keys)
-        wanted = sorted({d for e in entries.values() for d in e.get("outputs", {}).values()})
-        found = {}
-        for start in range(0, len(wanted), 500):
-            for record in transaction.find(records.Artifact, {"digest": wanted[start : start + 500]}):
-                found[record.digest] = record
+        return lookup_in(transaction, store, keys)
+
+
+def lookup_in(transaction: "Transaction", store: "Store", keys: Sequence[str]) -> dict[str, Hit]:
+    """``lookup`` in a transaction that is on its way."""
+    entries = transaction.cached(keys)
+    wanted = sorted({d for e in entries.values() for d in e.get("outputs", {}).values()})
+    found: dict[str, records.Artifact] = {}
+    for start in range(0, len(wanted), 500):
+        for record in transaction.find(records.Artifact, {"digest": wanted[start : start + 500]}):
+            found[record.digest] = record
     hits: dict[str, Hit] = {}
     for key, entry in entries.items():
         outputs = entry.get("outputs", {})

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from tidemill.store.open import Store
 
 _POLL_SECONDS = 0.02
-_LOCKS = 4096
-"""Keys share this many locks: enough that two seldom meet, few enough for a folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +114,6 @@ class Execution:
 
     def _start(self) -> None:
         """Take what is stored, and start what is not while a worker is free for it."""
-        self._settle()
         self._ready.extend(self._elsewhere)
         self._elsewhere.clear()
         while self.error is None:
@@ -129,9 +126,10 @@ class Execution:
             if self.error is None:
                 self._ready.extend(self._not_stored(new) if len(new) > self._free else new)
             begun = self.error is None and self._begin()
-            if not begun and not self._schedule.has_ready and not self._ended:
-                return
+            ended = bool(self._ended)
             self._settle()
+            if not begun and not self._schedule.has_ready and not ended:
+                return
         self._settle()
 
     @property
@@ -162,13 +160,15 @@ class Execution:
             some.append(self._ready.popleft())
         if not some:
             return False
+        if {c.key for c in some} & {job.key for job, _ in self._ended}:
+            self._settle()
         # Each key's lock is taken before the look, so that a miss is still one when it is started.
         # Two steps of one key share its lock: the first computes, the other finds what it made.
         hits = self._known.at_hand([c.key for c in some])
         locks = {key: self._locked(key) for key in {c.key: None for c in some if c.key not in hits}}
         moved = False
         try:
-            hits |= cache.lookup(self.store, list(locks))
+            hits |= self._settle(list(locks))
             for candidate in some:
                 lock = locks.get(candidate.key)
                 if candidate.key in hits:
@@ -193,8 +193,8 @@ class Execution:
         """The lock of a key, or None while another run, or another step of this one, has it."""
         lock = ExitStack()
         try:
-            name = f"step-{int(key.rpartition(':')[2][:8], 16) % _LOCKS:03x}"
-            lock.enter_context(self.store.locks.hold(name, timeout_seconds=0))
+            part = int(key.rpartition(":")[2][:15], 16)
+            lock.enter_context(self.store.locks.hold("steps", part=part, timeout_seconds=0))
         except Conflict:
             return None
         return lock
@@ -362,15 +362,20 @@ class Execution:
         self._ended.append((job, step))
         self._schedule.fail(job.node)
 
-    def _settle(self) -> None:
-        """Write down what has ended; only then is it told, and may another run look for it."""
+    def _settle(self, wanted: Sequence[str] = ()) -> dict[str, cache.Hit]:
+        """Write down what has ended; only then is it told, and may another run look for it.
+
+        Returns:
+            Those of the keys ``wanted`` that are stored.
+        """
         if not self._ended:
-            return
-        self.ledger.flush()
+            return cache.lookup(self.store, wanted)
+        hits = self.ledger.flush(wanted)
         ended, self._ended = self._ended, []
         for job, step in ended:
             job.lock.close()
             self._tell(step)
+        return hits
 
     def _skip(self, node: Node) -> None:
         step = self._step(node, "skipped", None, None)

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -102,11 +102,17 @@ class Ledger:
         self.hit(step)
         self._batch.entries.update(memos)
 
-    def flush(self) -> None:
-        """Write what was noted: all or nothing."""
+    def flush(self, wanted: Sequence[str] = ()) -> dict[str, cache.Hit]:
+        """Write what was noted: all or nothing.
+
+        Returns:
+            Those of the keys ``wanted`` that are stored, looked up in the same transaction.
+        """
         with self._store.catalog.write() as transaction:
             self._write(transaction)
+            hits = cache.lookup_in(transaction, self._store, wanted) if wanted else {}
         self._batch = _Batch()
+        return hits
 
     def memos(self, memos: dict[str, Memo]) -> None:
         """Remember finished chunks of a step that is not finished."""

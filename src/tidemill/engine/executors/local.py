@@ -1,12 +1,14 @@
 """Warm worker processes on this machine: started when first needed, kept for the next step and the next run."""
 
 import atexit
+import math
+import select
 import socket
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from typing import Any
 
 from tidemill.engine.executors.child import Child, end
@@ -16,6 +18,8 @@ from tidemill.engine.orders import Order, Outcome
 
 _LOOK_SECONDS = 0.5
 """How often a process is looked at where nothing tells that it has ended."""
+_WAIT_SECONDS = 3600.0
+"""How long is waited at once: the system's call takes no longer than weeks."""
 
 
 @dataclass(slots=True)
@@ -101,23 +105,27 @@ class LocalExecutor:
 
     def _told(self, timeout_seconds: float | None) -> list[Worker]:
         """The workers that have something to say, or have ended."""
-        sentinels = {w.child.sentinel: w for w in self._busy if w.child.sentinel is not None}
-        if len(sentinels) < len(self._busy):
-            timeout_seconds = (
-                _LOOK_SECONDS if timeout_seconds is None else min(timeout_seconds, _LOOK_SECONDS)
-            )
-        ready = wait([*(w.connection for w in self._busy), *sentinels], timeout_seconds)
-        return [
-            w
-            for w in self._busy
-            if w.connection in ready or w.child.sentinel in ready or (not sentinels and w.child.has_ended)
-        ]
+        ready = select.poll()
+        workers: dict[int, Worker] = {}
+        for worker in self._busy:
+            for handle in (worker.connection.fileno(), worker.child.sentinel):
+                if handle is not None:
+                    ready.register(handle, select.POLLIN)
+                    workers[handle] = worker
+        unwatched = [w for w in self._busy if w.child.sentinel is None]
+        at_most = _LOOK_SECONDS if unwatched else _WAIT_SECONDS
+        seconds = at_most if timeout_seconds is None else min(timeout_seconds, at_most)
+        told = ready.poll(math.ceil(seconds * 1000))
+        ended = [w for w in unwatched if w.child.has_ended]
+        return list({id(w): w for w in [*(workers[handle] for handle, _ in told), *ended]}.values())
 
 
 def _received(worker: Worker) -> tuple[str, Any]:
+    waiting = select.poll()
+    waiting.register(worker.connection.fileno(), select.POLLIN)
     try:
         # Without a message waiting it is its end that was told.
-        return worker.connection.recv() if worker.connection.poll() else ("died", worker.child.died())
+        return worker.connection.recv() if waiting.poll(0) else ("died", worker.child.died())
     except (EOFError, OSError):
         return "died", worker.child.died()
 

@@ -43,14 +43,14 @@ class AdvisoryLocks:
         self._closed = threading.Event()
 
     @contextmanager
-    def hold(self, name: str, *, timeout_seconds: float = 600.0) -> Generator[None]:
-        """Hold lock ``name``; wait for whoever has it.
+    def hold(self, name: str, *, part: int | None = None, timeout_seconds: float = 600.0) -> Generator[None]:
+        """Hold lock ``name``, or one part of it that is as good as a lock of its own; wait for whoever has it.
 
         Raises:
             Conflict: ``lock-timeout``, when it is still held after ``timeout_seconds``.
             StorageError: ``catalog-unreachable``.
         """
-        key = advisory_lock(self._store, name)
+        key = advisory_lock(self._store, name if part is None else f"{name}-{part}")
         deadline = time.monotonic() + timeout_seconds
         while not self._taken(key):
             if time.monotonic() >= deadline:

@@ -4,16 +4,16 @@ SQLite for one machine, PostgreSQL for a team. Every write is one transaction; a
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from tidemill.store.catalog import records, tables
+from tidemill.store.catalog import prepared, records, tables
 from tidemill.store.catalog.engine import Engine, too_new
 from tidemill.store.catalog.postgres import Postgres, is_address
 from tidemill.store.catalog.sqlite import Sqlite
@@ -63,11 +63,11 @@ class Transaction:
         """Insert records; leave those whose key is there already as they are."""
         self._each(rows, _keeping)
 
-    def _each(self, rows: Sequence[object], statement: "Callable[[sa.Table, str], sa.Insert]") -> None:
+    def _each(self, rows: Sequence[object], how: "_How") -> None:
         kinds = dict.fromkeys(type(row) for row in rows)
         for kind in kinds:
-            values = [_columns(row) for row in rows if type(row) is kind]
-            self._connection.execute(statement(_TABLES[kind], self._dialect), values)
+            some = [partial(getattr, row) for row in rows if type(row) is kind]
+            _insert(how, _TABLES[kind], self._connection.dialect).execute(self._connection, some)
 
     def change(self, kind: type[Any], where: Mapping[str, object], **values: object) -> int:
         """Set columns of the records of ``kind`` that match; returns how many matched."""
@@ -128,6 +128,9 @@ class Transaction:
     def cached(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
         """The cache's outputs for those of ``keys`` that it holds."""
         found: dict[str, dict[str, Any]] = {}
+        if len(keys) == 1:
+            entry = _entry(self._connection.dialect).find(self._connection, keys[0])
+            return {} if entry is None else {keys[0]: entry}
         for start in range(0, len(keys), 500):
             rows = self._connection.execute(_CACHED, {"keys": keys[start : start + 500]})
             found.update((key, outputs) for key, outputs in rows)
@@ -136,8 +139,9 @@ class Transaction:
     def remember(self, entries: Mapping[str, Mapping[str, Any]], created_at: str) -> None:
         """Put entries into the cache by key, in place of older ones."""
         if entries:
-            values = [{"key": k, "outputs": dict(o), "created_at": created_at} for k, o in entries.items()]
-            self._connection.execute(_replacing(tables.cache, self._dialect), values)
+            rows = [{"key": k, "outputs": dict(o), "created_at": created_at} for k, o in entries.items()]
+            statement = _insert(_replacing, tables.cache, self._connection.dialect)
+            statement.execute(self._connection, [row.__getitem__ for row in rows])
 
     def forget(self, keys: Sequence[str]) -> None:
         """Drop cache entries."""
@@ -234,8 +238,6 @@ def _upsert(table: sa.Table, dialect: str) -> Any:
     return insert(table)
 
 
-# Built once a table: building them again for each record costs more than executing them.
-@functools.cache
 def _replacing(table: sa.Table, dialect: str) -> sa.Insert:
     keys = [c.name for c in table.primary_key]
     new = _upsert(table, dialect)
@@ -243,9 +245,26 @@ def _replacing(table: sa.Table, dialect: str) -> sa.Insert:
     return new.on_conflict_do_update(index_elements=keys, set_=rest)
 
 
-@functools.cache
 def _keeping(table: sa.Table, dialect: str) -> sa.Insert:
     return _upsert(table, dialect).on_conflict_do_nothing()
+
+
+_How = Callable[[sa.Table, str], sa.Insert]
+_inserts: dict[tuple[_How, sa.Table, str], prepared.Insert] = {}
+_entries: dict[str, prepared.Entry] = {}
+
+
+def _insert(how: _How, table: sa.Table, dialect: sa.Dialect) -> prepared.Insert:
+    key = how, table, dialect.name
+    if key not in _inserts:
+        _inserts[key] = prepared.Insert(how(table, dialect.name), table, dialect)
+    return _inserts[key]
+
+
+def _entry(dialect: sa.Dialect) -> prepared.Entry:
+    if dialect.name not in _entries:
+        _entries[dialect.name] = prepared.Entry(dialect)
+    return _entries[dialect.name]
 
 
 def _columns(row: object) -> dict[str, Any]:
