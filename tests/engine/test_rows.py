@@ -3,6 +3,8 @@
 import numpy as np
 
 from tests.engine.projects import Project, numbers, rows, statuses, step, table
+from tidemill.core.names import Reference
+from tidemill.data.snapshot import Snapshot
 
 CHAIN = """
 import numpy as np
@@ -95,6 +97,27 @@ def test_going_back_to_an_old_commit_computes_nothing(project: Project) -> None:
     result = project.run(data=f"numbers@{first.id}")
     assert set(statuses(result).values()) == {"cached"}
     assert result.outputs["rows"].digest == before.outputs["rows"].digest
+
+
+def test_a_branch_that_moves_while_it_is_read_is_not_taken_for_what_it_was(project: Project) -> None:
+    first, _ = project.datasets.create("numbers", numbers(4), message="first")
+    data = project.datasets.open("numbers")
+    data.branch("side")
+    project.write(CHAIN)
+    resolve = project.resolve
+
+    def moved_first(reference: Reference) -> Snapshot:
+        project.resolve = resolve
+        data.commit(numbers(4, start=4), branch="side", message="meanwhile")
+        return resolve(reference)
+
+    project.resolve = moved_first
+    assert step(project.run(data="numbers@side"), "data").rows_out == 8
+    data.delete_branch("side")
+    data.branch("side", first.id)
+    result = project.run(data="numbers@side")
+    assert result.run.inputs == {"numbers": first.id}
+    assert step(result, "data").rows_out == 4
 
 
 def test_a_changed_setting_computes_from_its_step_on(project: Project) -> None:

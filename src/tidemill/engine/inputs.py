@@ -58,7 +58,8 @@ def read(
         table = _saved(hit.outputs["result"])
     else:
         table, entries, rows_read = _exported(store, snapshot, sink)
-    if head is not None:
+    if head is not None and head == _head_key(store, reference):
+        # Had the branch moved meanwhile, its former head would lead to the rows of the new one.
         entries[head] = {"commit": snapshot.commit.id, "key": key}
     return Read(snapshot.commit.id, table, key, entries, rows_read)
 
