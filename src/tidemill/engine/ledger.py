@@ -2,13 +2,14 @@
 
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tidemill.core.clock import new_run_id, now, stamp
+from tidemill.core.errors import StorageError
 from tidemill.engine import cache
 from tidemill.engine.orders import Memo, Saved
 from tidemill.engine.plan import Parts
@@ -18,6 +19,8 @@ from tidemill.store.catalog import records
 if TYPE_CHECKING:
     from tidemill.store.catalog.database import Transaction
     from tidemill.store.open import Store
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -108,27 +111,44 @@ class Ledger:
         Returns:
             Those of the keys ``wanted`` that are stored, looked up in the same transaction.
         """
-        with self._store.catalog.write() as transaction:
+
+        def write(transaction: "Transaction") -> dict[str, cache.Hit]:
             self._write(transaction)
-            hits = cache.lookup_in(transaction, self._store, wanted) if wanted else {}
+            return cache.lookup_in(transaction, self._store, wanted) if wanted else {}
+
+        hits = self._written(write)
         self._batch = _Batch()
         return hits
 
     def memos(self, memos: dict[str, Memo]) -> None:
         """Remember finished chunks of a step that is not finished."""
         if memos:
-            with self._store.catalog.write() as transaction:
-                transaction.remember(memos, stamp(now()))
+            self._written(lambda transaction: transaction.remember(memos, stamp(now())))
 
     def close(self, status: records.RunStatus, outputs: dict[str, str], error: dict[str, Any] | None) -> None:
         """Record the run's end."""
         self.run = replace(self.run, status=status, finished_at=stamp(now()), outputs=outputs, error=error)
+
+        def write(transaction: "Transaction") -> None:
+            self._write(transaction)
+            transaction.put(self.run)
+
         try:
-            with self._store.catalog.write() as transaction:
-                self._write(transaction)
-                transaction.put(self.run)
+            self._written(write)
         finally:
             self._unlock()
+
+    def _written(self, write: Callable[["Transaction"], T]) -> T:
+        """Have something written that does no harm when it is written twice."""
+        try:
+            with self._store.catalog.write() as transaction:
+                return write(transaction)
+        except StorageError as error:
+            if error.code != "catalog-lost":
+                raise
+            # The server went away amid it, perhaps after it had taken all: a restarted one is waited for.
+            with self._store.catalog.write() as transaction:
+                return write(transaction)
 
     def _write(self, transaction: "Transaction") -> None:
         if self._batch.inputs:

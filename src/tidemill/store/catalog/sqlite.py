@@ -10,7 +10,9 @@ from tidemill.core.errors import StorageError
 from tidemill.store.catalog.engine import Engine
 from tidemill.store.faults import translated
 
-_SETTINGS = ("busy_timeout=60000", "journal_mode=wal", "synchronous=full", "foreign_keys=on")
+BUSY_SECONDS = 60.0
+"""How long another process's write is waited for."""
+_SETTINGS = ("journal_mode=wal", "synchronous=full", "foreign_keys=on")
 
 
 class Sqlite(Engine):
@@ -20,7 +22,7 @@ class Sqlite(Engine):
         with translated(str(file.parent)):
             file.parent.mkdir(parents=True, exist_ok=True)
         self.name = str(file)
-        self.sql = sa.create_engine(f"sqlite:///{file}", connect_args={"timeout": 60})
+        self.sql = sa.create_engine(f"sqlite:///{file}", connect_args={"timeout": BUSY_SECONDS})
 
         @event.listens_for(self.sql, "connect")
         def prepare(connection: Any, record: object) -> None:  # pyright: ignore[reportUnusedFunction]
@@ -55,6 +57,14 @@ class Sqlite(Engine):
                 f"The catalog could not be written: {text}.",
                 hint="Free space, then run the same command again.",
                 code="disk-full",
+            )
+        if "locked" in text:
+            return StorageError(
+                f"Another process has held the catalog {self.name} for {BUSY_SECONDS:g} seconds.",
+                why="Only one can write at a time.",
+                hint="Let it end (a backup, a database browser), then run the same command again: "
+                "what is finished is kept.",
+                code="catalog-locked",
             )
         if "readonly" in text or "unable to open" in text:
             return StorageError(
