@@ -1,0 +1,432 @@
+"""A real project beside a computation without any cache, and all that happens to a project, as a state machine."""
+
+import random
+import shutil
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from tests.machines.code import KNOBS, NOISE, PARAMETERS, Code
+from tests.machines.engines import Engines
+from tests.machines.plain import Plain, Rows, as_table, told
+from tidemill.core.names import Digest
+from tidemill.engine.artifacts import load_value
+from tidemill.engine.content import blobs_of
+from tidemill.engine.executors import local
+from tidemill.loop import runs
+from tidemill.loop.gc import _KEEP_RUNS, gc
+from tidemill.loop.resuming import resume
+from tidemill.loop.workspace import open_workspace
+from tidemill.pipeline import load
+from tidemill.store.catalog import records
+
+IDS = range(1, 15)
+row = st.tuples(st.integers(-3, 9), st.sampled_from(["a", "b", None]))
+rows = st.dictionaries(st.sampled_from(IDS), row, min_size=1, max_size=6)
+digits = st.integers(1, 4)
+picks = st.integers(0, 99)
+then_run = st.booleans()
+seldom = st.sampled_from([False, False, False, True])
+often = st.sampled_from([True, False])
+
+
+@dataclass
+class Tools:
+    """What one test has, whatever the number of its sequences.
+
+    Attributes:
+        template: A folder with an empty store, to be copied.
+        engines: Those of other processes.
+        plain: The computation without a cache.
+        taken: What was done, counted.
+        slowest_seconds: The latest moment at which a step's process is killed after its run began.
+        told: Called after each sequence.
+    """
+
+    template: Path
+    engines: Engines
+    plain: Plain
+    slowest_seconds: float
+    taken: Counter[str] = field(default_factory=Counter[str])
+    told: Callable[[], None] = lambda: None
+
+
+class Project(RuleBasedStateMachine):
+    """A project whose code, data and parameters change between its runs.
+
+    A step's content is told by the digits of its code, its parameters, and the digests of its inputs as recorded:
+    what had this content before must be cached, and what had not must not.
+    """
+
+    def __init__(self, tools: Tools) -> None:
+        super().__init__()
+        self.tools, self.taken = tools, tools.taken
+        self.holder = tempfile.TemporaryDirectory()
+        self.folder = Path(self.holder.name) / "project"
+        shutil.copytree(tools.template, self.folder)
+        self.parameters = {"modulus": 3, "epochs": 2}
+        self.code = Code.first()
+        self.codes = [self.code]
+        self.content: dict[str, Rows] = {}
+        self.parents: dict[str, tuple[str, ...]] = {}
+        self.heads: dict[str, str] = {}
+        self.at = "main"
+        self.known: set[tuple[Any, ...]] = set()
+        self.unsure: set[tuple[Any, ...]] = set()
+        self.contents: dict[str, tuple[Any, ...]] = {}
+        self.seen: dict[str, str] = {}
+        self.killed_with: dict[str, dict[str, Any]] = {}
+        self.made = 0
+
+    def teardown(self) -> None:
+        try:
+            if self.heads:
+                self.run_it()
+                self.records_are_whole()
+            self.workspace.close()
+        finally:
+            load.leave()
+            self.holder.cleanup()
+            self.taken["sequences"] += 1
+            self.tools.told()
+
+    @initialize(first=rows)
+    def create(self, first: Rows) -> None:
+        self.workspace = open_workspace(self.folder, make=True)
+        self.code.write(self.folder)
+        commit, _ = self.workspace.datasets.create("d", as_table(first), message="First")
+        self.moved("main", commit, first)
+
+    # -- code
+
+    @rule(knob=st.sampled_from(sorted(KNOBS)), digit=digits, go=then_run)
+    def edit_what_matters(self, knob: str, digit: int, go: bool) -> None:
+        self.put(self.code.edited(knob, digit), go)
+
+    @rule(noise=st.sampled_from(NOISE), digit=digits, go=then_run)
+    def edit_what_does_not(self, noise: str, digit: int, go: bool) -> None:
+        self.put(self.code.edited(noise, digit), go)
+
+    @rule(pick=picks, go=then_run)
+    def revert_code(self, pick: int, go: bool) -> None:
+        self.put(self.codes[pick % len(self.codes)], go)
+
+    def put(self, code: Code, go: bool) -> None:
+        self.step("edits of code")
+        self.code = code
+        self.codes.append(code)
+        code.write(self.folder)
+        if go:
+            self.run_it()
+
+    @rule(modulus=st.integers(2, 4), epochs=st.integers(1, 3), go=then_run)
+    def change_parameters(self, modulus: int, epochs: int, go: bool) -> None:
+        self.step("changes of parameters")
+        self.parameters = {"modulus": modulus, "epochs": epochs}
+        if go:
+            self.run_it()
+
+    # -- data
+
+    @rule(new=rows, replace=st.booleans(), go=then_run)
+    def commit(self, new: Rows, replace: bool, go: bool) -> None:
+        """Rows are added and changed, and those that are not named deleted if asked."""
+        self.step("commits")
+        after = new if replace else {**self.content[self.heads[self.at]], **new}
+        commit, _ = self.dataset.commit(as_table(new), branch=self.at, message="Put", replace=replace)
+        self.moved(self.at, commit, after)
+        if go:
+            self.run_it()
+
+    @rule(gone=st.sets(st.sampled_from(IDS), min_size=1, max_size=4), go=then_run)
+    def delete(self, gone: set[int], go: bool) -> None:
+        self.commit_of({i: r for i, r in self.content[self.heads[self.at]].items() if i not in gone}, go)
+
+    def commit_of(self, after: Rows, go: bool) -> None:
+        self.step("commits")
+        commit, _ = self.dataset.commit(as_table(after), branch=self.at, message="Put", replace=True)
+        self.moved(self.at, commit, after)
+        if go:
+            self.run_it()
+
+    @rule(go=then_run)
+    def revert_data(self, go: bool) -> None:
+        head = self.heads[self.at]
+        if len(self.parents[head]) == 1:
+            self.step("reverts of data")
+            done = self.dataset.revert(head, branch=self.at)
+            self.moved(self.at, done.commit, self.content[self.parents[head][0]])
+            if go:
+                self.run_it()
+
+    @rule(pick=picks, new=st.booleans())
+    def switch(self, pick: int, new: bool) -> None:
+        self.step("switches")
+        names = sorted(self.heads)
+        start = names[pick % len(names)]
+        if new or start.startswith("t"):
+            self.made += 1
+            self.at = f"b{self.made}"
+            self.dataset.branch(self.at, start)
+            self.heads[self.at] = self.heads[start]
+        else:
+            self.at = start
+
+    @rule()
+    def tag(self) -> None:
+        self.step("tags")
+        self.made += 1
+        self.dataset.tag(f"t{self.made}", self.at)
+        self.heads[f"t{self.made}"] = self.heads[self.at]
+
+    @property
+    def dataset(self) -> Any:
+        return self.workspace.datasets.open("d")
+
+    def moved(self, branch: str, commit: Any, content: Rows) -> None:
+        self.heads[branch] = commit.id
+        self.content.setdefault(commit.id, dict(content))
+        self.parents.setdefault(commit.id, commit.parents)
+        assert self.content[commit.id] == content
+
+    # -- runs
+
+    @rule(pick=picks)
+    def run(self, pick: int) -> None:
+        """At the branch, or at any other name."""
+        self.step("plain runs")
+        names = sorted(self.heads)
+        self.run_it(at=names[pick % len(names)] if pick % 2 else None)
+
+    @rule(digit=digits, really=seldom)
+    def run_far_away(self, digit: int, really: bool) -> None:
+        """The last step in a process of its own; what is before it has its content already."""
+        if really:
+            self.run_it()
+            self.put(self.code.edited("body", digit), go=False)
+            self.step("runs in fresh processes")
+            self.run_it(executor="process")
+
+    @rule(really=often, knob=st.sampled_from(sorted(KNOBS)), digit=digits)
+    def kill_a_worker(self, really: bool, knob: str, digit: int) -> None:
+        if really and local._idle:
+            self.put(self.code.edited(knob, digit).edited("constant", digit), go=False)
+            self.worker_killed()
+
+    def worker_killed(self) -> None:
+        """Whichever process of the steps is hit, and whenever: the run comes to its end."""
+        self.step("kills of workers")
+        child = random.choice(local._idle).child
+        killing = threading.Timer(random.random() * self.tools.slowest_seconds, child.process.kill)
+        killing.start()
+        self.run_it()
+        killing.join()
+
+    @rule(
+        really=often,
+        knob=st.sampled_from(sorted(KNOBS)),
+        digit=digits,
+        go=st.sampled_from(["resume", "run", "nothing"]),
+    )
+    def kill_the_engine(self, really: bool, knob: str, digit: int, go: str) -> None:
+        if really:
+            self.put(self.code.edited(knob, digit).edited("constant", digit), go=False)
+            self.engine_killed(go)
+            if go == "run":
+                self.run_it()
+
+    def engine_killed(self, go: str = "nothing") -> bool:
+        """The next command knows it, and what was finished is kept; whether all was."""
+        self.step("kills of engines")
+        finished, before = False, self.run_ids()
+        done = self.tools.engines.killed(self.order("run"))
+        if self.run_ids():
+            runs.show_run(self.workspace)
+        for run in self.run_ids() - before:
+            record = self.record(run)
+            assert record.status != "running"
+            finished |= record.status == "succeeded"
+            self.taken["engines killed in the middle"] += record.status == "interrupted"
+            assert record.status == "succeeded" or not done
+            self.notice(record, self.order("run"))
+            if record.status == "interrupted" and go == "resume":
+                self.resume(record)
+        self.records_are_whole()
+        return finished
+
+    def resume(self, before: records.Run) -> None:
+        """With the parameters and the data of then, and the code of now."""
+        self.step("resumes")
+        view = resume(self.workspace, before.id)
+        record = self.record(view.run)
+        assert record.parameters == before.parameters
+        assert not before.inputs or record.inputs == before.inputs
+        self.check(record, {**self.order("run"), "parameters": before.parameters})
+
+    @rule(really=seldom)
+    def run_twice_at_once(self, really: bool) -> None:
+        """Each gives the same, and no step is computed by both."""
+        if not really:
+            return
+        self.step("runs beside another")
+        before = self.run_ids()
+        self.tools.engines.begin(self.order("run"))
+        view = self.started()
+        self.tools.engines.end()
+        both = [self.record(run) for run in self.run_ids() - before]
+        assert {r.id for r in both} > {view.run}
+        assert len(both) == 2
+        steps = [s for r in both for s in self.steps(r)]
+        keys = [
+            (key, s.status)
+            for s in steps
+            if (key := self.key(s, self.order("run"))) not in (None, *self.unsure)
+        ]
+        computed = Counter(key for key, status in keys if status == "computed")
+        assert computed == Counter({key for key, _ in keys} - self.known), computed
+        for record in both:
+            self.equal(record, self.order("run"))
+            self.notice(record, self.order("run"))
+
+    # -- the store
+
+    @rule(killed=often)
+    def collect(self, killed: bool) -> None:
+        """What no name and no late run needs is removed, and nothing else."""
+        self.step("gcs")
+        if killed:
+            self.step("kills of gcs")
+            self.tools.engines.killed(self.order("gc"))
+        else:
+            gc(self.workspace)
+        with self.workspace.store.catalog.read() as read:
+            late = [r.id for r in read.find(records.Run, order=("-started_at", "-id"))][:_KEEP_RUNS]
+        kept = set[tuple[Any, ...]]()
+        for run in late:
+            order = self.killed_with[run]
+            kept |= {key for s in self.steps(self.record(run)) if s.key and (key := self.key(s, order))}
+        self.unsure |= self.known - kept
+        self.known &= kept
+        self.seen.clear()
+        self.records_are_whole()
+
+    @rule(really=seldom)
+    def reopen(self, really: bool) -> None:
+        if not really:
+            return
+        self.step("reopenings")
+        self.workspace.close()
+        self.workspace = open_workspace(self.folder)
+
+    # -- what must hold
+
+    def run_it(self, at: str | None = None, executor: str | None = None) -> None:
+        name = at or self.at
+        view = self.started(at, executor)
+        record = self.record(view.run)
+        assert record.inputs == {"d": self.heads[name]}
+        self.check(record, self.order("run", at))
+
+    def started(self, at: str | None = None, executor: str | None = None) -> Any:
+        order = self.order("run", at)
+        return runs.run(self.workspace, self.folder / "pipeline.py", order["parameters"], executor=executor)
+
+    def order(self, do: str, at: str | None = None) -> dict[str, Any]:
+        """What another process must be told."""
+        parameters = {**self.parameters, "data": f"d@{at or self.at}"}
+        return {
+            "do": do,
+            "folder": str(self.folder),
+            "parameters": parameters,
+            "knobs": dict(self.code.knobs),
+        }
+
+    def check(self, record: records.Run, order: dict[str, Any]) -> None:
+        """The run's results are those of a run without a cache, and it computed what was new, and no more."""
+        self.taken["runs"] += 1
+        assert record.status == "succeeded", record.error
+        self.equal(record, order)
+        steps = {s.name: s for s in self.steps(record)}
+        keys = {n: key for n, s in steps.items() if (key := self.key(s, order)) not in (None, *self.unsure)}
+        computed = Counter(keys[n] for n in keys if steps[n].status == "computed")
+        new = set(keys.values()) - self.known
+        assert computed == Counter(new), {n: (s.status, s.why, keys.get(n)) for n, s in steps.items()}
+        self.taken["steps computed"] += len(new)
+        self.taken["steps cached"] += len(keys) - len(new)
+        self.notice(record, order)
+
+    def equal(self, record: records.Run, order: dict[str, Any]) -> None:
+        numbers = {n: int(order["parameters"][n]) for n in PARAMETERS}
+        expected = self.tools.plain.results(self.code.files(), self.content[record.inputs["d"]], numbers)
+        found = {s.name: [self.told(d) for _, d in sorted(s.outputs.items())] for s in self.steps(record)}
+        data = found.pop("data")
+        assert data == [told(self.whole(self.content[record.inputs["d"]]))]
+        assert found == expected, {n for n in found if found[n] != expected.get(n)}
+
+    def notice(self, record: records.Run, order: dict[str, Any]) -> None:
+        """Remember what a run has finished."""
+        self.killed_with[record.id] = order
+        for step in self.steps(record):
+            key = self.key(step, order)
+            if key is not None and step.status in ("computed", "cached"):
+                self.known.add(key)
+                self.unsure.discard(key)
+
+    def key(self, step: records.Step, order: dict[str, Any]) -> tuple[Any, ...] | None:
+        """A step's content; None of the step that reads the dataset."""
+        if step.name == "data":
+            return None
+        knobs = tuple(order["knobs"][k] for k, steps in KNOBS.items() if step.name in steps)
+        numbers = tuple(int(order["parameters"][p]) for p, steps in PARAMETERS.items() if step.name in steps)
+        inputs = tuple((n, str(d)) for n, d in sorted(step.parts.get("inputs", {}).items()))
+        return step.component, knobs, numbers, inputs
+
+    def told(self, digest: str) -> str:
+        if digest not in self.seen:
+            self.seen[digest] = told(load_value(self.workspace.store, digest))
+        return self.seen[digest]
+
+    def records_are_whole(self) -> None:
+        """No run is on that nobody runs, and every late run's artifacts are there, as are all runs' results."""
+        store = self.workspace.store
+        with store.catalog.read() as read:
+            everything = read.find(records.Run, order=("-started_at", "-id"))
+            wanted = {d for r in everything for d in r.outputs.values()}
+            for run in everything[:_KEEP_RUNS]:
+                wanted |= {d for s in read.find(records.Step, {"run": run.id}) for d in s.outputs.values()}
+            artifacts = {a.digest: a for a in read.find(records.Artifact)}
+        assert all(r.status in ("succeeded", "interrupted") for r in everything)
+        assert all(r.finished_at for r in everything)
+        for digest in wanted:
+            assert all(store.blobs.exists(Digest(d)) for d in blobs_of(artifacts[digest]))
+
+    @staticmethod
+    def whole(content: Rows) -> Any:
+        import pyarrow as pa
+
+        return as_table(content).with_column("_prediction", pa.nulls(len(content), pa.string()))
+
+    def run_ids(self) -> set[str]:
+        with self.workspace.store.catalog.read() as read:
+            return {r.id for r in read.find(records.Run)}
+
+    def record(self, run: str) -> records.Run:
+        with self.workspace.store.catalog.read() as read:
+            found = read.first(records.Run, {"id": run})
+        assert found is not None
+        return found
+
+    def steps(self, record: records.Run) -> list[records.Step]:
+        with self.workspace.store.catalog.read() as read:
+            return read.find(records.Step, {"run": record.id}, order=("position",))
+
+    def step(self, what: str) -> None:
+        self.taken["steps"] += 1
+        self.taken[what] += 1
