@@ -115,6 +115,16 @@ def test_no_file_no_pipeline_and_too_many(tmp_path: Path) -> None:
     assert caught.value.hint == "Did you mean 'second'?"
 
 
+def test_the_pipeline_that_calls_the_others_is_the_one_that_is_meant(tmp_path: Path) -> None:
+    file = tmp_path / "several.py"
+    file.write_text(
+        "import tidemill as tm\n@tm.pipeline\ndef one(n=1): ...\n@tm.pipeline\ndef two(n=1): ...\n"
+        "@tm.pipeline\ndef all_of_it():\n    return tm.when(True, lambda: one()), two()\n"
+    )
+    assert load.load(file).name == "all-of-it"
+    assert load.load(file, "two").name == "two"
+
+
 def test_a_file_named_as_an_installed_module_hides_nothing(tmp_path: Path) -> None:
     file = tmp_path / "json.py"
     file.write_text(

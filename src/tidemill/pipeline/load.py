@@ -7,7 +7,7 @@ import sys
 import traceback
 from importlib.machinery import PathFinder
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 from tidemill.core.config import choose_backends
 from tidemill.core.errors import InvalidInput, NotFound, TidemillError
@@ -27,6 +27,8 @@ _seen: tuple[int, str] | None = None
 
 def load(path: Path, name: str | None = None) -> Pipeline[..., object]:
     """The pipeline that a file defines; ``name`` chooses one of several.
+
+    Without it, pipelines that others of the file call are parts of these, and not meant.
 
     Raises:
         NotFound: ``file-not-found``, ``pipeline-not-found``.
@@ -53,6 +55,10 @@ def load(path: Path, name: str | None = None) -> Pipeline[..., object]:
             hint="Put @tm.pipeline above the function that joins its steps.",
             code="pipeline-not-found",
         )
+    called = {n for p in found.values() for n in _names_in(p.function.__code__)}
+    outer = [p for n, p in vars(module).items() if p in found.values() and n not in called]
+    if len(outer) == 1:
+        return outer[0]
     if len(found) > 1:
         raise InvalidInput(
             f"{path} has {len(found)} pipelines: {', '.join(found)}.",
@@ -60,6 +66,12 @@ def load(path: Path, name: str | None = None) -> Pipeline[..., object]:
             code="ambiguous-pipeline",
         )
     return next(iter(found.values()))
+
+
+def _names_in(code: CodeType) -> set[str]:
+    """The global names, and attributes, that code and the functions in it mention."""
+    inner = [c for c in code.co_consts if isinstance(c, CodeType)]
+    return {*code.co_names, *(name for c in inner for name in _names_in(c))}
 
 
 def load_module(path: Path) -> ModuleType:
