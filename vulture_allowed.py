@@ -82,6 +82,9 @@ _.label_queue
 _.close_review
 _._repr_html_
 
+# Read by users in their exit steps.
+_.failed_step
+
 # Named in an annotation only.
 review_views
 

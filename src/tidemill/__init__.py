@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from tidemill.notebook.project import Project, run
     from tidemill.notebook.project import open_project as open  # noqa: A004 - read as tm.open()
     from tidemill.pipeline.components import check, row_step, step, trainer, transform
+    from tidemill.pipeline.control import at_exit, each, when
     from tidemill.pipeline.dataset import Dataset, dataset
     from tidemill.pipeline.digests import digest_of
     from tidemill.pipeline.model import Model, model
+    from tidemill.pipeline.outcome import RunOutcome
     from tidemill.pipeline.pipelines import pipeline
     from tidemill.pipeline.progress import progress, scratch
     from tidemill.store.table import Table
@@ -36,6 +38,10 @@ _HOMES = {
     "step": "tidemill.pipeline.components",
     "trainer": "tidemill.pipeline.components",
     "transform": "tidemill.pipeline.components",
+    "at_exit": "tidemill.pipeline.control",
+    "each": "tidemill.pipeline.control",
+    "when": "tidemill.pipeline.control",
+    "RunOutcome": "tidemill.pipeline.outcome",
     "Dataset": "tidemill.pipeline.dataset",
     "dataset": "tidemill.pipeline.dataset",
     "pipeline": "tidemill.pipeline.pipelines",
@@ -51,11 +57,14 @@ __all__ = [
     "Model",
     "Project",
     "Report",
+    "RunOutcome",
     "Table",
     "TrainedModel",
+    "at_exit",
     "check",
     "dataset",
     "digest_of",
+    "each",
     "model",
     "open",
     "pipeline",
@@ -66,6 +75,7 @@ __all__ = [
     "step",
     "trainer",
     "transform",
+    "when",
 ]
 
 

@@ -144,6 +144,70 @@ def test_a_release_is_made_once_and_is_whole_until_a_byte_changes(project: tm.Pr
     assert "pipeline.py is damaged" in checked.problems[0]
 
 
+BRANCHES = """
+@tm.step
+def is_strong(strength: float) -> bool:
+    return strength > 0.5
+
+@tm.step
+def is_many(rows: tm.Table, least: int) -> bool:
+    return len(rows) > least
+
+@tm.transform(columns="x")
+class Center:
+    def fit(self, x):
+        return {"mean": x.mean(axis=0)}
+
+    def apply(self, x, state):
+        return (x - state["mean"]).astype("float32")
+
+@tm.pipeline
+def prepare(data: tm.Dataset, least: int = 100):
+    rows = scale(parts.keep_labels(data, label="label", allowed=["high", "low"]))
+    train, _, test = parts.split(rows, test=0.4, validation=0.0)
+    center = lambda: Center().fit(train)
+    def centered():
+        fitted = Center().fit(train)
+        return fitted.apply(train), fitted.apply(test)
+    return tm.when(is_many(rows, least), centered, lambda: (train, test))
+
+@tm.pipeline(name="small")
+def branches(
+    data: tm.Dataset = tm.dataset("points@main"), strength: float = 1.0, least: int = 100, missing: bool = False
+):
+    train, test = prepare(data, least=least)
+    weak = lambda: None if missing else fit(train, strength=0.01)
+    model = tm.when(is_strong(strength), then=lambda: fit(train, strength=strength), otherwise=weak)
+    report = tm.when(is_strong(strength), lambda: parts.evaluate(model, test, name="small"))
+    return {"model": model, "report": report}
+"""
+
+
+@pytest.mark.parametrize("least", [100, 1000])
+def test_a_model_of_a_branch_is_released_with_the_rows_that_the_run_made(
+    project: tm.Project, least: int
+) -> None:
+    (project.folder / "branches.py").write_text(
+        PIPELINE.replace("@tm.pipeline\ndef small", "def small") + BRANCHES
+    )
+    file = project.folder / "branches.py"
+    made = project.run(file, least=least)
+    assert made.status == "succeeded", made.error
+    assert made.verdict is not None
+    steps = {s.name: s.status for s in made.steps}
+    assert [n for n, s in steps.items() if n.startswith("predictor") and s == "computed"] == (
+        ["predictor"] if least == 100 else ["predictor-2"]
+    )
+    release = project.release(made.run)
+    assert release.number == 1
+    assert project.verify("small/1").ok
+    weak = project.run(file, strength=0.1, least=least, missing=True)
+    assert weak.status == "succeeded", weak.error
+    assert weak.verdict is None
+    with pytest.raises(InvalidInput, match="made no model and no report and no predictor"):
+        project.release(weak.run)
+
+
 def test_code_of_a_release_is_what_ran_though_the_file_changed_since(project: tm.Project) -> None:
     made = trained(project)
     source = project.folder / "pipeline.py"

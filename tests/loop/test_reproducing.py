@@ -54,6 +54,24 @@ def lucky(data: tm.Dataset = tm.dataset("points"), file: Path = Path(__file__).p
 @tm.pipeline
 def judges():
     return judged(tm.model("small"))
+
+@tm.step
+def is_long(n: int) -> bool:
+    return n > 3
+
+@tm.step
+def listed(n: int) -> list:
+    return list(range(n % 7))
+
+@tm.step
+def shown(outcome: tm.RunOutcome) -> str:
+    return outcome.run
+
+@tm.pipeline
+def branched(data: tm.Dataset = tm.dataset("points"), file: Path = Path(__file__).parent / "note.txt"):
+    tm.at_exit(shown)
+    n = counted(data, file)
+    return tm.when(is_long(n), lambda: tm.each(listed(n), lambda x: after("", x)), lambda: after("", n))
 """
 
 
@@ -139,6 +157,14 @@ def test_the_first_step_that_gives_something_else_each_time_is_named(project: tm
         "after": "identical",
     }
     assert (found.identical, found.first, found.reasons) == (False, "chance", [])
+
+
+def test_branches_and_items_are_made_again_and_exit_steps_are_not(project: tm.Project):
+    found = project.reproduce(run(project, "branched"))
+    assert found.identical, found
+    assert set(results(found).values()) == {"identical"}
+    assert "shown" not in results(found)
+    assert "after[1]" in results(found)
 
 
 def test_a_file_that_a_step_was_given_must_be_as_it_was(project: tm.Project):

@@ -287,7 +287,7 @@ def test_a_pipeline_in_a_pipeline_adds_its_steps() -> None:
     def outer(n: int = 2):
         return inner(inner(n))
 
-    assert [n.name for n in outer.build().nodes] == ["double", "double-2"]
+    assert [n.name for n in outer.build().nodes] == ["inner/double", "inner-2/double"]
 
 
 def test_outside_a_build_a_component_is_its_function() -> None:

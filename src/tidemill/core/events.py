@@ -47,11 +47,18 @@ class StageFinished:
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """A step that a run will come to; ``after`` are the steps whose results it takes."""
+    """A step that a run will come to.
+
+    Attributes:
+        after: The steps whose results it takes, or that decide on it.
+        template: The planned step that this is one of; ``train[*]`` stands for one step an item, until the items
+            are known.
+    """
 
     name: str
     kind: str
     after: tuple[str, ...]
+    template: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,14 @@ class RunStarted:
 
     run: str
     pipeline: str
+    steps: tuple[PlannedStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StepsAdded:
+    """The items of a list are known: ``steps`` are those that their templates stood for."""
+
+    run: str
     steps: tuple[PlannedStep, ...]
 
 
@@ -107,7 +122,17 @@ class Note:
     text: str
 
 
-Event = Progress | StageStarted | StageFinished | RunStarted | RunFinished | StepStarted | StepFinished | Note
+Event = (
+    Progress
+    | StageStarted
+    | StageFinished
+    | RunStarted
+    | StepsAdded
+    | RunFinished
+    | StepStarted
+    | StepFinished
+    | Note
+)
 Sink = Callable[[Event], None]
 
 

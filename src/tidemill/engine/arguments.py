@@ -11,7 +11,7 @@ from typing import Any
 from tidemill.core.errors import InvalidInput
 from tidemill.engine import artifacts
 from tidemill.engine.orders import Order, Ref
-from tidemill.pipeline.annotations import TABLE_FORMS
+from tidemill.pipeline.annotations import TABLE_FORMS, is_optional
 from tidemill.pipeline.component import Component
 from tidemill.pipeline.frames import to_form
 from tidemill.pipeline.rowwise import arguments_of
@@ -27,6 +27,9 @@ class Given:
         self._order = order
         self._component = component
         self._forms = {p.name: p.form for p in component.parameters}
+        self._optional = {
+            p.name for p in component.parameters if p.default is None or is_optional(p.annotation)
+        }
         self._blobs = blobs
         self._scratch = scratch
         self._read: dict[str, Any] = {}
@@ -54,16 +57,22 @@ class Given:
             return {n: self._value(s, name) for n, s in source.items()}
         assert isinstance(source, Ref)
         form: Any = self._forms.get(name, "any")
-        value = self._artifact(source)
+        value: Any = self._artifact(source)
+        missing = value is None
+        if missing and name in self._optional:
+            return None
         if source.kind == "table":
             return to_form(value, form, step=self._order.step, parameter=name)
         if source.kind == "model" and form == "native-model":
             return value.native
         wanted = _WANTED.get(form)
         if form in TABLE_FORMS or (wanted and source.kind not in (wanted, "predictor")):
+            kind, hint = f"a {source.kind}", "Pass the result of another step, or correct the annotation."
+            if missing:
+                kind, hint = "None", f"Annotate '{name}' as ... | None, if it may be missing."
             raise InvalidInput(
-                f"Step '{self._order.step}' wants a {wanted or 'table'} as '{name}', but gets a {source.kind}.",
-                hint="Pass the result of another step, or correct the annotation.",
+                f"Step '{self._order.step}' wants a {wanted or 'table'} as '{name}', but gets {kind}.",
+                hint=hint,
                 code="wrong-input-kind",
                 details={"step": self._order.step, "parameter": name},
             )

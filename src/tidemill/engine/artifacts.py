@@ -72,6 +72,8 @@ def load(blobs: Blobs, ref: "Ref | Artifact", scratch: Path | None = None) -> An
     if ref.kind == "value":
         # The record's own content stays what its digest says, whatever the caller does with his.
         return copy.deepcopy(content_of(blobs, ref))
+    if ref.kind == "list":
+        return [load(blobs, Ref(*member), scratch) for member in content_of(blobs, ref)]
     if ref.kind == "array":
         import numpy as np  # noqa: PLC0415
 
@@ -94,6 +96,15 @@ def load(blobs: Blobs, ref: "Ref | Artifact", scratch: Path | None = None) -> An
     folder = Path(tempfile.mkdtemp(dir=scratch))
     untar(blobs.path(Digest(ref.digest)), folder)
     return folder / str(ref.meta["name"]) if ref.meta.get("name") else folder
+
+
+def save_list(blobs: Blobs, members: "tuple[Any, ...]") -> Saved:
+    """Store what a list of artifacts is: each is a ``Ref`` or a list of such. A list of plain values is a value."""
+    refs = [m if isinstance(m, Ref) else save_list(blobs, m).ref for m in members]
+    if all(r.kind == "value" for r in refs):
+        return json_artifact(blobs, "value", [content_of(blobs, r) for r in refs], {})
+    needs = sorted({d for r in refs for d in blobs_of(r)})
+    return json_artifact(blobs, "list", [[r.digest, r.kind, r.meta] for r in refs], {"blobs": needs})
 
 
 def _read_only(state: Any) -> Any:

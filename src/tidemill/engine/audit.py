@@ -33,7 +33,9 @@ def audit(execution: "Execution", share: float) -> list[str]:
         Failed: ``audit-failed``, for the first step whose result differs; all of them are in the details.
     """
     steps = execution.ledger.steps
-    hits = [n for n in execution.graph.nodes if n.component is not None and steps[n.name].status == "cached"]
+    hits = [
+        n for n in execution.nodes if n.name in steps and steps[n.name].status == "cached" and n.component
+    ]
     count = min(len(hits), max(1, round(share * len(hits))))
     drawn = random.Random(execution.ledger.run.id).sample(hits, count)  # noqa: S311 - a sample, no secret
     differing: list[dict[str, Any]] = []

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from tidemill.core import identity
+from tidemill.core.errors import InvalidInput
 from tidemill.core.names import Digest
 from tidemill.engine import tables
 from tidemill.engine.content import blobs_of, content_of
@@ -102,12 +103,21 @@ class ChunkPlan:
     tasks: list[ChunkTask]
 
 
-def plan_chunks(store: "Store", base: str, table: Ref) -> ChunkPlan:
+def plan_chunks(store: "Store", base: str, table: Any) -> ChunkPlan:
     """Which chunks of ``table`` a row-wise step must compute.
 
     A memo serves when the rows that it was computed without are all dropped now too; rows dropped since
     are then dropped from its output.
+
+    Raises:
+        InvalidInput: ``wrong-input-kind``, when it is no table.
     """
+    if not isinstance(table, Ref) or table.kind != "table":
+        raise InvalidInput(
+            f"A step that maps over rows wants a table, but gets a {table.kind if isinstance(table, Ref) else 'list'}.",
+            hint="Pass it a table; make a step of whole inputs a @tm.step.",
+            code="wrong-input-kind",
+        )
     chunks = cast("list[Chunk]", content_of(store.blobs, table)["chunks"])
     keys: list[str] = [identity.chunk(base, c["digest"]) for c in chunks]
     with store.catalog.read() as transaction:

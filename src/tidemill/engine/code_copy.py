@@ -72,7 +72,7 @@ def copy_of(graph: "Graph", closures: "Mapping[int, Closure]", file: Path | None
         closures: Of its components.
         file: Where its pipeline is defined.
     """
-    if file is None or any(n.component and not n.component.importable for n in graph.nodes):
+    if file is None or any(n.component and not n.component.importable for n in (*graph.nodes, *graph.exits)):
         return None
     folder = file.resolve().parent
     contents: dict[str, bytes] = {}

@@ -30,6 +30,11 @@ def json_artifact(blobs: Blobs, kind: str, content: Any, meta: dict[str, Any]) -
     return Saved(blobs.put(data), kind, len(data), meta)
 
 
+def value_ref(content: Any) -> Ref:
+    """A plain value as an input of steps, with its content, whatever its size: nothing is stored."""
+    return Ref(identity.blob(canonical(content)), "value", {"content": content})
+
+
 def content_of(blobs: Blobs, ref: "Ref | Artifact") -> Any:
     """The JSON content of a value, table or report."""
     if "content" in ref.meta:

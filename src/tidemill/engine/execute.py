@@ -7,7 +7,7 @@ import random
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,13 +152,17 @@ def _run(order: Order, component: Component[..., Any], blobs: Blobs, scratch: Pa
 
 
 def _rows_in(order: Order) -> int | None:
-    found = [
-        s
-        for v in order.inputs.values()
-        for s in ([v] if isinstance(v, Ref) else v if isinstance(v, tuple) else v.values())
-    ]
-    counts = [int(s.meta["rows"]) for s in found if s.kind == "table"]
+    counts = [int(ref.meta["rows"]) for ref in _refs(order.inputs) if ref.kind == "table"]
     return sum(counts) if counts else None
+
+
+def _refs(source: Any) -> Iterator[Ref]:
+    """The artifacts of one input, or of several."""
+    if isinstance(source, Ref):
+        yield source
+        return
+    for member in source.values() if isinstance(source, dict) else source:
+        yield from _refs(member)
 
 
 # -- row-wise steps

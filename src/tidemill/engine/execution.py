@@ -9,9 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core import events
-from tidemill.core.errors import Conflict, TidemillError
+from tidemill.core.errors import Conflict, InvalidInput, TidemillError
 from tidemill.core.names import Reference
-from tidemill.engine import cache, inputs, plan, sources
+from tidemill.engine import cache, inputs, lists, plan, sources
 from tidemill.engine.attempts import Attempt
 from tidemill.engine.closure import Closure
 from tidemill.engine.executors.adapters import Make
@@ -21,7 +21,8 @@ from tidemill.engine.executors.port import Executor
 from tidemill.engine.job import Job, rows_of
 from tidemill.engine.ledger import Ledger, step_record
 from tidemill.engine.orders import Outcome, Ref
-from tidemill.engine.schedule import Schedule
+from tidemill.engine.planned import Planned
+from tidemill.engine.schedule import UNWANTED, Found, Schedule
 from tidemill.engine.why import FIRST, Earlier, compare, reason
 from tidemill.pipeline.graph import Graph, Node
 from tidemill.pipeline.model import Model
@@ -66,7 +67,8 @@ class Execution:
     jobs: list[Job] = field(default_factory=list[Job])
     executor: Executor | None = None
     _schedule: Schedule = field(init=False)
-    _positions: dict[str, int] = field(init=False)
+    _planned: Planned = field(init=False)
+    nodes: list[Node] = field(init=False)
     _known: cache.Known = field(init=False)
     _ready: deque[_Candidate] = field(default_factory=deque[_Candidate])
     _elsewhere: list[_Candidate] = field(default_factory=list[_Candidate])
@@ -76,11 +78,15 @@ class Execution:
 
     def __post_init__(self) -> None:
         self._schedule = Schedule(self.graph)
-        self._positions = {node.name: at for at, node in enumerate(self.graph.nodes)}
+        self._planned = Planned(self.graph)
+        self.nodes = list(self.graph.nodes)
         self._known = cache.Known(self.store, self.earlier.keys())
 
     def run(self) -> None:
         """Until every node has ended or a step has failed."""
+        run = self.ledger.run
+        self.sink(events.RunStarted(run.id, run.pipeline, self._planned.steps))
+        self._skip_undone()
         while True:
             self._start()
             if self.error is None and (self._schedule.has_ready or (self._ready and not self.jobs)):
@@ -88,19 +94,40 @@ class Execution:
             if not self.jobs and (self.error is not None or not self._elsewhere):
                 break
             self._collect(_POLL_SECONDS if self._elsewhere else None)
-        assert self.error or not self._schedule.unfinished, "a step waits for what nothing makes"
-        for node in self._schedule.unfinished.values():
-            self._skip(node)
+        left = self._schedule.unfinished.values()
+        assert self.error or len(self._schedule.unwanted()) == len(left), (
+            "a step waits for what nothing makes"
+        )
+        for node in left:
+            self._skip(node, "" if self.error else UNWANTED)
+
+    def run_last(self, job: Job) -> None:
+        """Run a job of its own, when all else has ended, and whatever became of that."""
+        self._schedule.enter(job.node)
+        self.jobs.append(job)
+        self.sink(events.StepStarted(self.ledger.run.id, job.node.name, job.why))
+        self._order(job)
+        self._dispatch()
+        while self.jobs:
+            self._collect(None)
+        self._settle()
 
     @property
-    def found(self) -> dict[tuple[str, str], Ref]:
+    def found(self) -> Found:
         """Each output that is there, by node and output."""
         return self._schedule.found
 
+    def decided(self) -> Graph:
+        """The graph without the choices that were made: what took one takes what was chosen."""
+        return self.graph.decided(self._schedule.taken)
+
     def outputs(self) -> dict[str, Ref]:
-        """The pipeline's results."""
-        found = self._schedule.found
-        return {name: found[port.node, port.output] for name, port in self.graph.outputs.items()}
+        """The pipeline's results; a list of several is stored as one."""
+        made: dict[str, Ref] = {}
+        for name, port in self.graph.outputs.items():
+            made[name], saved = lists.whole(self.store.blobs, self.found[port.node, port.output])
+            self.ledger.artifacts(saved)
+        return made
 
     def abort(self) -> None:
         """Stop what is being computed and let others have the locks."""
@@ -119,7 +146,9 @@ class Execution:
         while self.error is None:
             new: list[_Candidate] = []
             for node in self._schedule.take():
-                if node.component is None:
+                if node.role == "items":
+                    self._unfold(node)
+                elif node.component is None:
                     self._read(node)
                 else:
                     new.append(self._candidate(node))
@@ -201,7 +230,7 @@ class Execution:
 
     def _hit(self, candidate: "_Candidate", hit: cache.Hit) -> None:
         node = candidate.node
-        self._schedule.end(node, hit.outputs)
+        self._end(node, hit.outputs)
         outputs = {n: r.digest for n, r in hit.outputs.items()}
         rows_in, rows_out = hit.rows_in, hit.rows_out
         step = self._step(
@@ -248,7 +277,13 @@ class Execution:
         assert node.table is not None
         table = job.inputs[node.table]
         base = job.parts.chunk_base(node.table)
-        job.chunks = cache.plan_chunks(self.store, base, table)
+        try:
+            job.chunks = cache.plan_chunks(self.store, base, table)
+        except InvalidInput as error:
+            job.outcomes.append(Outcome(error=error.to_json()))
+            self.error = job.error
+            self._finish(job)
+            return
         tasks = job.chunks.tasks
         if not tasks:
             self._finish(job)
@@ -351,10 +386,10 @@ class Execution:
     def _computed(self, job: Job) -> None:
         saved = job.saved(self.store.blobs)
         outputs = {n: s.digest for n, s in saved.items()}
-        step = self._step_of(job, "computed", key=job.key, outputs=outputs, rows_out=rows_of(saved))
+        step = self._step_of(job, "computed", key=job.key or None, outputs=outputs, rows_out=rows_of(saved))
         self.ledger.computed(step, saved, job.memos())
         self._ended.append((job, step))
-        self._schedule.end(job.node, {name: artifact.ref for name, artifact in saved.items()})
+        self._end(job.node, {name: artifact.ref for name, artifact in saved.items()})
 
     def _failed(self, job: Job, error: dict[str, Any]) -> None:
         step = self._step_of(job, "failed", key=None, error=error)
@@ -377,8 +412,37 @@ class Execution:
             self._tell(step)
         return hits
 
-    def _skip(self, node: Node) -> None:
-        step = self._step(node, "skipped", None, None)
+    def _end(self, node: Node, outputs: dict[str, Ref]) -> None:
+        """What came of a node is there for others, and decides what stands under it."""
+        try:
+            self._schedule.end(node, outputs)
+        except TidemillError as error:
+            self.error = self.error or error.to_json()
+        self._skip_undone()
+
+    def _skip_undone(self) -> None:
+        skipped, self._schedule.skipped = self._schedule.skipped, []
+        for node, why in skipped:
+            self._skip(node, why)
+
+    def _unfold(self, items: Node) -> None:
+        """The list that a ``tm.each`` goes through is there."""
+        try:
+            members, tags, saved = lists.members_of(self.store.blobs, items, self._schedule)
+        except TidemillError as error:
+            self.error = error.to_json()
+            return
+        self.ledger.artifacts(saved)
+        added = self._schedule.unfold(items, members, tags)
+        self.nodes += [node for _, node in added]
+        if added:
+            self.sink(events.StepsAdded(self.ledger.run.id, self._planned.unfolded(added)))
+        self._skip_undone()
+
+    def _skip(self, node: Node, why: str) -> None:
+        if not node.is_step:
+            return
+        step = self._step(node, "skipped", None, None, why=why)
         self.ledger.hit(step)
         self._tell(step)
 
@@ -402,7 +466,7 @@ class Execution:
 
     def _take_model(self, node: Node, wanted: Model) -> None:
         version, ref = inputs.registered_model(self.store, wanted)
-        self._schedule.end(node, {"result": ref})
+        self._end(node, {"result": ref})
         parts = plan.Parts(f"model:{wanted.name}", {}, {}, {}, {"version": str(version)})
         step = self._step(node, "cached", parts, ref.digest, outputs={"result": ref.digest})
         self.ledger.hit(step)
@@ -411,7 +475,7 @@ class Execution:
     def _read_dataset(self, node: Node, reference: Reference, started: float) -> None:
         name = reference.name
         read = inputs.read(self.store, reference, self.resolve, self.sink)
-        self._schedule.end(node, {"result": read.table.ref})
+        self._end(node, {"result": read.table.ref})
         self.ledger.input(name if name not in self.ledger.run.inputs else str(reference), read.commit)
         parts = plan.Parts(f"dataset:{name}", {}, {}, {}, {"commit": read.commit})
         rows = int(read.table.meta["rows"])
@@ -467,7 +531,7 @@ class Execution:
     def _step(
         self, node: Node, status: records.StepStatus, parts: plan.Parts | None, key: str | None, **facts: Any
     ) -> records.Step:
-        position = self._positions[node.name]
+        position = self._schedule.positions[node.name]
         return step_record(self.ledger.run.id, position, node, status, parts, key, **facts)
 
 

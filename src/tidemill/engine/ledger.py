@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -93,12 +93,17 @@ class Ledger:
     ) -> None:
         """Note a step that was computed, its artifacts and what the cache is to remember."""
         self.hit(step)
-        self._batch.artifacts += [
-            records.Artifact(a.digest, a.kind, a.size_bytes, a.meta, step.finished_at) for a in saved.values()
-        ]
+        self.artifacts(saved.values(), step.finished_at)
         if step.key is not None:
             self._batch.entries[step.key] = cache.entry_of(step.outputs, step.rows_in, step.rows_out)
         self._batch.entries.update({**memos, **(entries or {})})
+
+    def artifacts(self, saved: Iterable[Saved], made_at: str | None = None) -> None:
+        """Note artifacts; those that are known already stay as they are."""
+        moment = made_at or stamp(now())
+        self._batch.artifacts += [
+            records.Artifact(a.digest, a.kind, a.size_bytes, a.meta, moment) for a in saved
+        ]
 
     def failed(self, step: records.Step, memos: dict[str, Memo]) -> None:
         """Note a step that failed, and what of it is finished."""

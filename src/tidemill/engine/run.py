@@ -14,6 +14,7 @@ from tidemill.engine.code_copy import CodeCopy, copy_of
 from tidemill.engine.execution import Execution
 from tidemill.engine.executors import adapters
 from tidemill.engine.executors.timed import Timed
+from tidemill.engine.exits import run_exits
 from tidemill.engine.installed import Installed, here
 from tidemill.engine.ledger import Ledger, mark_interrupted
 from tidemill.engine.orders import Ref
@@ -34,12 +35,14 @@ class RunResult:
         steps: In the order of the graph.
         outputs: The pipeline's results by name, as artifacts; empty when it failed.
         audited: The cached steps that were computed again, to the same results.
+        graph: As it went: without the choices that were made.
     """
 
     run: records.Run
     steps: list[records.Step]
     outputs: dict[str, Ref]
     audited: list[str]
+    graph: Graph
 
 
 def run(
@@ -83,7 +86,7 @@ def run(
     """
     make = adapters.executor(executor)
     mark_interrupted(store)
-    closures = closures_of(graph.nodes)
+    closures = closures_of((*graph.nodes, *graph.exits))
     recorded_file = _relative(file, project_folder)
     code, environment = copy_of(graph, closures, file), here()
     ledger = Ledger(
@@ -101,12 +104,12 @@ def run(
         store, graph, ledger, closures, sink, workers, lambda n: Timed(make(n)), resolve, seed, files, earlier
     )
     _keep_origin(store, earlier.latest, code, environment)
-    sink(_planned(graph, ledger.run))
     audited: list[str] = []
     try:
         execution.run()
         if audit and execution.error is None:
             audited = _audited(execution, audit)
+        run_exits(execution)
     except KeyboardInterrupt:
         execution.abort()
         error = Interrupted(
@@ -132,7 +135,7 @@ def run(
     ledger.close(status, {n: r.digest for n, r in outputs.items()}, execution.error)
     sink(_finished(ledger.run))
     steps = sorted(ledger.steps.values(), key=lambda s: s.position)
-    return RunResult(ledger.run, steps, outputs, audited)
+    return RunResult(ledger.run, steps, outputs, audited, execution.decided())
 
 
 def _keep_origin(
@@ -153,14 +156,6 @@ def _audited(execution: Execution, share: float) -> list[str]:
     except Failed as error:
         execution.error = error.to_json()
         return []
-
-
-def _planned(graph: Graph, run: records.Run) -> events.RunStarted:
-    steps = tuple(
-        events.PlannedStep(n.name, n.kind, tuple(dict.fromkeys(port.node for port in n.sources())))
-        for n in graph.nodes
-    )
-    return events.RunStarted(run.id, run.pipeline, steps)
 
 
 def _finished(run: records.Run) -> events.RunFinished:

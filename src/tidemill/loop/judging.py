@@ -193,6 +193,6 @@ def predictor_facts(ws: Workspace, run: "records.Run") -> tuple[Digest, dict[str
     code: dict[str, str] = {}
     for step in steps_of(ws, run.id):
         packages.update(step.parts.get("packages", {}))
-        if step.name == PREDICTOR:
+        if step.outputs.get("result") == run.outputs[PREDICTOR]:
             code = dict(step.parts.get("settings", {}).get("code", {}))
     return Digest(run.outputs[PREDICTOR]), code, packages

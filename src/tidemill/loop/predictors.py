@@ -1,13 +1,16 @@
 """A training graph with its predictor: the last step, cut from the steps before it."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tidemill.core.errors import InvalidInput
 from tidemill.core.events import Note, Sink
 
 if TYPE_CHECKING:
-    from tidemill.pipeline.graph import Graph
+    from tidemill.engine.run import RunResult
+    from tidemill.pipeline.cut import Cut
+    from tidemill.pipeline.graph import Graph, Guard, Node, Port
 
 MODEL, REPORT, PREDICTOR = "model", "report", "predictor"
 """What the outputs of a pipeline that makes a model are called."""
@@ -16,53 +19,117 @@ MODEL, REPORT, PREDICTOR = "model", "report", "predictor"
 def with_predictor(graph: "Graph", name: str, file: Path | None, sink: Sink) -> "Graph":
     """``graph`` with a step that writes and proves the predictor, if it returns a ``model``.
 
-    A model that no predictor can be cut for is trained all the same; a note says why it cannot be served.
+    Where the model, or its rows, come of a ``tm.when``, there is one for each branch, and the run takes that of the
+    branch that it took. A model that no predictor can be cut for is trained all the same; a note says why it cannot
+    be served.
     """
-    from tidemill.pipeline.cut import outline  # noqa: PLC0415
-
     if MODEL not in graph.outputs or PREDICTOR in graph.outputs:
         return graph
     try:
-        cut = outline(graph, MODEL)
+        made = _Predictors(graph, name, code_of(file.resolve().parent) if file else {}, sink)
+        port = made.of(graph, ())
     except InvalidInput as error:
-        sink(Note(f"This model cannot be released: {error.message} {error.hint or ''}".strip()))
+        sink(_unservable(error))
         return graph
-    from tidemill.parts.export import predictor  # noqa: PLC0415
-    from tidemill.pipeline.graph import Graph, Node, Port  # noqa: PLC0415
-
-    own = file.resolve().parent if file else None
-    node = Node(
-        name=PREDICTOR,
-        role="call",
-        component=predictor,
-        settings={
-            "name": name,
-            "stages": [
-                {
-                    "name": s.step,
-                    "kind": "row_step" if s.role == "rows" else "transform",
-                    "component": f"{s.module}:{s.variable}",
-                    "settings": s.settings,
-                }
-                for s in cut.stages
-            ],
-            "code": code_of(own) if own else {},
-            **({} if any(s.state for s in cut.stages) else {"states": {}}),
-        },
-        inputs={
-            "model": graph.outputs[MODEL],
-            "raw": Port(cut.dataset, "result"),
-            "prepared": cut.table,
-            **_states(cut.stages),
-        },
-        outputs=("result",),
-    )
-    return Graph((*graph.nodes, node), graph.inputs, {**graph.outputs, PREDICTOR: Port(PREDICTOR, "result")})
+    nodes = (*graph.nodes, *made.nodes)
+    return replace(graph, nodes=nodes, outputs={**graph.outputs, PREDICTOR: port})
 
 
-def is_judged(graph: "Graph") -> bool:
-    """Whether a run of this graph makes all that the gate looks at."""
-    return {PREDICTOR, REPORT} <= set(graph.outputs)
+class _Predictors:
+    """The steps that write a predictor, one for each branch that the model can come of."""
+
+    def __init__(self, graph: "Graph", name: str, code: dict[str, str], sink: Sink) -> None:
+        self._name, self._code, self._sink = name, code, sink
+        self._names = {node.name for node in graph.nodes}
+        self.nodes: list[Node] = []
+
+    def of(self, graph: "Graph", guards: "tuple[Guard, ...]") -> "Port":
+        """Where the predictor of a graph's model comes from, under these decisions."""
+        from tidemill.pipeline.cut import Undecided, outline  # noqa: PLC0415
+        from tidemill.pipeline.graph import Guard, Node, ports_in  # noqa: PLC0415
+
+        model = graph.outputs[MODEL]
+        try:
+            if graph.node(model.node).role == "value":
+                return self._nothing(guards)
+            return self._added(self._node(graph, outline(graph, MODEL), guards), PREDICTOR)
+        except Undecided as error:
+            (condition,) = ports_in(error.node.inputs["condition"])
+        except InvalidInput as error:
+            if not guards:
+                raise
+            self._sink(_unservable(error))
+            return self._nothing(guards)
+        same = [n.name for n in graph.nodes if n.role == "choice" and n.inputs["condition"] == condition]
+        sides = {
+            side: self.of(graph.decided(dict.fromkeys(same, value)), (*guards, Guard(condition, value)))
+            for side, value in (("then", True), ("otherwise", False))
+        }
+        inputs = {"condition": condition, **sides}
+        chosen = Node("(when)", "choice", None, {}, inputs, ("result",), guards=guards)  # pyright: ignore[reportArgumentType]
+        return self._added(chosen, "(when)")
+
+    def _nothing(self, guards: "tuple[Guard, ...]") -> "Port":
+        """A branch without a model, or with one that cannot be served."""
+        from tidemill.pipeline.graph import Node  # noqa: PLC0415
+
+        node = Node("(value)", "value", None, {"value": None}, {}, ("result",), guards=guards)
+        return self._added(node, "(value)")
+
+    def _added(self, node: "Node", name: str) -> "Port":
+        from tidemill.pipeline.graph import Port  # noqa: PLC0415
+
+        number, unique = 1, name
+        while unique in self._names:
+            number += 1
+            unique = f"{name}-{number}"
+        self._names.add(unique)
+        self.nodes.append(replace(node, name=unique))
+        return Port(unique, "result")
+
+    def _node(self, graph: "Graph", cut: "Cut", guards: "tuple[Guard, ...]") -> "Node":
+        from tidemill.parts.export import predictor  # noqa: PLC0415
+        from tidemill.pipeline.graph import Node, Port  # noqa: PLC0415
+
+        stages = [
+            {
+                "name": s.step,
+                "kind": "row_step" if s.role == "rows" else "transform",
+                "component": f"{s.module}:{s.variable}",
+                "settings": s.settings,
+            }
+            for s in cut.stages
+        ]
+        states = {s.step: s.state for s in cut.stages if s.state is not None}
+        return Node(
+            name=PREDICTOR,
+            role="call",
+            component=predictor,
+            settings={
+                "name": self._name,
+                "stages": stages,
+                "code": self._code,
+                **({} if states else {"states": {}}),
+            },
+            inputs={
+                "model": graph.outputs[MODEL],
+                "raw": Port(cut.dataset, "result"),
+                "prepared": cut.table,
+                **({"states": states} if states else {}),
+            },
+            outputs=("result",),
+            guards=guards,
+        )
+
+
+def _unservable(error: InvalidInput) -> Note:
+    return Note(f"This model cannot be released: {error.message} {error.hint or ''}".strip())
+
+
+def is_judged(result: "RunResult") -> bool:
+    """Whether a run made all that the gate looks at; a branch that it took may have none."""
+    kinds = {name: ref.kind for name, ref in result.outputs.items()}
+    return kinds.get(PREDICTOR) == PREDICTOR and kinds.get(REPORT) == REPORT
 
 
 def code_of(folder: Path) -> dict[str, str]:
@@ -75,8 +142,3 @@ def code_of(folder: Path) -> dict[str, str]:
         if file.is_relative_to(folder):
             found[file.relative_to(folder).as_posix()] = file.read_text("utf-8")
     return found
-
-
-def _states(stages: Any) -> dict[str, Any]:
-    states = {s.step: s.state for s in stages if s.state is not None}
-    return {"states": states} if states else {}

@@ -6,7 +6,7 @@ from tidemill.core import identity
 from tidemill.core.errors import InvalidInput, NotFound, TidemillError
 from tidemill.core.events import Sink, silent
 from tidemill.core.names import Digest
-from tidemill.loop import judging
+from tidemill.loop import judging, registry
 from tidemill.loop.lookup import find_run
 from tidemill.loop.quiet import LOCK
 from tidemill.loop.views import ReleaseView, Verified
@@ -30,7 +30,8 @@ def create_release(ws: Workspace, run: str = "latest", *, sink: Sink = silent) -
 
     del sink
     record = find_run(ws, run, with_report=run == "latest")
-    lacking = [name for name in ("model", "report", "predictor") if name not in record.outputs]
+    made = {name: registry.digest_of_kind(ws, record, name) for name in ("model", "report", "predictor")}
+    lacking = [n for n, digest in made.items() if digest is None or digest != record.outputs.get(n)]
     if record.status == "succeeded" and lacking:
         raise InvalidInput(
             f"Run {record.id} has nothing to release: it made no {' and no '.join(lacking)}.",

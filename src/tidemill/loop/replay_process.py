@@ -114,7 +114,8 @@ def _with_models(graph: Graph, versions: Mapping[str, int]) -> Graph:
         else n
         for n in graph.nodes
     )
-    return Graph(nodes, graph.inputs, graph.outputs)
+    # Its exit steps told somebody what became of the run that there was: not again.
+    return replace(graph, nodes=nodes, exits=())
 
 
 if __name__ == "__main__":

@@ -141,7 +141,8 @@ def _compared(
         made = {s.name: s for s in read.find(records.Step, {"run": again})}
         record = read.first(records.Run, {"id": again})
     assert record is not None
-    then = steps_of(ws, run.id)
+    # Not those of branches that were not taken; nor exit steps, which have no key and are not made again.
+    then = [s for s in steps_of(ws, run.id) if s.outputs and s.key]
     steps = [_step(ws, store, old, made.get(old.name)) for old in then]
     first = next((old for old, s in zip(then, steps, strict=True) if not s.good), None)
     return Reproduced(

@@ -15,6 +15,7 @@ from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
     from tidemill.core.names import Reference
+    from tidemill.engine.run import RunResult
     from tidemill.pipeline.graph import Graph
     from tidemill.pipeline.pipelines import Pipeline
     from tidemill.store.catalog import records
@@ -70,7 +71,7 @@ def run(
     )
     if result.run.status == "succeeded":
         registry.register(ws, graph, result)
-        _judge(ws, graph, result.run, sink)
+        _judge(ws, result, sink)
     return replace(_view(ws, result.run, result.steps), audited=result.audited)
 
 
@@ -99,14 +100,14 @@ def forecast(
     )
     steps: list[StepForecast] = []
     for e in expected:
-        read = graph.node(e.step).reference
+        read = graph.inputs.get(e.step)
         changes = [
             why.as_view(c) | (why.rows_between(ws, read.name, c.before, c.after) if read else {})
             for c in e.changes
         ]
         steps.append(StepForecast(e.step, e.kind, e.status, e.why, e.rows, changes))
-    computed = sum(e.status == "computed" for e in expected)
-    return Forecast(defined.name, computed, len(steps) - computed, steps)
+    computed, cached = (sum(e.status == status for e in expected) for status in ("computed", "cached"))
+    return Forecast(defined.name, computed, cached, steps)
 
 
 def built(
@@ -189,13 +190,13 @@ def report(ws: Workspace, run: str = "latest", path: Path | None = None) -> Repo
     return ReportFile(record.id, str(target), dict(found.metrics))
 
 
-def _judge(ws: Workspace, graph: "Graph", record: "records.Run", sink: Sink) -> None:
-    if not predictors.is_judged(graph):
+def _judge(ws: Workspace, result: "RunResult", sink: Sink) -> None:
+    if not predictors.is_judged(result):
         return
     try:
-        judging.judge_run(ws, graph, record)
+        judging.judge_run(ws, result.graph, result.run)
     except TidemillError as error:
-        sink(Note(f"The gate could not judge run {record.id}: {error.message}"))
+        sink(Note(f"The gate could not judge run {result.run.id}: {error.message}"))
         raise
 
 

@@ -217,7 +217,8 @@ def _write_states(folder: Path, stages: Sequence[StageSpec]) -> list[StageSpec]:
     for number, stage in enumerate(stages):
         file = None
         if stage["state"] is not None:
-            file = f"states/{number}-{stage['name']}.zip"
+            # A step of a pipeline within the pipeline has a slash in its name.
+            file = f"states/{number}-{stage['name'].replace('/', '-')}.zip"
             states.write(stage["state"], folder / file)
         written.append(
             {

@@ -92,6 +92,16 @@ def form_of(annotation: Any) -> Form:
     return "value"
 
 
+def is_optional(annotation: Any) -> bool:
+    """Whether None is among what an annotation allows."""
+    if isinstance(annotation, str):
+        parts = [part.strip() for part in annotation.split("|")]
+        return "None" in parts or parts[0].rpartition(".")[2].startswith("Optional[")
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return type(None) in typing.get_args(annotation)
+    return annotation in (None, type(None))
+
+
 def _form_of_class(kind: type) -> Form:
     home = kind.__module__.partition(".")[0]
     if home == "polars" and kind.__qualname__ in {"DataFrame", "LazyFrame"}:

@@ -6,14 +6,18 @@ so that a notebook can try a step on a frame.
 
 import inspect
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast
 
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import nearest
+from tidemill.pipeline import builder as builders
 from tidemill.pipeline import graph as graphs
 from tidemill.pipeline import values
+from tidemill.pipeline.agreement import refuse_wrong
 from tidemill.pipeline.annotations import ARTIFACT_FORMS, Form, hints, results_of, shown
 from tidemill.pipeline.dataset import Dataset
 from tidemill.pipeline.handles import Handle
@@ -148,7 +152,7 @@ class Component(Generic[P, R]):
         """Add a step to the pipeline that is being built; outside a build, run the function."""
         if self.kind == "transform":
             return cast("R", self._configured(args, kwargs))
-        builder = graphs.current()
+        builder = builders.current()
         if builder is None:
             if self.is_object:
                 raise InvalidInput(
@@ -156,7 +160,11 @@ class Component(Generic[P, R]):
                     hint="Use the estimator itself, or call it in the body of a @tm.pipeline.",
                     code="not-in-pipeline",
                 )
-            return self.function(*args, **kwargs)
+            returned: Any = self.function(*args, **kwargs)
+            wholes = _wholes.get()
+            if wholes is not None and self.outputs == ("result",) and isinstance(returned, (tuple, dict)):
+                wholes.append(cast("object", returned))
+            return cast("R", returned)
         settings, inputs = self.bind(builder, self.short_name, args, kwargs)
         role: graphs.Role = "rows" if self.kind == "row_step" else "call"
         table = self.parameters[0].name if role == "rows" else None
@@ -170,9 +178,16 @@ class Component(Generic[P, R]):
         return cast("R", handles[0] if self.outputs == ("result",) else handles)
 
     def bind(
-        self, builder: graphs.Builder, step: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+        self,
+        builder: builders.Builder,
+        step: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        unconverted: Sequence[str] = (),
     ) -> tuple[dict[str, Any], dict[str, graphs.Input]]:
         """The call's arguments, parted into settings (plain) and inputs (handles).
+
+        ``unconverted`` are settings that somebody else sees to.
 
         Raises:
             InvalidInput: ``wrong-call``, ``not-a-setting``, ``not-an-artifact``, ``wrong-parameter-type``.
@@ -182,8 +197,13 @@ class Component(Generic[P, R]):
         inputs: dict[str, graphs.Input] = {}
         for name, value in given.items():
             parameter = next((p for p in self.parameters if p.name == name), None)
+            if name in unconverted:
+                settings[name] = value
+                continue
             source = builder.source(step, name, value)
             if source is not None:
+                if parameter is not None:
+                    refuse_wrong(step, parameter, source, builder.node_of)
                 inputs[name] = source
                 continue
             form = parameter.form if parameter else "any"
@@ -264,7 +284,7 @@ class Component(Generic[P, R]):
         """Fit the transform on a table; in a build, a step. The result's ``apply`` uses what was learned."""
         if self.kind != "transform":
             raise InvalidInput(f"{self!r} has no fit().", hint="Only a transform has one.", code="wrong-call")
-        builder = graphs.current()
+        builder = builders.current()
         if builder is None:
             return Fitted(self, self.instance().fit(table), {})
         step = f"{self.short_name}-fit"
@@ -290,6 +310,20 @@ class Component(Generic[P, R]):
         return serve(self, columns, settings, state)
 
 
+_wholes: ContextVar[list[object] | None] = ContextVar("wholes", default=None)
+
+
+@contextmanager
+def whole_results() -> Generator[list[object]]:
+    """Inside the block, which runs in memory: the tuples and dicts that are one result of a step each."""
+    wholes: list[object] = []
+    token = _wholes.set(wholes)
+    try:
+        yield wholes
+    finally:
+        _wholes.reset(token)
+
+
 class Fitted:
     """A transform with what it learned; ``state`` is a handle in a build, the state itself outside."""
 
@@ -300,7 +334,7 @@ class Fitted:
 
     def apply(self, table: Any) -> Any:
         """Apply what was learned to a table; in a build, a step that computes changed rows only."""
-        builder = graphs.current()
+        builder = builders.current()
         if builder is None:
             return self.component.instance().apply(table, self.state)
         step = f"{self.component.short_name}-apply"
@@ -314,7 +348,7 @@ class Fitted:
         return handle
 
 
-def _one_source(builder: graphs.Builder, step: str, value: Any) -> graphs.Port:
+def _one_source(builder: builders.Builder, step: str, value: Any) -> graphs.Port:
     source = builder.source(step, TABLE, value)
     if not isinstance(source, graphs.Port):
         raise InvalidInput(

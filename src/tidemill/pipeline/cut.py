@@ -59,6 +59,14 @@ class Cut:
     stages: tuple[StageSpec, ...]
 
 
+class Undecided(Exception):
+    """The way from the rows to a model leads through a ``tm.when`` that only a run decides."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(node.name)
+        self.node = node
+
+
 def cut(graph: Graph, model: Port | str) -> list[StageSpec]:
     """The stages between the raw rows and the model, in order.
 
@@ -74,7 +82,11 @@ def cut(graph: Graph, model: Port | str) -> list[StageSpec]:
 
 
 def outline(graph: Graph, model: Port | str) -> Cut:
-    """As ``cut``, with the trainer and the dataset named."""
+    """As ``cut``, with the trainer and the dataset named.
+
+    Raises:
+        Undecided: For a graph whose choices are not made yet.
+    """
     port = graph.outputs.get(model) if isinstance(model, str) else model
     if port is None:
         raise InvalidInput(
@@ -82,16 +94,35 @@ def outline(graph: Graph, model: Port | str) -> Cut:
             hint=f"It has: {', '.join(graph.outputs) or 'none'}.",
             code="not-servable",
         )
-    trainer = _trainer(graph, port)
+    cuts = [_outline(graph, trainer) for trainer in _trainers(graph, port)]
+    if any((c.dataset, c.table, c.stages) != (cuts[0].dataset, cuts[0].table, cuts[0].stages) for c in cuts):
+        raise InvalidInput(
+            f"'{port}' comes from several trainers: {', '.join(c.trainer for c in cuts)}.",
+            why="They take different rows, so no one predictor stands for all of them.",
+            hint="Name the output of one of them as the model; or choose by tm.when.",
+            code="not-servable",
+        )
+    return cuts[0]
+
+
+def _outline(graph: Graph, trainer: Node) -> Cut:
     blocked: Node | None = None
     for source in trainer.inputs.values():
         for start in ports_in(source):
             path, end = _path(graph, start)
+            if (path and path[0].loops) or (end.role == "items" and len(trainer.inputs) == 1):
+                raise InvalidInput(
+                    f"No predictor can be cut for step '{trainer.name}': its rows are made in the function of a tm.each.",
+                    why="They are other ones for each item, and the item of the model that comes out is not known.",
+                    hint="Prepare the rows before tm.each, and train in it.",
+                    code="not-servable",
+                    details={"step": trainer.name},
+                )
             if end.role == "dataset":
                 return Cut(
                     trainer.name, end.name, start, tuple(_stage(n) for n in reversed(path) if _served(n))
                 )
-            if end.kind == "step" and blocked is None:
+            if end.role == "call" and blocked is None:
                 blocked = end
     raise InvalidInput(
         f"No predictor can be cut for step '{trainer.name}': its rows come through step "
@@ -103,24 +134,22 @@ def outline(graph: Graph, model: Port | str) -> Cut:
     )
 
 
-def _trainer(graph: Graph, port: Port) -> Node:
+def _trainers(graph: Graph, port: Port) -> list[Node]:
+    """Who trained a model; several, where a step chooses among theirs."""
     node = graph.node(port.node)
     if node.kind == "trainer":
-        return node
+        return [node]
     # A step between trainer and output (a choice, a calibration) is looked through, breadth first.
     level = [node]
     while level:
+        for each in level:
+            if each.role == "choice":
+                raise Undecided(each)
         above = [graph.node(p.node) for n in level for p in n.sources()]
         trainers = {n.name: n for n in above if n.kind == "trainer"}
         if trainers:
-            if len(trainers) > 1:
-                raise InvalidInput(
-                    f"'{port}' comes from several trainers: {', '.join(trainers)}.",
-                    hint="Name the output of one of them as the model.",
-                    code="not-servable",
-                )
-            return next(iter(trainers.values()))
-        level = above
+            return list(trainers.values())
+        level = list({n.name: n for n in above}.values())
     raise InvalidInput(
         f"'{port}' does not come from a trainer.",
         hint="Put @tm.trainer above the function that returns the model.",
@@ -138,6 +167,8 @@ def _path(graph: Graph, start: Port) -> tuple[list[Node], Node]:
         source = node.inputs[node.table]
         assert isinstance(source, Port)
         node = graph.node(source.node)
+    if node.role == "choice":
+        raise Undecided(node)
     return path, node
 
 

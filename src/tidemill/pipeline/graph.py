@@ -1,25 +1,36 @@
-"""The graph: nodes in the order of their making, which is a topological order; and the builder that makes it."""
+"""The graph: nodes in the order of their making, which is a topological order."""
 
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from tidemill.core.errors import InvalidInput
 from tidemill.core.names import Reference
-from tidemill.pipeline.dataset import Dataset
-from tidemill.pipeline.handles import Handle, Port, builder_of, port_of
+from tidemill.pipeline.handles import Port
 from tidemill.pipeline.model import Model
 
 if TYPE_CHECKING:
     from tidemill.pipeline.component import Component
 
-Role = Literal["dataset", "model", "call", "rows", "fit", "apply"]
-"""How a node computes: reads a dataset, takes a registered model, calls a function once, or maps over rows; fits; applies a state."""
+Role = Literal["dataset", "model", "call", "rows", "fit", "apply", "value", "choice", "items", "join"]
+"""How a node computes: reads a dataset, takes a registered model, calls a function once, or maps over rows; fits; applies a state.
+
+The last four compute nothing and are no steps of a run; they only say which result goes where: a plain value; that of
+the branch taken; each member of a list; the list of what became of each.
+"""
+CONTROL: frozenset[Role] = frozenset({"value", "choice", "items", "join"})
+EACH = "[*]"
+"""Stands in a name for the item, while the items are not known."""
 
 Input = Port | tuple[Port, ...] | dict[str, Port]
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What must have come of a condition for a node to be computed."""
+
+    condition: Port
+    value: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +44,10 @@ class Node:
         table: The parameter that carries the rows, for ``rows``, ``fit`` and ``apply``.
         reference: The dataset, for ``dataset``.
         model: The registered model, for ``model``.
+        guards: The conditions it stands under, the outermost first.
+        loops: The ``items`` nodes that it is repeated by, the outermost first: then it is a template, and a run
+            makes a node of it for each item.
+        each: For ``join``: the ``items`` node whose results it gathers; None where they are all known.
     """
 
     name: str
@@ -44,6 +59,14 @@ class Node:
     table: str | None = None
     reference: Reference | None = None
     model: Model | None = None
+    guards: tuple[Guard, ...] = ()
+    loops: tuple[str, ...] = ()
+    each: str | None = None
+
+    @property
+    def is_step(self) -> bool:
+        """Whether a run records it."""
+        return self.role not in CONTROL
 
     @property
     def kind(self) -> str:
@@ -54,6 +77,22 @@ class Node:
         """Every port this node reads."""
         for source in self.inputs.values():
             yield from ports_in(source)
+
+
+def mapped(source: Input, change: Callable[[Port], Port]) -> Input:
+    """One input with each of its ports changed."""
+    if isinstance(source, Port):
+        return change(source)
+    if isinstance(source, dict):
+        return {name: change(port) for name, port in source.items()}
+    return tuple(change(port) for port in source)
+
+
+def choice(node: Node, *, taken: bool) -> Port:
+    """What a ``choice`` node gives when its condition said so."""
+    port = node.inputs["then" if taken else "otherwise"]
+    assert isinstance(port, Port)
+    return port
 
 
 def ports_in(source: Input) -> tuple[Port, ...]:
@@ -71,11 +110,13 @@ class Graph:
         nodes: In topological order.
         inputs: Step name of each dataset that is read, to its reference.
         outputs: Name of each result to where it comes from; ``result`` when the pipeline returns one.
+        exits: The steps that run when all else has ended.
     """
 
     nodes: tuple[Node, ...]
     inputs: dict[str, Reference]
     outputs: dict[str, Port]
+    exits: tuple[Node, ...] = ()
 
     def pinned(self, commits: Mapping[str, str]) -> "Graph":
         """The same graph with datasets read at these commits: by reference (``name@branch``), or else by name."""
@@ -85,7 +126,34 @@ class Graph:
             return Reference(reference.name, commit) if commit else reference
 
         nodes = tuple(replace(n, reference=at(n.reference)) if n.reference else n for n in self.nodes)
-        return Graph(nodes, {name: at(reference) for name, reference in self.inputs.items()}, self.outputs)
+        inputs = {name: at(reference) for name, reference in self.inputs.items()}
+        return replace(self, nodes=nodes, inputs=inputs)
+
+    def decided(self, choices: Mapping[str, bool]) -> "Graph":
+        """The graph as it is once these ``choice`` nodes are decided: what took one takes what it chose."""
+
+        def chosen(port: Port) -> Port:
+            while port.node in choices:
+                port = choice(self.node(port.node), taken=choices[port.node])
+            return port
+
+        nodes = tuple(
+            replace(n, inputs={name: mapped(s, chosen) for name, s in n.inputs.items()})
+            for n in self.nodes
+            if n.name not in choices
+        )
+        return replace(self, nodes=nodes, outputs={n: chosen(p) for n, p in self.outputs.items()})
+
+    def before(self) -> dict[str, tuple[str, ...]]:
+        """Of each step, and each exit, those whose results or decisions it takes, looking through what is no step."""
+        found: dict[str, dict[str, None]] = {}
+        for node in (*self.nodes, *self.exits):
+            above: dict[str, None] = {}
+            for port in (*node.sources(), *(g.condition for g in node.guards)):
+                source = self._by_name[port.node]
+                above.update({source.name: None} if source.is_step else found[source.name])
+            found[node.name] = above
+        return {n.name: tuple(found[n.name]) for n in (*self.nodes, *self.exits) if n.is_step}
 
     def node(self, name: str) -> Node:
         """The node of this name."""
@@ -105,102 +173,3 @@ class Graph:
                     found.add(port.node)
                     waiting.append(port.node)
         return found
-
-
-@dataclass(slots=True)
-class Builder:
-    """Collects nodes while a pipeline's body runs."""
-
-    pipeline: str
-    nodes: list[Node] = field(default_factory=list[Node])
-    counts: dict[str, int] = field(default_factory=dict[str, int])
-    read: dict[Reference | Model, Handle] = field(default_factory=dict[Reference | Model, Handle])
-
-    def add(
-        self,
-        name: str,
-        role: Role,
-        component: "Component[..., Any] | None",
-        settings: Mapping[str, Any],
-        inputs: Mapping[str, Input],
-        outputs: tuple[str, ...],
-        *,
-        table: str | None = None,
-        reference: Reference | None = None,
-        model: Model | None = None,
-    ) -> tuple[Handle, ...]:
-        """Add a node; a handle for each of its outputs."""
-        count = self.counts[name] = self.counts.get(name, 0) + 1
-        unique = name if count == 1 else f"{name}-{count}"
-        self.nodes.append(
-            Node(unique, role, component, dict(settings), dict(inputs), outputs, table, reference, model)
-        )
-        return tuple(Handle(Port(unique, output), self) for output in outputs)
-
-    def input(self, value: Dataset | Model, name: str | None = None) -> Handle:
-        """The handle of a dataset's rows, or of a registered model; the same one is read once."""
-        key = value.reference if isinstance(value, Dataset) else value
-        if key not in self.read:
-            role: Role = "dataset" if isinstance(value, Dataset) else "model"
-            (self.read[key],) = self.add(
-                name or key.name,
-                role,
-                None,
-                {},
-                {},
-                ("result",),
-                reference=value.reference if isinstance(value, Dataset) else None,
-                model=value if isinstance(value, Model) else None,
-            )
-        return self.read[key]
-
-    def source(self, step: str, parameter: str, value: object) -> Input | None:
-        """``value`` as an input, if it is a handle, a dataset, a model, or a list, tuple or dict of nothing else."""
-        if isinstance(value, (Dataset, Model)):
-            value = self.input(value)
-        if isinstance(value, Handle):
-            if builder_of(value) is not self:
-                raise InvalidInput(
-                    f"Step '{step}' gets a handle of another build as '{parameter}'.",
-                    why="A handle lives only while the pipeline that made it is built.",
-                    hint="Call the step that makes it inside this pipeline.",
-                    code="foreign-handle",
-                )
-            return port_of(value)
-        if isinstance(value, (list, tuple)):
-            return self._several(step, parameter, list(value))
-        if isinstance(value, dict):
-            ports = self._several(step, parameter, list(value.values()))
-            return None if ports is None else dict(zip(map(str, value), ports, strict=True))
-        return None
-
-    def _several(self, step: str, parameter: str, values: list[object]) -> tuple[Port, ...] | None:
-        found = [self.source(step, parameter, v) for v in values]
-        ports = tuple(p for p in found if isinstance(p, Port))
-        if not ports:
-            return None
-        if len(ports) != len(values):
-            raise InvalidInput(
-                f"'{parameter}' of step '{step}' mixes results of steps with plain values.",
-                hint="Pass the plain values in a parameter of their own.",
-                code="mixed-input",
-            )
-        return ports
-
-
-_building: ContextVar[Builder | None] = ContextVar("building", default=None)
-
-
-def current() -> Builder | None:
-    """The build that is going on, if one is."""
-    return _building.get()
-
-
-@contextmanager
-def building(builder: Builder) -> Generator[Builder]:
-    """While it lasts, calls of components add nodes to ``builder``."""
-    token = _building.set(builder)
-    try:
-        yield builder
-    finally:
-        _building.reset(token)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 from tidemill.core.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from tidemill.pipeline.graph import Builder
+    from tidemill.pipeline.builder import Builder
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,23 +2,30 @@
 
 import functools
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from tidemill.core.errors import InvalidInput
-from tidemill.core.names import nearest
+from tidemill.core.names import Reference, nearest
+from tidemill.pipeline import builder as builders
 from tidemill.pipeline import graph as graphs
 from tidemill.pipeline import values
 from tidemill.pipeline.component import Fitted
+from tidemill.pipeline.control import in_memory
 from tidemill.pipeline.dataset import Dataset
-from tidemill.pipeline.handles import Handle, Port, port_of
+from tidemill.pipeline.handles import Handle, Port
 from tidemill.pipeline.leaks import refuse_leaks
 from tidemill.pipeline.model import Model
-from tidemill.pipeline.parameters import Parameter, parameters_of
+from tidemill.pipeline.parameters import EMPTY, Parameter, parameters_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_PLAIN = (type(None), bool, int, float, str, list, tuple, dict, Path, Reference)
+"""What a parameter can be given as a plain value, and is converted by its annotation."""
+_around: ContextVar[tuple[object, ...]] = ContextVar("around", default=())
+"""The pipelines that are running in memory, the outermost first."""
 
 
 class Pipeline(Generic[P, R]):
@@ -45,17 +52,79 @@ class Pipeline(Generic[P, R]):
         return Path(file) if file else None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """In the body of another pipeline, add this one's steps to it; outside, run it in memory, uncached."""
-        return self.function(*args, **kwargs)
+        """In the body of another pipeline, add this one's steps to it; outside, run it in memory, uncached.
 
-    def values(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        In another's body its steps stand below its name (``prepare/clean``), and its parameters are what they are on the
+        command line: plain values are converted by annotation, defaults are filled in. A result of a step can stand
+        for any of them.
+
+        Raises:
+            InvalidInput: ``wrong-call``, ``pipeline-circle``, and as ``values``.
+        """
+        given, function = self._bound(args, kwargs), cast("Callable[..., R]", self.function)
+        builder = builders.current()
+        if builder is None:
+            around = _around.get()
+            self._refuse_circle(around)
+            token = _around.set((*around, self))
+            try:
+                return in_memory(self.name, lambda: function(**given))
+            finally:
+                _around.reset(token)
+        self._refuse_circle(builder.scope.pipelines)
+        for name, value in given.items():
+            if isinstance(value, (Dataset, Model)):
+                given[name] = builder.input(value)
+        with builder.at(builder.inside(self, self.name)):
+            return function(**given)
+
+    def _bound(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """A call's arguments by name: plain ones converted, defaults filled in."""
+        names = [p.name for p in self.parameters]
+        if len(args) > len(names):
+            raise InvalidInput(
+                f"Pipeline '{self.name}' takes {len(names)} arguments, but {len(args)} are given.",
+                code="wrong-call",
+            )
+        given = dict(zip(names, args, strict=False))
+        for name, value in kwargs.items():
+            if name in given:
+                raise InvalidInput(f"Pipeline '{self.name}' gets '{name}' twice.", code="wrong-call")
+            given[name] = value
+        says = {
+            p.name for p in self.parameters if p.annotation is not EMPTY or p.default not in (EMPTY, None)
+        }
+        known = {p.name for p in self.parameters}
+        made = {
+            n: v
+            for n, v in given.items()
+            if (n in known and n not in says) or not isinstance(v, _PLAIN) or _has_handles(v)
+        }
+        plain = {n: v for n, v in given.items() if n not in made}
+        return self.values(plain, there=made)
+
+    def _refuse_circle(self, around: Sequence[object]) -> None:
+        if self not in around:
+            return
+        circle = [*around[around.index(self) :], self]
+        raise InvalidInput(
+            f"Pipeline '{self.name}' calls itself: {' → '.join(cast('Pipeline[..., Any]', p).name for p in circle)}.",
+            why="Its steps would have no end.",
+            hint="Repeat steps with tm.each, or a loop over a parameter.",
+            code="pipeline-circle",
+        )
+
+    def values(self, given: Mapping[str, Any], *, there: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """All parameter values: the given ones converted by annotation, the defaults for the rest.
+
+        ``there`` are values that are taken as they are.
 
         Raises:
             InvalidInput: ``unknown-parameter``, ``wrong-parameter-type``, ``missing-parameter``.
         """
         known = {p.name: p for p in self.parameters}
-        for name in given:
+        there = there or {}
+        for name in (*given, *there):
             if name not in known:
                 close = nearest(name, known)
                 raise InvalidInput(
@@ -64,14 +133,17 @@ class Pipeline(Generic[P, R]):
                     code="unknown-parameter",
                     details={"parameter": name, "known": list(known)},
                 )
-        return {name: self._value(parameter, given) for name, parameter in known.items()}
+        return {
+            name: there[name] if name in there else self._value(parameter, given)
+            for name, parameter in known.items()
+        }
 
     def _value(self, parameter: Parameter, given: Mapping[str, Any]) -> Any:
         if parameter.name not in given:
             if parameter.required:
                 raise InvalidInput(
                     f"Pipeline '{self.name}' needs a value for '{parameter.name}'.",
-                    hint=f"Add -p {parameter.name}=...",
+                    hint=f"Add -p {parameter.name}=..., or {parameter.name}= where it is called.",
                     code="missing-parameter",
                     details={"parameter": parameter.name},
                 )
@@ -91,8 +163,8 @@ class Pipeline(Generic[P, R]):
             InvalidInput: As ``values``; or ``handle-used-as-value``, ``leak``, ``empty-pipeline``, and what a
                 component's call raises.
         """
-        builder = graphs.Builder(self.name)
-        with graphs.building(builder):
+        builder = builders.Builder(self.name)
+        with builders.building(builder), builder.at(builders.Scope(pipelines=(self,))):
             arguments = {
                 name: builder.input(value, name) if isinstance(value, (Dataset, Model)) else value
                 for name, value in self.values(given or {}).items()
@@ -100,20 +172,21 @@ class Pipeline(Generic[P, R]):
             returned = cast("Callable[..., object]", self.function)(**arguments)
             outputs = self._outputs(builder, returned)
         used = {p.node for n in builder.nodes for p in n.sources()} | {p.node for p in outputs.values()}
+        exits = tuple(builder.exits)
         # What this build's values left unused is not read.
-        nodes = tuple(n for n in builder.nodes if n.component is not None or n.name in used)
-        if not any(n.component for n in nodes) and not outputs:
+        nodes = tuple(n for n in builder.nodes if n.role not in ("dataset", "model") or n.name in used)
+        if not any(n.component for n in (*nodes, *exits)) and not outputs:
             raise InvalidInput(
                 f"Pipeline '{self.name}' has no step.",
                 hint="Call a @tm.step function in its body.",
                 code="empty-pipeline",
             )
         inputs = {n.name: n.reference for n in nodes if n.reference is not None}
-        made = graphs.Graph(nodes, inputs, outputs)
+        made = graphs.Graph(nodes, inputs, outputs, exits)
         refuse_leaks(made)
         return made
 
-    def _outputs(self, builder: graphs.Builder, returned: object) -> dict[str, Port]:
+    def _outputs(self, builder: builders.Builder, returned: object) -> dict[str, Port]:
         if returned is None:
             return {}
         if isinstance(returned, Fitted):
@@ -128,14 +201,14 @@ class Pipeline(Generic[P, R]):
             return {str(n): self._port(builder, str(n), h) for n, h in zip(names, returned, strict=True)}
         raise self._not_a_result("result", returned)
 
-    def _port(self, builder: graphs.Builder, name: str, value: object) -> Port:
+    def _port(self, builder: builders.Builder, name: str, value: object) -> Port:
         if isinstance(value, Fitted):
             value = value.state
         if isinstance(value, (Dataset, Model)):
             value = builder.input(value)
         if not isinstance(value, Handle):
             raise self._not_a_result(name, value)
-        return port_of(value)
+        return builder.seen(value, f"Pipeline '{self.name}'", f"as its result '{name}'")
 
     def _not_a_result(self, name: str, value: object) -> InvalidInput:
         return InvalidInput(
@@ -144,6 +217,14 @@ class Pipeline(Generic[P, R]):
             hint="Return a step's result, or a dict of results by name.",
             code="not-an-artifact",
         )
+
+
+def _has_handles(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(_has_handles(v) for v in cast("dict[object, object]", value).values())
+    if isinstance(value, (list, tuple)):
+        return any(_has_handles(v) for v in cast("Sequence[object]", value))
+    return isinstance(value, (Handle, Dataset, Model, Fitted))
 
 
 @overload

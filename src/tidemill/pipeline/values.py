@@ -14,6 +14,7 @@ from tidemill.pipeline.annotations import shown
 from tidemill.pipeline.dataset import Dataset, dataset
 from tidemill.pipeline.handles import Handle, port_of
 from tidemill.pipeline.model import Model, model
+from tidemill.pipeline.outcome import RunOutcome
 
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
@@ -37,6 +38,8 @@ def convert(value: object, annotation: Any, default: object = inspect.Parameter.
 
 
 def _convert(value: object, annotation: Any) -> Any:
+    if is_outcome(annotation):
+        return _to_outcome(value)
     if annotation in (inspect.Parameter.empty, Any) or isinstance(annotation, (str, typing.TypeVar)):
         return _guess(value) if isinstance(value, str) else value
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
@@ -170,6 +173,21 @@ def _to_model(value: object) -> Model:
     if isinstance(value, str):
         return model(value)
     raise _Unfit
+
+
+def _to_outcome(value: object) -> RunOutcome:
+    if isinstance(value, RunOutcome):
+        return value
+    if isinstance(value, dict):
+        return RunOutcome(**typing.cast("dict[str, Any]", value))
+    raise _Unfit
+
+
+def is_outcome(annotation: Any) -> bool:
+    """Whether a parameter asks for what became of the run."""
+    if isinstance(annotation, str):
+        return annotation.rpartition(".")[2] == RunOutcome.__name__
+    return annotation is RunOutcome
 
 
 def _to_none(value: object) -> None:

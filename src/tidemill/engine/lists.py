@@ -1,0 +1,67 @@
+"""Lists as artifacts: what a ``tm.each`` goes through, one for each item; what it came to, as one."""
+
+from typing import TYPE_CHECKING, Any, cast
+
+from tidemill.core.errors import InvalidInput
+from tidemill.engine import artifacts
+from tidemill.engine.content import content_of, json_artifact, value_ref
+from tidemill.engine.orders import Ref, Saved
+from tidemill.pipeline.control import tags
+from tidemill.pipeline.graph import Node, ports_in
+
+if TYPE_CHECKING:
+    from tidemill.engine.schedule import Schedule, Value
+    from tidemill.store.blobs import Blobs
+
+
+def members_of(
+    blobs: "Blobs", items: Node, schedule: "Schedule", *, store: bool = True
+) -> "tuple[list[Value], list[str], list[Saved]]":
+    """The members of the list that an ``items`` node takes, what their nodes are told apart by, and what was stored.
+
+    Args:
+        blobs: Where the list is, and its members are put.
+        items: The node.
+        schedule: Has the list.
+        store: Whether the members are stored; else they are only told.
+
+    Raises:
+        InvalidInput: ``wrong-items``.
+    """
+    (port,) = ports_in(items.inputs["items"])
+    found = schedule.found[port.node, port.output]
+    if isinstance(found, tuple):
+        members = list(cast("tuple[Value, ...]", found))
+        return members, [str(at) for at in range(len(members))], []
+    content: Any = content_of(blobs, found) if found.kind == "value" else None
+    if not isinstance(content, list):
+        step = schedule.origin(port)
+        what = f"a {type(content).__name__}" if found.kind == "value" else f"{_article(found.kind)}"
+        raise InvalidInput(
+            f"tm.each goes through what step '{step}' returned, which is {what} and no list.",
+            hint="Return a list; for the rows of a table, use @tm.row_step.",
+            code="wrong-items",
+            details={"step": step},
+        )
+    values = cast("list[Any]", content)
+    if not store:
+        return [value_ref(value) for value in values], tags(values), []
+    saved = [json_artifact(blobs, "value", value, {}) for value in values]
+    refs: list[Ref] = [s.ref for s in saved]
+    return list(refs), tags(values), saved
+
+
+def whole(blobs: "Blobs", value: "Value") -> tuple[Ref, list[Saved]]:
+    """What a pipeline returns as one artifact, and what had to be stored for that."""
+    if isinstance(value, tuple):
+        saved = artifacts.save_list(blobs, cast("tuple[Value, ...]", value))
+    elif value.kind == "value" and "content" in value.meta:
+        # It may be of no step: a plain value of a branch, an item of a list.
+        saved = json_artifact(blobs, "value", value.meta["content"], {})
+    else:
+        return value, []
+    return saved.ref, [saved]
+
+
+def _article(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
