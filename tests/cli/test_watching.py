@@ -18,6 +18,7 @@ from tidemill.core.events import (
     StageFinished,
     StageStarted,
     StepFinished,
+    StepsAdded,
     StepStarted,
 )
 
@@ -144,6 +145,39 @@ def test_a_tree_shows_each_state_and_goes_when_the_run_is_over():
     assert progress.tree(board, 8.0) is not None
     board.take(RunFinished("r1", "succeeded", 8.0), 8.0)
     assert progress.tree(board, 8.0) is None
+
+
+def test_the_items_of_a_list_are_counted_on_one_line_and_those_that_run_have_their_own():
+    plan = RunStarted(
+        "r1",
+        "sweep",
+        (
+            PlannedStep("settings", "step", ()),
+            PlannedStep("train[*]", "trainer", ("settings",)),
+            PlannedStep("pick", "step", ("train[*]",)),
+        ),
+    )
+    steps = tuple(PlannedStep(f"train[{i}]", "trainer", ("settings",), "train[*]") for i in range(100))
+    board = progress.Board(room=7)
+    for moment, event in enumerate(
+        [
+            plan,
+            StepFinished("r1", "settings", "computed", 1.0, "first"),
+            StepsAdded("r1", steps),
+            StepFinished("r1", "train[0]", "cached", 0.0, ""),
+            StepFinished("r1", "train[1]", "failed", 2.0, "first"),
+            StepStarted("r1", "train[2]", "first"),
+        ]
+    ):
+        assert board.take(event, float(moment)) is None
+    assert [" ".join(line.split()) for line in drawn(board, 8.0).splitlines()] == [
+        "sweep run r1 3 of 102 steps 8 s",
+        "settings computed 1 s first",
+        "train[*] 2 of 100 1 cached, 1 failed",
+        "train[1] failed 2 s first",
+        "train[2] computing 3 s first",
+        "pick waits for train[*]",
+    ]
 
 
 def test_a_run_of_more_steps_than_the_terminal_has_lines_is_counted():

@@ -14,6 +14,7 @@ from tidemill.core.events import (
     StageFinished,
     StageStarted,
     StepFinished,
+    StepsAdded,
     StepStarted,
 )
 
@@ -33,7 +34,7 @@ class Board:
         stage: The one that runs, and since when.
         steps: Steps that run, and since when.
         bars: The last word on each progress that is not at its end.
-        run: The run that goes on, and since when; ``done`` of its steps have ended.
+        run: The run that goes on, and since when; ``done`` of ``steps_in_all`` have ended.
         tree: Its steps, where they are few enough to be drawn.
         room: How many steps that is.
         begins: Whether beginnings are told too, so that the end of a step need not repeat why it was computed.
@@ -45,6 +46,7 @@ class Board:
     bars: dict[str, Progress] = field(default_factory=dict[str, Progress])
     run: tuple[RunStarted, float] | None = None
     done: int = 0
+    steps_in_all: int = 0
     tree: Tree | None = None
     room: int = 0
     begins: bool = False
@@ -64,8 +66,12 @@ class Board:
                 self.bars.clear()
                 return stage_line(event, self.stages.get(event.name))
             case RunStarted():
-                self.run, self.done = (event, now), 0
+                self.run, self.done, self.steps_in_all = (event, now), 0, len(event.steps)
                 self.tree = Tree(event, now) if len(event.steps) <= self.room else None
+            case StepsAdded():
+                self.steps_in_all += len(event.steps) - len({s.template for s in event.steps})
+                if self.tree is not None:
+                    self.tree.add(event)
             case RunFinished():
                 self.run = self.tree = None
             case StepStarted():
@@ -166,8 +172,8 @@ def live(board: Board, now: float) -> "RenderableType":
         grid.add_row(words, bar, seconds(now - since))
     if board.run is not None and board.tree is None:
         run, since = board.run
-        bar = ProgressBar(total=len(run.steps), completed=board.done, width=24)
-        count = f"{board.done:,} of {len(run.steps):,} steps"
+        bar = ProgressBar(total=board.steps_in_all, completed=board.done, width=24)
+        count = f"{board.done:,} of {board.steps_in_all:,} steps"
         grid.add_row(Text(f"  {run.pipeline}"), bar, f"{count}  {seconds(now - since)}")
     for name, (step, since) in ({} if board.tree else board.steps).items():
         bar = board.bar_of(name)

@@ -1,21 +1,27 @@
 """The steps of a run as a tree that is drawn over and over: each one's state, how long, how fast, and why.
 
 A step stands under the last of those whose results it takes. What follows one step alone stands straight below
-it; where a step has several that follow, they are indented.
+it; where a step has several that follow, they are indented. The steps of a list's items are counted on one line;
+of these, only those that are computed now and those that failed have lines of their own.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tidemill.cli.render.shapes import seconds, status
-from tidemill.core.events import Progress, RunStarted, StepFinished, StepStarted
+from tidemill.core.events import Progress, RunStarted, StepFinished, StepsAdded, StepStarted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.table import Table
+    from rich.text import Text
 
 _DEEPEST = 8
 """Levels that are indented; a terminal is only so wide."""
 _BAR = 16
+_FAILED = 3
+"""Items that failed and are shown; the run's error tells the first one."""
 
 
 class Tree:
@@ -31,7 +37,21 @@ class Tree:
         self._since = since
         self._after = {s.name: s.after for s in run.steps}
         self._lines = lines(run)
+        self._items: dict[str, set[str]] = {}
+        self._template: dict[str, str] = {}
         self.ended: dict[str, StepFinished] = {}
+
+    def add(self, event: StepsAdded) -> None:
+        """The items of a list are known."""
+        for step in event.steps:
+            self._after[step.name] = step.after
+            if step.template is not None:
+                # A list in a list: it counts with the steps that the run was planned with.
+                template = self._template.get(step.template, step.template)
+                self._template[step.name] = template
+                members = self._items.setdefault(template, set())
+                members.discard(step.template)
+                members.add(step.name)
 
     def draw(
         self, running: Mapping[str, tuple[StepStarted, float, Progress | None]], now: float
@@ -53,19 +73,46 @@ class Tree:
         grid.add_column()
         for guide, name in self._lines:
             words = Text.assemble((guide, "dim"), (name, "bold" if name in running else ""))
-            if name in self.ended:
+            if name in self._items:
+                self._draw_items(grid, words, name, running, now)
+            elif name in self.ended:
                 grid.add_row(words, *_ended(self.ended[name]))
             elif name in running:
                 grid.add_row(words, *_running(*running[name], now))
             else:
                 grid.add_row(words, Text("waits", style="dim"), "", "", self._waits_for(name))
-        count = f"{len(self.ended)} of {len(self._lines)} steps"
+        planned = len(self._lines) - len(self._items) + sum(map(len, self._items.values()))
+        count = f"{len(self.ended)} of {planned} steps"
         title = Text(f"{self._run.pipeline}  run {self._run.run}  {count}  {seconds(now - self._since)}")
         return Group(title, grid)
 
+    def _draw_items(
+        self,
+        grid: "Table",
+        words: "Text",
+        template: str,
+        running: Mapping[str, tuple[StepStarted, float, Progress | None]],
+        now: float,
+    ) -> None:
+        from rich.text import Text  # noqa: PLC0415
+
+        members = self._items[template]
+        ended = [event for name, event in self.ended.items() if name in members]
+        counts = Counter(event.status for event in ended)
+        told = ", ".join(f"{count} {status}" for status, count in counts.items())
+        grid.add_row(words, f"{len(ended)} of {len(members)}", "", "", _reason(told))
+        failed = [event for event in ended if event.status == "failed"][:_FAILED]
+        for event in failed:
+            grid.add_row(Text(f"   {event.step}"), *_ended(event))
+        for name in [name for name in running if name in members]:
+            grid.add_row(Text(f"   {name}", style="bold"), *_running(*running[name], now))
+
     def _waits_for(self, step: str) -> "RenderableType":
-        missing = [name for name in self._after[step] if name not in self.ended]
+        missing = [name for name in self._after[step] if not self._is_over(name)]
         return _reason(f"for {', '.join(missing)}" if missing else "")
+
+    def _is_over(self, step: str) -> bool:
+        return step in self.ended or (step in self._items and self._items[step] <= self.ended.keys())
 
 
 def _reason(words: str) -> "RenderableType":
