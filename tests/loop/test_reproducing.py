@@ -1,10 +1,5 @@
 """A run is made again from nothing but what was kept of it, and compared step by step."""
 
-import os
-import re
-import subprocess
-import sys
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -214,69 +209,3 @@ def test_what_cannot_be_made_again_says_why(project: tm.Project, tmp_path: Path)
         write.change(records.Run, {"id": cell}, status="failed")
     refused(InvalidInput, "run-without-code", made)
     refused(NotAllowed, "run-not-succeeded", cell)
-
-
-# -- packages
-
-USES = """
-import gauge
-import tidemill as tm
-
-@tm.step
-def read() -> int:
-    return gauge.value()
-
-@tm.pipeline
-def gauged():
-    return read()
-"""
-
-
-def wheel(folder: Path, version: str) -> None:
-    """A package of one function, as a wheel that no registry has."""
-    folder.mkdir(exist_ok=True)
-    info = f"gauge-{version}.dist-info"
-    with zipfile.ZipFile(folder / f"gauge-{version}-py3-none-any.whl", "w") as made:
-        made.writestr("gauge.py", f"def value():\n    return {version.partition('.')[0]}\n")
-        made.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: gauge\nVersion: {version}\n")
-        made.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        made.writestr(f"{info}/RECORD", f"gauge.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
-
-
-def test_another_version_of_a_package_is_noticed_and_brought_back(tmp_path: Path):
-    uv = Path(sys.executable).parent / "uv"
-    home, base = tmp_path / "home", tmp_path / "base"
-    home.mkdir()
-    (home / "pipeline.py").write_text(USES)
-    for version in ("1.0", "2.0"):
-        wheel(tmp_path / "wheels", version)
-    environment = {**os.environ, "UV_FIND_LINKS": str(tmp_path / "wheels"), "UV_OFFLINE": "1"}
-
-    def call(*command: "str | Path", status: int = 0) -> str:
-        done = subprocess.run(
-            [str(c) for c in command], cwd=home, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == status, done.stderr
-        return done.stdout + done.stderr
-
-    def install(version: str) -> None:
-        call(uv, "pip", "install", "--no-deps", "--python", python, f"gauge=={version}")
-
-    call(uv, "venv", "--python", sys.executable, base)
-    python = base / "bin" / "python"
-    there = [p for p in sys.path if Path(p).name == "site-packages"]
-    links = "\n".join(f"import site; site.addsitedir({p!r})" for p in there)
-    next(base.glob("lib/*/site-packages")).joinpath("all.pth").write_text(links + "\n")
-    tidemill = (python, "-m", "tidemill", "--log", "off")
-    install("1.0")
-    made = re.findall(r"run (\S+) succeeded", call(*tidemill, "run", "pipeline.py"))[0]
-    install("2.0")
-    assert "result  2" in call(*tidemill, "run", "pipeline.py")
-    said = call(*tidemill, "reproduce", made)
-    assert "gauge 1.0 (here 2.0)" in said
-    assert "identical: all 1 steps" in said
-    (tmp_path / "wheels" / "gauge-1.0-py3-none-any.whl").unlink()
-    environment["UV_CACHE_DIR"] = str(tmp_path / "cold")
-    said = call(*tidemill, "reproduce", made, status=1)
-    assert "The environment of the run could not be made again" in said
-    assert "gauge==1.0" in said

@@ -33,6 +33,7 @@ _SECTIONS = {
         "logs": "records:logs",
         "report": "runs:report",
         "reproduce": "replays:reproduce",
+        "explain": "replays:explain",
         "models": "models:models",
     },
     "Release and serve": {

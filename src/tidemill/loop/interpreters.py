@@ -74,6 +74,11 @@ def differences(wanted: "Installed") -> tuple[list[Difference], list[Difference]
     return [d for d in found if d.then != d.now], [d for d in beyond if d.then != d.now]
 
 
+def present() -> Interpreter:
+    """The Python that is here, whatever a run had."""
+    return Interpreter(sys.executable, {}, (), ())
+
+
 def interpreter(wanted: "Installed", folder: Path, sink: Sink) -> Interpreter:
     """The Python for a run; made in ``folder`` where the one that is here will not do.
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tidemill.loop.interpreters import Difference
+from tidemill.loop.views import RunSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +56,117 @@ class Reproduced:
     seconds: float
     folder: str | None
     error: dict[str, Any] | None
+
+    def _repr_html_(self) -> str:
+        from tidemill.loop import replay_pages  # noqa: PLC0415 - only a notebook asks
+
+        return replay_pages.reproduced_part(self)
+
+
+@dataclass(frozen=True, slots=True)
+class FactorView:
+    """Something that may be another in two runs.
+
+    Attributes:
+        name: ``data``, ``code``, ``settings`` or ``environment``.
+        differs: Whether it is another in them.
+        replayed: Whether runs with the one and with the other were made; not so where it is equal.
+        changes: What is another, in words.
+        note: Why it was not replayed, though it differs.
+    """
+
+    name: str
+    differs: bool
+    replayed: bool
+    changes: list[str]
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StateView:
+    """A run between two others.
+
+    Attributes:
+        changed: The factors that are those of the second run; the others are those of the first.
+        computed: Steps that had to be computed; the rest was in the cache. None where it was not made.
+        metrics: What came of it.
+        error: Why there is nothing, where it failed.
+    """
+
+    changed: list[str]
+    computed: int | None
+    metrics: dict[str, float]
+    error: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FactorShare:
+    """What a factor contributes to a metric's difference.
+
+    Attributes:
+        share: The mean over the orders in which the factors could have changed.
+        in_order: What it adds in the order data, code, settings, environment; None where a run of it failed.
+        lowest: In the order in which it adds least; ``highest``, in which it adds most.
+    """
+
+    factor: str
+    share: float
+    in_order: float | None
+    lowest: float
+    highest: float
+
+
+@dataclass(frozen=True, slots=True)
+class MetricExplained:
+    """A metric of two runs.
+
+    Attributes:
+        a: As the first run's record has it; ``b``, the second's.
+        difference: ``b`` less ``a``: the sum of all shares and of ``remainder``.
+        a_again: In the first run made again; ``b_again``, in the second.
+        remainder: The part of the difference that no run shows: what was not replayed, and noise.
+    """
+
+    name: str
+    a: float
+    b: float
+    difference: float
+    shares: list[FactorShare]
+    a_again: float | None
+    b_again: float | None
+    remainder: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a metric is another in one run than in another.
+
+    Attributes:
+        states: The runs that were made, or would be.
+        orders: Over how many orders of the factors each share is the mean; ``all_orders`` is how many there are.
+        metrics: Those of both runs; empty where the runs were not made.
+    """
+
+    a: RunSummary
+    b: RunSummary
+    factors: list[FactorView]
+    states: list[StateView]
+    orders: int
+    all_orders: int
+    metrics: list[MetricExplained]
+    dry_run: bool
+    path: str | None = None
+
+    @property
+    def how(self) -> str:
+        """Which mean the shares are."""
+        if self.all_orders == 1:
+            return "one change, one order"
+        every = self.orders == self.all_orders
+        which = f"all {self.orders}" if every else f"{self.orders} of {self.all_orders}"
+        return f"each is the mean over {which} orders of the changes"
+
+    def _repr_html_(self) -> str:
+        from tidemill.loop import replay_pages  # noqa: PLC0415 - only a notebook asks
+
+        return replay_pages.explanation_part(self)

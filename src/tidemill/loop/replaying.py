@@ -1,4 +1,4 @@
-"""Make a run again in its room: in a process of its own, whose events are told here."""
+"""Make a run again in a room: in a process of its own, whose events are told here."""
 
 import os
 import subprocess
@@ -11,6 +11,7 @@ import msgspec
 from tidemill.core import errors, events
 from tidemill.core.errors import Failed, TidemillError
 from tidemill.core.events import Sink
+from tidemill.loop.interpreters import Interpreter
 from tidemill.loop.restoring import Room
 from tidemill.loop.workspace import Workspace
 from tidemill.store.open import Store
@@ -86,6 +87,7 @@ def place_of(store: Store, catalog: str | None) -> StorePlace:
 def replay(
     ws: Workspace,
     room: Room,
+    python: Interpreter,
     given: Given,
     *,
     trigger: str,
@@ -98,6 +100,7 @@ def replay(
     Args:
         ws: The project.
         room: Where.
+        python: What with.
         given: Its parameters, and the data that it reads.
         trigger: What its record says of who started it.
         store: Where it is recorded and looks for what is computed already; None: the project's.
@@ -128,13 +131,13 @@ def replay(
     )
     with tempfile.TemporaryFile() as words:
         started = subprocess.Popen(
-            [room.interpreter.python, "-P", "-m", _MODULE],
+            [python.python, "-P", "-m", _MODULE],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=words,
             # A file that a parameter names by a relative path is looked for where the project is.
             cwd=ws.folder,
-            env={**os.environ, **room.interpreter.variables},
+            env={**os.environ, **python.variables},
         )
         with started as process:
             try:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from tidemill.core.errors import NotAllowed
 from tidemill.core.events import Sink, silent
 from tidemill.core.names import Digest
-from tidemill.loop import replaying, restoring
+from tidemill.loop import factors, origins, replaying, restoring
+from tidemill.loop.interpreters import Interpreter, interpreter
 from tidemill.loop.lookup import find_run, steps_of
 from tidemill.loop.replay_views import Reproduced, StepAgain
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
     from tidemill.engine.orders import Ref
-    from tidemill.loop.interpreters import Interpreter
     from tidemill.store.catalog import records
     from tidemill.store.open import Store
 
@@ -45,7 +45,7 @@ def reproduce(
     Raises:
         NotFound: ``run-not-found``, and what is gone: ``given-file-gone``, ``commit-not-found``, ``blob-not-found``.
         NotAllowed: ``run-not-succeeded``.
-        Also what ``restoring.furnish`` and ``replaying.replay`` raise.
+        Also what ``restoring.furnish``, ``interpreters.interpreter`` and ``replaying.replay`` raise.
     """
     started = time.monotonic()
     run, release = _found(ws, ref)
@@ -58,26 +58,21 @@ def reproduce(
         )
     kept = into or (ws.folder / f"reproduced-{run.id}" if keep else None)
     with _folder(kept) as folder:
-        room = restoring.furnish(ws, run, folder, sink)
+        room = restoring.furnish(ws, run, folder)
+        python = interpreter(origins.environment_of(ws, run), folder, sink)
         with closing(_store_over(ws, folder)) as store:
             _bring_models(ws, store, run)
             place = replaying.place_of(store, None)
             again = replaying.replay(
-                ws, room, given(ws, run), trigger=f"reproduce:{run.id}", store=place, sink=sink
+                ws,
+                room,
+                python,
+                factors.given(ws, run),
+                trigger=f"reproduce:{run.id}",
+                store=place,
+                sink=sink,
             )
-            return _compared(
-                ws, store, run, release, again, room.interpreter, kept, time.monotonic() - started
-            )
-
-
-def given(ws: Workspace, run: "records.Run") -> replaying.Given:
-    """What a run was given: its parameters, and the data and the models that it read."""
-    models = {
-        s.component.removeprefix("model:").partition("@")[0]: int(s.parts["inputs"]["version"])
-        for s in steps_of(ws, run.id)
-        if s.kind == "model" and s.parts
-    }
-    return replaying.Given(run.parameters, run.inputs, models)
+            return _compared(ws, store, run, release, again, python, kept, time.monotonic() - started)
 
 
 def _found(ws: Workspace, ref: str) -> "tuple[records.Run, str | None]":
@@ -116,7 +111,7 @@ def _bring_models(ws: Workspace, store: "Store", run: "records.Run") -> None:
     """The records of the registered models that the run took, for the store that it is made in."""
     from tidemill.store.catalog import records  # noqa: PLC0415
 
-    for name, version in given(ws, run).models.items():
+    for name, version in factors.models_of(ws, run).items():
         with ws.store.catalog.read() as read:
             model = read.first(records.Model, {"name": name, "version": version})
             maker = read.first(records.Run, {"id": model.run}) if model else None
@@ -131,7 +126,7 @@ def _compared(
     run: "records.Run",
     release: str | None,
     again: str,
-    interpreter: "Interpreter",
+    python: Interpreter,
     kept: Path | None,
     seconds: float,
 ) -> Reproduced:
@@ -153,8 +148,8 @@ def _compared(
         steps,
         first.name if first else None,
         _reasons(first, made.get(first.name)) if first else [],
-        list(interpreter.built),
-        list(interpreter.lacking),
+        list(python.built),
+        list(python.lacking),
         seconds,
         str(kept.resolve()) if kept else None,
         record.error,

@@ -1,4 +1,4 @@
-"""A room: a folder in which a run's code lies as it was, with a Python that has its packages.
+"""A room: a folder in which a run's code lies as it was, so that it can be made again there.
 
 Code is what the run's copy says, in the folders it was in. A file that a step was given by its path is not copied:
 it must be there still, with the content that it had; where the code finds it beside itself, a link leads to it.
@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidemill.core.errors import AlreadyExists, Conflict, NotFound
-from tidemill.core.events import Sink
 from tidemill.core.names import Digest
 from tidemill.loop import origins
-from tidemill.loop.interpreters import Interpreter, interpreter
 from tidemill.loop.lookup import steps_of
 from tidemill.loop.workspace import Workspace
 
@@ -28,39 +26,25 @@ class Room:
         file: The pipeline's file in it.
         pipeline: The pipeline's name.
         loaded: The files that were imported when the run began, below the folder of ``file``.
-        interpreter: What to run it with.
     """
 
     folder: Path
     file: Path
     pipeline: str
     loaded: tuple[str, ...]
-    interpreter: Interpreter
 
 
-def furnish(
-    ws: Workspace, code: "records.Run", folder: Path, sink: Sink, environment: "records.Run | None" = None
-) -> Room:
-    """Make a room for a run in an empty folder.
-
-    Args:
-        ws: The project.
-        code: The run whose code it is.
-        folder: Made if it is not there.
-        sink: Gets notes.
-        environment: The run whose packages they are, where that is another one.
+def furnish(ws: Workspace, run: "records.Run", folder: Path) -> Room:
+    """Make a room for a run in an empty folder, which is made if it is not there.
 
     Raises:
         AlreadyExists: ``folder-not-empty``.
-        InvalidInput: ``run-without-file``, ``run-without-code``, ``run-without-environment``.
+        InvalidInput: ``run-without-file``, ``run-without-code``.
         NotFound: ``blob-not-found``; ``given-file-gone``, where a step was given a file that is not there any more.
         Conflict: ``given-file-changed``, where it has another content.
-        NeedsExtra: ``uv-not-found``.
-        Failed: ``environment-not-restored``.
     """
-    copy = origins.code_of(ws, code)
-    wanted = origins.environment_of(ws, environment or code)
-    given = _given_files(ws, code)
+    copy = origins.code_of(ws, run)
+    given = _given_files(ws, run)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise AlreadyExists(
             f"{folder} is not empty.",
@@ -69,8 +53,8 @@ def furnish(
             code="folder-not-empty",
         )
     folder.mkdir(parents=True, exist_ok=True)
-    assert code.file is not None
-    recorded = Path(code.file)
+    assert run.file is not None
+    recorded = Path(run.file)
     inside = not recorded.is_absolute() and ".." not in recorded.parts
     file = folder / (recorded if inside else recorded.name)
     for name, digest in copy.files.items():
@@ -82,7 +66,7 @@ def furnish(
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             target.symlink_to(path)
-    return Room(folder, file, code.pipeline, tuple(copy.loaded), interpreter(wanted, folder, sink))
+    return Room(folder, file, run.pipeline, tuple(copy.loaded))
 
 
 def _given_files(ws: Workspace, run: "records.Run") -> list[Path]:

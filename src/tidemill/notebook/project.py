@@ -12,7 +12,7 @@ from tidemill.notebook.team import TeamMethods
 if TYPE_CHECKING:
     from tidemill.loop import views
     from tidemill.loop.deploy import Serving
-    from tidemill.loop.replay_views import Reproduced
+    from tidemill.loop.replay_views import Explanation, Reproduced
 
 # The loop's rooms load when a method is first called, so that ``tm.open()`` costs nothing.
 # ruff: noqa: PLC0415
@@ -74,6 +74,20 @@ class Project(DataMethods, TeamMethods):
         from tidemill.loop import resuming
 
         return resuming.resume(self._ws, run, sink=sink)
+
+    def explain(
+        self,
+        a: str,
+        b: str = "latest",
+        path: str | Path | None = None,
+        *,
+        dry_run: bool = False,
+        sink: Sink = silent,
+    ) -> "Explanation":
+        """Why the metrics moved from one run to another, by data, code, settings and environment."""
+        from tidemill.loop import explaining
+
+        return explaining.explain(self._ws, a, b, Path(path) if path else None, dry_run=dry_run, sink=sink)
 
     def runs(
         self, pipeline: str | None = None, limit: int | None = 20, *, where: str | None = None

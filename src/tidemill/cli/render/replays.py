@@ -2,13 +2,21 @@
 
 from typing import TYPE_CHECKING
 
-from tidemill.cli.render.shapes import facts, seconds, short, stack, table
+from tidemill.cli.render.shapes import facts, heading, seconds, short, stack, table, when
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from tidemill.loop.interpreters import Difference
-    from tidemill.loop.replay_views import Reproduced, StepAgain
+    from tidemill.loop.replay_views import (
+        Explanation,
+        FactorView,
+        MetricExplained,
+        Reproduced,
+        StateView,
+        StepAgain,
+    )
+    from tidemill.loop.views import RunSummary
 
 
 def reproduced(view: "Reproduced") -> "RenderableType":
@@ -70,3 +78,87 @@ def _reasons(view: "Reproduced") -> str:
         "Its code, packages, settings and inputs are the same: it gives something else each time. "
         "Look in it for the time, for random numbers without a seed, for what it reads by itself."
     )
+
+
+def explanation(view: "Explanation") -> "RenderableType":
+    """What changed, and what each change contributes to each metric."""
+    changed = [(f.name, _told(f)) for f in view.factors]
+    if view.dry_run:
+        runs = [(str(n), _changed(s)) for n, s in enumerate(view.states, 1)]
+        return stack(
+            facts([("from", _run(view.a)), ("to", _run(view.b))]),
+            heading("What changed", facts(changed)),
+            heading("Runs to make", table(["", f"as in {view.b.run}"], runs, empty="None.")),
+        )
+    return stack(
+        facts([("from", _run(view.a)), ("to", _run(view.b)), ("shares", view.how)]),
+        heading("What changed", facts(changed)),
+        *(heading(_moved(m), _shares(m)) for m in view.metrics),
+        *_again(view),
+        f"The page is {view.path}" if view.path else None,
+    )
+
+
+def _run(run: "RunSummary") -> str:
+    return f"{run.run}  {run.pipeline}, {when(run.started_at)} UTC"
+
+
+def _changed(state: "StateView") -> str:
+    return " and ".join(state.changed) or "nothing"
+
+
+def _told(factor: "FactorView", most: int = 6) -> str:
+    more = len(factor.changes) - most
+    words = "; ".join(factor.changes[:most]) + (f"; and {more} more" if more > 0 else "")
+    if factor.differs and not factor.replayed:
+        words += f" (not replayed: {factor.note})" if words else f"not replayed: {factor.note}"
+    elif factor.note:
+        words += f" ({factor.note})"
+    return words or "equal"
+
+
+def _moved(metric: "MetricExplained") -> str:
+    return f"{metric.name}: {metric.a:.6g} → {metric.b:.6g} ({metric.difference:+.4g})"
+
+
+def _shares(metric: "MetricExplained") -> "RenderableType":
+    rows = [
+        (
+            s.factor,
+            f"{s.share:+.4g}",
+            _percent(s.share, metric.difference),
+            "-" if s.in_order is None else f"{s.in_order:+.4g}",
+            "no" if s.lowest == s.highest else f"{s.lowest:+.4g} to {s.highest:+.4g}",
+        )
+        for s in metric.shares
+    ]
+    if metric.remainder:
+        rows.append(
+            (
+                "not replayed",
+                f"{metric.remainder:+.4g}",
+                _percent(metric.remainder, metric.difference),
+                "",
+                "",
+            )
+        )
+    head = ["", "share", "of it", "one after the other", "by order"]
+    return table(head, rows, empty="Nothing that was replayed differs.")
+
+
+def _percent(part: float, whole: float) -> str:
+    return f"{part / whole:.0%}" if whole else "-"
+
+
+def _again(view: "Explanation") -> list[str]:
+    """Where a run that was made again gave another metric than its record has."""
+    told: list[str] = []
+    for metric in view.metrics:
+        pairs = ((view.a, metric.a, metric.a_again), (view.b, metric.b, metric.b_again))
+        told += [
+            f"{metric.name} of run {run.run} was {was:.6g}, and {now:.6g} when it was made again: "
+            f"{abs(was - now):.2g} apart."
+            for run, was, now in pairs
+            if now is not None and was != now
+        ]
+    return told
