@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import Digest
 
+_size = struct.Struct(">Q").pack
+
 Value = None | bool | int | float | str | bytes | Sequence["Value"] | Mapping[str, "Value"]
 """What a pre-image may be made of."""
 
@@ -150,6 +152,20 @@ def _read(data: bytes, at: int) -> tuple[Value, int]:
 
 def _write(out: bytearray, tree: object) -> None:
     match tree:
+        # The most frequent ones first.
+        case str():
+            _field(out, b"s", tree.encode("utf-8", "surrogatepass"))
+        case dict():
+            out += b"m" + _size(len(tree))
+            for name in sorted(tree):
+                if not isinstance(name, str):
+                    raise _no_identity(name)
+                _field(out, b"s", name.encode("utf-8", "surrogatepass"))
+                _write(out, tree[name])
+        case list() | tuple():
+            out += b"l" + _size(len(tree))
+            for member in tree:
+                _write(out, member)
         case None:
             out += b"n"
         case bool():
@@ -159,27 +175,14 @@ def _write(out: bytearray, tree: object) -> None:
         case float():
             # One NaN for all NaNs; -0.0 and 0.0 stay two values, as their bits differ.
             out += b"d" + struct.pack(">d", math.nan if math.isnan(tree) else tree)
-        case str():
-            _field(out, b"s", tree.encode("utf-8", "surrogatepass"))
         case bytes():
             _field(out, b"b", tree)
-        case list() | tuple():
-            out += b"l" + struct.pack(">Q", len(tree))
-            for member in tree:
-                _write(out, member)
-        case dict():
-            out += b"m" + struct.pack(">Q", len(tree))
-            for name in sorted(tree):
-                if not isinstance(name, str):
-                    raise _no_identity(name)
-                _write(out, name)
-                _write(out, tree[name])
         case _:
             raise _no_identity(tree)
 
 
 def _field(out: bytearray, letter: bytes, data: bytes) -> None:
-    out += letter + struct.pack(">Q", len(data)) + data
+    out += letter + _size(len(data)) + data
 
 
 def _no_identity(thing: object) -> InvalidInput:

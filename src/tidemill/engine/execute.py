@@ -82,18 +82,21 @@ def find(order: Order) -> Component[..., Any]:
         Conflict: ``code-changed``, when its file is no longer the one the key was made of.
         InvalidInput: ``invalid-pipeline-file``.
     """
-    folder = load.enter(Path(order.folder)) if order.folder is not None else None
-    file = folder / order.file if folder is not None and order.file is not None else None
-    if file is not None and load.module_name(file) == order.module:
-        home = load.entered(file, file)
-    else:
+    folder = load.enter(order.folder) if order.folder is not None else None
+    home: Any = sys.modules.get(order.module)
+    if folder is not None and order.file is not None:
+        file = os.path.join(folder, order.file)  # noqa: PTH118 - each step pays for it
+        if getattr(home, "__file__", None) != file:
+            is_by_path = load.module_name(Path(file)) == order.module
+            home = load.entered(Path(file), Path(file)) if is_by_path else None
+    if home is None:
         home = importlib.import_module(order.module)
     found: Any = home
     for part in order.variable.split("."):
         found = getattr(found, part)
     loaded = load.files()
     for name, digest in order.files.items():
-        path = os.path.normpath(folder / name) if folder is not None else name
+        path = os.path.normpath(os.path.join(folder, name)) if folder is not None else name  # noqa: PTH118
         if path in loaded and project_files.digest(path, loaded[path]) != digest:
             raise Conflict(
                 f"{path} was changed while the run was going on.",

@@ -1,5 +1,6 @@
 """One step while it is computed: its orders, what came of them, and what to record of it."""
 
+import functools
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -51,14 +52,15 @@ class Job:
         node = self.node
         component = node.component
         assert component is not None
-        folder = _folder(component)
+        file = component.file
+        folder = None if file is None else _folder(component.module, str(file))
         by_chunk = node.role in ("rows", "apply")
         return Order(
             step=node.name,
             role=node.role,
             module=component.module,
             variable=component.variable,
-            file=project_files.name_in(folder, str(component.file)) if folder is not None else None,
+            file=project_files.name_in(folder, str(file)) if folder is not None else None,
             folder=folder,
             files={
                 project_files.name_in(folder, f) if folder is not None else f: project_files.digest(
@@ -183,14 +185,13 @@ def _with_whole_paths(component: Component[..., Any], settings: dict[str, Any]) 
     }
 
 
-def _folder(component: Component[..., Any]) -> str | None:
-    """The folder that the component's module was imported from, for ``sys.path``."""
-    file = component.file
-    if file is None or component.module.startswith("tidemill."):
+@functools.lru_cache(maxsize=4096)
+def _folder(module: str, path: str) -> str | None:
+    """The folder that a module was imported from, for ``sys.path``; None where it is installed."""
+    if module.startswith("tidemill.") or load.installed(path):
         return None
-    if load.installed(str(file)):
-        return None
-    depth = component.module.count(".") + (1 if file.name == "__init__.py" else 0)
+    file = Path(path)
+    depth = module.count(".") + (1 if file.name == "__init__.py" else 0)
     folder = file.parent
     for _ in range(depth):
         folder = folder.parent

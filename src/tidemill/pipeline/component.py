@@ -106,7 +106,8 @@ class Component(Generic[P, R]):
     def importable(self) -> bool:
         """Whether another process can find it: it is a module-level name of a module with a file."""
         home = sys.modules.get(self.module)
-        return home is not None and self.file is not None and _is_at(home, self.variable, self.origin)
+        has_file = bool(getattr(home, "__file__", None))
+        return has_file and _is_at(home, self.variable, self.origin)
 
     @property
     def columns(self) -> tuple[str, ...]:

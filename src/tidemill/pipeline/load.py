@@ -119,13 +119,15 @@ def module_name(file: Path) -> str:
     return f"{stem}_pipeline" if taken else stem
 
 
-def enter(folder: Path) -> Path:
+def enter(folder: Path | str) -> str:
     """Make ``folder`` the one project folder on ``sys.path``; forget modules of another, and changed ones.
 
     Returns:
         The folder as it is without links.
     """
-    text = os.path.realpath(folder)
+    text = str(folder)
+    if text not in _current:
+        text = os.path.realpath(folder)
     if _current and _current[0] != text:
         leave()
     if text not in sys.path:
@@ -142,7 +144,7 @@ def enter(folder: Path) -> Path:
     # A file or folder that was made a moment ago is found too; what is installed does not change that fast.
     _finders[0].invalidate_caches()
     sys.path_importer_cache.pop(text, None)
-    return Path(text)
+    return text
 
 
 def leave() -> None:

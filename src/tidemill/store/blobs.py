@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from tidemill.core.errors import NotFound, StorageError
@@ -75,7 +76,7 @@ class Blobs:
         """The blobs that another process has at ``place``."""
         return cls(open_objects(place.address, place.options), Path(place.local))
 
-    @property
+    @cached_property
     def place(self) -> Place:
         """Where they are, for another process."""
         # Another process, and a step, may have another working directory.

@@ -1,9 +1,11 @@
 """Statements that are executed for every step: compiled once a database, then given to its driver as they are."""
 
+import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import exc
 
 from tidemill.store.catalog import tables
 
@@ -21,25 +23,18 @@ class Insert:
     """
 
     def __init__(self, statement: sa.Insert, table: sa.Table, dialect: sa.Dialect) -> None:
-        compiled = statement.compile(dialect=dialect, column_keys=[c.name for c in table.columns])
-        names = _names(compiled, [c.name for c in table.columns])
-        self._text = str(compiled)
-        self._positional = compiled.positional
+        names = [c.name for c in table.columns]
+        self._statement = _Statement(statement.compile(dialect=dialect, column_keys=names), names, dialect)
         self._columns = [
-            (name, table.c[name].type.dialect_impl(dialect).bind_processor(dialect)) for name in names
+            (name, table.c[name].type.dialect_impl(dialect).bind_processor(dialect))
+            for name in self._statement.names
         ]
 
     def execute(self, connection: sa.Connection, records: Sequence[Read]) -> None:
         """Insert these."""
-        rows: list[Any] = []
-        for read in records:
-            row = [read(n) if store is None else store(read(n)) for n, store in self._columns]
-            rows.append(tuple(row) if self._positional else dict(zip(self._names, row, strict=True)))
-        connection.exec_driver_sql(self._text, rows)
-
-    @property
-    def _names(self) -> list[str]:
-        return [name for name, _ in self._columns]
+        columns = self._columns
+        rows = [[read(n) if store is None else store(read(n)) for n, store in columns] for read in records]
+        self._statement.execute(connection, rows)
 
 
 class Entry:
@@ -48,19 +43,38 @@ class Entry:
     def __init__(self, dialect: sa.Dialect) -> None:
         outputs = tables.cache.c.outputs
         statement = sa.select(outputs).where(tables.cache.c.key == sa.bindparam("key"))
-        compiled = statement.compile(dialect=dialect)
-        self._text = str(compiled)
-        self._positional = compiled.positional
+        self._statement = _Statement(statement.compile(dialect=dialect), ["key"], dialect)
         self._load = outputs.type.dialect_impl(dialect).result_processor(dialect, None)
 
     def find(self, connection: sa.Connection, key: str) -> dict[str, Any] | None:
         """What is remembered under the key."""
-        found = connection.exec_driver_sql(self._text, (key,) if self._positional else {"key": key}).first()
+        found = self._statement.execute(connection, [[key]]).fetchone()
         if found is None:
             return None
         return found[0] if self._load is None else self._load(found[0])
 
 
-def _names(compiled: sa.Compiled, columns: list[str]) -> list[str]:
-    """The parameters in the order in which the driver wants them."""
-    return list(getattr(compiled, "positiontup", None) or columns)
+class _Statement:
+    """A compiled statement. ``names`` are its parameters, in the order in which a row has them."""
+
+    def __init__(self, compiled: sa.Compiled, names: list[str], dialect: sa.Dialect) -> None:
+        self.names: list[str] = list(getattr(compiled, "positiontup", None) or names)
+        self._text = str(compiled)
+        self._dialect = dialect
+
+    def execute(self, connection: sa.Connection, rows: Sequence[list[Any]]) -> Any:
+        """Execute it for each row of parameters; what is read, of one row."""
+        if self._dialect.name != "sqlite":
+            return connection.exec_driver_sql(
+                self._text, [dict(zip(self.names, row, strict=True)) for row in rows]
+            )
+        # SQLite's own work is less than what SQLAlchemy does around it.
+        cursor = connection.connection.cursor()
+        try:
+            if len(rows) == 1:
+                cursor.execute(self._text, rows[0])
+            else:
+                cursor.executemany(self._text, rows)
+        except sqlite3.Error as error:
+            raise exc.DBAPIError.instance(self._text, None, error, sqlite3.Error) from error
+        return cursor
