@@ -7,7 +7,11 @@ import pytest
 
 import tidemill as tm
 from tidemill.core.errors import InvalidInput
+from tidemill.loop import listing, registry
+from tidemill.loop.conditions import Condition
+from tidemill.loop.narrowing import Narrow
 from tidemill.pipeline import load
+from tidemill.store.catalog import records
 
 PIPELINE = """
 import tidemill as tm
@@ -53,3 +57,59 @@ def test_a_name_that_no_run_has_is_an_error_unless_there_is_no_run(project: tm.P
         project.runs(where="epoch > 1")
     with pytest.raises(InvalidInput, match="metric and a parameter"):
         project.runs(where="accuracy > 1")
+
+
+CONDITIONS = [
+    "status == 'failed'",
+    "status in ('failed', 'running') and epochs > 1",
+    "pipeline == 'small' and metric.accuracy > 0.5",
+    "pipeline == 'other' and metric.accuracy > 0.5",
+    "status == 'failed' and metric.accuracy > 0.5",
+    "status == 'failed' and status == 'succeeded'",
+    "started >= '{third}'",
+    "started > '{third}' and status = 'succeeded'",
+    "started < '{third}'",
+    "started <= '{third}' and not epochs == 2",
+    "started == '{day}' and param.epochs in (1, 3)",
+    "run == '{first}'",
+    "run in ('{first}', '{last}')",
+    "status == 'succeeded' or status == 'failed'",
+    "'failed' == status",
+    "trigger == 'person' and n is None",
+]
+
+
+def test_what_the_catalog_leaves_out_is_what_the_condition_would(project: tm.Project):
+    file = project.folder / "pipeline.py"
+    made = [project.run(file, accuracy=n / 10, epochs=n) for n in (1, 2, 3, 60, 7)]
+    names = {"first": made[0].run, "last": made[-1].run, "third": made[2].started_at.replace("T", " ")}
+    names["day"] = made[0].started_at[:10]
+    known = [listing._facts(r, registry.metrics_of(project._ws, r)) for r in everything(project)]
+    for text in CONDITIONS:
+        condition = Condition(text.format(**names))
+        condition.bind(known)
+        wanted = [str(facts.get("own", "run")) for facts in known if condition.holds(facts)]
+        assert [r.run for r in project.runs(where=condition.text)] == wanted, text
+
+
+def everything(project: tm.Project) -> list[records.Run]:
+    with project._ws.store.catalog.read() as read:
+        return read.find(records.Run, order=("-started_at", "-id"))
+
+
+def test_the_catalog_gives_only_the_runs_that_the_columns_leave():
+    found = Condition(
+        "status = 'failed' and (epochs > 1 or n is None) and started >= '2026-11-02 10'"
+    ).columns
+    assert found == Narrow({"status": ["failed"]}, {"started_at": ("2026-11-02T10", None)})
+    assert Condition("status in ('a', 'b') and status in ('b', 'c')").columns.equal == {"status": ["b"]}
+    assert not Condition("status = 'failed' or epochs > 1").columns
+    assert not Condition("not status = 'failed'").columns
+    assert not Condition("status != 'failed' and status == started").columns
+
+
+def test_a_name_is_a_slip_where_no_run_at_all_has_it(project: tm.Project):
+    project.run(project.folder / "pipeline.py")
+    assert project.runs(where="status = 'failed' and metric.accuracy > 0.1") == []
+    with pytest.raises(InvalidInput, match="'acuracy'"):
+        project.runs(where="status = 'failed' and acuracy > 0.1")

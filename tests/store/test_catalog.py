@@ -272,3 +272,22 @@ def test_a_full_disk_is_said_and_keeps_what_was_written(small_disk: Path):
     with catalog.read() as t:
         assert t.find(records.Run) == [RUN]
     catalog.close()
+
+
+def test_texts_are_found_between_two_others_by_code_points(catalog: Catalog):
+    names = ["a", "B", "b", "é"]
+    with catalog.write() as transaction:
+        for name in names:
+            transaction.add(dataclasses.replace(RUN, id=f"between-{name}", pipeline="between", trigger=name))
+
+    def found(least: str | None, under: str | None) -> list[str]:
+        with catalog.read() as read:
+            runs = read.find(
+                records.Run, {"pipeline": "between"}, between={"trigger": (least, under)}, order=("trigger",)
+            )
+        return [r.trigger for r in runs]
+
+    assert found(None, None) == ["B", "a", "b", "é"]
+    assert found("a", None) == ["a", "b", "é"]
+    assert found("a", "b") == ["a"]
+    assert found(None, "a" + "\U0010ffff") == ["B", "a"]

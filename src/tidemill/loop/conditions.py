@@ -13,6 +13,7 @@ from typing import Any
 
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import nearest
+from tidemill.loop.narrowing import Narrow, narrow
 
 _LONGEST = 2000
 """Characters of a condition: far above what a person types, far below where the parser gives up."""
@@ -67,6 +68,11 @@ class Condition:
         self._names: list[tuple[str, str]] = []
         self._places: dict[str, str] = {}
         self._check(self._tree)
+
+    @property
+    def columns(self) -> Narrow:
+        """What must hold of a run's columns, so that the catalog need give no others."""
+        return narrow(self._tree)
 
     @property
     def asks_metrics(self) -> bool:

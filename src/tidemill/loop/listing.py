@@ -3,11 +3,15 @@
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from tidemill.core.errors import InvalidInput
 from tidemill.loop import registry
 from tidemill.loop.conditions import Condition, Facts
 from tidemill.loop.lookup import seconds_of
+from tidemill.loop.narrowing import Narrow
 from tidemill.loop.views import RunSummary
 from tidemill.loop.workspace import Workspace
+
+_NEWEST = ("-started_at", "-id")
 
 if TYPE_CHECKING:
     from tidemill.store.catalog import records
@@ -33,12 +37,10 @@ def runs(
     condition = None if where is None else Condition(where)
     mark_interrupted(ws.store)
     of_pipeline = {"pipeline": pipeline} if pipeline else {}
-    with ws.store.catalog.read() as read:
-        # A condition is asked of every run; without one, the newest are all that is looked at.
-        most = limit if condition is None else None
-        found = read.find(records.Run, of_pipeline, order=("-started_at", "-id"), limit=most)
     if condition is not None:
-        found = _holding(ws, found, condition)[:limit]
+        return summaries(ws, _holding(ws, of_pipeline, condition)[:limit])
+    with ws.store.catalog.read() as read:
+        found = read.find(records.Run, of_pipeline, order=_NEWEST, limit=limit)
     return summaries(ws, found)
 
 
@@ -68,12 +70,34 @@ def summaries(ws: Workspace, found: "list[records.Run]") -> list[RunSummary]:
     ]
 
 
-def _holding(ws: Workspace, found: "list[records.Run]", condition: Condition) -> "list[records.Run]":
+def _holding(ws: Workspace, of_pipeline: dict[str, str], condition: Condition) -> "list[records.Run]":
+    """The runs that a condition holds for, newest first."""
+    found = _asked(ws, condition, of_pipeline, condition.columns)
+    try:
+        condition.bind([facts for _, facts in found])
+    except InvalidInput as error:
+        if error.code != "unknown-run-field":
+            raise
+        # Whether a name is a slip of the pen is told by all runs, not by the few that the columns leave.
+        every = _asked(ws, condition, of_pipeline, Narrow()) if condition.columns else found
+        if not every:
+            return []
+        condition.bind([facts for _, facts in every])
+    return [record for record, facts in found if condition.holds(facts)]
+
+
+def _asked(
+    ws: Workspace, condition: Condition, of_pipeline: dict[str, str], narrow: Narrow
+) -> "list[tuple[records.Run, Facts]]":
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    equal = dict(narrow.equal)
+    for name, value in of_pipeline.items():
+        equal[name] = [value] if value in equal.get(name, [value]) else []
+    with ws.store.catalog.read() as read:
+        found = read.find(records.Run, equal, between=narrow.between, order=_NEWEST)
     metrics = registry.metrics_by_run(ws, found) if condition.asks_metrics else {}
-    facts = [_facts(record, metrics.get(record.id, {})) for record in found]
-    if facts:
-        condition.bind(facts)
-    return [record for record, known in zip(found, facts, strict=True) if condition.holds(known)]
+    return [(record, _facts(record, metrics.get(record.id, {}))) for record in found]
 
 
 def _facts(record: "records.Run", metrics: dict[str, float]) -> Facts:

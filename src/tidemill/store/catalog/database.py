@@ -86,12 +86,20 @@ class Transaction:
         kind: type[R],
         where: Mapping[str, object] | None = None,
         *,
+        between: Mapping[str, tuple[str | None, str | None]] | None = None,
         order: Sequence[str] = (),
         limit: int | None = None,
     ) -> list[R]:
-        """The records of ``kind`` whose columns equal (or are in) ``where``; ``-name`` orders downward."""
+        """The records of ``kind`` whose columns equal (or are in) ``where``; ``-name`` orders downward.
+
+        Of ``between``, each text column is at least the one and less than the other, by code points; None: any.
+        """
         table = _TABLES[kind]
         query = sa.select(table).where(*_matches(table, where or {}))
+        for name, (least, under) in (between or {}).items():
+            column = self._ordered(table.c[name])
+            query = query if least is None else query.where(column >= least)
+            query = query if under is None else query.where(column < under)
         for name in order:
             column = self._ordered(table.c[name.removeprefix("-")])
             query = query.order_by(column.desc() if name.startswith("-") else column)
