@@ -258,6 +258,23 @@ def test_the_audit_and_another_process_come_to_the_same(project: Project) -> Non
     assert other.run.outputs == first.run.outputs
 
 
+def test_lists_of_lists_of_arrays_go_to_another_process(project: Project) -> None:
+    write(
+        project,
+        """
+inner = lambda x: tm.each(listed(x), lambda y: array(y))
+return shape(tm.each(tm.each(listed(n), inner), lambda arrays: summed(arrays)))
+""",
+    )
+    here = project.run(n=4)
+    assert project.value(here) == [0, 0, 3, 9]
+    there = project.run(n=4, executor="process", audit=1.0)
+    assert there.run.status == "succeeded", there.run.error
+    write(project, "return {'all': tm.each(listed(n), lambda x: tm.each(listed(x), lambda y: array(y)))}")
+    nested = project.value(project.run(n=3), "all")
+    assert [[a.tolist() for a in one] for one in nested] == [[], [[0, 0, 0]], [[0, 0, 0], [1, 1, 1]]]
+
+
 def test_items_of_a_step_that_maps_over_rows_are_refused_in_words(project: Project) -> None:
     write(project, "return tm.each(listed(n), lambda x: count(shift(x, by=1), 1))")
     result = project.run(n=1)

@@ -4,7 +4,7 @@ What decides, repeats and gathers (``CONTROL``) is settled here, as what it need
 but for ``items``, whose list must be read.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -51,7 +51,8 @@ class Schedule:
         self._templates: dict[str, list[Node]] = defaultdict(list)
         self._joins: dict[str, list[Node]] = defaultdict(list)
         self._ready: list[Node] = []
-        self._made = 0
+        self._made: Counter[int] = Counter()
+        """How many nodes were made of the template at a position."""
         # What a template makes stands where the template does; so each leaves room for many.
         loops = any(n.loops for n in graph.nodes)
         count = len(graph.nodes)
@@ -116,10 +117,9 @@ class Schedule:
             self.unfinished.pop(node.name, None)
         self.end(items, {str(at): member for at, member in enumerate(members)})
         for template, node in made:
-            self._made += 1
-            start = self.positions[template.name]
-            last = start - start % self._room + self._room - 1
-            self._add(node, min(start + self._made, last))
+            first = self.positions[template.name] // self._room * self._room
+            self._made[first] += 1
+            self._add(node, first + min(self._made[first], self._room - 1))
         for join in gathered:
             self._add(join, self.positions[join.name])
         if not members:
@@ -174,8 +174,8 @@ class Schedule:
         sources: Iterable[Port] = (
             ports_in(node.inputs["condition"]) if node.role == "choice" else node.sources()
         )
-        lacking = {(p.node, p.output) for p in (*sources, *(g.condition for g in node.guards))}
-        lacking.difference_update(self.found)
+        ports = {(p.node, p.output) for p in (*sources, *(g.condition for g in node.guards))}
+        lacking = [port for port in ports if port not in self.found]
         self._lacking[node.name] = len(lacking)
         for port in lacking:
             self._users[port].append(node)

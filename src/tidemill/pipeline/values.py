@@ -38,7 +38,7 @@ def convert(value: object, annotation: Any, default: object = inspect.Parameter.
 
 
 def _convert(value: object, annotation: Any) -> Any:
-    if is_outcome(annotation):
+    if is_outcome(annotation) and value is not None:
         return _to_outcome(value)
     if annotation in (inspect.Parameter.empty, Any) or isinstance(annotation, (str, typing.TypeVar)):
         return _guess(value) if isinstance(value, str) else value
@@ -186,8 +186,8 @@ def _to_outcome(value: object) -> RunOutcome:
 def is_outcome(annotation: Any) -> bool:
     """Whether a parameter asks for what became of the run."""
     if isinstance(annotation, str):
-        return annotation.rpartition(".")[2] == RunOutcome.__name__
-    return annotation is RunOutcome
+        return any(part.strip().rpartition(".")[2] == RunOutcome.__name__ for part in annotation.split("|"))
+    return annotation is RunOutcome or RunOutcome in typing.get_args(annotation)
 
 
 def _to_none(value: object) -> None:
