@@ -47,6 +47,13 @@ def _suggest(name: str) -> str:
     return f"my-{short or 'name'}" if short in {"", *RESERVED} else short
 
 
+def listed(names: Iterable[str], most: int = 20) -> str:
+    """Names for a person to choose from: the first ones, and how many more there are."""
+    found = list(names)
+    more = len(found) - most
+    return ", ".join(found[:most]) + (f" and {more} more" if more > 0 else "") if found else "none"
+
+
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
     """The candidate that ``name`` was probably meant to be, if one is close."""
     found = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.6)

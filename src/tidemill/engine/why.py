@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import NotFound
-from tidemill.core.names import nearest
+from tidemill.core.names import listed, nearest
 from tidemill.engine import sources
 from tidemill.store.catalog import records
 
@@ -83,7 +83,7 @@ def why(store: "Store", run: str, step: str) -> Why:
             close = nearest(step, names)
             raise NotFound(
                 f"Run '{run}' has no step '{step}'.",
-                hint=f"Did you mean '{close}'?" if close else f"It has: {', '.join(names) or 'none'}.",
+                hint=f"Did you mean '{close}'?" if close else f"It has: {listed(names)}.",
                 code="step-not-found",
             )
     before = Earlier(store, found.pipeline, found).record(step)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tidemill.core.errors import NotFound
-from tidemill.core.names import Digest, nearest
+from tidemill.core.names import Digest, listed, nearest
 from tidemill.loop.lookup import find_run, steps_of
 from tidemill.loop.views import LogLine, LogView
 from tidemill.loop.workspace import Workspace
@@ -72,9 +72,7 @@ def _named(steps: "list[records.Step]", run: str, name: str) -> "records.Step":
     close = nearest(name, [s.name for s in steps])
     raise NotFound(
         f"Run '{run}' has no step '{name}'.",
-        hint=f"Did you mean '{close}'?"
-        if close
-        else f"It has: {', '.join(s.name for s in steps) or 'none'}.",
+        hint=f"Did you mean '{close}'?" if close else f"It has: {listed(s.name for s in steps)}.",
         code="step-not-found",
     )
 
