@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Generator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,20 +42,27 @@ edit = st.one_of(
     st.tuples(st.just("delete and add again"), st.sets(ids, min_size=1, max_size=8)),
     st.tuples(st.just("revert"), st.none()),
     st.tuples(st.just("go back"), st.integers(0, 9)),
+    st.tuples(st.just("columns"), st.none()),
 )
 history = st.lists(st.lists(edit, min_size=1, max_size=3), min_size=1, max_size=4)
 
 
-def as_table(content: Rows) -> Table:
-    return Table(
-        pa.table(
-            {
-                "_id": np.array(list(content), np.uint64),
-                "x": pa.array([x for x, _ in content.values()], pa.int64()),
-                "word": pa.array([word for _, word in content.values()], pa.string()),
-            }
-        )
-    )
+@dataclass(frozen=True)
+class State:
+    """A dataset at one commit; ``wide``: it has one more column."""
+
+    rows: Rows
+    wide: bool = False
+
+    def table(self) -> Table:
+        columns = {
+            "_id": np.array(list(self.rows), np.uint64),
+            "x": pa.array([x for x, _ in self.rows.values()], pa.int64()),
+            "word": pa.array([word for _, word in self.rows.values()], pa.string()),
+        }
+        if self.wide:
+            columns["more"] = pa.array([x / 2 for x, _ in self.rows.values()], pa.float32())
+        return Table(pa.table(columns))
 
 
 class Edited:
@@ -65,9 +73,9 @@ class Edited:
     """
 
     def __init__(self, project: Project, first: Rows) -> None:
-        commit, _ = project.datasets.create("d", as_table(first), message="First")
+        commit, _ = project.datasets.create("d", State(first).table(), message="First")
         self.dataset = project.datasets.open("d")
-        self.history = [(commit.id, dict(first))]
+        self.history = [(commit.id, State(first))]
         self.at = 0
         self.touched: set[int] = set()
 
@@ -76,7 +84,7 @@ class Edited:
         return self.history[self.at][0]
 
     @property
-    def now(self) -> Rows:
+    def now(self) -> State:
         return self.history[self.at][1]
 
     @property
@@ -88,25 +96,28 @@ class Edited:
         if kind == "go back":
             self.at = what % len(self.history)
         elif kind == "put":
-            self._put({**head, **what})
+            self._put(replace(head, rows={**head.rows, **what}))
         elif kind == "delete":
-            self._put({i: r for i, r in head.items() if i not in what})
+            self._put(replace(head, rows={i: r for i, r in head.rows.items() if i not in what}))
         elif kind == "delete and add again":
-            self._put({i: r for i, r in head.items() if i not in what})
+            self._put(replace(head, rows={i: r for i, r in head.rows.items() if i not in what}))
             self._put(head)
-        elif len(self.history) > 1 and self.history[-1][1] != self.history[-2][1]:
+        elif kind == "columns":
+            self._put(replace(head, wide=not head.wide))
+        elif len(self.history) > 1:
             done = self.dataset.revert(self.history[-1][0])
             self._moved(done.commit.id, self.history[-2][1])
 
-    def _put(self, after: Rows) -> None:
-        commit, _ = self.dataset.commit(as_table(after), message="Put", replace=True)
+    def _put(self, after: State) -> None:
+        commit, _ = self.dataset.commit(after.table(), message="Put", replace=True, allow_schema_change=True)
         self._moved(commit.id, after)
 
-    def _moved(self, commit: str, after: Rows) -> None:
+    def _moved(self, commit: str, after: State) -> None:
         before = self.history[-1][1]
-        self.touched |= {i for i, r in after.items() if before.get(i) != r}
+        same = before.wide == after.wide
+        self.touched |= {i for i, r in after.rows.items() if not (same and before.rows.get(i) == r)}
         if commit != self.history[-1][0]:
-            self.history.append((commit, dict(after)))
+            self.history.append((commit, after))
         self.at = len(self.history) - 1
 
 
@@ -180,11 +191,11 @@ def opened(folder: Path, empty: Path, pipeline: Drawn) -> Project:
 
 
 def equal(
-    result: RunResult, project: Project, folder: Path, empty: Path, pipeline: Drawn, content: Rows
+    result: RunResult, project: Project, folder: Path, empty: Path, pipeline: Drawn, now: State
 ) -> None:
     """What a run gave is what a first run gives, of the same rows as one commit in a store of their own."""
     full = opened(folder, empty, pipeline)
-    full.datasets.create("d", as_table(content), message="Whole")
+    full.datasets.create("d", now.table(), message="Whole")
     expected = full.run()
     assert {s.status for s in expected.steps} <= {"computed", "cached"}, expected.run.error
     for output in expected.outputs:
