@@ -50,7 +50,10 @@ class Code:
             file = folder / name
             if not file.exists() or file.read_text() != text:
                 file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(text)
+                # As a whole, as editors do: another process may be reading it.
+                part = file.with_suffix(".part")
+                part.write_text(text)
+                part.replace(file)
 
     def files(self) -> dict[str, str]:
         """Each file's text."""

@@ -4,6 +4,7 @@ import random
 import shutil
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -82,7 +83,7 @@ class Project(RuleBasedStateMachine):
         self.unsure: set[tuple[Any, ...]] = set()
         self.contents: dict[str, tuple[Any, ...]] = {}
         self.seen: dict[str, str] = {}
-        self.killed_with: dict[str, dict[str, Any]] = {}
+        self.orders: dict[str, dict[str, Any]] = {}
         self.made = 0
 
     def teardown(self) -> None:
@@ -179,8 +180,10 @@ class Project(RuleBasedStateMachine):
         else:
             self.at = start
 
-    @rule()
-    def tag(self) -> None:
+    @rule(really=seldom)
+    def tag(self, really: bool) -> None:
+        if not really:
+            return
         self.step("tags")
         self.made += 1
         self.dataset.tag(f"t{self.made}", self.at)
@@ -295,6 +298,31 @@ class Project(RuleBasedStateMachine):
             self.equal(record, self.order("run"))
             self.notice(record, self.order("run"))
 
+    @rule(really=seldom, knob=st.sampled_from(sorted(KNOBS)), digit=digits)
+    def edit_beside_a_run(self, really: bool, knob: str, digit: int) -> None:
+        """The run is of the code before or after the edit, or says that it changed; it never mixes them up."""
+        if not really:
+            return
+        old, before = self.code, self.run_ids()
+        new = old.edited(knob, digit).edited("constant", digit)
+        self.step("edits beside a run")
+        self.tools.engines.begin(self.order("run"))
+        time.sleep(random.random() * self.tools.slowest_seconds)
+        self.put(new, go=False)
+        self.tools.engines.end()
+        (run,) = self.run_ids() - before
+        record = self.record(run)
+        assert record.status == "succeeded" or (record.error or {})["code"] == "code-changed", record.error
+        self.taken["edits beside a run that were told"] += record.status == "failed"
+        for code in (old, new):
+            self.code = code
+            for step in self.steps(record):
+                key = self.key(step, self.order("run"))
+                if key is not None and key not in self.known:
+                    self.unsure.add(key)
+        for code in (old, new):
+            self.put(code, go=True)
+
     # -- the store
 
     @rule(killed=often)
@@ -310,8 +338,8 @@ class Project(RuleBasedStateMachine):
             late = [r.id for r in read.find(records.Run, order=("-started_at", "-id"))][:_KEEP_RUNS]
         kept = set[tuple[Any, ...]]()
         for run in late:
-            order = self.killed_with[run]
-            kept |= {key for s in self.steps(self.record(run)) if s.key and (key := self.key(s, order))}
+            if (order := self.orders.get(run)) is not None:
+                kept |= {key for s in self.steps(self.record(run)) if s.key and (key := self.key(s, order))}
         self.unsure |= self.known - kept
         self.known &= kept
         self.seen.clear()
@@ -372,7 +400,7 @@ class Project(RuleBasedStateMachine):
 
     def notice(self, record: records.Run, order: dict[str, Any]) -> None:
         """Remember what a run has finished."""
-        self.killed_with[record.id] = order
+        self.orders[record.id] = order
         for step in self.steps(record):
             key = self.key(step, order)
             if key is not None and step.status in ("computed", "cached"):
@@ -402,7 +430,8 @@ class Project(RuleBasedStateMachine):
             for run in everything[:_KEEP_RUNS]:
                 wanted |= {d for s in read.find(records.Step, {"run": run.id}) for d in s.outputs.values()}
             artifacts = {a.digest: a for a in read.find(records.Artifact)}
-        assert all(r.status in ("succeeded", "interrupted") for r in everything)
+        wrong = [r for r in everything if r.status == "failed" and (r.error or {})["code"] != "code-changed"]
+        assert not wrong, wrong[0].error
         assert all(r.finished_at for r in everything)
         for digest in wanted:
             assert all(store.blobs.exists(Digest(d)) for d in blobs_of(artifacts[digest]))
