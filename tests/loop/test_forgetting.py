@@ -37,9 +37,30 @@ def longest(rows: tm.Table) -> str:
     print("the names are", rows.to_polars()["name"].to_list())
     return max(rows.to_polars()["name"].to_list(), key=len)
 
+@tm.step
+def listed(rows: tm.Table) -> list:
+    return rows.to_polars()["name"].to_list()
+
+@tm.step
+def is_long(name: str) -> bool:
+    return len(name) > 5
+
+@tm.step
+def small(name: str) -> str:
+    print("made small:", name)
+    return name.lower()
+
+@tm.step
+def alone(name: str, rows: tm.Table) -> tm.Table:
+    return rows.filter([n == name for n in rows.to_polars()["name"].to_list()])
+
 @tm.pipeline(name="names")
-def names() -> str:
-    return longest(louder(tm.dataset("d")))
+def names():
+    rows = tm.dataset("d")
+    def one(name):
+        return tm.when(is_long(name), lambda: small(name), lambda: name), alone(name, rows)
+    shown, tables = tm.each(listed(rows), one)
+    return {"longest": longest(louder(rows)), "shown": shown, "tables": tables}
 """
 
 
@@ -90,7 +111,7 @@ def test_no_byte_is_left_of_a_forgotten_value(project: tm.Project):
     assert project.read("d").to_polars()["customer_id"].sort().to_list() == [1, 8, 9]
     again = project.run(project.folder / "pipeline.py")
     assert again.status == "succeeded"
-    assert project.value(again.run) == "Aa"
+    assert project.value(again.run, "longest") == "Aa"
     assert holding(store) == []
     with pytest.raises(InvalidInput) as caught:
         project.forget("d", "customer_id = 8", " ")

@@ -208,6 +208,41 @@ def test_a_model_of_a_branch_is_released_with_the_rows_that_the_run_made(
         project.release(weak.run)
 
 
+CHOSEN = """
+@tm.step
+def strengths() -> list:
+    return [0.01, 1.0]
+
+@tm.step
+def pick(models: list, best: int) -> tm.TrainedModel:
+    return models[best]
+
+@tm.pipeline
+def small(data: tm.Dataset = tm.dataset("points@main"), best: int = 1, inside: bool = False):
+    rows = scale(parts.keep_labels(data, label="label", allowed=["high", "low"]))
+    train, _, test = parts.split(rows, test=0.4, validation=0.0)
+    moved = lambda: scale(train) if inside else train
+    model = pick(tm.each(strengths(), lambda strength: fit(moved(), strength=strength)), best)
+    return {"model": model, "report": parts.evaluate(model, test, name="small")}
+"""
+
+
+def test_a_model_that_is_chosen_of_many_is_released_where_they_take_the_same_rows(
+    project: tm.Project,
+) -> None:
+    (project.folder / "chosen.py").write_text(
+        PIPELINE.replace("@tm.pipeline\ndef small", "def of_old") + CHOSEN
+    )
+    made = project.run(project.folder / "chosen.py")
+    assert made.status == "succeeded", made.error
+    assert made.verdict is not None
+    assert project.release(made.run).number == 1
+    told: list[Any] = []
+    inside = project.run(project.folder / "chosen.py", inside=True, sink=told.append)
+    assert inside.status == "succeeded", inside.error
+    assert any("its rows are made in the function of a tm.each" in getattr(e, "text", "") for e in told)
+
+
 def test_code_of_a_release_is_what_ran_though_the_file_changed_since(project: tm.Project) -> None:
     made = trained(project)
     source = project.folder / "pipeline.py"

@@ -155,6 +155,48 @@ def test_a_graph_has_no_circle_as_a_step_takes_only_what_was_called_before_it() 
         seen.add(node.name)
 
 
+@tm.row_step(split=True)
+def parted(rows: tm.Table) -> tm.Table:
+    return rows
+
+
+@tm.transform(columns="x")
+class Center:
+    def fit(self, x: Any) -> dict[str, Any]:
+        return {"mean": x.mean()}
+
+    def apply(self, x: Any, state: dict[str, Any]) -> Any:
+        return x - state["mean"]
+
+
+@pytest.mark.parametrize(
+    "around", [lambda f: tm.each(listed(2), lambda _: f()), lambda f: tm.when(is_odd(1), f)]
+)
+def test_a_leak_is_seen_in_a_function_too(around: Any) -> None:
+    def leaking() -> Any:
+        rows = tm.dataset("points")
+        return parted(Center().fit(rows).apply(rows))
+
+    def clean() -> Any:
+        rows = parted(tm.dataset("points"))
+        return Center().fit(rows).apply(rows)
+
+    assert refused(lambda: around(leaking)).code == "leak"
+    assert built(lambda: around(clean))
+
+
+def test_what_they_return_is_no_value_and_says_so() -> None:
+    assert (
+        "step 'tm.when' is used as a condition"
+        in refused(lambda: bool(tm.when(is_odd(1), lambda: 1))).message
+    )
+    assert "step 'tm.each' is used by len()" in refused(lambda: len(tm.each(listed(2), double))).message
+    assert (
+        "step 'tm.each item' is used in a calculation"
+        in refused(lambda: tm.each(listed(2), lambda x: x + 1)).message
+    )
+
+
 def test_equal_names_are_counted_alike_for_each_item() -> None:
     def one(x: Any) -> Any:
         return double(double(x))

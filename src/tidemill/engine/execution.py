@@ -428,12 +428,11 @@ class Execution:
     def _unfold(self, items: Node) -> None:
         """The list that a ``tm.each`` goes through is there."""
         try:
-            members, tags, saved = lists.members_of(self.store.blobs, items, self._schedule)
+            members = lists.members_of(self.store.blobs, items, self._schedule)
         except TidemillError as error:
             self.error = error.to_json()
             return
-        self.ledger.artifacts(saved)
-        added = self._schedule.unfold(items, members, tags)
+        added = self._schedule.unfold(items, members)
         self.nodes += [node for _, node in added]
         if added:
             self.sink(events.StepsAdded(self.ledger.run.id, self._planned.unfolded(added)))

@@ -85,8 +85,8 @@ class _Look:
         while self.schedule.has_ready:
             for node in self.schedule.take():
                 if node.role == "items":
-                    members, tags, _ = lists.members_of(self.store.blobs, node, self.schedule, store=False)
-                    self.schedule.unfold(node, members, tags)
+                    members = lists.members_of(self.store.blobs, node, self.schedule, store=False)
+                    self.schedule.unfold(node, members)
                 else:
                     self._take(node, self.at(node))
 

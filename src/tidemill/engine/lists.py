@@ -6,7 +6,6 @@ from tidemill.core.errors import InvalidInput
 from tidemill.engine import artifacts
 from tidemill.engine.content import content_of, json_artifact, value_ref
 from tidemill.engine.orders import Ref, Saved
-from tidemill.pipeline.control import tags
 from tidemill.pipeline.graph import Node, ports_in
 
 if TYPE_CHECKING:
@@ -14,16 +13,17 @@ if TYPE_CHECKING:
     from tidemill.store.blobs import Blobs
 
 
-def members_of(
-    blobs: "Blobs", items: Node, schedule: "Schedule", *, store: bool = True
-) -> "tuple[list[Value], list[str], list[Saved]]":
-    """The members of the list that an ``items`` node takes, what their nodes are told apart by, and what was stored.
+def members_of(blobs: "Blobs", items: Node, schedule: "Schedule", *, store: bool = True) -> "list[Value]":
+    """The members of the list that an ``items`` node takes.
+
+    What is large is stored, with ``store``; but no record is made of a member: it is a part of what a step returned,
+    and goes when that goes.
 
     Args:
-        blobs: Where the list is, and its members are put.
+        blobs: Where the list is, and its large members are put.
         items: The node.
         schedule: Has the list.
-        store: Whether the members are stored; else they are only told.
+        store: Whether large members are stored; else they are only told.
 
     Raises:
         InvalidInput: ``wrong-items``.
@@ -31,8 +31,7 @@ def members_of(
     (port,) = ports_in(items.inputs["items"])
     found = schedule.found[port.node, port.output]
     if isinstance(found, tuple):
-        members = list(cast("tuple[Value, ...]", found))
-        return members, [str(at) for at in range(len(members))], []
+        return list(cast("tuple[Value, ...]", found))
     content: Any = content_of(blobs, found) if found.kind == "value" else None
     if not isinstance(content, list):
         step = schedule.origin(port)
@@ -44,20 +43,16 @@ def members_of(
             details={"step": step},
         )
     values = cast("list[Any]", content)
-    if not store:
-        return [value_ref(value) for value in values], tags(values), []
-    saved = [json_artifact(blobs, "value", value, {}) for value in values]
-    refs: list[Ref] = [s.ref for s in saved]
-    return list(refs), tags(values), saved
+    return [json_artifact(blobs, "value", value, {}).ref if store else value_ref(value) for value in values]
 
 
 def whole(blobs: "Blobs", value: "Value") -> tuple[Ref, list[Saved]]:
     """What a pipeline returns as one artifact, and what had to be stored for that."""
     if isinstance(value, tuple):
         saved = artifacts.save_list(blobs, cast("tuple[Value, ...]", value))
-    elif value.kind == "value" and "content" in value.meta:
+    elif value.kind == "value":
         # It may be of no step: a plain value of a branch, an item of a list.
-        saved = json_artifact(blobs, "value", value.meta["content"], {})
+        saved = json_artifact(blobs, "value", content_of(blobs, value), {})
     else:
         return value, []
     return saved.ref, [saved]

@@ -105,14 +105,14 @@ class Schedule:
         """A node that waits for nothing is computed when all else has ended."""
         self.nodes[node.name] = self.unfinished[node.name] = node
 
-    def unfold(self, items: Node, members: Sequence[Value], tags: Sequence[str]) -> list[tuple[Node, Node]]:
+    def unfold(self, items: Node, members: Sequence[Value]) -> list[tuple[Node, Node]]:
         """The list of an ``items`` node is there: a node of each of its templates for each member.
 
         Returns:
             Each new node, after the template that it was made of.
         """
         templates, joins = self._templates.pop(items.name, []), self._joins.pop(items.name, [])
-        made, gathered = unfolded(items, templates, joins, tags)
+        made, gathered = unfolded(items, templates, joins, len(members))
         for node in (*templates, *joins):
             self.unfinished.pop(node.name, None)
         self.end(items, {str(at): member for at, member in enumerate(members)})
@@ -225,15 +225,16 @@ class Schedule:
 
     def _truth(self, condition: Port) -> bool:
         value = self._value(condition)
-        content = value.meta.get("content") if isinstance(value, Ref) and value.kind == "value" else value
+        content = value.meta.get("content") if isinstance(value, Ref) and value.kind == "value" else None
         if isinstance(content, bool):
             return content
         step = self.origin(condition)
-        what = (
-            "a list" if isinstance(value, tuple) else value.kind if value.kind != "value" else repr(content)
+        # Not what it is: errors are kept, and it may be of rows that are forgotten one day.
+        kind = (
+            "list" if isinstance(value, tuple) else value.kind if content is None else type(content).__name__
         )
         raise InvalidInput(
-            f"Step '{step}' is the condition of tm.when, and returned {what}, which is neither True nor False.",
+            f"Step '{step}' is the condition of tm.when, and returned a {kind}, which is neither True nor False.",
             why="Nothing is guessed from a number, a text or a table.",
             hint="Decide in the step: return accuracy > 0.9.",
             code="wrong-condition",

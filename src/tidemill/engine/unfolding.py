@@ -8,7 +8,7 @@ from tidemill.pipeline.handles import Port
 
 
 def unfolded(
-    items: Node, templates: Sequence[Node], joins: Sequence[Node], tags: Sequence[str]
+    items: Node, templates: Sequence[Node], joins: Sequence[Node], count: int
 ) -> tuple[list[tuple[Node, Node]], list[Node]]:
     """What becomes of the nodes that are repeated by an ``items`` node, whose list is there now.
 
@@ -16,20 +16,21 @@ def unfolded(
         items: The node; its outputs are the members by their places: ``0``, ``1``, ...
         templates: What is repeated by it and by no other around it, in the order of the graph.
         joins: What gathers its results.
-        tags: What the nodes of each member are told apart by.
+        count: How many members it has. Their nodes are told apart by their places, not by what they are: names stay in
+            records, and a member may be made of rows that are forgotten one day.
 
     Returns:
         Each new node, after the template it was made of, item by item; and the joins with all that they gather.
     """
     names = {node.name for node in templates}
     made: list[tuple[Node, Node]] = []
-    for at, tag in enumerate(tags):
-        one = _One(items.name, names, at, tag)
+    for at in range(count):
+        one = _One(items.name, names, at)
         made += [(node, one.of(node)) for node in templates]
     gathered: list[Node] = []
     for join in joins:
         (member,) = ports_in(join.inputs["members"])
-        ports = tuple(_One(items.name, names, at, tag).port(member) for at, tag in enumerate(tags))
+        ports = tuple(_One(items.name, names, at).port(member) for at in range(count))
         gathered.append(replace(join, each=None, inputs={"members": ports}))
     return made, gathered
 
@@ -37,8 +38,8 @@ def unfolded(
 class _One:
     """One item's share."""
 
-    def __init__(self, items: str, templates: set[str], at: int, tag: str) -> None:
-        self._items, self._templates, self._at, self._tag = items, templates, at, tag
+    def __init__(self, items: str, templates: set[str], at: int) -> None:
+        self._items, self._templates, self._at = items, templates, at
 
     def of(self, node: Node) -> Node:
         inputs: dict[str, Input] = {name: mapped(source, self.port) for name, source in node.inputs.items()}
@@ -57,4 +58,4 @@ class _One:
         return Port(self.name(port.node), port.output)
 
     def name(self, name: str) -> str:
-        return name.replace(EACH, f"[{self._tag}]", 1) if name in self._templates else name
+        return name.replace(EACH, f"[{self._at}]", 1) if name in self._templates else name

@@ -66,15 +66,15 @@ class _Predictors:
             for side, value in (("then", True), ("otherwise", False))
         }
         inputs = {"condition": condition, **sides}
-        chosen = Node("(when)", "choice", None, {}, inputs, ("result",), guards=guards)  # pyright: ignore[reportArgumentType]
-        return self._added(chosen, "(when)")
+        chosen = Node("tm.when", "choice", None, {}, inputs, ("result",), guards=guards)  # pyright: ignore[reportArgumentType]
+        return self._added(chosen, "tm.when")
 
     def _nothing(self, guards: "tuple[Guard, ...]") -> "Port":
         """A branch without a model, or with one that cannot be served."""
         from tidemill.pipeline.graph import Node  # noqa: PLC0415
 
-        node = Node("(value)", "value", None, {"value": None}, {}, ("result",), guards=guards)
-        return self._added(node, "(value)")
+        node = Node("tm.when value", "value", None, {"value": None}, {}, ("result",), guards=guards)
+        return self._added(node, "tm.when value")
 
     def _added(self, node: "Node", name: str) -> "Port":
         from tidemill.pipeline.graph import Port  # noqa: PLC0415

@@ -70,7 +70,7 @@ def when(condition: Any, then: Callable[[], R], otherwise: Callable[[], R | None
 
 def _chosen(builder: builders.Builder, condition: Port, then: Any, otherwise: Any) -> Handle:
     inputs = {"condition": condition, "then": then, "otherwise": otherwise}
-    (handle,) = builder.add("(when)", "choice", None, {}, inputs, ("result",))
+    (handle,) = builder.add("tm.when", "choice", None, {}, inputs, ("result",))
     return handle
 
 
@@ -148,7 +148,7 @@ def each(items: Any, function: Callable[[Any], R]) -> Any:
         return _mapped(results, list, [*known, *wholes]) if results else []
     made: list[Any] = []
     with builder.counted_alike() as alike:
-        for tag, item in zip(tags(known), known, strict=True):
+        for tag, item in zip(_tags(known), known, strict=True):
             with alike.one(), builder.at(builder.per_item(f"[{tag}]")):
                 made.append(_mapped([function(item)], lambda m: _port(builder, m[0], "tm.each"), [item]))
     if not made:
@@ -164,7 +164,7 @@ def _of_computed(builder: builders.Builder, items: Handle, function: Callable[[A
             hint="Make a list in a step, and pass what it returns; for rows, use @tm.row_step.",
             code="wrong-items",
         )
-    (item,) = builder.add("(each)", "items", None, {}, {"items": port}, ("item",))
+    (item,) = builder.add("tm.each item", "items", None, {}, {"items": port}, ("result",))
     node = builder.nodes[-1].name
     with builder.at(builder.per_item(EACH, node)):
         result = _mapped([function(item)], lambda members: _port(builder, members[0], "tm.each"), ())
@@ -172,11 +172,11 @@ def _of_computed(builder: builders.Builder, items: Handle, function: Callable[[A
 
 
 def _joined(builder: builders.Builder, members: Any, items: str | None = None) -> Handle:
-    (handle,) = builder.add("(list)", "join", None, {}, {"members": members}, ("result",), each=items)
+    (handle,) = builder.add("tm.each", "join", None, {}, {"members": members}, ("result",), each=items)
     return handle
 
 
-def tags(items: Sequence[object]) -> list[str]:
+def _tags(items: Sequence[object]) -> list[str]:
     """What the steps of each item are told apart by: the items themselves, or their places in the list."""
     names = [str(i) for i in items if isinstance(i, (str, int, float)) and not isinstance(i, bool)]
     if len(names) == len(items) == len(set(names)) and all(_NAMEABLE.fullmatch(n) for n in names):
@@ -314,7 +314,7 @@ def _handle(builder: builders.Builder, value: object, who: str) -> Handle:
         if source is not None:
             return _joined(builder, source)
     plain = values.plain(value, who, "result")
-    (handle,) = builder.add("(value)", "value", None, {"value": plain}, {}, ("result",))
+    (handle,) = builder.add("tm.when value", "value", None, {"value": plain}, {}, ("result",))
     return handle
 
 
