@@ -4,6 +4,7 @@
 # pyright: reportCallIssue=false, reportArgumentType=false
 
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -350,3 +351,37 @@ def test_the_decorator_stays_what_tm_pipeline_is() -> None:
     assert set(tm.__all__) <= set(dir(tm))
     for name in tm.__all__:
         assert getattr(tm, name) is not None
+
+
+def plain(x: Any) -> Any:
+    return x + 1
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "words", "hint"),
+    [
+        (
+            lambda: dubble(double(1)),  # noqa: F821 # pyright: ignore[reportUndefinedVariable]
+            "pipeline-body-failed",
+            "NameError: name 'dubble' is not",
+            "mean 'double'?",
+        ),
+        (lambda: tm.ech([1], double), "pipeline-body-failed", "has no attribute 'ech'", "mean 'each'?"),
+        (lambda: 1 / 0, "pipeline-body-failed", "test_build.py, line", "Correct that line"),
+        (
+            lambda: plain(double(1)),
+            "handle-used-as-value",
+            "in 'plain', which is no step",
+            "@tm.step above 'plain'",
+        ),
+        (lambda: double(1) + 1, "handle-used-as-value", "in a calculation.", "inside a step"),
+    ],
+)
+def test_a_body_that_raises_says_where_and_what_may_have_been_meant(
+    body: Any, code: str, words: str, hint: str
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        tm.pipeline(name="p")(body).build()
+    assert caught.value.code == code
+    assert words in caught.value.message
+    assert hint in str(caught.value.hint)

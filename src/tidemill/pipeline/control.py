@@ -209,7 +209,7 @@ def at_exit(step: Component[..., Any], **settings: Any) -> None:
         if isinstance(value, (Handle, Dataset, Model, Fitted)):
             raise _wrong_exit(
                 f"Exit step '{step.short_name}' gets {_named(value)} as '{name}'.",
-                "Pass plain values; it can read the run's results by tm.open().",
+                "Pass plain values: a result may not be there when a run failed.",
             )
     builder, outside = builders.current(), _last.get()
     if builder is None:

@@ -12,6 +12,7 @@ from tidemill.core.names import Reference, nearest
 from tidemill.pipeline import builder as builders
 from tidemill.pipeline import graph as graphs
 from tidemill.pipeline import values
+from tidemill.pipeline.body import called
 from tidemill.pipeline.component import Fitted
 from tidemill.pipeline.control import in_memory
 from tidemill.pipeline.dataset import Dataset
@@ -160,7 +161,7 @@ class Pipeline(Generic[P, R]):
         """Call the body with these parameter values and return the graph that it made.
 
         Raises:
-            InvalidInput: As ``values``; or ``handle-used-as-value``, ``leak``, ``empty-pipeline``, and what a
+            InvalidInput: As ``values``; or ``pipeline-body-failed``, ``handle-used-as-value``, ``leak``, ``empty-pipeline``, and what a
                 component's call raises.
         """
         builder = builders.Builder(self.name)
@@ -169,7 +170,7 @@ class Pipeline(Generic[P, R]):
                 name: builder.input(value, name) if isinstance(value, (Dataset, Model)) else value
                 for name, value in self.values(given or {}).items()
             }
-            returned = cast("Callable[..., object]", self.function)(**arguments)
+            returned = called(self.name, cast("Callable[..., object]", self.function), arguments)
             outputs = self._outputs(builder, returned)
         used = {p.node for n in builder.nodes for p in n.sources()} | {p.node for p in outputs.values()}
         exits = tuple(builder.exits)
