@@ -62,7 +62,7 @@ class Sqlite(Engine):
             return StorageError(
                 f"Another process has held the catalog {self.name} for {BUSY_SECONDS:g} seconds.",
                 why="Only one can write at a time.",
-                hint="Let it end (a backup, a database browser), then run the same command again: "
+                hint="Let it end ('tidemill gc', a backup, a database browser), then run the same command again: "
                 "what is finished is kept.",
                 code="catalog-locked",
             )
