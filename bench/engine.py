@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -35,13 +36,21 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args()
     lines: list[Line] = []
+    began, load = time.monotonic(), os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         for line in measured(Path(folder), options):
             lines.append(line)
             print(line, flush=True)
     results = Path(__file__).parent / "results"
     results.mkdir(exist_ok=True)
-    body = {"cores": os.cpu_count(), "python": sys.version.split()[0], "lines": [asdict(n) for n in lines]}
+    body = {
+        "cores": os.cpu_count(),
+        "python": sys.version.split()[0],
+        "load_before": load,
+        "seconds": time.monotonic() - began,
+        "lines": [asdict(n) for n in lines],
+    }
+    print(f"{body['seconds']:.0f} s in all; {load:.1f} processes were at work before")
     (results / "engine.json").write_text(json.dumps(body, indent=1) + "\n", "utf-8")
 
 

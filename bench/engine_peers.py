@@ -24,6 +24,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,11 +83,15 @@ def main() -> None:
     if unknown := set(options.names) - {t.file for t in TOOLS}:
         parser.error(f"no such tool: {', '.join(sorted(unknown))}")
     chosen = [t for t in TOOLS if not options.names or t.file in options.names]
+    began, load = time.monotonic(), os.getloadavg()[0]
     rows = [row for row in (measured(tool, options.runs) for tool in chosen) if row]
+    seconds = time.monotonic() - began
     print(*table(rows), sep="\n")
+    print(f"{seconds:.0f} s in all; {load:.1f} processes were at work before")
     target = HERE / "results" / "engine_peers.json"
     target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps({"runs": options.runs, "rows": rows}, indent=1) + "\n", "utf-8")
+    body = {"runs": options.runs, "load_before": load, "seconds": seconds, "rows": rows}
+    target.write_text(json.dumps(body, indent=1) + "\n", "utf-8")
 
 
 def measured(tool: Tool, runs: int) -> dict[str, Any] | None:
@@ -97,15 +102,17 @@ def measured(tool: Tool, runs: int) -> dict[str, Any] | None:
         if found is None:
             return None
         home = found
-    print(f"{tool.title} ...", flush=True)
+    print(f"{tool.title} ...", end=" ", flush=True)
+    began = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
             seconds = step_seconds(folder / "time", home, tool, runs)
             cached, stale = edited(folder / "edit", home, tool)
         except (RuntimeError, subprocess.TimeoutExpired) as error:
-            print(f"{tool.title} IS LEFT OUT: {error}", flush=True)
+            print(f"IS LEFT OUT: {error}", flush=True)
             return None
+    print(f"{time.monotonic() - began:.0f} s", flush=True)
     return {
         "tool": tool.title,
         "version": " ".join(tool.requirements),
