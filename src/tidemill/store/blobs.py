@@ -5,6 +5,7 @@ that is the object's own file. A blob of a remote store is fetched into this mac
 against its digest, and stays there: the cache has no limit of its own, and can be deleted at any time.
 """
 
+import copy
 import hashlib
 import os
 import secrets
@@ -73,8 +74,14 @@ class Blobs:
 
     @classmethod
     def at(cls, place: Place) -> "Blobs":
-        """The blobs that another process has at ``place``."""
-        return cls(open_objects(place.address, place.options), Path(place.local))
+        """The blobs that another process has at ``place``; the way there is found once, for all that ask in turn."""
+        global _latest  # noqa: PLW0603 - a worker is given order after order of one store
+        known = _latest
+        if known is None or known[0] != place:
+            known = _latest = place, cls(open_objects(place.address, place.options), Path(place.local))
+        blobs = copy.copy(known[1])
+        blobs.read_bytes = blobs.written_bytes = 0
+        return blobs
 
     @cached_property
     def place(self) -> Place:
@@ -250,6 +257,9 @@ class Blobs:
                 raise
             raise _missing(digest) from error
         return target
+
+
+_latest: tuple[Place, Blobs] | None = None
 
 
 def _key(digest: Digest) -> str:

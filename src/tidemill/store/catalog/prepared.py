@@ -1,13 +1,11 @@
 """Statements that are executed for every step: compiled once a database, then given to its driver as they are."""
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import exc
 
-from tidemill.store.catalog import tables
+from tidemill.store.catalog import sqlite, tables
 
 Read = Callable[[str], object]
 """Gives a record's value of a column."""
@@ -64,17 +62,8 @@ class _Statement:
 
     def execute(self, connection: sa.Connection, rows: Sequence[list[Any]]) -> Any:
         """Execute it for each row of parameters; what is read, of one row."""
-        if self._dialect.name != "sqlite":
-            return connection.exec_driver_sql(
-                self._text, [dict(zip(self.names, row, strict=True)) for row in rows]
-            )
-        # SQLite's own work is less than what SQLAlchemy does around it.
-        cursor = connection.connection.cursor()
-        try:
-            if len(rows) == 1:
-                cursor.execute(self._text, rows[0])
-            else:
-                cursor.executemany(self._text, rows)
-        except sqlite3.Error as error:
-            raise exc.DBAPIError.instance(self._text, None, error, sqlite3.Error) from error
-        return cursor
+        if self._dialect.name == "sqlite":
+            return sqlite.execute(connection, self._text, rows)
+        return connection.exec_driver_sql(
+            self._text, [dict(zip(self.names, row, strict=True)) for row in rows]
+        )

@@ -1,5 +1,7 @@
 """The catalog in an SQLite file, in WAL mode: for one machine. A reader never waits for a writer."""
 
+import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,8 @@ class Sqlite(Engine):
         connection = self.sql.connect()
         try:
             # A write lock from the start: two writers wait for each other instead of one failing midway.
-            connection.exec_driver_sql("begin immediate" if write else "begin")
+            connection.begin()
+            execute(connection, "begin immediate" if write else "begin", [[]])
         except BaseException:
             connection.close()
             raise
@@ -76,3 +79,20 @@ class Sqlite(Engine):
         if "not a database" in text or "malformed" in text:
             return StorageError(f"The catalog {self.name} cannot be opened: {text}.", code="catalog-damaged")
         return StorageError(f"The catalog could not be read or written: {text}.", code="storage")
+
+
+def execute(connection: sa.Connection, text: str, rows: Sequence[list[Any]]) -> sqlite3.Cursor:
+    """Give a statement, for each row of parameters, to SQLite itself: SQLAlchemy does more around it than SQLite for it.
+
+    Raises:
+        DBAPIError: As SQLAlchemy would.
+    """
+    cursor: sqlite3.Cursor = connection.connection.cursor()  # pyright: ignore[reportAssignmentType]
+    try:
+        if len(rows) == 1:
+            cursor.execute(text, rows[0])
+        else:
+            cursor.executemany(text, rows)
+    except sqlite3.Error as error:
+        raise exc.DBAPIError.instance(text, None, error, sqlite3.Error) from error
+    return cursor
