@@ -7,7 +7,8 @@ file is copied into a fresh folder as pipeline.py, beside helper.py with the fun
 by drive.py in an environment of its own (below the user's cache folder, made by the first run).
 
 A step's cost is the slope between a chain of few and of many steps, none of which was seen before, in a process
-that has run a chain already: what is paid once a run, and loading, is not in it. Results are persisted.
+that has run a chain already: what is paid once a run, and loading, is not in it. Results are persisted. A tool that
+takes minutes is run less often than ``--runs`` says; the JSON says how often.
 
 Then a chain of one step is run three times, each in a fresh process: at first, again, and after ``more`` in
 helper.py was edited to add 1000 instead of 1. Who gives the old answer then serves a stale result; who computes
@@ -107,7 +108,7 @@ def measured(tool: Tool, runs: int) -> dict[str, Any] | None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
-            seconds = step_seconds(folder / "time", home, tool, runs)
+            seconds, pairs = step_seconds(folder / "time", home, tool, runs)
             cached, stale = edited(folder / "edit", home, tool)
         except (RuntimeError, subprocess.TimeoutExpired) as error:
             print(f"IS LEFT OUT: {error}", flush=True)
@@ -117,16 +118,18 @@ def measured(tool: Tool, runs: int) -> dict[str, Any] | None:
         "tool": tool.title,
         "version": " ".join(tool.requirements),
         "step_seconds": seconds,
+        "pairs": pairs,
         "cached": cached,
         "stale": stale,
     }
 
 
-def step_seconds(folder: Path, home: Path, tool: Tool, runs: int) -> float:
-    """The median slope between the short and the long chain."""
+def step_seconds(folder: Path, home: Path, tool: Tool, runs: int) -> tuple[float, int]:
+    """The median slope between the short and the long chain, and of how many pairs of them."""
     project(folder, tool)
     pairs = driven(folder, home, "time", str(tool.few), str(tool.many), str(runs))
-    return statistics.median((many - few) / (tool.many - tool.few) for few, many in pairs)
+    slopes = [(many - few) / (tool.many - tool.few) for few, many in pairs]
+    return statistics.median(slopes), len(pairs)
 
 
 def edited(folder: Path, home: Path, tool: Tool) -> tuple[bool, bool]:
