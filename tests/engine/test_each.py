@@ -1,5 +1,7 @@
 """The steps of a function, once for each item of a list that is known before the run or computed in it."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -31,6 +33,14 @@ def double(x):
 def fails(x) -> int:
     if x == 2:
         raise ValueError("two")
+    return x
+
+@tm.step
+def held(x: int, folder: str) -> int:
+    from pathlib import Path
+    import time
+    while x == 5 and not Path(folder, "go").exists():
+        time.sleep(0.05)
     return x
 
 @tm.step
@@ -273,6 +283,31 @@ return shape(tm.each(tm.each(listed(n), inner), lambda arrays: summed(arrays)))
     write(project, "return {'all': tm.each(listed(n), lambda x: tm.each(listed(x), lambda y: array(y)))}")
     nested = project.value(project.run(n=3), "all")
     assert [[a.tolist() for a in one] for one in nested] == [[], [[0, 0, 0]], [[0, 0, 0], [1, 1, 1]]]
+
+
+def test_a_kill_loses_only_the_items_that_were_being_computed(project: Project) -> None:
+    write(project, "return total(tm.each(listed(n), lambda x: held(x, folder)))", "folder: str, n: int = 8")
+    (project.folder / "tidemill.toml").write_text("workers = 1\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tidemill", "run", "pipeline.py", "-p", f"folder={project.folder}"],
+        cwd=project.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    assert any("held[5]: computing" in line for line in process.stderr)
+    process.kill()
+    process.wait()
+    process.stderr.close()
+    (project.folder / "go").touch()
+    again = project.run(folder=str(project.folder))
+    assert project.value(again) == 28
+    assert [s.name for s in again.steps if s.status == "cached"] == [
+        "listed",
+        *(f"held[{i}]" for i in range(5)),
+    ]
 
 
 def test_items_of_a_step_that_maps_over_rows_are_refused_in_words(project: Project) -> None:

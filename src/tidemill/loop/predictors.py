@@ -58,7 +58,8 @@ class _Predictors:
         except InvalidInput as error:
             if not guards:
                 raise
-            self._sink(_unservable(error))
+            where = " and ".join(f"'{g.condition}' says {g.value}" for g in guards)
+            self._sink(_unservable(error, f"Where {where}, the"))
             return self._nothing(guards)
         same = [n.name for n in graph.nodes if n.role == "choice" and n.inputs["condition"] == condition]
         sides = {
@@ -122,8 +123,8 @@ class _Predictors:
         )
 
 
-def _unservable(error: InvalidInput) -> Note:
-    return Note(f"This model cannot be released: {error.message} {error.hint or ''}".strip())
+def _unservable(error: InvalidInput, which: str = "This") -> Note:
+    return Note(f"{which} model cannot be released: {error.message} {error.hint or ''}".strip())
 
 
 def is_judged(result: "RunResult") -> bool:
