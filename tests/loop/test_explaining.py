@@ -1,6 +1,11 @@
 """Why a metric moved: each factor's effect is known by hand here, and so is what two of them do together."""
 
 import math
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -80,6 +85,7 @@ def shares(found: Explanation, metric: str = "score") -> dict[str, float]:
     return {s.factor: s.share for s in told.shares}
 
 
+@pytest.mark.both_stores
 def test_each_factor_gets_its_effect_and_half_of_what_two_do_together(project: tm.Project, tmp_path: Path):
     first = run(project)
     rows(project, 2, 4)
@@ -165,6 +171,49 @@ def test_what_is_another_in_the_same_again_is_told_and_is_no_share(project: tm.P
     assert told.a_again != told.a
     assert told.remainder != 0
     assert math.fsum([*(s.share for s in told.shares), told.remainder]) == told.difference
+
+
+SLOW = """
+import os, time
+from pathlib import Path
+import tidemill as tm
+
+@tm.step
+def slow(folder: str, number: int) -> int:
+    Path(folder, "mine").write_text(str(os.getpid()))
+    Path(folder, "mine").rename(Path(folder, "begun"))
+    while number and not Path(folder, "go").exists():
+        time.sleep(0.01)
+    return number
+
+@tm.pipeline
+def slowly(folder: str, number: int = 0):
+    return slow(folder, number)
+"""
+
+
+def test_one_that_is_stopped_leaves_no_run_and_no_process(project: tm.Project):
+    (project.folder / "slow.py").write_text(SLOW)
+    begun, go = project.folder / "begun", project.folder / "go"
+    go.touch()
+    made = [project.run(project.folder / "slow.py", folder=str(project.folder), number=n).run for n in (0, 1)]
+    go.unlink()
+    begun.unlink()
+    store = project._ws.store
+    with store.catalog.write() as write:
+        write.forget([key for key, _ in write.cache_entries()])
+    words = [sys.executable, "-m", "tidemill", "explain", *made]
+    process = subprocess.Popen(words, cwd=project.folder, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not begun.exists():
+        assert time.monotonic() < deadline, "the run did not begin"
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert {r.run for r in project.runs()} == set(made)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(begun.read_text()), 0)
 
 
 def test_what_cannot_be_explained_says_why(project: tm.Project):

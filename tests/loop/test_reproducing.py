@@ -1,6 +1,7 @@
 """A run is made again from nothing but what was kept of it, and compared step by step."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import tidemill as tm
 from tests.loop.test_loop import PIPELINE, SETTINGS, csv
 from tests.loop.test_origins import CELL
 from tidemill.core.errors import AlreadyExists, Conflict, InvalidInput, NotAllowed, NotFound, TidemillError
+from tidemill.engine.artifacts import load_value
 from tidemill.loop.replay_views import Reproduced
 from tidemill.pipeline import load
 from tidemill.store.catalog import records
+from tidemill.store.open import Store
 
 OTHERS = """
 import os
@@ -104,6 +107,7 @@ def everything(project: tm.Project) -> tuple[Any, ...]:
         return (*kept, list(read.cache_entries()), store.blobs.all())
 
 
+@pytest.mark.both_stores
 @pytest.mark.sklearn
 def test_a_model_is_made_again_from_what_was_kept(project: tm.Project, tmp_path: Path):
     made = project.run(project.folder / "pipeline.py", strength=0.5)
@@ -119,10 +123,12 @@ def test_a_model_is_made_again_from_what_was_kept(project: tm.Project, tmp_path:
     assert everything(project) == before
     assert (tmp_path / "again" / "pipeline.py").read_text() == PIPELINE
     # What came out the same is not there a second time: neither the data nor the model.
-    with tm.open(tmp_path / "again") as again:
-        assert len(again._ws.store.blobs.all()) <= 2
-        assert {s.status for s in again.show().steps} == {"computed"}
-        assert again.value("latest", "model").classes == ("high", "low")
+    with closing(Store.open(tmp_path / "again" / ".tidemill")) as store:
+        assert len(store.blobs.all()) <= 2
+        with store.catalog.read() as read:
+            (again,) = read.find(records.Run)
+            assert {s.status for s in read.find(records.Step)} == {"computed"}
+        assert load_value(store, again.outputs["model"]).classes == ("high", "low")
 
 
 @pytest.mark.sklearn
@@ -209,3 +215,33 @@ def test_what_cannot_be_made_again_says_why(project: tm.Project, tmp_path: Path)
         write.change(records.Run, {"id": cell}, status="failed")
     refused(InvalidInput, "run-without-code", made)
     refused(NotAllowed, "run-not-succeeded", cell)
+
+
+NETWORK = """
+from typing import Any
+import tidemill as tm
+
+@tm.trainer(features="x", label="label", classes=["high", "low"])
+def fit(train: tm.Table, random_state: int) -> Any:
+    import keras
+    import numpy as np
+    keras.utils.set_random_seed(random_state)
+    network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(2, "softmax")])
+    network.compile("adam", "sparse_categorical_crossentropy")
+    network.fit(train.numpy("x") / 255, np.array(train.numpy("label") == "low", int), epochs=2, verbose=0)
+    return network
+
+@tm.pipeline
+def network(data: tm.Dataset = tm.dataset("points"), random_state: int = 7):
+    return {"model": fit(data, random_state)}
+"""
+
+
+@pytest.mark.keras
+def test_a_network_is_made_again_to_the_last_bit(project: tm.Project):
+    (project.folder / "network.py").write_text(NETWORK)
+    made = project.run(project.folder / "network.py")
+    assert made.status == "succeeded", made.error
+    found = project.reproduce(made.run)
+    assert results(found)["fit"] == "identical"
+    assert found.identical

@@ -1,6 +1,7 @@
 """Make a run again in a room: in a process of its own, whose events are told here."""
 
 import os
+import signal
 import subprocess
 import tempfile
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from tidemill.store.open import Store
 
 _MODULE = "tidemill.loop.replay_process"
 _WORDS_BYTES = 4000
+_END_SECONDS = 10.0
+"""How long a run that is stopped may take to end its workers and to write down that it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +146,7 @@ def replay(
             try:
                 answer = _conversation(process, msgspec.json.encode(order), sink)
             finally:
-                # Whatever ended the conversation ends the process.
-                process.kill()
+                _end(process)
         if answer is not None:
             return answer
         words.seek(0, os.SEEK_END)
@@ -156,6 +158,16 @@ def replay(
         hint="Look at what it printed; a package of the run may not work on this machine.",
         code="replay-died",
     )
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Whatever ended the conversation ends the process: by Ctrl-C first, so that it ends its workers too."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 def _conversation(process: "subprocess.Popen[bytes]", order: bytes, sink: Sink) -> str | None:
