@@ -85,7 +85,6 @@ def shares(found: Explanation, metric: str = "score") -> dict[str, float]:
     return {s.factor: s.share for s in told.shares}
 
 
-@pytest.mark.both_stores
 def test_each_factor_gets_its_effect_and_half_of_what_two_do_together(project: tm.Project, tmp_path: Path):
     first = run(project)
     rows(project, 2, 4)
@@ -131,6 +130,7 @@ def test_a_dry_run_says_which_runs_it_would_make(project: tm.Project):
     }
 
 
+@pytest.mark.both_stores
 def test_a_parameter_that_the_code_does_not_have_is_left_out(project: tm.Project):
     first = run(project)
     edit(project, "middle * weight + BONUS", "middle * weight + more")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import Failed, InvalidInput, NotAllowed, TidemillError
-from tidemill.core.events import Note, Sink, silent
+from tidemill.core.events import Sink, silent
 from tidemill.loop import factors, interpreters, origins, registry, replaying, restoring
 from tidemill.loop.attribution import State, attribute, rounded, states, steps_in
 from tidemill.loop.datasets.pages.writing import write_page
@@ -199,33 +199,37 @@ class _Work:
         return view
 
     def make(self, wanted: list[State]) -> dict[State, StateView]:
-        """Make a run of each state."""
+        """Make a run of each state; those of one code and one environment in one process."""
         trigger = f"explain:{self.pair.a.id}..{self.pair.b.id}:{secrets.token_hex(2)}"
+        groups: dict[tuple[str, str], list[State]] = {}
+        for state in wanted:
+            sides = ("b" if "code" in state else "a", "b" if "environment" in state else "a")
+            groups.setdefault(sides, []).append(state)
         made: dict[State, StateView] = {}
         try:
-            for number, state in enumerate(wanted, 1):
-                of_b = " and ".join(f for f in FACTORS if f in state) or "nothing"
-                self.sink(Note(f"Run {number} of {len(wanted)}: {of_b} as in {self.pair.b.id}"))
-                made[state] = self._made(state, trigger)
+            for sides, some in groups.items():
+                made |= self._made(*sides, some, trigger, f"of {len(wanted)}", len(made))
         finally:
             self._forget(trigger)
-        return made
+        return {state: made[state] for state in wanted}
 
-    def _made(self, state: State, trigger: str) -> StateView:
-        sides = {f: "b" if f in state else "a" for f in FACTORS}
-        try:
-            run = replaying.replay(
-                self.ws,
-                self._rooms[sides["code"]],
-                self._pythons[sides["environment"]],
-                self.pair.given(state),
-                trigger=trigger,
-                fitting=True,
-                sink=self.sink,
-            )
-        except TidemillError as error:
-            return self.view(state, None, error=dict(error.to_json()))
-        return self.view(state, find_run(self.ws, run))
+    def _made(
+        self, code: str, environment: str, some: list[State], trigger: str, of_all: str, before: int
+    ) -> dict[State, StateView]:
+        given = [
+            replace(self.pair.given(s), note=f"Run {at} {of_all}: {_words(s)} as in {self.pair.b.id}")
+            for at, s in enumerate(some, before + 1)
+        ]
+        room, python = self._rooms[code], self._pythons[environment]
+        answers = replaying.replay(
+            self.ws, room, python, given, trigger=trigger, fitting=True, sink=self.sink
+        )
+        return {
+            s: self.view(s, find_run(self.ws, a))
+            if isinstance(a, str)
+            else self.view(s, None, error=dict(a.to_json()))
+            for s, a in zip(some, answers, strict=True)
+        }
 
     def view(self, state: State, run: "records.Run | None", error: dict[str, Any] | None = None) -> StateView:
         """A state as it is shown."""
@@ -295,6 +299,10 @@ def _metric(
         float(again[1]),
         parts[-1],
     )
+
+
+def _words(state: State) -> str:
+    return " and ".join(f for f in FACTORS if f in state) or "nothing"
 
 
 def _not_explained(state: StateView) -> Failed:

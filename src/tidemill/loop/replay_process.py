@@ -15,10 +15,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
-from tidemill.core.errors import TidemillError
-from tidemill.core.events import Event
+from tidemill.core.errors import Interrupted, TidemillError
+from tidemill.core.events import Event, Note
 from tidemill.core.names import Reference
-from tidemill.loop.replaying import Answer, ReplayOrder, StorePlace
+from tidemill.loop.replaying import Answer, Given, ReplayOrder, StorePlace
 from tidemill.pipeline.graph import Graph
 from tidemill.store.open import Store
 
@@ -41,13 +41,19 @@ def _carry_out(order: ReplayOrder, answers: IO[bytes]) -> None:
     def tell(event: Event) -> None:
         say(type(event).__name__, asdict(event))
 
-    try:
-        say("run", _run(order, tell))
-    except TidemillError as error:
-        say("error", {"group": type(error).__name__, **error.to_json()})
+    for given in order.given:
+        if given.note is not None:
+            tell(Note(given.note))
+        try:
+            say("run", _run(order, given, tell))
+        except Interrupted as error:
+            say("error", {"group": type(error).__name__, **error.to_json()})
+            return
+        except TidemillError as error:
+            say("error", {"group": type(error).__name__, **error.to_json()})
 
 
-def _run(order: ReplayOrder, sink: Any) -> str:
+def _run(order: ReplayOrder, wanted: Given, sink: Any) -> str:
     from tidemill.data import Datasets  # noqa: PLC0415
     from tidemill.engine.run import run  # noqa: PLC0415
     from tidemill.loop import predictors, runs  # noqa: PLC0415
@@ -56,7 +62,7 @@ def _run(order: ReplayOrder, sink: Any) -> str:
     file = Path(order.file)
     defined = load.load(file, order.pipeline)
     _load_others(file.parent, order.loaded)
-    given = _fitting(defined, order.parameters) if order.fitting else order.parameters
+    given = _fitting(defined, wanted.parameters) if order.fitting else wanted.parameters
     graph = predictors.with_predictor(defined.build(given), defined.name, defined.file, sink)
     values = defined.values(given)
     store, data = opened(order.store), opened(order.data)
@@ -67,7 +73,7 @@ def _run(order: ReplayOrder, sink: Any) -> str:
 
     result = run(
         store,
-        _with_models(graph.pinned(order.commits), order.models),
+        _with_models(graph.pinned(wanted.commits), wanted.models),
         pipeline_name=defined.name,
         file=file,
         parameters=runs.recorded(values),

@@ -1,16 +1,17 @@
-"""Make a run again in a room: in a process of its own, whose events are told here."""
+"""Make runs again in a room: in a process of its own, whose events are told here."""
 
 import os
 import signal
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from tidemill.core import errors, events
-from tidemill.core.errors import Failed, TidemillError
+from tidemill.core.errors import Failed, Interrupted, TidemillError
 from tidemill.core.events import Sink
 from tidemill.loop.interpreters import Interpreter
 from tidemill.loop.restoring import Room
@@ -39,11 +40,13 @@ class Given:
     Attributes:
         commits: Each dataset to the commit at which it is read.
         models: Each registered model to the version that is taken where the pipeline says the newest.
+        note: What is told when it begins.
     """
 
     parameters: dict[str, Any]
     commits: dict[str, str]
     models: dict[str, int]
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class ReplayOrder:
 
     Attributes:
         loaded: Files that are imported beside the pipeline's, below its folder.
+        given: The runs to make, in this order.
         store: Where the run is recorded, and cached.
         data: Where the datasets are.
         fitting: Whether parameters that the pipeline does not have are left out.
@@ -61,9 +65,7 @@ class ReplayOrder:
     file: str
     pipeline: str
     loaded: tuple[str, ...]
-    parameters: dict[str, Any]
-    commits: dict[str, str]
-    models: dict[str, int]
+    given: tuple[Given, ...]
     store: StorePlace
     data: StorePlace
     author: str
@@ -91,29 +93,31 @@ def replay(
     ws: Workspace,
     room: Room,
     python: Interpreter,
-    given: Given,
+    given: Sequence[Given],
     *,
     trigger: str,
     store: StorePlace | None = None,
     fitting: bool = False,
     sink: Sink = events.silent,
-) -> str:
-    """Make a run in a room; its id. One that fails is recorded as failed, like any other.
+) -> list[str | TidemillError]:
+    """Make runs in a room, one after the other in one process.
 
     Args:
         ws: The project.
         room: Where.
         python: What with.
-        given: Its parameters, and the data that it reads.
-        trigger: What its record says of who started it.
-        store: Where it is recorded and looks for what is computed already; None: the project's.
+        given: Of each run its parameters, and the data that it reads.
+        trigger: What their records say of who started them.
+        store: Where they are recorded and look for what is computed already; None: the project's.
         fitting: Whether parameters that the pipeline does not have are left out.
-        sink: Gets the run's events.
+        sink: Gets the runs' events.
+
+    Returns:
+        The id of each run, one that failed among them; or what kept it from beginning, as ``runs.run`` raises it.
 
     Raises:
-        Interrupted: When it was stopped from the keyboard.
+        Interrupted: When one was stopped from the keyboard.
         Failed: ``replay-died``, when the process ended without an answer.
-        Also what keeps a run from beginning, as ``runs.run`` raises it.
     """
     data = place_of(ws.store, ws.settings.catalog)
     order = ReplayOrder(
@@ -121,9 +125,7 @@ def replay(
         file=str(room.file),
         pipeline=room.pipeline,
         loaded=room.loaded,
-        parameters=given.parameters,
-        commits=given.commits,
-        models=given.models,
+        given=tuple(given),
         store=store or data,
         data=data,
         author=ws.project.author,
@@ -144,16 +146,18 @@ def replay(
         )
         with started as process:
             try:
-                answer = _conversation(process, msgspec.json.encode(order), sink)
+                answers = _conversation(process, msgspec.json.encode(order), sink)
+                if len(answers) == len(given):
+                    process.wait()
             finally:
                 _end(process)
-        if answer is not None:
-            return answer
+        if len(answers) == len(given):
+            return answers
         words.seek(0, os.SEEK_END)
         words.seek(max(0, words.tell() - _WORDS_BYTES))
         said = words.read().decode("utf-8", "replace").strip()
     raise Failed(
-        f"The process that made run of '{room.pipeline}' again ended without an answer.",
+        f"The process that made '{room.pipeline}' again ended without an answer.",
         why=said or f"Its status was {process.returncode}.",
         hint="Look at what it printed; a package of the run may not work on this machine.",
         code="replay-died",
@@ -170,23 +174,27 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
             process.kill()
 
 
-def _conversation(process: "subprocess.Popen[bytes]", order: bytes, sink: Sink) -> str | None:
+def _conversation(process: "subprocess.Popen[bytes]", order: bytes, sink: Sink) -> list[str | TidemillError]:
     assert process.stdin is not None
     assert process.stdout is not None
+    answers: list[str | TidemillError] = []
     try:
         process.stdin.write(order)
         process.stdin.close()
     except BrokenPipeError:
-        return None
+        return answers
     for line in process.stdout:
         answer = msgspec.json.decode(line, type=Answer)
         if answer.kind == "run":
-            process.wait()
-            return str(answer.body)
-        if answer.kind == "error":
-            raise _error(**answer.body)
-        sink(msgspec.convert(answer.body, getattr(events, answer.kind)))
-    return None
+            answers.append(str(answer.body))
+        elif answer.kind == "error":
+            answers.append(_error(**answer.body))
+        else:
+            sink(msgspec.convert(answer.body, getattr(events, answer.kind)))
+    for one in answers:
+        if isinstance(one, Interrupted):
+            raise one
+    return answers
 
 
 def _error(group: str, message: str, **told: Any) -> TidemillError:

@@ -63,15 +63,17 @@ def reproduce(
         with closing(_store_over(ws, folder)) as store:
             _bring_models(ws, store, run)
             place = replaying.place_of(store, None)
-            again = replaying.replay(
+            (again,) = replaying.replay(
                 ws,
                 room,
                 python,
-                factors.given(ws, run),
+                [factors.given(ws, run)],
                 trigger=f"reproduce:{run.id}",
                 store=place,
                 sink=sink,
             )
+            if not isinstance(again, str):
+                raise again
             return _compared(ws, store, run, release, again, python, kept, time.monotonic() - started)
 
 
