@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.machines.engine import Project, Tools
+from tests.machines.edits import Tools
+from tests.machines.engine import Project
 from tests.machines.engines import Engines
 from tests.machines.plain import Plain
 from tidemill.loop.workspace import open_workspace
