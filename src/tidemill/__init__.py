@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tidemill.pipeline.outcome import RunOutcome
     from tidemill.pipeline.pipelines import pipeline
     from tidemill.pipeline.progress import progress, scratch
+    from tidemill.pipeline.resources import resources
     from tidemill.store.table import Table
 
 __version__ = "0.1.0"
@@ -48,6 +49,7 @@ _HOMES = {
     "digest_of": "tidemill.pipeline.digests",
     "progress": "tidemill.pipeline.progress",
     "scratch": "tidemill.pipeline.progress",
+    "resources": "tidemill.pipeline.resources",
     "Table": "tidemill.store.table",
 }
 """Where each public name lives."""
@@ -69,6 +71,7 @@ __all__ = [
     "open",
     "pipeline",
     "progress",
+    "resources",
     "row_step",
     "run",
     "scratch",

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tidemill.core.errors import InvalidInput
 from tidemill.engine import wire
 from tidemill.engine.orders import Chunk, ChunkTask, Memo, Order, Outcome, Ref, Saved
+from tidemill.pipeline.resources import Resources
 from tidemill.store.blobs import Place
 
 LOCAL = Path("/local")
@@ -68,6 +69,7 @@ orders = st.builds(
     seed=small,
     blobs=words.map(lambda address: Place(address, str(LOCAL))),
     timeout_seconds=st.none() | st.floats(0.001, 1e9),
+    resources=st.builds(Resources, st.none() | st.floats(0.1, 1e3), st.none() | small, st.integers(0, 16)),
 )
 outcomes = st.builds(
     Outcome,

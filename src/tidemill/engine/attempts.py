@@ -7,7 +7,7 @@ from typing import Any
 from tidemill.engine.job import Job
 from tidemill.engine.orders import Order
 
-_PASSING = ("step-failed", "worker-died", "step-timeout")
+_PASSING = ("step-failed", "worker-died", "step-timeout", "out-of-memory")
 """What may go well the next time. A wrong type, a failed check or a wrong input stays wrong."""
 _AFTER_A_SIGNAL = 1
 """A process that was killed is nobody's fault, most often: its order is tried once more, unasked."""

@@ -16,7 +16,7 @@ from tidemill.pipeline.graph import Node
 
 if TYPE_CHECKING:
     from tidemill.engine.execution import Execution
-    from tidemill.engine.executors.port import Executor
+    from tidemill.engine.executors.bounded import Bounded
     from tidemill.store.blobs import Blobs
     from tidemill.store.catalog import records
 
@@ -49,7 +49,7 @@ def audit(execution: "Execution", share: float) -> list[str]:
 
 def _computed(execution: "Execution", nodes: list[Node]) -> list[Job]:
     """A job for each node, with its outcomes."""
-    executor = execution.executor = execution.executor or execution.make_executor(execution.workers)
+    executor = execution.executor
     jobs: list[Job] = []
     for node in nodes:
         job, order = _job(execution, node)
@@ -58,7 +58,7 @@ def _computed(execution: "Execution", nodes: list[Node]) -> list[Job]:
         if not node.component.importable:
             job.outcomes.append(run_inline(order, node.component, lambda _: None))
             continue
-        while not executor.free:
+        while not executor.free or not all(executor.chosen([order.resources])):
             _collect(executor)
         executor.start(order, job)
     while executor.busy:
@@ -66,7 +66,7 @@ def _computed(execution: "Execution", nodes: list[Node]) -> list[Job]:
     return jobs
 
 
-def _collect(executor: "Executor") -> None:
+def _collect(executor: "Bounded") -> None:
     for job, outcome in executor.collect(None, lambda *_: None):
         cast("Job", job).outcomes.append(outcome)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core import events
@@ -14,10 +15,9 @@ from tidemill.core.names import Reference
 from tidemill.engine import cache, inputs, lists, plan, sources
 from tidemill.engine.attempts import Attempt
 from tidemill.engine.closure import Closure
-from tidemill.engine.executors.adapters import Make
+from tidemill.engine.executors.bounded import Bounded
 from tidemill.engine.executors.environment import threads
 from tidemill.engine.executors.inline import run_inline
-from tidemill.engine.executors.port import Executor
 from tidemill.engine.job import Job, rows_of
 from tidemill.engine.ledger import Ledger, step_record
 from tidemill.engine.orders import Outcome, Ref
@@ -26,12 +26,15 @@ from tidemill.engine.schedule import UNWANTED, Found, Schedule
 from tidemill.engine.why import FIRST, Earlier, compare, reason
 from tidemill.pipeline.graph import Graph, Node
 from tidemill.pipeline.model import Model
+from tidemill.pipeline.resources import Resources
 from tidemill.store.catalog import records
 
 if TYPE_CHECKING:
     from tidemill.store.open import Store
 
 _POLL_SECONDS = 0.02
+_LOOKED_AT = 256
+"""How many of those that are ready are looked at for some that there is room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +61,15 @@ class Execution:
     closures: dict[int, Closure]
     sink: events.Sink
     workers: int
-    make_executor: Make
+    executor: Bounded
     resolve: Callable[[Reference], Any] | None
     seed: int
     files: dict[str, tuple[int, int]]
     earlier: Earlier
     error: dict[str, Any] | None = None
     jobs: list[Job] = field(default_factory=list[Job])
-    executor: Executor | None = None
+    _is_checked: bool = False
+    _is_limited: bool = field(init=False)
     _schedule: Schedule = field(init=False)
     _planned: Planned = field(init=False)
     nodes: list[Node] = field(init=False)
@@ -81,6 +85,7 @@ class Execution:
         self._planned = Planned(self.graph)
         self.nodes = list(self.graph.nodes)
         self._known = cache.Known(self.store, self.earlier.keys())
+        self._is_limited = any(node.resources != Resources() for node in self.graph.nodes)
 
     def run(self) -> None:
         """Until every node has ended or a step has failed."""
@@ -131,8 +136,7 @@ class Execution:
 
     def abort(self) -> None:
         """Stop what is being computed and let others have the locks."""
-        if self.executor is not None:
-            self.executor.abort()
+        self.executor.abort()
         for job in [*self.jobs, *(job for job, _ in self._ended)]:
             job.lock.close()
         self.jobs.clear()
@@ -153,7 +157,8 @@ class Execution:
                 else:
                     new.append(self._candidate(node))
             if self.error is None:
-                self._ready.extend(self._not_stored(new) if len(new) > self._free else new)
+                many = len(new) > self._free or self._is_limited
+                self._ready.extend(self._not_stored(new) if many else new)
             begun = self.error is None and self._begin()
             ended = bool(self._ended)
             self._settle()
@@ -163,8 +168,7 @@ class Execution:
 
     @property
     def _free(self) -> int:
-        there = self.workers if self.executor is None else self.executor.free
-        return max(0, there - len(self._attempts))
+        return max(0, self.executor.free - len(self._attempts))
 
     def _candidate(self, node: Node) -> _Candidate:
         resolved = plan.resolve_inputs(node, self._schedule.found)
@@ -184,9 +188,7 @@ class Execution:
 
     def _begin(self) -> bool:
         """Start as many as there are workers for; whether another turn may find more to do."""
-        some: list[_Candidate] = []
-        while self._ready and (len(some) < self._free or not (some or _importable(self._ready[0]))):
-            some.append(self._ready.popleft())
+        some = self._chosen()
         if not some:
             return False
         if {c.key for c in some} & {job.key for job, _ in self._ended}:
@@ -203,7 +205,7 @@ class Execution:
                 if candidate.key in hits:
                     self._hit(candidate, hits[candidate.key])
                     moved = True
-                elif lock is None or self.error is not None:
+                elif lock is None or self.error is not None or not self._may_begin():
                     self._elsewhere.append(candidate)
                 elif not self._free and _importable(candidate):
                     self._ready.appendleft(candidate)
@@ -217,6 +219,30 @@ class Execution:
                     lock.close()
         self._dispatch()
         return moved and (self._schedule.has_ready or (bool(self._ready) and self._free > 0))
+
+    def _chosen(self) -> list[_Candidate]:
+        """Those of the ready, in order, that there are workers and room for now."""
+        ready = list(islice(self._ready, _LOOKED_AT if self._is_limited else self._free + 1))
+        waiting = [a.order.resources for a in self._attempts]
+        wanted = [c.node.resources if _importable(c) else Resources() for c in ready]
+        room = self.executor.chosen([*waiting, *wanted])[len(waiting) :]
+        some: list[_Candidate] = []
+        for candidate, has_room in zip(ready, room, strict=True):
+            if len(some) >= self._free and (some or _importable(candidate)):
+                break
+            if has_room:
+                some.append(candidate)
+                self._ready.remove(candidate)
+        return some
+
+    def _may_begin(self) -> bool:
+        """Before anything is computed: whether this machine has what the steps say that they need."""
+        if not self._is_checked:
+            self._is_checked = True
+            error = self.executor.lacking(self._schedule.unfinished.values())
+            if error is not None:
+                self._refuse(self._schedule.unfinished[str(error.details["step"])], error, 0.0)
+        return self.error is None
 
     def _locked(self, key: str) -> ExitStack | None:
         """The lock of a key, or None while another run, or another step of this one, has it."""
@@ -290,6 +316,7 @@ class Execution:
             return
         component = node.component
         shares = min(self.workers, len(tasks)) if component is not None and component.importable else 1
+        shares = self.executor.at_once(node, shares)
         for share in range(shares):
             self._order(job, tuple(tasks[share::shares]))
 
@@ -309,19 +336,17 @@ class Execution:
             attempt = self._done(attempt, outcome)
 
     def _dispatch(self) -> None:
-        if self._attempts and self.executor is None:
-            self.executor = self.make_executor(self.workers)
-        for attempt in [a for a in self._attempts if not a.wait_seconds]:
-            if self.executor is None or not self.executor.free:
+        due = [a for a in self._attempts if not a.wait_seconds]
+        for attempt, has_room in zip(
+            due, self.executor.chosen([a.order.resources for a in due]), strict=True
+        ):
+            if not self.executor.free:
                 break
-            self._attempts.remove(attempt)
-            self.executor.start(attempt.order, attempt)
+            if has_room:
+                self._attempts.remove(attempt)
+                self.executor.start(attempt.order, attempt)
 
     def _collect(self, timeout_seconds: float | None) -> None:
-        if self.executor is None:
-            if timeout_seconds is not None:
-                time.sleep(timeout_seconds)
-            return
         pauses = [a.wait_seconds for a in self._attempts if a.wait_seconds]
         if pauses:
             timeout_seconds = min(pauses) if timeout_seconds is None else min(timeout_seconds, *pauses)
@@ -456,12 +481,15 @@ class Execution:
                 assert node.reference is not None
                 self._read_dataset(node, node.reference, started)
         except TidemillError as error:
-            self.error = {**error.to_json(), "details": {**error.details, "step": node.name}}
-            self._schedule.fail(node)
-            seconds = time.perf_counter() - started
-            step = self._step(node, "failed", None, None, error=self.error, seconds=seconds)
-            self.ledger.failed(step, {})
-            self._tell(step)
+            self._refuse(node, error, time.perf_counter() - started)
+
+    def _refuse(self, node: Node, error: TidemillError, seconds: float) -> None:
+        """A node failed before it was given to anybody."""
+        self.error = {**error.to_json(), "details": {**error.details, "step": node.name}}
+        self._schedule.fail(node)
+        step = self._step(node, "failed", None, None, error=self.error, seconds=seconds)
+        self.ledger.failed(step, {})
+        self._tell(step)
 
     def _take_model(self, node: Node, wanted: Model) -> None:
         version, ref = inputs.registered_model(self.store, wanted)

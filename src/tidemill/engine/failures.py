@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from tidemill.core.errors import Failed, TidemillError
+from tidemill.engine.machine import Machine
 from tidemill.engine.orders import Order
 from tidemill.pipeline import load
+from tidemill.pipeline.graph import Node
+from tidemill.pipeline.resources import shown_bytes
 
 _HERE = str(Path(__file__).parent.parent)
 _ELSEWHERE = (
@@ -53,6 +56,47 @@ def timed_out(order: Order, printed: str, *, ended: bool = True) -> dict[str, An
         "tried again.",
         code="step-timeout",
         details={"step": order.step, "timeout_seconds": order.timeout_seconds, "printed": printed},
+    )
+    return error.to_json()
+
+
+def lacking(node: Node, machine: Machine) -> Failed | None:
+    """Why no machine such as this one can ever carry a step out; None where it can."""
+    wanted = node.resources
+    beyond: list[str] = []
+    if wanted.cpu is not None and wanted.cpu > machine.cpus:
+        beyond.append(f"{wanted.cpu:g} CPUs, and there are {machine.cpus:g}")
+    if wanted.memory_bytes is not None and wanted.memory_bytes > machine.memory_bytes:
+        there = shown_bytes(machine.memory_bytes)
+        beyond.append(f"{shown_bytes(wanted.memory_bytes)} of memory, and there are {there}")
+    if wanted.gpu > len(machine.gpus):
+        beyond.append(f"{wanted.gpu} GPUs, and there are {len(machine.gpus)}")
+    if not beyond:
+        return None
+    return Failed(
+        f"Step '{node.name}' needs {'; '.join(beyond)}.",
+        why="So resources= of its decorator says; this machine could never carry it out.",
+        hint="Run it on a larger machine, or correct tm.resources(...).",
+        code="resources-lacking",
+        details={"step": node.name},
+    )
+
+
+def out_of_memory(order: Order, used_bytes: int, printed: str) -> dict[str, Any]:
+    """A step that was ended because it took more memory than it said."""
+    allowed_bytes = order.resources.memory_bytes or 0
+    error = Failed(
+        f"Step '{order.step}' was ended: it used {shown_bytes(used_bytes)} of memory, and may use "
+        f"{shown_bytes(allowed_bytes)}.",
+        why="So resources= of its decorator says; others may rely on the rest.",
+        hint="Say more by tm.resources(memory=...), or give the step less data at once.",
+        code="out-of-memory",
+        details={
+            "step": order.step,
+            "used_bytes": used_bytes,
+            "allowed_bytes": allowed_bytes,
+            "printed": printed,
+        },
     )
     return error.to_json()
 

@@ -79,6 +79,7 @@ class Job:
             seed=seed,
             blobs=blobs,
             timeout_seconds=component.options.get("timeout_seconds"),
+            resources=node.resources,
         )
 
     @property

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
+from tidemill.pipeline.resources import Resources
 from tidemill.store.blobs import Place
 
 
@@ -76,6 +77,7 @@ class Order:
         tasks: The chunks to compute, for a row-wise step.
         blobs: The store that inputs are read from and results are written to.
         timeout_seconds: How long it may take from its start on. Whoever gave it cancels it then.
+        resources: What it needs of the machine that carries it out.
     """
 
     step: str
@@ -95,6 +97,7 @@ class Order:
     seed: int
     blobs: Place
     timeout_seconds: float | None = None
+    resources: Resources = field(default_factory=Resources)
 
 
 @dataclass(slots=True)

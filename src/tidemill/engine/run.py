@@ -13,7 +13,7 @@ from tidemill.engine.closure import closures_of
 from tidemill.engine.code_copy import CodeCopy, copy_of
 from tidemill.engine.execution import Execution
 from tidemill.engine.executors import adapters
-from tidemill.engine.executors.timed import Timed
+from tidemill.engine.executors.bounded import Bounded
 from tidemill.engine.exits import run_exits
 from tidemill.engine.installed import Installed, here
 from tidemill.engine.ledger import Ledger, mark_interrupted
@@ -84,7 +84,7 @@ def run(
         Interrupted: When it is stopped from the keyboard; what is finished is kept.
         StorageError: When the store cannot be written.
     """
-    make = adapters.executor(executor)
+    bounded = Bounded(adapters.executor(executor), workers)
     mark_interrupted(store)
     closures = closures_of((*graph.nodes, *graph.exits))
     recorded_file = _relative(file, project_folder)
@@ -101,7 +101,7 @@ def run(
     # The files' time and size when they were loaded: what the keys are made of.
     files, earlier = load.files(), Earlier(store, pipeline_name, ledger.run)
     execution = Execution(
-        store, graph, ledger, closures, sink, workers, lambda n: Timed(make(n)), resolve, seed, files, earlier
+        store, graph, ledger, closures, sink, workers, bounded, resolve, seed, files, earlier
     )
     _keep_origin(store, earlier.latest, code, environment)
     audited: list[str] = []

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tidemill.core.errors import InvalidInput
+from tidemill.pipeline.resources import Resources
 
-CARRYING = ("retries", "retry_seconds", "timeout_seconds")
+CARRYING = ("retries", "retry_seconds", "timeout_seconds", "resources")
 
 
 def check_carrying(kind: str, options: Mapping[str, Any]) -> None:
@@ -24,6 +25,11 @@ def check_carrying(kind: str, options: Mapping[str, Any]) -> None:
     timeout = options.get("timeout_seconds")
     if timeout is not None and not (_is_number(timeout) and timeout > 0):
         raise _wrong(kind, "timeout_seconds", timeout, "a number of seconds above 0", "timeout_seconds=600")
+    resources = options.get("resources")
+    if resources is not None and not isinstance(resources, Resources):
+        raise _wrong(
+            kind, "resources", resources, "what tm.resources() makes", "resources=tm.resources(cpu=2)"
+        )
 
 
 def _is_number(value: object) -> bool:

@@ -9,6 +9,7 @@ from tidemill.core.errors import InvalidInput
 from tidemill.core.names import nearest
 from tidemill.pipeline.carrying import CARRYING, check_carrying
 from tidemill.pipeline.component import TRAINER_SETTINGS, Component, Kind, P, R
+from tidemill.pipeline.resources import Resources
 
 _ANY = ("ignore", "version", "code_version", *CARRYING)
 """What every component may say: of its key, and of how it is carried out."""
@@ -31,6 +32,7 @@ def step(
     retries: int = 0,
     retry_seconds: float = 0.0,
     timeout_seconds: float | None = None,
+    resources: Resources | None = None,
 ) -> Callable[[Callable[P, R]], Component[P, R]]: ...
 def step(function: Any = None, /, **options: Any) -> Any:
     """Make a function a step: called once, with whole inputs.
@@ -44,7 +46,7 @@ def step(function: Any = None, /, **options: Any) -> Any:
             ``retries``, how often it is tried again when it raises or its process is ended (a process that was
             killed is tried once more unasked); ``retry_seconds``, the pause before the first of these, twice
             as long before each further one, and at most five minutes; ``timeout_seconds``, how long one try may
-            take before it is ended. All but ``outputs`` any component has.
+            take before it is ended; ``resources``, what it needs of the machine (``tm.resources``). All but ``outputs`` any component has.
     """
     return _decorate("step", function, options, ("outputs", *_ANY), _caller_module())
 
@@ -66,6 +68,7 @@ def row_step(
     retries: int = 0,
     retry_seconds: float = 0.0,
     timeout_seconds: float | None = None,
+    resources: Resources | None = None,
 ) -> Callable[[Callable[P, R]], Component[..., R]]: ...
 def row_step(function: Any = None, /, **options: Any) -> Any:
     """Make a function a step that treats each row by itself, so that only changed rows are computed again.
@@ -103,6 +106,7 @@ def transform(
     retries: int = 0,
     retry_seconds: float = 0.0,
     timeout_seconds: float | None = None,
+    resources: Resources | None = None,
 ) -> Any: ...
 def transform(function: Any = None, /, **options: Any) -> Any:
     """Make a class with ``fit(table) -> state`` and ``apply(table, state) -> table`` a transform.
@@ -139,6 +143,7 @@ def trainer(
     retries: int = 0,
     retry_seconds: float = 0.0,
     timeout_seconds: float | None = None,
+    resources: Resources | None = None,
 ) -> Any: ...
 def trainer(function: Any = None, /, **options: Any) -> Any:
     """Make a function that returns a model, a scikit-learn estimator or a compiled Keras model a trainer.
@@ -165,6 +170,7 @@ def check(
     retries: int = 0,
     retry_seconds: float = 0.0,
     timeout_seconds: float | None = None,
+    resources: Resources | None = None,
 ) -> Callable[[Callable[P, R]], Component[P, R]]: ...
 def check(function: Any = None, /, **options: Any) -> Any:
     """Make a function a check: the run fails when it returns False, or a text or list of what is wrong."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tidemill.core.names import Reference
 from tidemill.pipeline.handles import Port
 from tidemill.pipeline.model import Model
+from tidemill.pipeline.resources import Resources
 
 if TYPE_CHECKING:
     from tidemill.pipeline.component import Component
@@ -72,6 +73,12 @@ class Node:
     def kind(self) -> str:
         """The component's kind; ``dataset`` or ``model`` for what is read."""
         return self.component.kind if self.component is not None else self.role
+
+    @property
+    def resources(self) -> Resources:
+        """What it needs of a machine."""
+        said = self.component.options.get("resources") if self.component is not None else None
+        return said or Resources()
 
     def sources(self) -> Iterator[Port]:
         """Every port this node reads."""

@@ -11,10 +11,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import IO
 
-from tidemill.engine.orders import Outcome
-from tidemill.store.blobs import Blobs, Place
+from tidemill.engine import failures
+from tidemill.engine.executors import memory
+from tidemill.engine.orders import Order, Outcome
+from tidemill.store.blobs import Blobs
 
 _WORDS_BYTES = 64 * 1024
+LOOK_SECONDS = 0.5
+"""How often a process is looked at where nothing tells that it has ended."""
+WATCH_SECONDS = 0.1
+"""How often the memory of a process is looked at whose order says how much it may take."""
 _END_SECONDS = 0.5
 """How long what a step started may take to clear up after itself, once its process is gone."""
 
@@ -23,7 +29,7 @@ class Child:
     """A process that runs a module of Tidemill; what it and its steps print goes to a file without a name.
 
     Attributes:
-        place: The blobs that it worked on last: when it is ended, what it has left there unfinished is removed.
+        order: What it works on, or worked on last: when it is ended, what it has left unfinished in the store is removed.
         sentinel: A descriptor that can be waited for, until the process has ended; None where the system has
             none. (Its pipes do not tell: a child of a step may hold them open.)
     """
@@ -50,7 +56,7 @@ class Child:
             env={**os.environ, **environment},
             process_group=0,
         )
-        self.place: Place | None = None
+        self.order: Order | None = None
         self.sentinel = os.pidfd_open(self.process.pid) if hasattr(os, "pidfd_open") else None
 
     @property
@@ -81,6 +87,21 @@ class Child:
             }
         )
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether its order says how much memory it may take."""
+        return self.order is not None and self.order.resources.memory_bytes is not None
+
+    def excess(self) -> Outcome | None:
+        """The outcome of an order that takes more memory than it may; None while it does not."""
+        if self.order is None or self.order.resources.memory_bytes is None:
+            return None
+        allowed = self.order.resources.memory_bytes
+        used = memory.of_group(self.process.pid, allowed)
+        if used is None or used <= allowed:
+            return None
+        return Outcome(error=failures.out_of_memory(self.order, used, self.last_words()), peak_bytes=used)
+
     def last_words(self) -> str:
         """The end of what it and its steps printed and have not told otherwise."""
         size = os.fstat(self._log.fileno()).st_size
@@ -101,6 +122,13 @@ class Child:
         self._log.close()
         if self.sentinel is not None:
             os.close(self.sentinel)
+
+
+def patience(children: Sequence[Child], timeout_seconds: float | None, at_most: float) -> float:
+    """How long news of these may be waited for before they must be looked at, in seconds."""
+    looks = [WATCH_SECONDS for c in children if c.is_watched]
+    looks += [LOOK_SECONDS for c in children if c.sentinel is None]
+    return min([at_most, *looks, *([] if timeout_seconds is None else [timeout_seconds])])
 
 
 def end(children: Sequence[Child]) -> None:
@@ -126,6 +154,6 @@ def end(children: Sequence[Child]) -> None:
         for child in left:
             child.signal_group(signal.SIGKILL)
     for child in children:
-        if child.place is not None:
-            Blobs.at(child.place).remove_unfinished_of(child.process.pid)
+        if child.order is not None:
+            Blobs.at(child.order.blobs).remove_unfinished_of(child.process.pid)
         child.close()

@@ -16,6 +16,8 @@ from tidemill.pipeline.component import Component
 from tidemill.pipeline.progress import reporter
 from tidemill.store.blobs import Blobs
 
+_AGAIN_SECONDS = 0.2
+
 
 class _TimeIsOver(BaseException):
     """Raised amid a step; no ``except Exception`` of the step's stops it."""
@@ -58,12 +60,15 @@ def _alarm(seconds: float | None) -> Generator[None]:
         yield
         return
     before = signal.signal(signal.SIGALRM, _end)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    # Again and again: what is raised amid a finalizer is lost.
+    signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN_SECONDS)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, before)
+        while signal.getsignal(signal.SIGALRM) is _end:
+            with contextlib.suppress(_TimeIsOver):
+                signal.setitimer(signal.ITIMER_REAL, 0.0)
+                signal.signal(signal.SIGALRM, before)
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:

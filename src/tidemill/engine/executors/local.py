@@ -6,28 +6,33 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from tidemill.engine.executors.child import Child, end
-from tidemill.engine.executors.environment import variables
+from tidemill.engine.executors import memory
+from tidemill.engine.executors.child import Child, end, patience
 from tidemill.engine.executors.port import Reported
 from tidemill.engine.orders import Order, Outcome
 
-_LOOK_SECONDS = 0.5
-"""How often a process is looked at where nothing tells that it has ended."""
 _WAIT_SECONDS = 3600.0
 """How long is waited at once: the system's call takes no longer than weeks."""
+_LEAN = 0.25
+"""The share of what an order may take that a worker may hold already."""
 
 
 @dataclass(slots=True)
 class Worker:
-    """One process, and the order it is at work on."""
+    """One process, and the order it is at work on.
+
+    Attributes:
+        environment: What the order that it was started for wanted.
+    """
 
     child: Child
     connection: Connection
+    environment: Mapping[str, str]
     task: object = None
 
 
@@ -43,6 +48,11 @@ class LocalExecutor:
         self._busy: list[Worker] = []
 
     @property
+    def is_here(self) -> bool:
+        """Always."""
+        return True
+
+    @property
     def free(self) -> int:
         """How many more orders can be started now."""
         return self._limit - len(self._busy)
@@ -55,8 +65,8 @@ class LocalExecutor:
     def start(self, order: Order, task: object) -> None:
         """Give an order to a worker; one must be free."""
         while True:
-            worker = _take()
-            worker.task, worker.child.place = task, order.blobs
+            worker = _take(order)
+            worker.task, worker.child.order = task, order
             try:
                 worker.connection.send(order)
             except OSError:
@@ -88,6 +98,11 @@ class LocalExecutor:
                     _keep(worker)
                 else:
                     _stop([worker])
+            for worker in list(self._busy):
+                if (outcome := worker.child.excess()) is not None:
+                    finished.append((worker.task, outcome))
+                    self._busy.remove(worker)
+                    _stop([worker])
         return finished
 
     def cancel(self, task: object) -> str:
@@ -113,8 +128,7 @@ class LocalExecutor:
                     ready.register(handle, select.POLLIN)
                     workers[handle] = worker
         unwatched = [w for w in self._busy if w.child.sentinel is None]
-        at_most = _LOOK_SECONDS if unwatched else _WAIT_SECONDS
-        seconds = at_most if timeout_seconds is None else min(timeout_seconds, at_most)
+        seconds = patience([w.child for w in self._busy], timeout_seconds, _WAIT_SECONDS)
         told = ready.poll(math.ceil(seconds * 1000))
         ended = [w for w in unwatched if w.child.has_ended]
         return list({id(w): w for w in [*(workers[handle] for handle, _ in told), *ended]}.values())
@@ -141,16 +155,28 @@ def close() -> None:
 atexit.register(close)
 
 
-def _take() -> Worker:
+def _take(order: Order) -> Worker:
     while True:
         with _lock:
             # The one used last has most loaded already.
-            worker = _idle.pop() if _idle else None
+            fitting = [w for w in _idle if w.environment == order.environment]
+            worker = fitting[-1] if fitting else None
+            if worker is not None:
+                _idle.remove(worker)
         if worker is None:
-            return _spawn()
-        if not worker.child.has_ended:
+            return _spawn(order.environment)
+        if not worker.child.has_ended and _is_lean(worker, order):
             return worker
         _stop([worker])
+
+
+def _is_lean(worker: Worker, order: Order) -> bool:
+    """Whether what earlier steps left in a worker's memory is little beside what the order may take."""
+    allowed = order.resources.memory_bytes
+    if allowed is None:
+        return True
+    held = memory.of_group(worker.child.process.pid, allowed)
+    return held is None or held <= allowed * _LEAN
 
 
 def _keep(worker: Worker) -> None:
@@ -165,13 +191,13 @@ def _stop(workers: list[Worker]) -> None:
     end([w.child for w in workers])
 
 
-def _spawn() -> Worker:
+def _spawn(environment: Mapping[str, str]) -> Worker:
     ours, theirs = socket.socketpair()
     with theirs:
         child = Child(
             "tidemill.engine.worker",
             [str(theirs.fileno())],
-            environment=variables(),
+            environment=environment,
             pass_fds=(theirs.fileno(),),
         )
-    return Worker(child, Connection(ours.detach()))
+    return Worker(child, Connection(ours.detach()), environment)

@@ -23,6 +23,11 @@ class Executor(Protocol):
     """
 
     @property
+    def is_here(self) -> bool:
+        """Whether orders are carried out on this machine: then they share what it has."""
+        ...
+
+    @property
     def free(self) -> int:
         """How many more orders can be started now."""
         ...

@@ -15,13 +15,12 @@ import msgspec
 
 from tidemill.core.errors import InvalidInput
 from tidemill.engine import wire
-from tidemill.engine.executors.child import Child, end
+from tidemill.engine.executors.child import Child, end, patience
 from tidemill.engine.executors.port import Reported
 from tidemill.engine.orders import Order, Outcome
 
 _PIECE_BYTES = 64 * 1024
-_LOOK_SECONDS = 0.5
-"""How often a process is looked at where nothing tells that it has ended."""
+_WAIT_SECONDS = 3600.0
 
 
 @dataclass(slots=True)
@@ -45,6 +44,11 @@ class ProcessExecutor:
     def __init__(self, workers: int) -> None:
         self._limit = max(1, workers)
         self._errands: list[_Errand] = []
+
+    @property
+    def is_here(self) -> bool:
+        """Always."""
+        return True
 
     @property
     def free(self) -> int:
@@ -76,7 +80,7 @@ class ProcessExecutor:
         finally:
             os.close(theirs)
         os.set_blocking(answers, False)
-        child.place = order.blobs
+        child.order = order
         self._errands.append(_Errand(child, task, answers))
 
     def collect(
@@ -93,6 +97,11 @@ class ProcessExecutor:
             for errand in told:
                 outcome = _answered(errand, on_progress)
                 if outcome is not None:
+                    finished.append((errand.task, outcome))
+                    self._errands.remove(errand)
+                    _stop([errand])
+            for errand in list(self._errands):
+                if (outcome := errand.child.excess()) is not None:
                     finished.append((errand.task, outcome))
                     self._errands.remove(errand)
                     _stop([errand])
@@ -114,11 +123,8 @@ class ProcessExecutor:
     def _told(self, timeout_seconds: float | None) -> list[_Errand]:
         """Those that have an answer, or have ended."""
         sentinels = [e.child.sentinel for e in self._errands if e.child.sentinel is not None]
-        if len(sentinels) < len(self._errands):
-            timeout_seconds = (
-                _LOOK_SECONDS if timeout_seconds is None else min(timeout_seconds, _LOOK_SECONDS)
-            )
-        ready = wait([*(e.answers for e in self._errands), *sentinels], timeout_seconds)
+        seconds = patience([e.child for e in self._errands], timeout_seconds, _WAIT_SECONDS)
+        ready = wait([*(e.answers for e in self._errands), *sentinels], seconds)
         return [
             e
             for e in self._errands
