@@ -45,9 +45,9 @@ class State:
     @contextmanager
     def watch(self) -> Generator["Sink"]:
         """A sink that shows on standard error what the work inside the block tells."""
-        from tidemill.cli import watching  # noqa: PLC0415
+        from tidemill.cli import signals, watching  # noqa: PLC0415
 
-        with watching.watch(self.log, terminal=sys.stderr.isatty()) as sink:
+        with signals.ending_is_interrupt(), watching.watch(self.log, terminal=sys.stderr.isatty()) as sink:
             yield sink
 
     def show(self, view: T, draw: Callable[[T], Any]) -> None:

@@ -2,13 +2,14 @@
 
 import os
 import socket
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tidemill.core.clock import new_run_id, now, stamp
+from tidemill.core.clock import new_run_id, now, parse, stamp
 from tidemill.core.errors import StorageError
 from tidemill.engine import cache
 from tidemill.engine.orders import Memo, Saved
@@ -67,8 +68,14 @@ class Ledger:
         )
         # Held while this process lives: a run whose lock is free and that has no end was interrupted.
         self._lock.enter_context(store.locks.hold(lock_name(self.run.id)))
+        self._began = time.monotonic()
         try:
             with store.catalog.write() as transaction:
+                last = transaction.last(records.Run, "started_at")
+                if last is not None and self.run.started_at <= last:
+                    # The clock was set back: the later run stays the later one.
+                    started = parse(last) + timedelta(microseconds=1)
+                    self.run = replace(self.run, started_at=stamp(started))
                 transaction.add(self.run)
         except BaseException:
             self._unlock()
@@ -132,7 +139,9 @@ class Ledger:
 
     def close(self, status: records.RunStatus, outputs: dict[str, str], error: dict[str, Any] | None) -> None:
         """Record the run's end."""
-        self.run = replace(self.run, status=status, finished_at=stamp(now()), outputs=outputs, error=error)
+        # By what it took: the clock may have been set meanwhile.
+        finished = parse(self.run.started_at) + timedelta(seconds=time.monotonic() - self._began)
+        self.run = replace(self.run, status=status, finished_at=stamp(finished), outputs=outputs, error=error)
 
         def write(transaction: "Transaction") -> None:
             self._write(transaction)
@@ -181,23 +190,31 @@ def mark_interrupted(store: "Store") -> list[str]:
         running = transaction.find(records.Run, {"status": "running"}, order=("started_at",))
     here = socket.gethostname()
     ours = [r for r in running if store.locks.everywhere or r.host == here]
-    gone = [r.id for r in ours if not store.locks.is_held(lock_name(r.id))]
+    gone = [r for r in ours if not store.locks.is_held(lock_name(r.id))]
     if gone:
         with store.catalog.write() as transaction:
-            transaction.change(
-                records.Run,
-                {"id": gone, "status": "running"},
-                status="interrupted",
-                finished_at=stamp(now()),
-                error={
-                    "code": "interrupted",
-                    "message": "The process of this run was ended from outside.",
-                    "hint": "Run again: its finished steps are not computed again.",
-                },
-            )
+            for run in gone:
+                transaction.change(
+                    records.Run,
+                    {"id": run.id, "status": "running"},
+                    status="interrupted",
+                    finished_at=max(stamp(now()), run.started_at),
+                    error={
+                        "code": "interrupted",
+                        "message": "The process of this run was ended from outside.",
+                        "hint": going_on(run),
+                    },
+                )
         for run in gone:
-            store.locks.discard(lock_name(run))
-    return gone
+            store.locks.discard(lock_name(run.id))
+    return [r.id for r in gone]
+
+
+def going_on(run: records.Run) -> str:
+    """What to type to go on with a run that was stopped."""
+    if run.file is None:
+        return "Run again: its finished steps are not computed again."
+    return f"Type 'tidemill resume {run.id}' to go on: its finished steps are not computed again."
 
 
 def step_record(

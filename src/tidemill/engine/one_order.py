@@ -6,7 +6,10 @@ last one is the outcome. What the step prints goes where errors go, which must b
 """
 
 import os
+import select
+import signal
 import sys
+import threading
 from pathlib import Path
 
 import msgspec
@@ -22,6 +25,7 @@ from tidemill.engine.orders import Outcome
 def main(local: Path) -> None:
     """Answer the order that stands at the input."""
     answers = os.dup(1)
+    threading.Thread(target=_watch, args=(answers,), daemon=True).start()
     capture = Capture(os.dup(2))
     process = os.getpid()
 
@@ -42,6 +46,17 @@ def main(local: Path) -> None:
     workplace.leave()
     # Threads that the step left behind do not keep the process.
     os._exit(0)
+
+
+def _watch(answers: int) -> None:
+    """When nobody can read the answers any more, ends the process and what its step started."""
+    gone = select.poll()
+    gone.register(answers, 0)
+    if any(event & select.POLLERR for _, event in gone.poll()):
+        workplace.leave()
+        if os.getpgrp() == os.getpid():
+            os.killpg(os.getpid(), signal.SIGKILL)
+        os._exit(0)
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -16,7 +16,7 @@ from tidemill.engine.executors import adapters
 from tidemill.engine.executors.bounded import Bounded
 from tidemill.engine.exits import run_exits
 from tidemill.engine.installed import Installed, here
-from tidemill.engine.ledger import Ledger, mark_interrupted
+from tidemill.engine.ledger import Ledger, going_on, mark_interrupted
 from tidemill.engine.orders import Ref
 from tidemill.engine.why import Earlier
 from tidemill.pipeline import load
@@ -113,7 +113,7 @@ def run(
     except KeyboardInterrupt:
         execution.abort()
         error = Interrupted(
-            f"Run {ledger.run.id} was stopped.", hint="Run again: its finished steps are not computed again."
+            f"Run {ledger.run.id} was stopped; what was finished is kept.", hint=going_on(ledger.run)
         )
         ledger.close("interrupted", {}, error.to_json())
         sink(_finished(ledger.run))

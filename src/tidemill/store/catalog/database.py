@@ -122,6 +122,10 @@ class Transaction:
         query = sa.select(sa.func.max(table.c[column])).where(*_matches(table, where))
         return self._connection.execute(query).scalar() or 0
 
+    def last(self, kind: type[Any], column: str) -> str | None:
+        """The last value of a text column, in the order of texts; None where there is no record."""
+        return self._connection.execute(sa.select(sa.func.max(_TABLES[kind].c[column]))).scalar()
+
     def counts(self, kind: type[Any], by: Sequence[str], where: Mapping[str, object]) -> dict[Any, int]:
         """How many records match, by the values of the columns ``by``, as tuples."""
         table = _TABLES[kind]
