@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tidemill.pipeline.pipelines import pipeline
     from tidemill.pipeline.progress import progress, scratch
     from tidemill.pipeline.resources import resources
+    from tidemill.pipeline.secret import Secret, secret
     from tidemill.store.table import Table
 
 __version__ = "0.1.0"
@@ -50,6 +51,8 @@ _HOMES = {
     "progress": "tidemill.pipeline.progress",
     "scratch": "tidemill.pipeline.progress",
     "resources": "tidemill.pipeline.resources",
+    "Secret": "tidemill.pipeline.secret",
+    "secret": "tidemill.pipeline.secret",
     "Table": "tidemill.store.table",
 }
 """Where each public name lives."""
@@ -60,6 +63,7 @@ __all__ = [
     "Project",
     "Report",
     "RunOutcome",
+    "Secret",
     "Table",
     "TrainedModel",
     "at_exit",
@@ -75,6 +79,7 @@ __all__ = [
     "row_step",
     "run",
     "scratch",
+    "secret",
     "step",
     "trainer",
     "transform",

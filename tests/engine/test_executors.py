@@ -24,6 +24,7 @@ class TestLocal(ExecutorSuite):
 
 class TestProcess(ExecutorSuite):
     name: ClassVar[str] = "process"
+    begins_within_seconds: ClassVar[float] = 10.0
 
 
 def everything(project: Project, executor: str, workers: int) -> RunResult:

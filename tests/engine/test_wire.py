@@ -12,6 +12,7 @@ from tidemill.core.errors import InvalidInput
 from tidemill.engine import wire
 from tidemill.engine.orders import Chunk, ChunkTask, Memo, Order, Outcome, Ref, Saved
 from tidemill.pipeline.resources import Resources
+from tidemill.pipeline.secret import Secret
 from tidemill.store.blobs import Place
 
 LOCAL = Path("/local")
@@ -20,11 +21,12 @@ words = st.text(st.characters(exclude_categories=["Cs"]))
 # Of any characters, single surrogates too: an exception's message may have them, from the name of a file.
 any_text = st.text(st.characters(exclude_categories=[]))
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | any_text | st.binary()
-names = any_text | st.sampled_from(["$ref", "$dict", "$", "plain"])
+names = any_text | st.sampled_from(["$ref", "$secret", "$dict", "$", "plain"])
 metas = st.dictionaries(names, scalars, max_size=3)
 refs = st.builds(Ref, words, words, metas)
+secrets = st.just(Secret("env", "A_TOKEN")) | st.builds(Secret, st.just("file"), words.filter(bool))
 values = st.recursive(
-    scalars | refs,
+    scalars | refs | secrets,
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.lists(inner, max_size=3).map(tuple)

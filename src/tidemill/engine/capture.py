@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 LOG_BYTES = 1024 * 1024
@@ -39,8 +40,8 @@ class Capture:
         self._gone = 0
         self._printing.set()
 
-    def stop(self) -> bytes:
-        """A step is over; the end of what it printed."""
+    def stop(self, mask: Callable[[bytes, bool], bytes]) -> bytes:
+        """A step is over; the end of what it printed, as ``mask`` leaves it: told whether its beginning is missing."""
         self._printing.clear()
         for stream in (sys.stdout, sys.stderr):
             with suppress(AttributeError, ValueError, OSError):
@@ -52,6 +53,7 @@ class Capture:
             return b""
         printed = os.pread(self._file, LOG_BYTES, max(0, size - LOG_BYTES))
         left_out = self._gone + size - len(printed)
+        printed = mask(printed, left_out > 0)
         if not left_out:
             return printed
         note = f"({left_out} bytes before these are left out)\n".encode()

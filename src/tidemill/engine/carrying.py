@@ -15,9 +15,16 @@ Progress = tuple[float, float | None, str, str]
 
 def carry_out(order: Order, capture: Capture, tell: Callable[[Progress], None]) -> Outcome:
     """Carry out an order in an empty working directory of its own."""
+    from tidemill.core.errors import InvalidInput  # noqa: PLC0415
+    from tidemill.engine import failures  # noqa: PLC0415
     from tidemill.engine.execute import execute  # noqa: PLC0415 - after the process is connected
+    from tidemill.engine.secrecy import Secrecy  # noqa: PLC0415
     from tidemill.pipeline.progress import reporter  # noqa: PLC0415
 
+    try:
+        secrecy = Secrecy.of(order)
+    except InvalidInput as error:
+        return Outcome(error=failures.described(error, order))
     last = 0.0
 
     def report(done: float, total: float | None, label: str, unit: str) -> None:
@@ -25,15 +32,15 @@ def carry_out(order: Order, capture: Capture, tell: Callable[[Progress], None]) 
         now = time.monotonic()
         if now - last >= _REPORT_SECONDS or done == total:
             last = now
-            tell((done, total, label, unit))
+            tell((done, total, secrecy.mask(label), secrecy.mask(unit)))
 
     token = reporter.set(report)
     peak = Peak()
     capture.start()
     try:
-        outcome = execute(order, own_process=True)
+        outcome = execute(order, own_process=True, secrecy=secrecy)
     finally:
-        printed = capture.stop()
+        printed = capture.stop(secrecy.mask_output)
         reporter.reset(token)
     outcome.peak_bytes = peak.bytes()
     if printed:

@@ -15,6 +15,7 @@ from tidemill.core.errors import Conflict, Failed, InvalidInput, TidemillError
 from tidemill.engine import artifacts, failures, project_files, tables, workplace
 from tidemill.engine.arguments import Given
 from tidemill.engine.orders import ChunkTask, Memo, Order, Outcome, Ref
+from tidemill.engine.secrecy import NOTHING, Secrecy
 from tidemill.pipeline import load, values
 from tidemill.pipeline.annotations import TABLE_FORMS, results_of, shown
 from tidemill.pipeline.component import TRAINER_SETTINGS, Component
@@ -28,7 +29,11 @@ if TYPE_CHECKING:
 
 
 def execute(
-    order: Order, component: Component[..., Any] | None = None, *, own_process: bool = False
+    order: Order,
+    component: Component[..., Any] | None = None,
+    *,
+    own_process: bool = False,
+    secrecy: Secrecy = NOTHING,
 ) -> Outcome:
     """Carry out an order. Every exception of the step becomes ``Outcome.error``.
 
@@ -37,19 +42,24 @@ def execute(
         component: What the order names, where it is here already.
         own_process: Whether nobody else works in this process, so that the step's scratch folder can be its
             working directory.
+        secrecy: The secrets that the order refers to.
     """
     started = time.perf_counter()
     outcome = Outcome()
-    blobs = Blobs.at(order.blobs)
+    blobs = secrecy.blobs(order.blobs, order.step)
     try:
         with (workplace.inside if own_process else workplace.beside)(blobs) as scratch:
-            _carry_out(order, component, blobs, scratch, outcome)
+            _carry_out(secrecy.given(order), component, blobs, scratch, outcome)
+            secrecy.check(outcome, order.step)
     except TidemillError as error:
         outcome.error = failures.described(error, order)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - a Rust library's panic and sys.exit() fail the step too
         outcome.error = failures.raised(error, order)
+    if secrecy and outcome.error is not None:
+        # Nothing else of it: an output that was saved before another one failed may have a secret in it.
+        outcome = Outcome(error=secrecy.mask_all(outcome.error), rows_in=outcome.rows_in)
     outcome.seconds = time.perf_counter() - started
     outcome.host = socket.gethostname()
     outcome.read_bytes, outcome.written_bytes = blobs.read_bytes, blobs.written_bytes

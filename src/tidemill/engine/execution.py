@@ -24,7 +24,7 @@ from tidemill.engine.orders import Outcome, Ref
 from tidemill.engine.planned import Planned
 from tidemill.engine.schedule import UNWANTED, Found, Schedule
 from tidemill.engine.why import FIRST, Earlier, compare, reason
-from tidemill.pipeline.graph import Graph, Node
+from tidemill.pipeline.graph import Graph, Node, certain
 from tidemill.pipeline.model import Model
 from tidemill.pipeline.resources import Resources
 from tidemill.store.catalog import records
@@ -205,7 +205,7 @@ class Execution:
                 if candidate.key in hits:
                     self._hit(candidate, hits[candidate.key])
                     moved = True
-                elif lock is None or self.error is not None or not self._may_begin():
+                elif lock is None or self.error is not None or not self._may_begin(candidate.node):
                     self._elsewhere.append(candidate)
                 elif not self._free and _importable(candidate):
                     self._ready.appendleft(candidate)
@@ -235,14 +235,16 @@ class Execution:
                 self._ready.remove(candidate)
         return some
 
-    def _may_begin(self) -> bool:
-        """Before anything is computed: whether this machine has what the steps say that they need."""
+    def _may_begin(self, node: Node) -> bool:
+        """Whether this machine has what a step needs; before the first one, also what all need that surely come."""
+        nodes = [node]
         if not self._is_checked:
             self._is_checked = True
-            error = self.executor.lacking(self._schedule.unfinished.values())
-            if error is not None:
-                self._refuse(self._schedule.unfinished[str(error.details["step"])], error, 0.0)
-        return self.error is None
+            nodes += [n for n in certain(self.graph.nodes) if n.name in self._schedule.unfinished]
+        error = self.executor.lacking(nodes)
+        if error is not None:
+            self._refuse(self._schedule.unfinished[str(error.details["step"])], error, 0.0)
+        return error is None
 
     def _locked(self, key: str) -> ExitStack | None:
         """The lock of a key, or None while another run, or another step of this one, has it."""

@@ -15,6 +15,7 @@ from tidemill.engine.orders import Memo, Order, Outcome, Saved
 from tidemill.pipeline import load
 from tidemill.pipeline.component import Component
 from tidemill.pipeline.graph import Node
+from tidemill.pipeline.secret import Secret, replaced
 from tidemill.store.blobs import Blobs, Place
 
 
@@ -182,7 +183,8 @@ def _with_whole_paths(component: Component[..., Any], settings: dict[str, Any]) 
     """The settings with paths as they are from any working directory: the step has one of its own."""
     paths = {p.name for p in component.parameters if p.form == "path"}
     return {
-        n: str(Path(v).absolute()) if n in paths and isinstance(v, str) else v for n, v in settings.items()
+        n: str(Path(v).absolute()) if n in paths and isinstance(v, str) else replaced(v, Secret.from_anywhere)
+        for n, v in settings.items()
     }
 
 

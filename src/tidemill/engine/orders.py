@@ -72,7 +72,7 @@ class Order:
         files: The project's files that the key was made of, as paths in ``folder``, each with its digest.
         packages: The installed packages that the step's code reaches, with the versions that the key says.
         environment: The variables that the process must have before Python starts, where results depend on them.
-        settings: By parameter: plain values.
+        settings: By parameter: plain values, and references to secrets.
         inputs: By parameter: a reference, several, or several by name.
         tasks: The chunks to compute, for a row-wise step.
         blobs: The store that inputs are read from and results are written to.

@@ -11,6 +11,7 @@ from tidemill.core.errors import InvalidInput
 from tidemill.engine.closure import Closure
 from tidemill.engine.orders import Ref
 from tidemill.pipeline.graph import Input, Node
+from tidemill.pipeline.secret import spelled
 
 _OPTIONS = ("columns", "to", "outputs", "features", "label", "classes", "epochs", "batch_size", "version")
 """Options of a component that can change its result; shown in brackets beside the settings."""
@@ -55,7 +56,7 @@ def parts_of(node: Node, closure: Closure, inputs: Inputs, seed: int) -> Parts:
     options = {f"({n})": component.options[n] for n in _OPTIONS if component.options.get(n) is not None}
     options = {n: list(v) if isinstance(v, tuple) else v for n, v in options.items()}
     name = component.name if node.role in ("call", "rows") else f"{component.name}.{node.role}"
-    settings = {**node.settings, **options, "(seed)": seed}
+    settings = {**spelled(node.settings), **options, "(seed)": seed}
     digests = {n: _digests(s) for n, s in inputs.items()}
     return Parts(name, closure.code, closure.packages, settings, {**digests, **_files(node)})
 

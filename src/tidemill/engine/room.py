@@ -28,7 +28,12 @@ class Room:
         self.gpus = self.machine.gpus
 
     def lacking(self, wanted: Resources) -> frozenset[str]:
-        """What there is not enough of for this one now; empty where there is room for it."""
+        """What there is not enough of for this one now; empty where there is room for it.
+
+        There is room for one alone, whatever it wants: whether it can be carried out at all is asked elsewhere.
+        """
+        if not self._taken:
+            return frozenset()
         found: set[str] = set()
         if wanted.cpu is not None or any(t.cpu is not None for t in self._taken):
             used = sum(t.cpu or 1.0 for t in self._taken)

@@ -2,7 +2,7 @@
 
 What has a type is spelled as it is. Where anything may stand (settings, inputs, an artifact's facts, an error) a
 value that JSON does not have is an object of one member whose name begins with ``$``. No secret is written: a
-store is named by its address, and how to reach it is for the receiver to know.
+store is named by its address, a setting by the variable or file that holds it; the rest is for the receiver to know.
 """
 
 import base64
@@ -16,6 +16,7 @@ import msgspec
 
 from tidemill.core.errors import InvalidInput
 from tidemill.engine.orders import Order, Outcome, Ref
+from tidemill.pipeline.secret import Secret
 from tidemill.store.blobs import Place
 
 _VERSION = 1
@@ -144,6 +145,8 @@ def _packed(value: Any) -> Any:
             return [_packed(v) for v in cast("list[Any]", value)]
         case tuple():
             return {"$tuple": [_packed(v) for v in cast("tuple[Any, ...]", value)]}
+        case Secret():
+            return {"$secret": str(value)}
         case Ref():
             return {"$ref": [value.digest, value.kind, _packed(value.meta)]}
         case Mapping():
@@ -183,6 +186,8 @@ def _unpacked(value: Any) -> Any:
         case "$ref":
             digest, of_kind, meta = body
             return Ref(digest, of_kind, _unpacked(meta))
+        case "$secret":
+            return Secret.parse(body)
         case "$dict":
             return {_unpacked(k): _unpacked(v) for k, v in body}
         case _:

@@ -206,7 +206,9 @@ def _snapshot(ws: Workspace, reference: "Reference") -> Any:
 
 def recorded(values: Mapping[str, Any]) -> dict[str, Any]:
     """Parameter values as a run's record has them; given again, they make the same run."""
-    return {n: v if _is_json(v) else str(v) for n, v in values.items()}
+    from tidemill.pipeline.secret import spelled  # noqa: PLC0415
+
+    return {n: s if _is_json(s := spelled(v)) else str(v) for n, v in values.items()}
 
 
 def seed_of(values: Mapping[str, Any]) -> int:

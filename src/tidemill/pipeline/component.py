@@ -23,6 +23,7 @@ from tidemill.pipeline.dataset import Dataset
 from tidemill.pipeline.handles import Handle
 from tidemill.pipeline.model import Model
 from tidemill.pipeline.parameters import EMPTY, Parameter, parameters_of
+from tidemill.pipeline.secret import Secret, replaced
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -161,7 +162,8 @@ class Component(Generic[P, R]):
                     hint="Use the estimator itself, or call it in the body of a @tm.pipeline.",
                     code="not-in-pipeline",
                 )
-            returned: Any = self.function(*args, **kwargs)
+            given = replaced([list(args), kwargs], lambda secret: secret.text())
+            returned: Any = self.function(*given[0], **given[1])
             wholes = _wholes.get()
             if wholes is not None and self.outputs == ("result",) and isinstance(returned, (tuple, dict)):
                 wholes.append(cast("object", returned))
@@ -223,11 +225,12 @@ class Component(Generic[P, R]):
     def _setting(step: str, name: str, value: Any, parameter: Parameter | None) -> Any:
         if parameter is None:
             return values.plain(value, step, name)
+        secret = parameter.default if isinstance(parameter.default, Secret) else EMPTY
         try:
-            converted = values.convert(value, parameter.annotation)
+            converted = values.convert(value, parameter.annotation, secret)
         except ValueError:
             what = f"Setting of step '{step}':"
-            raise values.wrong_type(what, name, value, parameter.annotation) from None
+            raise values.wrong_type(what, name, value, parameter.annotation, secret) from None
         return values.plain(converted, step, name)
 
     def _named(self, step: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:

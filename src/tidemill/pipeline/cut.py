@@ -6,6 +6,7 @@ from typing import Any
 from tidemill.core.errors import InvalidInput
 from tidemill.pipeline.graph import Graph, Node, Port, ports_in
 from tidemill.pipeline.leaks import is_split
+from tidemill.pipeline.secret import secrets_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def cut(graph: Graph, model: Port | str) -> list[StageSpec]:
 
     Raises:
         InvalidInput: ``not-servable``, when the model has no single trainer, or a step that mixes rows lies
-            between the dataset and the trainer.
+            between the dataset and the trainer; ``secret-in-predictor``.
     """
     return list(outline(graph, model).stages)
 
@@ -181,6 +182,13 @@ def _served(node: Node) -> bool:
 def _stage(node: Node) -> StageSpec:
     component = node.component
     assert component is not None
+    if secrets_in(node.settings):
+        raise InvalidInput(
+            f"Step '{node.name}' takes a secret, and would be part of the predictor.",
+            why="A predictor is shared and served as it is: it has no secrets.",
+            hint="Say training_only=True, or use the secret in a step that the rows come from.",
+            code="secret-in-predictor",
+        )
     state = node.inputs.get("state") if node.role == "apply" else None
     file = component.file
     return StageSpec(

@@ -1,6 +1,6 @@
 """The graph: nodes in the order of their making, which is a topological order."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -100,6 +100,15 @@ def choice(node: Node, *, taken: bool) -> Port:
     port = node.inputs["then" if taken else "otherwise"]
     assert isinstance(port, Port)
     return port
+
+
+def certain(nodes: Iterable[Node]) -> list[Node]:
+    """The nodes that no condition and no list decides about; ``nodes`` are in the order of a graph."""
+    sure: dict[str, Node] = {}
+    for node in nodes:
+        if not node.guards and not node.loops and all(port.node in sure for port in node.sources()):
+            sure[node.name] = node
+    return list(sure.values())
 
 
 def ports_in(source: Input) -> tuple[Port, ...]:

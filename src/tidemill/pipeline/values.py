@@ -15,6 +15,7 @@ from tidemill.pipeline.dataset import Dataset, dataset
 from tidemill.pipeline.handles import Handle, port_of
 from tidemill.pipeline.model import Model, model
 from tidemill.pipeline.outcome import RunOutcome
+from tidemill.pipeline.secret import Secret, read_spelling
 
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
@@ -31,6 +32,8 @@ def convert(value: object, annotation: Any, default: object = inspect.Parameter.
     """
     if annotation is inspect.Parameter.empty and default not in (inspect.Parameter.empty, None):
         annotation = type(default)
+    if isinstance(default, Secret):
+        annotation = Secret
     try:
         return _convert(value, annotation)
     except _Unfit:
@@ -38,6 +41,7 @@ def convert(value: object, annotation: Any, default: object = inspect.Parameter.
 
 
 def _convert(value: object, annotation: Any) -> Any:
+    value = _unspelled(value)
     if is_outcome(annotation) and value is not None:
         return _to_outcome(value)
     if annotation in (inspect.Parameter.empty, Any) or isinstance(annotation, (str, typing.TypeVar)):
@@ -60,6 +64,14 @@ def _convert(value: object, annotation: Any) -> Any:
     if isinstance(plain, type) and not isinstance(value, plain):
         raise _Unfit
     return value
+
+
+def _unspelled(value: object) -> object:
+    """A secret, where JSON spells one."""
+    try:
+        return read_spelling(value) or value
+    except ValueError:
+        raise _Unfit from None
 
 
 def _convert_union(value: object, arguments: tuple[Any, ...]) -> Any:
@@ -145,9 +157,21 @@ def _to_bool(value: object) -> bool:
     raise _Unfit
 
 
-def _to_str(value: object) -> str:
-    if isinstance(value, str):
+def _to_str(value: object) -> str | Secret:
+    # The step's function gets the secret's text.
+    if isinstance(value, (str, Secret)):
         return value
+    raise _Unfit
+
+
+def _to_secret(value: object) -> Secret:
+    if isinstance(value, Secret):
+        return value
+    if isinstance(value, str):
+        try:
+            return Secret.parse(value)
+        except ValueError:
+            raise _Unfit from None
     raise _Unfit
 
 
@@ -201,6 +225,7 @@ _SCALARS: dict[Any, Any] = {
     bool: _to_bool,
     str: _to_str,
     Path: _to_path,
+    Secret: _to_secret,
     Dataset: _to_dataset,
     Model: _to_model,
     type(None): _to_none,
@@ -208,18 +233,20 @@ _SCALARS: dict[Any, Any] = {
 
 
 def plain(value: object, step: str, parameter: str) -> Any:
-    """A setting as JSON can say it: tuples become lists, paths text.
+    """A setting as JSON can say it: tuples become lists, paths text. A secret stays a reference.
 
     Raises:
         InvalidInput: ``not-a-setting``.
     """
-    if value is None or isinstance(value, (bool, int, float, str)):
+    if value is None or isinstance(value, (bool, int, float, str, Secret)):
         return value
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, (list, tuple)):
         return [plain(v, step, parameter) for v in typing.cast("Sequence[object]", value)]
     if isinstance(value, dict):
+        if (secret := _secret_in(value, step, parameter)) is not None:
+            return secret
         return {
             str(k): plain(v, step, parameter) for k, v in typing.cast("dict[object, object]", value).items()
         }
@@ -238,10 +265,30 @@ def plain(value: object, step: str, parameter: str) -> Any:
     )
 
 
+def _secret_in(value: object, step: str, parameter: str) -> Secret | None:
+    try:
+        return read_spelling(value)
+    except ValueError:
+        raise InvalidInput(
+            f"'{parameter}' of step '{step}' has a member '$secret' that refers to no secret.",
+            hint='Type {"$secret": "env:NAME"} or {"$secret": "file:PATH"}, or call the member something else.',
+            code="not-a-setting",
+        ) from None
+
+
 def wrong_type(
     what: str, name: str, value: object, annotation: Any, default: object = inspect.Parameter.empty
 ) -> InvalidInput:
     """The error for a value that does not fit."""
+    if annotation is Secret or isinstance(default, Secret):
+        # What was given may be the secret itself: it is not repeated.
+        return InvalidInput(
+            f"{what} '{name}' takes a reference to a secret: env:NAME or file:PATH.",
+            why="Values of parameters are stored; a secret is not.",
+            hint=f"Put it into a variable or a file, and give {name}=env:NAME; from Python, tm.secret('NAME').",
+            code="wrong-parameter-type",
+            details={"parameter": name, "wanted": "tm.Secret"},
+        )
     if annotation is inspect.Parameter.empty and default is not inspect.Parameter.empty:
         annotation = type(default)
     return InvalidInput(

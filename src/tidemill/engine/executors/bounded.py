@@ -4,15 +4,17 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from tidemill.core.errors import Failed
+from tidemill.core.errors import TidemillError
 from tidemill.engine import failures, machine
 from tidemill.engine.executors.adapters import Make
 from tidemill.engine.executors.port import Executor, Reported
 from tidemill.engine.machine import Machine
 from tidemill.engine.orders import Order, Outcome
 from tidemill.engine.room import Room
+from tidemill.engine.secrecy import missing
 from tidemill.pipeline.graph import Node
 from tidemill.pipeline.resources import Resources
+from tidemill.pipeline.secret import secrets_in
 
 _NONE = Resources()
 
@@ -56,11 +58,13 @@ class Bounded:
         """Whether any order is being carried out."""
         return self._made is not None and self._made.busy
 
-    def lacking(self, nodes: Iterable[Node]) -> Failed | None:
+    def lacking(self, nodes: Iterable[Node]) -> TidemillError | None:
         """Why the first of these that this machine could never carry out cannot be; None where all can."""
         for node in nodes:
             there = self._machine_of(node)
             error = None if there is None else failures.lacking(node, there)
+            if error is None and secrets_in(node.settings) and self._is_here(node):
+                error = missing(node)
             if error is not None:
                 return error
         return None
@@ -129,10 +133,11 @@ class Bounded:
 
     def _machine_of(self, node: Node) -> Machine | None:
         """The machine that a node which needs something is carried out on; None where that is not known."""
-        if node.resources == _NONE:
-            return None
+        return self._machine() if node.resources != _NONE and self._is_here(node) else None
+
+    def _is_here(self, node: Node) -> bool:
         is_importable = node.component is not None and node.component.importable
-        return self._machine() if not is_importable or self._executor().is_here else None
+        return not is_importable or self._executor().is_here
 
     def _leave(self, task: object) -> None:
         each = next(u for u in self._underway if u.task is task)

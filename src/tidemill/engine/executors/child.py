@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import IO
 
+from tidemill.core.errors import InvalidInput
 from tidemill.engine import failures
 from tidemill.engine.executors import memory
 from tidemill.engine.orders import Order, Outcome
+from tidemill.engine.secrecy import NOTHING, Secrecy
 from tidemill.store.blobs import Blobs
 
 _WORDS_BYTES = 64 * 1024
@@ -30,6 +32,7 @@ class Child:
 
     Attributes:
         order: What it works on, or worked on last: when it is ended, what it has left unfinished in the store is removed.
+        environ: The variables that it was started with.
         sentinel: A descriptor that can be waited for, until the process has ended; None where the system has
             none. (Its pipes do not tell: a child of a step may hold them open.)
     """
@@ -44,6 +47,7 @@ class Child:
         stdout: int | None = None,
         pass_fds: Sequence[int] = (),
     ) -> None:
+        self.environ = {**os.environ, **environment}
         self._log = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - open as long as the process
         # Whoever prints does so at the end, also after the file was emptied.
         fcntl.fcntl(self._log, fcntl.F_SETFL, fcntl.fcntl(self._log, fcntl.F_GETFL) | os.O_APPEND)
@@ -53,7 +57,7 @@ class Child:
             stdout=self._log if stdout is None else stdout,
             stderr=self._log,
             pass_fds=pass_fds,
-            env={**os.environ, **environment},
+            env=self.environ,
             process_group=0,
         )
         self.order: Order | None = None
@@ -103,11 +107,14 @@ class Child:
         return Outcome(error=failures.out_of_memory(self.order, used, self.last_words()), peak_bytes=used)
 
     def last_words(self) -> str:
-        """The end of what it and its steps printed and have not told otherwise."""
+        """The end of what it and its steps printed and have not told otherwise, without the order's secrets."""
         size = os.fstat(self._log.fileno()).st_size
-        return os.pread(self._log.fileno(), _WORDS_BYTES, max(0, size - _WORDS_BYTES)).decode(
-            "utf-8", "replace"
-        )
+        printed = os.pread(self._log.fileno(), _WORDS_BYTES, max(0, size - _WORDS_BYTES))
+        try:
+            secrecy = Secrecy.of(self.order, self.environ) if self.order is not None else NOTHING
+        except InvalidInput:
+            return "(left out: the secrets that it may hold cannot be read any more)"
+        return secrecy.mask_output(printed, True).decode("utf-8", "replace")  # noqa: FBT003
 
     def signal_group(self, number: int) -> bool:
         """Signal the process and all that it started; whether anything of it was there."""

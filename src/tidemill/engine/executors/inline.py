@@ -9,9 +9,11 @@ from collections.abc import Callable, Generator
 from types import FrameType
 from typing import Any, NoReturn
 
+from tidemill.core.errors import InvalidInput
 from tidemill.engine import failures
 from tidemill.engine.execute import execute
 from tidemill.engine.orders import Order, Outcome
+from tidemill.engine.secrecy import Secrecy
 from tidemill.pipeline.component import Component
 from tidemill.pipeline.progress import reporter
 from tidemill.store.blobs import Blobs
@@ -33,22 +35,30 @@ def run_inline(
     A step whose time is over is ended where it next comes back to Python. In another thread than the main one it
     cannot be ended; then it fails when it is done.
     """
+    try:
+        secrecy = Secrecy.of(order)
+    except InvalidInput as error:
+        return Outcome(error=failures.described(error, order))
+
+    def report(done: float, total: float | None, label: str, unit: str) -> None:
+        on_progress((done, total, secrecy.mask(label), secrecy.mask(unit)))
+
     printed = io.StringIO()
-    token = reporter.set(lambda *report: on_progress(report))
+    token = reporter.set(report)
     began, ended, outcome = time.monotonic(), False, Outcome()
     try:
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
             try:
                 with _alarm(order.timeout_seconds):
-                    outcome = execute(order, component)
+                    outcome = execute(order, component, secrecy=secrecy)
             except _TimeIsOver:
                 ended = True
     finally:
         reporter.reset(token)
     if order.timeout_seconds is not None and time.monotonic() - began >= order.timeout_seconds:
-        error = failures.timed_out(order, printed.getvalue(), ended=ended)
+        error = failures.timed_out(order, secrecy.mask(printed.getvalue()), ended=ended)
         outcome = Outcome(error=error, seconds=outcome.seconds)
-    if text := printed.getvalue():
+    if text := secrecy.mask(printed.getvalue()):
         outcome.log = Blobs.at(order.blobs).put(text.encode())
     return outcome
 

@@ -2,6 +2,7 @@
 
 import atexit
 import math
+import os
 import select
 import socket
 import threading
@@ -15,6 +16,7 @@ from tidemill.engine.executors import memory
 from tidemill.engine.executors.child import Child, end, patience
 from tidemill.engine.executors.port import Reported
 from tidemill.engine.orders import Order, Outcome
+from tidemill.pipeline.secret import secrets_in
 
 _WAIT_SECONDS = 3600.0
 """How long is waited at once: the system's call takes no longer than weeks."""
@@ -159,7 +161,7 @@ def _take(order: Order) -> Worker:
     while True:
         with _lock:
             # The one used last has most loaded already.
-            fitting = [w for w in _idle if w.environment == order.environment]
+            fitting = [w for w in _idle if w.environment == order.environment and _knows(w, order)]
             worker = fitting[-1] if fitting else None
             if worker is not None:
                 _idle.remove(worker)
@@ -168,6 +170,12 @@ def _take(order: Order) -> Worker:
         if not worker.child.has_ended and _is_lean(worker, order):
             return worker
         _stop([worker])
+
+
+def _knows(worker: Worker, order: Order) -> bool:
+    """Whether a worker was started with the variables as they are now that hold the order's secrets."""
+    names = [s.name for s in secrets_in(order.settings) if s.source == "env"]
+    return all(worker.child.environ.get(name) == os.environ.get(name) for name in names)
 
 
 def _is_lean(worker: Worker, order: Order) -> bool:
