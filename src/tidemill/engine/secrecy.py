@@ -13,6 +13,7 @@ from tidemill.core.names import Digest
 from tidemill.engine.orders import Order, Outcome, Saved
 from tidemill.pipeline.graph import Node
 from tidemill.pipeline.secret import Secret, replaced, secrets_in
+from tidemill.store.address import open_objects
 from tidemill.store.blobs import Blobs, Place
 
 _MASK = "***"
@@ -92,10 +93,7 @@ class Secrecy:
         """The blobs at a place, which take nothing that has one of the secrets in it."""
         if not self:
             return Blobs.at(place)
-        made = _Guarded.at(place)
-        assert isinstance(made, _Guarded)
-        made.refuse = lambda has: self._refuse(step, has)
-        return made
+        return _Guarded(place, lambda has: self._refuse(step, has))
 
     def check(self, outcome: Outcome, step: str) -> None:
         """Refuse results that are in the record itself.
@@ -133,11 +131,14 @@ NOTHING = Secrecy()
 class _Guarded(Blobs):
     """Blobs that are looked through before they are stored."""
 
-    refuse: "Callable[[Callable[[str], bool]], None]"
+    def __init__(self, place: Place, refuse: "Callable[[Callable[[str], bool]], None]") -> None:
+        # Not by ``at``, which gives one store's to order after order.
+        super().__init__(open_objects(place.address, place.options), Path(place.local))
+        self._refuse = refuse
 
     def put(self, data: bytes | memoryview) -> Digest:
         content = bytes(data)
-        self.refuse(lambda form: any(form.encode(e, "surrogatepass") in content for e in _ENCODINGS))
+        self._refuse(lambda form: any(form.encode(e, "surrogatepass") in content for e in _ENCODINGS))
         return super().put(data)
 
     def put_file(self, path: Path) -> Digest:
@@ -152,7 +153,7 @@ class _Guarded(Blobs):
         if not path.stat().st_size:
             return
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            self.refuse(
+            self._refuse(
                 lambda form: any(content.find(form.encode(e, "surrogatepass")) >= 0 for e in _ENCODINGS)
             )
 
