@@ -112,6 +112,8 @@ def purge(
         d for r in runs for d in r.outputs.values()
     }
     artifacts = write.find(records.Artifact)
+    # Of what runs made whose records are gone, as those of an explanation are, nobody knows what they read.
+    made |= {a.digest for a in artifacts} - _recorded(write)
     relied_on = _relied_on(ws, write)
     seen: dict[str, bool] = {}
     gone = [
@@ -151,6 +153,14 @@ def _runs_on(read: "Transaction", name: str, commits: Collection[str]) -> "list[
     from tidemill.store.catalog import records  # noqa: PLC0415
 
     return [run for run in read.find(records.Run) if commits_of(run, name) & set(commits)]
+
+
+def _recorded(read: "Transaction") -> set[str]:
+    """The artifacts that some run's record names."""
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    named = (*read.find(records.Step), *read.find(records.Run))
+    return {digest for record in named for digest in record.outputs.values()}
 
 
 def _relied_on(ws: Workspace, read: "Transaction") -> set[str]:
