@@ -231,6 +231,35 @@ def test_a_list_that_is_none_names_its_step(project: Project, text: str) -> None
     assert statuses(result) == {"given": "computed", "double[*]": "skipped", "shape": "skipped"}
 
 
+@pytest.mark.parametrize(("text", "value"), [("[true, false]", [1, 2]), ("[]", []), ("[true, 1]", None)])
+def test_an_item_can_be_a_condition_if_it_is_a_bool(project: Project, text: str, value: Any) -> None:
+    write(
+        project,
+        "return tm.each(given(text), lambda x: tm.when(x, lambda: double(0.5), lambda: 2))",
+        "text: str",
+    )
+    result = project.run(text=f" {text}")
+    if value is not None:
+        assert project.value(result) == value
+        return
+    assert result.run.status == "failed"
+    assert result.run.error is not None
+    assert result.run.error["code"] == "wrong-condition"
+    assert "'given'" in result.run.error["message"]
+
+
+def test_a_condition_from_outside_is_looked_at_for_an_item(project: Project) -> None:
+    write(
+        project,
+        "c, a = double(1), double(2)\nreturn tm.each(listed(n), lambda x: tm.when(c, lambda: a, lambda: c))",
+    )
+    result = project.run(n=2)
+    assert result.run.status == "failed"
+    assert result.run.error is not None
+    assert result.run.error["code"] == "wrong-condition"
+    assert statuses(result) == {"double": "computed", "double-2": "computed", "listed": "computed"}
+
+
 def test_an_item_that_fails_is_named_and_the_others_are_kept(project: Project) -> None:
     write(project, "return total(tm.each(listed(n), lambda x: fails(x)))")
     result = project.run(n=4)

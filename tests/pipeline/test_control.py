@@ -112,6 +112,7 @@ def test_what_an_item_made_is_seen_through_the_each_alone() -> None:
         (lambda: tm.when(1, lambda: double(1)), "wrong-condition", "not 1"),
         (lambda: tm.when(ratio(1), lambda: double(1)), "wrong-condition", "annotated float"),
         (lambda: tm.when(tm.dataset("a"), lambda: 1), "wrong-condition", "takes True, False"),
+        (lambda: tm.when(tm.when(False, lambda: 1), lambda: 1), "wrong-condition", "not None"),
         (lambda: tm.when(is_odd(1), double(1)), "wrong-branch", "a function as 'then', not <result of"),
         (lambda: tm.when(is_odd(1), lambda: 1, 2), "wrong-branch", "as 'otherwise', not a int"),
         (

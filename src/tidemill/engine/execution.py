@@ -456,10 +456,11 @@ class Execution:
         """The list that a ``tm.each`` goes through is there."""
         try:
             members = lists.members_of(self.store.blobs, items, self._schedule)
+            added = self._schedule.unfold(items, members)
         except TidemillError as error:
-            self.error = error.to_json()
+            self.error = self.error or error.to_json()
+            self._skip_undone()
             return
-        added = self._schedule.unfold(items, members)
         self.nodes += [node for _, node in added]
         if added:
             self.sink(events.StepsAdded(self.ledger.run.id, self._planned.unfolded(added)))

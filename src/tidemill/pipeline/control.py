@@ -84,6 +84,8 @@ def _plain_bool(condition: object) -> bool:
 
 def _port_of_condition(builder: builders.Builder, condition: Handle) -> Port:
     port = builder.seen(condition, "tm.when", "as its condition")
+    if builder.node_of(port).role == "value":
+        raise _wrong_condition(builder.node_of(port).settings["value"])
     component = builder.node_of(port).component
     result = component.result if component is not None and component.outputs == ("result",) else bool
     if result in (int, float, str, list, dict) or builder.node_of(port).role in (
