@@ -62,9 +62,13 @@ def test_a_dataset_that_is_read_and_a_step_that_fails_say_it_too(project: Projec
         def count(rows: tm.Table) -> int:
             raise ValueError("no")
 
+        @tm.step
+        def after(x: int) -> int:
+            return x
+
         @tm.pipeline
         def small(data: tm.Dataset = tm.dataset("numbers")):
-            return count(count(data))
+            return after(count(data))
         """.replace("\n        ", "\n")
     )
     data, failed, skipped = project.run().steps
