@@ -165,6 +165,7 @@ def test_queries(catalog: Catalog):
             "s3",
             "s1",
         ]
+        assert sorted(t.values(records.Step, "position", {"status": "c"})) == [0, 1, 3]
         assert t.greatest(records.Step, "position", {"status": "c"}) == 3
         assert t.greatest(records.Model, "version", {"name": "none"}) == 0
     with catalog.write() as t:

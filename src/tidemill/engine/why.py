@@ -1,6 +1,7 @@
 """Why a step was computed: what of its key differs from the last time."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import NotFound
@@ -126,13 +127,17 @@ class Earlier:
             found = self._earlier(transaction)
             self.latest = found[0] if found else None
             self._runs = [r.id for r in found]
-            # One look for all steps: the run before nearly always has them.
-            latest = transaction.find(records.Step, {"run": self._runs[:1]})
-        self._latest = {s.name: s for s in latest if s.key}
 
     def keys(self) -> list[str]:
         """The keys of the latest earlier run."""
-        return [step.key for step in self._latest.values() if step.key]
+        with self._store.catalog.read() as transaction:
+            return [key for key in transaction.values(records.Step, "key", {"run": self._runs[:1]}) if key]
+
+    @cached_property
+    def _latest(self) -> dict[str, records.Step]:
+        # One look for all steps, when there is a first to compare: the run before nearly always has them.
+        with self._store.catalog.read() as transaction:
+            return {s.name: s for s in transaction.find(records.Step, {"run": self._runs[:1]}) if s.key}
 
     def record(self, step: str) -> records.Step | None:
         """The step's record in the latest earlier run that got as far; None where there is none."""

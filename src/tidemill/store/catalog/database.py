@@ -4,9 +4,9 @@ SQLite for one machine, PostgreSQL for a team. Every write is one transaction; a
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,7 +66,7 @@ class Transaction:
     def _each(self, rows: Sequence[object], how: "_How") -> None:
         kinds = dict.fromkeys(type(row) for row in rows)
         for kind in kinds:
-            some = [partial(getattr, row) for row in rows if type(row) is kind]
+            some = [functools.partial(getattr, row) for row in rows if type(row) is kind]
             _insert(how, _TABLES[kind], self._connection.dialect).execute(self._connection, some)
 
     def change(self, kind: type[Any], where: Mapping[str, object], **values: object) -> int:
@@ -95,7 +95,8 @@ class Transaction:
         Of ``between``, each text column is at least the one and less than the other, by code points; None: any.
         """
         table = _TABLES[kind]
-        query = sa.select(table).where(*_matches(table, where or {}))
+        columns = [table.c[name] for name in _fields(kind)]
+        query = sa.select(*columns).where(*_matches(table, where or {}))
         for name, (least, under) in (between or {}).items():
             column = self._ordered(table.c[name])
             query = query if least is None else query.where(column >= least)
@@ -103,13 +104,18 @@ class Transaction:
         for name in order:
             column = self._ordered(table.c[name.removeprefix("-")])
             query = query.order_by(column.desc() if name.startswith("-") else column)
-        rows = self._connection.execute(query.limit(limit)).mappings()
-        return [kind(**dict(row)) for row in rows]
+        return [kind(*row) for row in self._connection.execute(query.limit(limit))]
 
     def _ordered(self, column: sa.Column[Any]) -> sa.ColumnElement[Any]:
         # By code points, as SQLite does, not by the rules of the server's language.
         text = self._dialect == "postgresql" and isinstance(column.type, sa.String)
         return sa.collate(column, "C") if text else column
+
+    def values(self, kind: type[Any], column: str, where: Mapping[str, object]) -> list[Any]:
+        """One column of the records that match."""
+        table = _TABLES[kind]
+        query = sa.select(table.c[column]).where(*_matches(table, where))
+        return list(self._connection.execute(query).scalars())
 
     def first(self, kind: type[R], where: Mapping[str, object], *, order: Sequence[str] = ()) -> R | None:
         """The first such record, or None."""
@@ -280,8 +286,12 @@ def _entry(dialect: sa.Dialect) -> prepared.Entry:
 
 
 def _columns(row: object) -> dict[str, Any]:
-    assert dataclasses.is_dataclass(row)
-    return {f.name: getattr(row, f.name) for f in dataclasses.fields(row)}
+    return {name: getattr(row, name) for name in _fields(type(row))}
+
+
+@functools.cache
+def _fields(kind: type[Any]) -> list[str]:
+    return [f.name for f in dataclasses.fields(kind)]
 
 
 def _matches(table: sa.Table, where: Mapping[str, object]) -> list[sa.ColumnElement[bool]]:
