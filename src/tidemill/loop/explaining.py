@@ -158,45 +158,33 @@ class _Work:
 
     def _environment(self, *, dry_run: bool) -> FactorView:
         a, b = self.pair.a, self.pair.b
-        changes = factors.environment_changes(self.ws, a, b)
-        note = None
         here = interpreters.present()
-        pythons = {"a": here, "b": here}
+        self._pythons = {"a": here, "b": here}
         if a.environment is None or b.environment is None:
-            note = "it was not recorded then"
-            return self._with(
-                pythons, FactorView("environment", differs=True, replayed=False, changes=[], note=note)
+            return FactorView(
+                "environment", differs=True, replayed=False, changes=[], note="it was not recorded then"
             )
+        changes = factors.environment_changes(self.ws, a, b)
         if dry_run:
             return FactorView("environment", bool(changes), bool(changes), changes)
-        try:
-            for side, run in (("a", a), ("b", b)):
-                wanted = origins.environment_of(self.ws, run)
-                same = side == "b" and not changes
-                pythons[side] = (
-                    pythons["a"]
-                    if same
-                    else interpreters.interpreter(wanted, self.folder / f"python-{side}", self.sink)
-                )
-        except TidemillError as error:
-            note = f"{error.message} {error.why or ''}".strip()
-            pythons = {"a": here, "b": here}
-        else:
-            lacking = {d.name: d for p in pythons.values() for d in p.lacking}
-            if lacking:
-                note = "not as then: " + ", ".join(
-                    f"{d.name} {d.then} (here {d.now})" for d in lacking.values()
-                )
-            # What differs and cannot be brought back on either side makes no two environments.
-            one, other = ((p.python, p.variables) for p in pythons.values())
-            return self._with(pythons, FactorView("environment", bool(changes), one != other, changes, note))
-        return self._with(
-            pythons, FactorView("environment", bool(changes), replayed=False, changes=changes, note=note)
-        )
+        note = self._bring_back(equal=not changes)
+        # What differs and cannot be brought back on either side makes no two environments.
+        one, other = ((p.python, p.variables) for p in self._pythons.values())
+        return FactorView("environment", bool(changes), one != other, changes, note)
 
-    def _with(self, pythons: dict[str, Interpreter], view: FactorView) -> FactorView:
-        self._pythons = pythons
-        return view
+    def _bring_back(self, *, equal: bool) -> str | None:
+        """Make the environments of both runs; what of them is not as then, or why there are none."""
+        made: dict[str, Interpreter] = {}
+        try:
+            for side, run in (("a", self.pair.a), ("b", self.pair.b)):
+                wanted, folder = origins.environment_of(self.ws, run), self.folder / f"python-{side}"
+                shared = made.get("a") if equal else None
+                made[side] = shared or interpreters.interpreter(wanted, folder, self.sink)
+        except TidemillError as error:
+            return f"{error.message} {error.why or ''}".strip()
+        self._pythons = made
+        lacking = {d.name: f"{d.name} {d.then} (here {d.now})" for p in made.values() for d in p.lacking}
+        return f"not as then: {', '.join(lacking.values())}" if lacking else None
 
     def make(self, wanted: list[State]) -> dict[State, StateView]:
         """Make a run of each state; those of one code and one environment in one process."""
