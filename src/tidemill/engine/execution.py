@@ -2,9 +2,9 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -15,19 +15,18 @@ from tidemill.core.names import Reference
 from tidemill.engine import cache, inputs, lists, plan, sources
 from tidemill.engine.attempts import Attempt
 from tidemill.engine.closure import Closure
+from tidemill.engine.dispatch import Dispatch
 from tidemill.engine.executors.bounded import Bounded
-from tidemill.engine.executors.environment import threads
 from tidemill.engine.executors.inline import run_inline
-from tidemill.engine.job import Job, rows_of
-from tidemill.engine.ledger import Ledger, step_record
+from tidemill.engine.job import Job
+from tidemill.engine.ledger import Ledger
 from tidemill.engine.orders import Outcome, Ref
 from tidemill.engine.planned import Planned
+from tidemill.engine.recording import Recording
 from tidemill.engine.schedule import UNWANTED, Found, Schedule
-from tidemill.engine.why import FIRST, Earlier, compare, reason
+from tidemill.engine.why import Earlier
 from tidemill.pipeline.graph import Graph, Node, certain
-from tidemill.pipeline.model import Model
 from tidemill.pipeline.resources import Resources
-from tidemill.store.catalog import records
 
 if TYPE_CHECKING:
     from tidemill.store.open import Store
@@ -74,17 +73,20 @@ class Execution:
     _planned: Planned = field(init=False)
     nodes: list[Node] = field(init=False)
     _known: cache.Known = field(init=False)
+    _recording: Recording = field(init=False)
+    _dispatch: Dispatch = field(init=False)
     _ready: deque[_Candidate] = field(default_factory=deque[_Candidate])
     _elsewhere: list[_Candidate] = field(default_factory=list[_Candidate])
-    _attempts: deque[Attempt] = field(default_factory=deque[Attempt])
     _kept: set[str] = field(default_factory=set[str])
-    _ended: list[tuple[Job, records.Step]] = field(default_factory=list[tuple[Job, records.Step]])
 
     def __post_init__(self) -> None:
         self._schedule = Schedule(self.graph)
         self._planned = Planned(self.graph)
         self.nodes = list(self.graph.nodes)
         self._known = cache.Known(self.store, self.earlier.keys())
+        positions = self._schedule.positions
+        self._recording = Recording(self.store, self.ledger, self.sink, positions, self.earlier)
+        self._dispatch = Dispatch(self.executor, self.sink)
         self._is_limited = any(node.resources != Resources() for node in self.graph.nodes)
 
     def run(self) -> None:
@@ -104,18 +106,18 @@ class Execution:
             "a step waits for what nothing makes"
         )
         for node in left:
-            self._skip(node, "" if self.error else UNWANTED)
+            self._recording.skipped(node, "" if self.error else UNWANTED)
 
     def run_last(self, job: Job) -> None:
         """Run a job of its own, when all else has ended, and whatever became of that."""
         self._schedule.enter(job.node)
         self.jobs.append(job)
-        self.sink(events.StepStarted(self.ledger.run.id, job.node.name, job.why))
+        self._recording.started(job)
         self._order(job)
-        self._dispatch()
+        self._dispatch.begin()
         while self.jobs:
             self._collect(None)
-        self._settle()
+        self._recording.settle()
 
     @property
     def found(self) -> Found:
@@ -137,8 +139,9 @@ class Execution:
     def abort(self) -> None:
         """Stop what is being computed and let others have the locks."""
         self.executor.abort()
-        for job in [*self.jobs, *(job for job, _ in self._ended)]:
+        for job in self.jobs:
             job.lock.close()
+        self._recording.abandon()
         self.jobs.clear()
 
     # -- what can start
@@ -157,18 +160,14 @@ class Execution:
                 else:
                     new.append(self._candidate(node))
             if self.error is None:
-                many = len(new) > self._free or self._is_limited
+                many = len(new) > self._dispatch.free or self._is_limited
                 self._ready.extend(self._not_stored(new) if many else new)
             begun = self.error is None and self._begin()
-            ended = bool(self._ended)
-            self._settle()
+            ended = bool(self._recording.unsettled)
+            self._recording.settle()
             if not begun and not self._schedule.has_ready and not ended:
                 return
-        self._settle()
-
-    @property
-    def _free(self) -> int:
-        return max(0, self.executor.free - len(self._attempts))
+        self._recording.settle()
 
     def _candidate(self, node: Node) -> _Candidate:
         resolved = plan.resolve_inputs(node, self._schedule.found)
@@ -191,15 +190,15 @@ class Execution:
         some = self._chosen()
         if not some:
             return False
-        if {c.key for c in some} & {job.key for job, _ in self._ended}:
-            self._settle()
+        if {c.key for c in some} & self._recording.unsettled:
+            self._recording.settle()
         # Each key's lock is taken before the look, so that a miss is still one when it is started.
         # Two steps of one key share its lock: the first computes, the other finds what it made.
         hits = self._known.at_hand([c.key for c in some])
         locks = {key: self._locked(key) for key in {c.key: None for c in some if c.key not in hits}}
         moved = False
         try:
-            hits |= self._settle(list(locks))
+            hits |= self._recording.settle(list(locks))
             for candidate in some:
                 lock = locks.get(candidate.key)
                 if candidate.key in hits:
@@ -207,7 +206,7 @@ class Execution:
                     moved = True
                 elif lock is None or self.error is not None or not self._may_begin(candidate.node):
                     self._elsewhere.append(candidate)
-                elif not self._free and _importable(candidate):
+                elif not self._dispatch.free and _importable(candidate):
                     self._ready.appendleft(candidate)
                 else:
                     locks[candidate.key] = None
@@ -217,18 +216,17 @@ class Execution:
             for lock in locks.values():
                 if lock is not None:
                     lock.close()
-        self._dispatch()
-        return moved and (self._schedule.has_ready or (bool(self._ready) and self._free > 0))
+        self._dispatch.begin()
+        return moved and (self._schedule.has_ready or (bool(self._ready) and self._dispatch.free > 0))
 
     def _chosen(self) -> list[_Candidate]:
         """Those of the ready, in order, that there are workers and room for now."""
-        ready = list(islice(self._ready, _LOOKED_AT if self._is_limited else self._free + 1))
-        waiting = [a.order.resources for a in self._attempts]
+        ready = list(islice(self._ready, _LOOKED_AT if self._is_limited else self._dispatch.free + 1))
         wanted = [c.node.resources if _importable(c) else Resources() for c in ready]
-        room = self.executor.chosen([*waiting, *wanted])[len(waiting) :]
+        room = self._dispatch.chosen(wanted)
         some: list[_Candidate] = []
         for candidate, has_room in zip(ready, room, strict=True):
-            if len(some) >= self._free and (some or _importable(candidate)):
+            if len(some) >= self._dispatch.free and (some or _importable(candidate)):
                 break
             if has_room:
                 some.append(candidate)
@@ -259,44 +257,21 @@ class Execution:
     def _hit(self, candidate: "_Candidate", hit: cache.Hit) -> None:
         node = candidate.node
         self._end(node, hit.outputs)
-        outputs = {n: r.digest for n, r in hit.outputs.items()}
-        rows_in, rows_out = hit.rows_in, hit.rows_out
-        step = self._step(
-            node,
-            "cached",
-            candidate.parts,
-            candidate.key,
-            outputs=outputs,
-            rows_in=rows_in,
-            rows_out=rows_out,
-        )
-        self.ledger.hit(step)
-        self._tell(step)
+        self._recording.hit(node, candidate.parts, candidate.key, hit)
 
     def _begin_one(self, candidate: "_Candidate", lock: ExitStack) -> None:
         node = candidate.node
-        why = self._why(node, candidate.parts)
+        why = self._recording.why(node, candidate.parts)
         assert node.component is not None
         sources.keep(self.store.blobs, self.closures[id(node.component.origin)], self._kept)
         started = time.perf_counter()
         job = Job(node, candidate.parts, candidate.key, candidate.inputs, why, lock, started)
         self.jobs.append(job)
-        self.sink(events.StepStarted(self.ledger.run.id, node.name, why))
+        self._recording.started(job)
         if node.role in ("rows", "apply"):
             self._order_chunks(job)
         else:
             self._order(job)
-
-    def _tell(self, step: records.Step) -> None:
-        self.sink(
-            events.StepFinished(step.run, step.name, step.status, step.seconds, step.why, step.rows_computed)
-        )
-
-    def _why(self, node: Node, parts: plan.Parts) -> str:
-        before = self.earlier.record(node.name)
-        if before is None:
-            return FIRST
-        return reason(compare(before.parts, parts.to_json()), first=False)
 
     # -- orders
 
@@ -329,59 +304,29 @@ class Execution:
         order = job.order(closure, self.files, seed=self.seed, blobs=self.store.blobs.place, tasks=tasks)
         job.pending += 1
         if component.importable:
-            self._attempts.append(Attempt(job, order))
+            self._dispatch.add(Attempt(job, order))
             return
         attempt: Attempt | None = Attempt(job, order)
         while attempt is not None:
             time.sleep(attempt.wait_seconds)
-            outcome = run_inline(order, component, partial(self._progress, attempt))
+            outcome = run_inline(order, component, partial(self._dispatch.progress, attempt))
             attempt = self._done(attempt, outcome)
-
-    def _dispatch(self) -> None:
-        due = [a for a in self._attempts if not a.wait_seconds]
-        for attempt, has_room in zip(
-            due, self.executor.chosen([a.order.resources for a in due]), strict=True
-        ):
-            if not self.executor.free:
-                break
-            if has_room:
-                self._attempts.remove(attempt)
-                self.executor.start(attempt.order, attempt)
-
-    def _collect(self, timeout_seconds: float | None) -> None:
-        pauses = [a.wait_seconds for a in self._attempts if a.wait_seconds]
-        if pauses:
-            timeout_seconds = min(pauses) if timeout_seconds is None else min(timeout_seconds, *pauses)
-        finished = self.executor.collect(timeout_seconds, self._progress)
-        if not finished and not self.executor.busy and timeout_seconds is not None:
-            time.sleep(timeout_seconds)
-        for task, outcome in finished:
-            assert isinstance(task, Attempt)
-            again = self._done(task, outcome)
-            if again is not None:
-                self._attempts.append(again)
-        if self.error is None:
-            self._dispatch()
-
-    def _progress(self, task: object, report: tuple[float, float | None, str, str]) -> None:
-        assert isinstance(task, Attempt)
-        done, total, label, unit = report
-        step = task.job.node.name
-        name = f"{step}: {label}" if label else step
-        self.sink(events.Progress(name, done, total, unit))
 
     # -- what has ended
 
+    def _collect(self, timeout_seconds: float | None) -> None:
+        for attempt, outcome in self._dispatch.collect(timeout_seconds):
+            again = self._done(attempt, outcome)
+            if again is not None:
+                self._dispatch.add(again)
+        if self.error is None:
+            self._dispatch.begin()
+
     def _done(self, attempt: Attempt, outcome: Outcome) -> Attempt | None:
         """Take what came of an attempt; the next one, where it failed and may be tried again."""
+        if self.error is None and (again := self._dispatch.again(attempt, outcome)) is not None:
+            return again
         job = attempt.job
-        if outcome.error is not None and self.error is None:
-            again = attempt.next(outcome.error)
-            if again is not None:
-                step, why = job.node.name, outcome.error["message"]
-                self.sink(events.Note(f"Step '{step}' is tried again (attempt {again.number}): {why}"))
-                job.attempts = max(job.attempts, again.number)
-                return again
         job.pending -= 1
         job.outcomes.append(outcome)
         if outcome.error is not None and self.error is None:
@@ -389,10 +334,7 @@ class Execution:
         if (progress := job.progress()) is not None:
             self.sink(events.Progress(job.node.name, *progress, "rows"))
         if self.error is not None:
-            # Orders of a failed run that nobody has begun are not begun.
-            for waiting in self._attempts:
-                waiting.job.pending -= 1
-            self._attempts.clear()
+            self._dispatch.drop()
         for other in [job, *self.jobs]:
             if other.pending == 0 and other in self.jobs:
                 self._finish(other)
@@ -401,43 +343,17 @@ class Execution:
     def _finish(self, job: Job) -> None:
         self.jobs.remove(job)
         if job.error is not None:
-            self._failed(job, job.error)
+            self._recording.failed(job, job.error)
+            self._schedule.fail(job.node)
         elif job.is_complete:
-            self._computed(job)
+            saved = job.saved(self.store.blobs)
+            self._recording.computed(job, saved)
+            self._end(job.node, {name: artifact.ref for name, artifact in saved.items()})
         else:
             try:
                 self.ledger.memos(job.memos())
             finally:
                 job.lock.close()
-
-    def _computed(self, job: Job) -> None:
-        saved = job.saved(self.store.blobs)
-        outputs = {n: s.digest for n, s in saved.items()}
-        step = self._step_of(job, "computed", key=job.key or None, outputs=outputs, rows_out=rows_of(saved))
-        self.ledger.computed(step, saved, job.memos())
-        self._ended.append((job, step))
-        self._end(job.node, {name: artifact.ref for name, artifact in saved.items()})
-
-    def _failed(self, job: Job, error: dict[str, Any]) -> None:
-        step = self._step_of(job, "failed", key=None, error=error)
-        self.ledger.failed(step, job.memos())
-        self._ended.append((job, step))
-        self._schedule.fail(job.node)
-
-    def _settle(self, wanted: Sequence[str] = ()) -> dict[str, cache.Hit]:
-        """Write down what has ended; only then is it told, and may another run look for it.
-
-        Returns:
-            Those of the keys ``wanted`` that are stored.
-        """
-        if not self._ended:
-            return cache.lookup(self.store, wanted)
-        hits = self.ledger.flush(wanted)
-        ended, self._ended = self._ended, []
-        for job, step in ended:
-            job.lock.close()
-            self._tell(step)
-        return hits
 
     def _end(self, node: Node, outputs: dict[str, Ref]) -> None:
         """What came of a node is there for others, and decides what stands under it."""
@@ -450,7 +366,7 @@ class Execution:
     def _skip_undone(self) -> None:
         skipped, self._schedule.skipped = self._schedule.skipped, []
         for node, why in skipped:
-            self._skip(node, why)
+            self._recording.skipped(node, why)
 
     def _unfold(self, items: Node) -> None:
         """The list that a ``tm.each`` goes through is there."""
@@ -466,23 +382,20 @@ class Execution:
             self.sink(events.StepsAdded(self.ledger.run.id, self._planned.unfolded(added)))
         self._skip_undone()
 
-    def _skip(self, node: Node, why: str) -> None:
-        if not node.is_step:
-            return
-        step = self._step(node, "skipped", None, None, why=why)
-        self.ledger.hit(step)
-        self._tell(step)
-
     # -- what is read
 
     def _read(self, node: Node) -> None:
         started = time.perf_counter()
         try:
             if node.model is not None:
-                self._take_model(node, node.model)
+                version, ref = inputs.registered_model(self.store, node.model)
+                self._end(node, {"result": ref})
+                self._recording.model(node, node.model.name, version, ref)
             else:
                 assert node.reference is not None
-                self._read_dataset(node, node.reference, started)
+                read = inputs.read(self.store, node.reference, self.resolve, self.sink)
+                self._end(node, {"result": read.table.ref})
+                self._recording.dataset(node, read, time.perf_counter() - started)
         except TidemillError as error:
             self._refuse(node, error, time.perf_counter() - started)
 
@@ -490,79 +403,7 @@ class Execution:
         """A node failed before it was given to anybody."""
         self.error = {**error.to_json(), "details": {**error.details, "step": node.name}}
         self._schedule.fail(node)
-        step = self._step(node, "failed", None, None, error=self.error, seconds=seconds)
-        self.ledger.failed(step, {})
-        self._tell(step)
-
-    def _take_model(self, node: Node, wanted: Model) -> None:
-        version, ref = inputs.registered_model(self.store, wanted)
-        self._end(node, {"result": ref})
-        parts = plan.Parts(f"model:{wanted.name}", {}, {}, {}, {"version": str(version)})
-        step = self._step(node, "cached", parts, ref.digest, outputs={"result": ref.digest})
-        self.ledger.hit(step)
-        self._tell(step)
-
-    def _read_dataset(self, node: Node, reference: Reference, started: float) -> None:
-        name = reference.name
-        read = inputs.read(self.store, reference, self.resolve, self.sink)
-        self._end(node, {"result": read.table.ref})
-        self.ledger.input(name if name not in self.ledger.run.inputs else str(reference), read.commit)
-        parts = plan.Parts(f"dataset:{name}", {}, {}, {}, {"commit": read.commit})
-        rows = int(read.table.meta["rows"])
-        status: records.StepStatus = "cached" if read.rows_read is None else "computed"
-        step = self._step(
-            node,
-            status,
-            parts,
-            read.key,
-            outputs={"result": read.table.digest},
-            rows_in=rows,
-            rows_out=rows,
-            rows_computed=read.rows_read,
-            why=self._why(node, parts) if status == "computed" else "",
-            seconds=time.perf_counter() - started,
-        )
-        if read.entries:
-            self.ledger.computed(step, {"result": read.table}, {}, read.entries)
-        else:
-            self.ledger.hit(step)
-        self._tell(step)
-
-    # -- what is recorded
-
-    def _step_of(
-        self,
-        job: Job,
-        status: records.StepStatus,
-        *,
-        key: str | None,
-        outputs: dict[str, str] | None = None,
-        rows_out: int | None = None,
-        error: dict[str, Any] | None = None,
-    ) -> records.Step:
-        step = self._step(
-            job.node,
-            status,
-            job.parts,
-            key,
-            outputs=outputs,
-            rows_in=job.rows_in,
-            rows_out=rows_out,
-            rows_computed=job.rows_computed,
-            why=job.why,
-            seconds=job.seconds,
-            error=error,
-        )
-        parts = {**step.parts, "threads": threads()}
-        if job.attempts > 1:
-            parts["attempts"] = job.attempts
-        return replace(step, parts=parts, **job.measured(self.store.blobs))
-
-    def _step(
-        self, node: Node, status: records.StepStatus, parts: plan.Parts | None, key: str | None, **facts: Any
-    ) -> records.Step:
-        position = self._schedule.positions[node.name]
-        return step_record(self.ledger.run.id, position, node, status, parts, key, **facts)
+        self._recording.refused(node, self.error, seconds)
 
 
 def _importable(candidate: _Candidate) -> bool:
