@@ -36,16 +36,6 @@ _LOOKED_AT = 256
 """How many of those that are ready are looked at for some that there is room for."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A node whose inputs are all there."""
-
-    node: Node
-    parts: plan.Parts
-    key: str
-    inputs: plan.Inputs
-
-
 @dataclass(slots=True)
 class Execution:
     """One run on its way. ``run`` goes it to the end; ``abort`` stops it.
@@ -75,8 +65,8 @@ class Execution:
     _known: cache.Known = field(init=False)
     _recording: Recording = field(init=False)
     _dispatch: Dispatch = field(init=False)
-    _ready: deque[_Candidate] = field(default_factory=deque[_Candidate])
-    _elsewhere: list[_Candidate] = field(default_factory=list[_Candidate])
+    _ready: deque[plan.Candidate] = field(default_factory=deque[plan.Candidate])
+    _elsewhere: list[plan.Candidate] = field(default_factory=list[plan.Candidate])
     _kept: set[str] = field(default_factory=set[str])
 
     def __post_init__(self) -> None:
@@ -151,7 +141,7 @@ class Execution:
         self._ready.extend(self._elsewhere)
         self._elsewhere.clear()
         while self.error is None:
-            new: list[_Candidate] = []
+            new: list[plan.Candidate] = []
             for node in self._schedule.take():
                 if node.role == "items":
                     self._unfold(node)
@@ -169,15 +159,14 @@ class Execution:
                 return
         self._recording.settle()
 
-    def _candidate(self, node: Node) -> _Candidate:
+    def _candidate(self, node: Node) -> plan.Candidate:
         resolved = plan.resolve_inputs(node, self._schedule.found)
         assert node.component is not None
         assert resolved is not None
-        closure = self.closures[id(node.component.origin)]
-        parts = plan.parts_of(node, closure, resolved, self.seed)
-        return _Candidate(node, parts, parts.key(), resolved)
+        parts = plan.parts_of(node, self.closures[id(node.component.origin)], resolved, self.seed)
+        return plan.Candidate(node, parts, parts.key(), resolved)
 
-    def _not_stored(self, candidates: list[_Candidate]) -> list[_Candidate]:
+    def _not_stored(self, candidates: list[plan.Candidate]) -> list[plan.Candidate]:
         """Of more than can be started: those that must be, once all that is stored is taken."""
         hits = self._known.find([c.key for c in candidates])
         for candidate in candidates:
@@ -206,7 +195,7 @@ class Execution:
                     moved = True
                 elif lock is None or self.error is not None or not self._may_begin(candidate.node):
                     self._elsewhere.append(candidate)
-                elif not self._dispatch.free and _importable(candidate):
+                elif not self._dispatch.free and candidate.is_importable:
                     self._ready.appendleft(candidate)
                 else:
                     locks[candidate.key] = None
@@ -219,14 +208,14 @@ class Execution:
         self._dispatch.begin()
         return moved and (self._schedule.has_ready or (bool(self._ready) and self._dispatch.free > 0))
 
-    def _chosen(self) -> list[_Candidate]:
+    def _chosen(self) -> list[plan.Candidate]:
         """Those of the ready, in order, that there are workers and room for now."""
         ready = list(islice(self._ready, _LOOKED_AT if self._is_limited else self._dispatch.free + 1))
-        wanted = [c.node.resources if _importable(c) else Resources() for c in ready]
+        wanted = [c.node.resources if c.is_importable else Resources() for c in ready]
         room = self._dispatch.chosen(wanted)
-        some: list[_Candidate] = []
+        some: list[plan.Candidate] = []
         for candidate, has_room in zip(ready, room, strict=True):
-            if len(some) >= self._dispatch.free and (some or _importable(candidate)):
+            if len(some) >= self._dispatch.free and (some or candidate.is_importable):
                 break
             if has_room:
                 some.append(candidate)
@@ -254,12 +243,12 @@ class Execution:
             return None
         return lock
 
-    def _hit(self, candidate: "_Candidate", hit: cache.Hit) -> None:
+    def _hit(self, candidate: plan.Candidate, hit: cache.Hit) -> None:
         node = candidate.node
         self._end(node, hit.outputs)
         self._recording.hit(node, candidate.parts, candidate.key, hit)
 
-    def _begin_one(self, candidate: "_Candidate", lock: ExitStack) -> None:
+    def _begin_one(self, candidate: plan.Candidate, lock: ExitStack) -> None:
         node = candidate.node
         why = self._recording.why(node, candidate.parts)
         assert node.component is not None
@@ -404,9 +393,3 @@ class Execution:
         self.error = {**error.to_json(), "details": {**error.details, "step": node.name}}
         self._schedule.fail(node)
         self._recording.refused(node, self.error, seconds)
-
-
-def _importable(candidate: _Candidate) -> bool:
-    """Whether a worker can compute it; else it is computed here, and needs no worker."""
-    component = candidate.node.component
-    return component is not None and component.importable

@@ -49,6 +49,22 @@ class Parts:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A node whose inputs are all there."""
+
+    node: Node
+    parts: Parts
+    key: str
+    inputs: Inputs
+
+    @property
+    def is_importable(self) -> bool:
+        """Whether a worker can compute it; else it is computed in this process, and needs none."""
+        component = self.node.component
+        return component is not None and component.importable
+
+
 def parts_of(node: Node, closure: Closure, inputs: Inputs, seed: int) -> Parts:
     """The parts of a node's key, once its inputs are there."""
     component = node.component
