@@ -172,6 +172,8 @@ def test_a_signal_from_outside(slow: Path, tidemill: Tidemill, number: signal.Si
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # Whoever runs the tests may have been told to ignore it (nohup), and that is handed down.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # noqa: PLW1509 - one call
     )
     wait_for((slow / "pids").exists, 60)
     process.send_signal(number)
