@@ -62,7 +62,7 @@ TOOLS = [
     Tool("Tidemill", "tidemill"),
     Tool("Kubeflow Pipelines, local", "kfp", "kfp", ("kfp==2.17.3",)),
     Tool("Metaflow", "metaflow", "metaflow", ("metaflow==2.19.39",), 2, 6),
-    Tool("Prefect", "prefect", "prefect", ("prefect==3.9.1",), 5, 205),
+    Tool("Prefect", "prefect", "prefect", ("prefect==3.9.1",), 5, 405),
     Tool("Dagster, in one process", "dagster", "dagster", ("dagster==1.13.29",)),
     Tool("Dagster, multiprocess", "dagster_processes", "dagster", ("dagster==1.13.29",), 2, 6),
     Tool("ZenML", "zenml", "zenml", ("zenml[local]==0.98.0",)),
@@ -129,7 +129,10 @@ def step_seconds(folder: Path, home: Path, tool: Tool, runs: int) -> tuple[float
     project(folder, tool)
     pairs = driven(folder, home, "time", str(tool.few), str(tool.many), str(runs))
     slopes = [(many - few) / (tool.many - tool.few) for few, many in pairs]
-    return statistics.median(slopes), len(pairs)
+    seconds = statistics.median(slopes)
+    if seconds <= 0:
+        raise RuntimeError(f"{tool.many} steps were not told apart from {tool.few}: {slopes}")
+    return seconds, len(pairs)
 
 
 def edited(folder: Path, home: Path, tool: Tool) -> tuple[bool, bool]:
