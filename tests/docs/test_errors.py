@@ -33,11 +33,14 @@ def patterns(node: ast.expr) -> list[str]:
 
 
 def codes_in(tree: ast.AST) -> list[str]:
-    """Of ``code=`` in calls, and ``default_code`` in the groups."""
+    """Of ``code=`` in calls, ``"code":`` in dicts, and ``default_code`` in the groups."""
     found: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             found += [p for k in node.keywords if k.arg == "code" for p in patterns(k.value)]
+        elif isinstance(node, ast.Dict):
+            keys = [k.value if isinstance(k, ast.Constant) else None for k in node.keys]
+            found += [p for k, v in zip(keys, node.values, strict=True) if k == "code" for p in patterns(v)]
         elif isinstance(node, ast.AnnAssign | ast.Assign) and node.value is not None:
             names = [node.target] if isinstance(node, ast.AnnAssign) else node.targets
             if any(isinstance(n, ast.Name) and n.id == "default_code" for n in names):
@@ -57,11 +60,12 @@ def used() -> dict[str, str]:
 
 def test_the_scan_sees_what_it_must():
     tree = ast.parse(
-        "X('a', code='plain-code')\nX(code='one' if full else 'two')\nX(code=f'{kind}-gone')\n"
+        "X('a', code='plain-code')\nY = {'code': 'in-a-dict'}\n"
+        "X(code='one' if full else 'two')\nX(code=f'{kind}-gone')\n"
         "class G:\n    default_code: ClassVar[str] = 'of-a-group'\n"
     )
     assert sorted(codes_in(tree)) == sorted(
-        [r"plain\-code", "one", "two", "[a-z0-9-]+" + re.escape("-gone"), r"of\-a\-group"]
+        [r"plain\-code", r"in\-a\-dict", "one", "two", "[a-z0-9-]+" + re.escape("-gone"), r"of\-a\-group"]
     )
 
 
