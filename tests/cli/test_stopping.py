@@ -154,6 +154,14 @@ def test_ctrl_c_twice_ends_it_at_once(slow: Path, tidemill: Tidemill):
     goes_on(slow, tidemill)
 
 
+LISTENING = """
+import os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Whoever runs the tests may have been told to ignore a hang-up (nohup), and that is handed down."""
+
+
 @pytest.mark.parametrize(
     ("number", "executor"),
     [
@@ -166,14 +174,23 @@ def test_ctrl_c_twice_ends_it_at_once(slow: Path, tidemill: Tidemill):
 )
 def test_a_signal_from_outside(slow: Path, tidemill: Tidemill, number: signal.Signals, executor: str):
     process = subprocess.Popen(
-        [sys.executable, "-m", "tidemill", "run", "slow.py", "--on", executor],
+        [
+            sys.executable,
+            "-c",
+            LISTENING,
+            sys.executable,
+            "-m",
+            "tidemill",
+            "run",
+            "slow.py",
+            "--on",
+            executor,
+        ],
         cwd=slow,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        # Whoever runs the tests may have been told to ignore it (nohup), and that is handed down.
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # noqa: PLW1509 - one call
     )
     wait_for((slow / "pids").exists, 60)
     process.send_signal(number)
