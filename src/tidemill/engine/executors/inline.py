@@ -3,6 +3,7 @@
 import contextlib
 import io
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -69,16 +70,33 @@ def _alarm(seconds: float | None) -> Generator[None]:
     if seconds is None or threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGALRM, _end)
-    # Again and again: what is raised amid a finalizer is lost.
-    signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN_SECONDS)
+    with _quiet_finalizers():
+        before = signal.signal(signal.SIGALRM, _end)
+        # Again and again: what is raised amid a finalizer is lost.
+        signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN_SECONDS)
+        try:
+            yield
+        finally:
+            while signal.getsignal(signal.SIGALRM) is _end:
+                with contextlib.suppress(_TimeIsOver):
+                    signal.setitimer(signal.ITIMER_REAL, 0.0)
+                    signal.signal(signal.SIGALRM, before)
+
+
+@contextlib.contextmanager
+def _quiet_finalizers() -> Generator[None]:
+    """Inside the block, Python does not print of a ``_TimeIsOver`` that it drops amid a finalizer."""
+    before = sys.unraisablehook
+
+    def hook(dropped: "sys.UnraisableHookArgs") -> None:
+        if dropped.exc_type is not _TimeIsOver:
+            before(dropped)
+
+    sys.unraisablehook = hook
     try:
         yield
     finally:
-        while signal.getsignal(signal.SIGALRM) is _end:
-            with contextlib.suppress(_TimeIsOver):
-                signal.setitimer(signal.ITIMER_REAL, 0.0)
-                signal.signal(signal.SIGALRM, before)
+        sys.unraisablehook = before
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:
