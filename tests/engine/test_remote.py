@@ -74,10 +74,6 @@ def test_another_machine_finds_what_was_computed(s3: S3Server, postgres: Postgre
 def test_a_database_that_restarts_while_a_step_computes_is_not_noticed(
     s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from tests.services.postgres import ABSENT, programs
-
-    if programs() is None:
-        pytest.skip(ABSENT)
     with postgres_server() as server:
         monkeypatch.setenv("PGPASSWORD", server.password)
         catalog = server.catalog()

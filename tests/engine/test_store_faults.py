@@ -150,8 +150,6 @@ def expected(length: int) -> int:
 @pytest.fixture(scope="module")
 def server() -> Generator[postgres_service.Postgres]:
     """A server that a test may stop without spoiling others."""
-    if postgres_service.programs() is None:
-        pytest.skip(postgres_service.ABSENT)
     with postgres_service.postgres_server() as running:
         yield running
 

@@ -17,8 +17,6 @@ from tidemill.store.open import Store
 
 @pytest.fixture(scope="session")
 def s3_running(tmp_path_factory: pytest.TempPathFactory) -> Generator[s3_service.S3Server]:
-    if s3_service.program() is None:
-        pytest.skip(s3_service.ABSENT)
     with s3_service.s3_server(tmp_path_factory.mktemp("s3")) as server:
         yield server
 
@@ -33,8 +31,6 @@ def s3(s3_running: s3_service.S3Server, monkeypatch: pytest.MonkeyPatch) -> s3_s
 
 @pytest.fixture(scope="session")
 def postgres_running() -> Generator[postgres_service.Postgres]:
-    if postgres_service.programs() is None:
-        pytest.skip(postgres_service.ABSENT)
     with postgres_service.postgres_server() as server:
         yield server
 

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from tests.services.ports import free_ports
 
 ABSENT = "no PostgreSQL server: neither 'initdb' nor 'postgres' is installed (apt-get install postgresql)"
@@ -136,9 +138,10 @@ def programs() -> Path | None:
 
 @contextmanager
 def postgres_server() -> Generator[Postgres]:
-    """Run a server."""
+    """Run a server; where there is none, the test is skipped."""
     found = programs()
-    assert found is not None, ABSENT
+    if found is None:
+        pytest.skip(ABSENT)
     # Not in pytest's own folder, which only its owner may enter.
     folder = Path(tempfile.mkdtemp(prefix="tidemill-postgres-"))
     server = Postgres(found, folder, free_ports(1)[0])

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from tests.services.ports import free_ports
 
 BUCKET = "tidemill"
@@ -59,9 +61,10 @@ def program() -> str | None:
 
 @contextmanager
 def s3_server(folder: Path) -> Generator[S3Server]:
-    """Run a server that keeps its data in ``folder``, with an empty bucket made."""
+    """Run a server that keeps its data in ``folder``, with an empty bucket made; where there is none, the test is skipped."""
     found = program()
-    assert found is not None, ABSENT
+    if found is None:
+        pytest.skip(ABSENT)
     server_key, secret = "ada-key", secrets.token_hex(12)
     keys = {"accessKey": server_key, "secretKey": secret}
     identity = {

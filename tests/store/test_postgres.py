@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.services.postgres import Postgres as Server
-from tests.services.postgres import postgres_server, programs
+from tests.services.postgres import postgres_server
 from tests.store.test_catalog import RUN
 from tidemill.core.errors import InvalidInput, NotAllowed, NotFound, StorageError
 from tidemill.store.catalog import records
@@ -22,8 +22,6 @@ from tidemill.store.open import Store
 @pytest.fixture(scope="module")
 def own_server() -> Generator[Server]:
     """A server that a test may stop without spoiling others."""
-    if programs() is None:
-        pytest.skip("no PostgreSQL server")
     with postgres_server() as server:
         yield server
 

@@ -156,6 +156,16 @@ def command(name: str, *, example: str) -> Callable[[Callable[..., Any]], Comman
     return click.command(name, cls=Command, example=example)
 
 
+def page_option(more: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """``--html FILE``: what the command shows, as a page too, which has ``more``."""
+    return click.option(
+        "--html",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help=f"Write it as one HTML page too{more}.",
+    )
+
+
 def _write_example(formatter: click.HelpFormatter, example: str) -> None:
     formatter.write_paragraph()
     formatter.write_text("Example:")

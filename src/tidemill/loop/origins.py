@@ -13,6 +13,23 @@ if TYPE_CHECKING:
     from tidemill.store.catalog import records
 
 
+def file_of(run: "records.Run") -> str:
+    """The file of the run's pipeline, below the project's folder.
+
+    Raises:
+        InvalidInput: ``run-without-file``, when it was started from Python.
+    """
+    if run.file is None:
+        raise InvalidInput(
+            f"Run {run.id} was started from Python, by a pipeline that is in no file.",
+            why="Its code is nowhere but in the session that it was typed in.",
+            hint="Put the pipeline and its steps into a file and run that; "
+            "or run it again there: what is finished is not computed again.",
+            code="run-without-file",
+        )
+    return run.file
+
+
 def code_of(ws: Workspace, run: "records.Run") -> "CodeCopy":
     """The project's files as the run found them.
 
@@ -22,13 +39,7 @@ def code_of(ws: Workspace, run: "records.Run") -> "CodeCopy":
     """
     from tidemill.engine import code_copy  # noqa: PLC0415
 
-    if run.file is None:
-        raise InvalidInput(
-            f"Run {run.id} was started from Python, by a pipeline that is in no file.",
-            why="Its code is nowhere but in the session that it was typed in.",
-            hint="Put the pipeline and its steps into a file and run that.",
-            code="run-without-file",
-        )
+    file_of(run)
     if run.code is None:
         raise InvalidInput(
             f"Run {run.id} has no copy of its code.",

@@ -53,8 +53,7 @@ def furnish(ws: Workspace, run: "records.Run", folder: Path) -> Room:
             code="folder-not-empty",
         )
     folder.mkdir(parents=True, exist_ok=True)
-    assert run.file is not None
-    recorded = Path(run.file)
+    recorded = Path(origins.file_of(run))
     inside = not recorded.is_absolute() and ".." not in recorded.parts
     file = folder / (recorded if inside else recorded.name)
     for name, digest in copy.files.items():

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from tidemill.core.errors import InvalidInput, NotAllowed, NotFound
+from tidemill.core.errors import NotAllowed, NotFound
 from tidemill.core.events import Sink, silent
-from tidemill.loop import runs
+from tidemill.loop import origins, runs
 from tidemill.loop.lookup import find_run
 from tidemill.loop.views import RunView
 from tidemill.loop.workspace import Workspace
@@ -34,8 +34,7 @@ def resume(ws: Workspace, run: str = "latest", *, sink: Sink = silent) -> RunVie
     mark_interrupted(ws.store)
     record = find_run(ws, run)
     _refuse(record)
-    assert record.file is not None
-    file = ws.folder / record.file
+    file = ws.folder / origins.file_of(record)
     if not file.is_file():
         raise NotFound(
             f"The pipeline of run {record.id} was in {record.file}, which is gone.",
@@ -66,10 +65,4 @@ def _refuse(record: "records.Run") -> None:
             f"Run {record.id} is going on, as process {record.pid} on {record.host}.",
             hint="Wait for its end, or stop it by Ctrl-C first.",
             code="run-is-going-on",
-        )
-    if record.file is None:
-        raise InvalidInput(
-            f"Run {record.id} was started from Python, by a pipeline that is in no file.",
-            hint="Run the pipeline again there: what is finished is not computed again.",
-            code="run-without-file",
         )

@@ -4,18 +4,13 @@ from pathlib import Path
 
 import click
 
-from tidemill.cli.command import State, command, pass_state
+from tidemill.cli.command import State, command, page_option, pass_state
 
 
 @command("compare", example="tidemill compare 20261124-105904-7f3a9c latest --html comparison.html")
 @click.argument("a", metavar="RUN")
 @click.argument("b", metavar="RUN", default="latest")
-@click.option(
-    "--html",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Write it as one HTML page too, with the curves of both runs.",
-)
+@page_option(", with the curves of both runs")
 @pass_state
 def compare(state: State, a: str, b: str, html: Path | None) -> None:
     """Show two runs side by side: parameters, data, code, packages, settings, metrics, results.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from tidemill.cli.command import State, command, pass_state
+from tidemill.cli.command import State, command, page_option, pass_state
 
 
 @command("reproduce", example="tidemill reproduce latest --into again")
@@ -36,12 +36,7 @@ def reproduce(state: State, ref: str, into: Path | None, keep: bool) -> None:  #
 @command("explain", example="tidemill explain 20261124-105904-7f3a9c latest --html why.html")
 @click.argument("a", metavar="RUN")
 @click.argument("b", metavar="RUN", default="latest")
-@click.option(
-    "--html",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Write it as one HTML page too, with a bar for each part.",
-)
+@page_option(", with a bar for each part")
 @click.option("--dry-run", is_flag=True, help="Only say which runs would be made.")
 @pass_state
 def explain(state: State, a: str, b: str, html: Path | None, dry_run: bool) -> None:  # noqa: FBT001 - click's

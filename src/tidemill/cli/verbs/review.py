@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tidemill.cli.command import Group, State, command, pass_state
+from tidemill.cli.command import Group, State, command, page_option, pass_state
 from tidemill.cli.verbs.data.merging import conflicts_drawn
 from tidemill.cli.verbs.data.options import decision_options, message_option
 
@@ -88,9 +88,7 @@ def list_(state: State, name: str | None, wanted: str) -> None:
     metavar="N",
     help="Changed cells, rows and conflicts to show at most; 20, and 200 on a page.",
 )
-@click.option(
-    "--html", type=click.Path(path_type=Path), metavar="FILE", help="Also write a page, with images."
-)
+@page_option(", with images")
 @pass_state
 def show(state: State, ref: str, limit: int | None, html: Path | None) -> None:
     """Show what a review changes, what was said, and what it lacks."""

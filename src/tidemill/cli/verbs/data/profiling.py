@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from tidemill.cli.command import State, command, pass_state
+from tidemill.cli.command import State, command, page_option, pass_state
 
 
 @command("profile", example="tidemill data profile fashion@main --html profile.html")
@@ -14,7 +14,7 @@ from tidemill.cli.command import State, command, pass_state
     metavar="COLUMN",
     help="Hold the other columns against this one. Without it: the column called 'label', if there is one.",
 )
-@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Also write a page.")
+@page_option()
 @pass_state
 def profile(state: State, ref: str, label: str | None, html: Path | None) -> None:
     """Show what each column of a dataset holds, and how it hangs together with the label.
