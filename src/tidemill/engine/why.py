@@ -139,11 +139,17 @@ class Earlier:
         with self._store.catalog.read() as transaction:
             return {s.name: s for s in transaction.find(records.Step, {"run": self._runs[:1]}) if s.key}
 
+    @cached_property
+    def _older(self) -> set[str]:
+        # One look too for all steps that are new: there may be thousands.
+        with self._store.catalog.read() as transaction:
+            return set(transaction.values(records.Step, "name", {"run": self._runs[1:]}))
+
     def record(self, step: str) -> records.Step | None:
         """The step's record in the latest earlier run that got as far; None where there is none."""
         if step in self._latest:
             return self._latest[step]
-        if len(self._runs) < 2:
+        if step not in self._older:
             return None
         with self._store.catalog.read() as transaction:
             older = transaction.find(records.Step, {"run": self._runs[1:], "name": step})
