@@ -50,15 +50,19 @@ PIP_DISABLE_PIP_VERSION_CHECK=1
 PIP_ROOT_USER_ACTION=ignore
 export PIP_DISABLE_PIP_VERSION_CHECK PIP_ROOT_USER_ACTION
 .venv/bin/python -m pip install --quiet --only-binary :all: --require-hashes -r "$lock"
-# The test suite wants a real PostgreSQL server; without one, its tests are skipped and say so.
-if [ "$lock" = requirements/dev.txt ] && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 &&
-    ! command -v initdb >/dev/null && command -v apt-get >/dev/null; then
+# The test suite wants a real PostgreSQL server and a real browser; without one, its tests are skipped and say so.
+if [ "$lock" = requirements/dev.txt ] && command -v apt-get >/dev/null; then
+    wanted=
+    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || wanted=postgresql
+    command -v chromium >/dev/null || wanted="$wanted chromium"
     as_root=
     [ "$(id -u)" = 0 ] || as_root="sudo -n"
-    echo "Installing Debian's postgresql, for the tests ..."
-    if ! { $as_root apt-get update -qq && $as_root apt-get install -y -qq postgresql >/dev/null; }; then
-        echo "install.sh: it could not be installed; tests of a team's catalog will be skipped." >&2
-    fi
+    for package in $wanted; do
+        echo "Installing Debian's $package, for the tests ..."
+        if ! { $as_root apt-get update -qq && $as_root apt-get install -y -qq "$package" >/dev/null; }; then
+            echo "install.sh: $package could not be installed; the tests that need it will be skipped." >&2
+        fi
+    done
 fi
 # No network for this one: what builds it is in the lock.
 .venv/bin/python -m pip install --quiet --no-deps --no-index --no-build-isolation --editable .
