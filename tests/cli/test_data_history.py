@@ -121,6 +121,13 @@ def test_what_is_of_another_dataset_is_not_merged(tidemill: Tidemill, animals: P
     assert "Export others" in said
 
 
+@pytest.mark.usefixtures("animals")
+def test_a_place_in_history_is_no_dataset_to_merge_into(tidemill: Tidemill):
+    tidemill("data", "branch", "animals", "later")
+    said = refused(tidemill, "invalid-reference", "data", "merge", "animals@main", "later")
+    assert "Type 'animals'." in said
+
+
 @pytest.mark.parametrize("name", ["main", "fix", "a b", "head", "origin/fix", "2"])
 def test_a_branch_name_that_cannot_be_is_refused(tidemill: Tidemill, animals: Path, name: str):
     code = "branch-exists" if name in ("main", "fix") else "invalid-name"

@@ -100,6 +100,9 @@ def test_a_broken_file_is_named_with_its_line(tmp_path: Path, text: str, line: i
 def test_no_file_no_pipeline_and_too_many(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="There is no file"):
         load.load(tmp_path / "flow.py")
+    (tmp_path / "circle.py").symlink_to("circle.py")
+    with pytest.raises(NotFound, match="There is no file"):
+        load.load(tmp_path / "circle.py")
     file = tmp_path / "flow.py"
     file.write_text("import tidemill as tm\n")
     with pytest.raises(NotFound, match="has no pipeline"):

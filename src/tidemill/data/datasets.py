@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tidemill.core.clock import now, stamp
-from tidemill.core.errors import AlreadyExists, Conflict, NotFound
+from tidemill.core.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from tidemill.core.names import check_name, nearest
 from tidemill.data.batches import Counted, opened
 from tidemill.data.columns import arrange, system_schema
@@ -66,7 +66,15 @@ class Datasets:
 
         Raises:
             NotFound: ``dataset-not-found``.
+            InvalidInput: ``invalid-reference``, when a place in its history is named too.
         """
+        if "@" in name:
+            raise InvalidInput(
+                f"'{name}' is a place in the history of a dataset, and here the dataset alone is named.",
+                why="Which of its branches is meant is said beside it.",
+                hint=f"Type '{name.partition('@')[0]}'.",
+                code="invalid-reference",
+            )
         if not self.exists(name):
             close = nearest(name, self.names())
             raise NotFound(

@@ -76,9 +76,10 @@ def _names_in(code: CodeType) -> set[str]:
 
 def load_module(path: Path) -> ModuleType:
     """Import a user's file by path, again if it or another file of its folder changed since."""
-    file = path.resolve()
-    if not file.is_file():
+    # Before it is resolved, which links that lead in a circle do not let themselves be.
+    if not path.is_file():
         raise _no_file(path)
+    file = path.resolve()
     enter(file.parent)
     return entered(file, path)
 

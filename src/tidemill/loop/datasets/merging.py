@@ -47,10 +47,11 @@ def merge(
     """
     from tidemill.loop.refit import fire_merge  # noqa: PLC0415 - refit merges nothing, but it runs pipelines
 
+    dataset = ws.datasets.open(name)
     target = into or chosen(ws, name)
     choices = as_choices(decisions) if decisions else None
     refuse_unreviewed(ws.settings, name, target, _at(name, source))
-    merged = ws.datasets.open(name).merge(_at(name, source), into=target, message=message, choices=choices)
+    merged = dataset.merge(_at(name, source), into=target, message=message, choices=choices)
     fired = fire_merge(ws, name, target, merged.commit.id, sink=sink) if fire and not merged.already else []
     return MergeView(
         name,
