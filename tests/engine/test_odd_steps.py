@@ -174,7 +174,11 @@ def test_a_step_that_the_systems_killer_ends_when_memory_is_out(project: Project
 
 
 def test_a_clock_that_is_set_back(project: Project, monkeypatch: pytest.MonkeyPatch):
-    """Later runs stay later ones, nothing takes less than no time, and what is stored stays stored."""
+    """Later runs stay later ones, nothing takes less than no time, and what is stored stays stored.
+
+    Only the engine's look at the clock is replaced: the machine's own cannot be set under other tests, and with one
+    that is preloaded (libfaketime 0.9.10) Python's ``time.sleep`` fails once it has jumped.
+    """
     project.write(source("return 1"))
     first = project.run(folder=".")
     moments = iter(range(1000))
