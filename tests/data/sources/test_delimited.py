@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.data import Changes, Datasets, import_files
+from tidemill.data.sources.opening import open_files
 
 Write = Callable[..., Path]
 
@@ -136,3 +138,10 @@ def test_a_character_that_two_pieces_share(datasets: Datasets, csv: Write):
     line = data[:at].count(b"\n") + 1
     with pytest.raises(InvalidInput, match=rf"line {line}, column 'a'"):
         import_files(datasets, "e", csv(broken))
+
+
+def test_a_pipe_is_refused_before_anything_waits_for_it(tmp_path: Path):
+    os.mkfifo(tmp_path / "rows.csv")
+    with pytest.raises(InvalidInput, match="it is a pipe or a device") as caught:
+        open_files([tmp_path / "rows.csv"])
+    assert caught.value.code == "not-a-file"

@@ -13,6 +13,7 @@ def expanded(patterns: Sequence[str | Path]) -> list[Path]:
 
     Raises:
         NotFound: ``no-file-matches``.
+        InvalidInput: ``not-a-file``, for a pipe or a device.
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
@@ -30,6 +31,14 @@ def expanded(patterns: Sequence[str | Path]) -> list[Path]:
                 code="no-file-matches",
             )
         found.update(dict.fromkeys(matches))
+    for path in found:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise InvalidInput(
+                f"{path} is no file: it is a pipe or a device.",
+                why="What comes from it can be read once, and an import reads a second time, by the types it found.",
+                hint="Write it to a file first, and import that.",
+                code="not-a-file",
+            )
     return list(found)
 
 
