@@ -10,6 +10,7 @@ from tests.services.proxy import Fault, Proxy, proxy_to
 from tests.services.s3 import BUCKET, S3Server
 from tidemill.core.errors import Conflict, StorageError
 from tidemill.store.bucket import Bucket
+from tidemill.store.faults import fault
 
 FAULTS: list[Fault] = ["500", "503", "drop-before", "drop-answer", "drop-midway"]
 
@@ -101,3 +102,9 @@ def test_what_does_not_pass_is_said(
         assert s3.secret not in str(said.value.to_json())
     assert not (tmp_path / "a").exists()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_where_in_its_source_a_client_was_is_left_out():
+    said = "Unable to copy data to file: File too large (os error 27), /build/rust/src/io/commit.rs:1663:50"
+    error = fault(OSError(said), "/folder/store")
+    assert error.why == "Unable to copy data to file: File too large (os error 27)"

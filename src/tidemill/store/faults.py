@@ -23,6 +23,8 @@ _REFUSED = (
 _NO_KEYS = ("169.254.169.254", "CredentialsNotLoaded", "credential provider")
 _AWAY = ("error sending request", "error decoding response body", "Server returned", "5xx", "HTTP error")
 _TRIED = re.compile(r"after (\d+) retries")
+_SOURCE = re.compile(r",? *\S+\.rs:\d+:\d+$")
+"""Where in its own source a client of Rust was; it helps nobody here."""
 _STATUS = re.compile(r"status code: (\d{3} [A-Za-z ]+)")
 
 
@@ -105,4 +107,4 @@ def _reason(text: str) -> str:
 
 
 def _first_line(text: str) -> str | None:
-    return text.splitlines()[0] if text else None
+    return _SOURCE.sub("", text.splitlines()[0]) if text else None
