@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tests.cli.conftest import Tidemill
@@ -79,3 +80,13 @@ def test_a_query_and_its_password(tidemill: Tidemill, project: Path):
     )
     assert missing["code"] == "variable-not-set"
     assert error(tidemill, "sales", "a.csv", "--sql", "select 1")["code"] == "usage"
+
+
+@pytest.mark.parametrize("words", [(), ("--json",), ("--quarantine",), ("--dry-run",)])
+def test_an_import_that_is_refused_ends(tidemill: Tidemill, project: Path, words: tuple[str, ...]):
+    (project / "first.csv").write_text("k,v\na,1\n")
+    told(tidemill, "d", "first.csv", "--key", "k")
+    for text in ("k,v\na,x\n", "k,v\na\n", "k,v\na,1\na,2\n", "k,v,w\na,1,2\n"):
+        (project / "next.csv").write_text(text)
+        # The process is killed where it does not end.
+        assert tidemill("data", "import", "d", "next.csv", *words).returncode == 2

@@ -10,7 +10,7 @@ import click
 
 from tidemill.cli import streams
 from tidemill.cli.render import errors
-from tidemill.core.errors import InternalError, Interrupted, InvalidInput, TidemillError
+from tidemill.core.errors import InternalError, Interrupted, InvalidInput, TidemillError, came_from
 
 INTERRUPTED = 130
 """128 and the number of SIGINT, as shells have it."""
@@ -51,13 +51,8 @@ def report(error: BaseException, words: Sequence[str]) -> int:
 
 
 def _from_keyboard(error: BaseException) -> bool:
-    """Whether somebody pressed Ctrl-C: then that is what the caller wants to know, whatever came of it."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, KeyboardInterrupt | click.Abort):
-            return True
-        seen = seen.__cause__ or seen.__context__
-    return False
+    """Whether somebody pressed Ctrl-C: then the caller wants to know that, whatever error followed."""
+    return any(isinstance(one, KeyboardInterrupt | click.Abort) for one in came_from(error))
 
 
 def _say_json(fault: TidemillError) -> None:

@@ -16,7 +16,7 @@ the code (``code="dataset-not-found"``), never change it once released.
     └── InternalError   report a bug                                    (exit 70)
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 
@@ -144,3 +144,16 @@ class InternalError(TidemillError):
 
     default_code = "internal"
     exit_status = 70
+
+
+def came_from(error: BaseException) -> Iterator[BaseException]:
+    """An error and what it was raised from, newest first, each once.
+
+    The one place that follows these links: they may form a circle, as after ``raise error from error``.
+    """
+    seen: set[int] = set()
+    at: BaseException | None = error
+    while at is not None and id(at) not in seen:
+        seen.add(id(at))
+        yield at
+        at = at.__cause__ or at.__context__

@@ -158,7 +158,10 @@ def import_rows(
         except _TrialEnded as trial:
             commit, changes = (there.head(branch) if there else None), trial.changes
         except InvalidInput as error:
-            raise _placed(source, error) from error
+            placed = _placed(source, error)
+            if placed is None:
+                raise
+            raise placed from error
         return Imported(name, commit, changes, _described(columns, arriving), change, trial=dry_run)
 
 
@@ -195,14 +198,14 @@ def _described(columns: Sequence[Column], schema: "pa.Schema") -> tuple[Imported
     )
 
 
-def _placed(source: Source, error: InvalidInput) -> InvalidInput:
-    """An error about rows, with the places of the first two in the source."""
+def _placed(source: Source, error: InvalidInput) -> InvalidInput | None:
+    """An error about rows, with the places of the first two in the source; None for one that needs no place."""
     facts = cast("Mapping[str, Any]", error.details)
     if "file" in facts:
-        return error
+        return None
     rows: list[int] = facts.get("rows") or [row for row in [facts.get("row")] if row is not None]
     if not rows:
-        return error
+        return None
     places = [source.place(row - 1) for row in rows[:2]]
     column = facts.get("column") or ", ".join(facts.get("key", []))
     return InvalidInput(
