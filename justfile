@@ -19,6 +19,10 @@ check:
 test *arguments:
     pytest {{ arguments }}
 
+# The tests that take minutes each, which `just test` leaves out. Without arguments it writes docs/slow-tests.md.
+test-slow *arguments:
+    python docs/slow_tests.py {{ arguments }}
+
 # Each script of bench/: prints a table, writes JSON to bench/results/.
 bench *names:
     #!/usr/bin/env bash

@@ -21,3 +21,13 @@ def small_disk(tmp_path: Path) -> Generator[Path]:
     """The folder of a real file system of one megabyte, to be filled up."""
     with mounted(tmp_path / "small", megabytes=1) as folder:
         yield folder
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the slow profile out, but where ``-m`` names it."""
+    if "slow_profile" in (config.getoption("markexpr") or ""):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow_profile")]
+    if slow:
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in set(slow)]
