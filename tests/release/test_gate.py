@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from tidemill.core.errors import InvalidInput
 from tidemill.core.settings import GateSettings
 from tidemill.evaluation.paired import Comparison, paired
+from tidemill.models.agreement import Agreement
 from tidemill.release import gate
-from tidemill.release.gate import Against, Rule, Smoke
+from tidemill.release.gate import Against, Rule
 
 
 def comparison(low: float) -> Comparison:
@@ -109,7 +110,7 @@ def test_no_rule_is_skipped_because_another_failed():
         "loss <= 1",
         metrics={"accuracy": 0.1, "loss": 0.5},
         with_smoke=True,
-        smoke=Smoke(10, 10, 1e-8),
+        smoke=Agreement(10, 10, 1e-8),
         limit=5.0,
         latency_ms=0.03,
     )
@@ -169,13 +170,13 @@ EXPECTED = {"value": 2 * COLUMNS["x"], "label": np.array(["down", "down", "down"
 
 
 def test_smoke_agrees_with_itself():
-    assert gate.smoke(Doubles(), COLUMNS, EXPECTED) == Smoke(rows=5, agree=5, max_difference=0.0)
+    assert gate.smoke(Doubles(), COLUMNS, EXPECTED) == Agreement(rows=5, agree=5, max_difference=0.0)
 
 
 def test_smoke_counts_the_rows_that_differ_in_number_or_in_label():
-    assert gate.smoke(Doubles(wrong_row=1), COLUMNS, EXPECTED) == Smoke(5, 4, 1.0)
+    assert gate.smoke(Doubles(wrong_row=1), COLUMNS, EXPECTED) == Agreement(5, 4, 0.5)
     other = {**EXPECTED, "label": np.array(["down", "down", "up", "up", "up"])}
-    assert gate.smoke(Doubles(), COLUMNS, other) == Smoke(5, 4, 0.0)
+    assert gate.smoke(Doubles(), COLUMNS, other) == Agreement(5, 4, 0.0)
 
 
 def test_smoke_never_agrees_with_nan():

@@ -46,7 +46,8 @@ def judge_run(ws: Workspace, graph: "Graph", run: "records.Run") -> "records.Ver
     champion = running_release(ws, run.pipeline)
     question = identity.value(
         [
-            "verdict",
+            # The number goes up when a verdict is reached otherwise, so that no earlier one is taken over.
+            "verdict 2",
             run.outputs[PREDICTOR],
             run.outputs[REPORT],
             _plain(gate),
@@ -95,12 +96,14 @@ def _judge(
     champion: "records.Release | None",
 ) -> tuple[bool, list[dict[str, Any]]]:
     from tidemill.models import sample as samples  # noqa: PLC0415
+    from tidemill.models.agreement import Measure  # noqa: PLC0415
     from tidemill.release import gate as gates  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory() as name:
         predictor = load_predictor(ws, run.outputs[PREDICTOR], Path(name))
         sample, expected = samples.read(predictor.folder)
-        smoke = gates.smoke(predictor, sample, expected) if gate.smoke else None
+        measure = Measure.read(predictor.folder)
+        smoke = gates.smoke(predictor, sample, expected, measure) if gate.smoke else None
         latency = None
         if gate.latency_ms is not None:
             latency = gates.measure_latency(predictor, {n: a[:1] for n, a in sample.items()})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core.errors import AlreadyExists, Failed, InvalidInput, TidemillError
 from tidemill.models import adapters, archive, sample
 from tidemill.models import state as states
+from tidemill.models.agreement import TOLERANCE, differences
 from tidemill.models.columns import Columns, from_table
 from tidemill.models.isolation import IsolatedCode
 from tidemill.models.predictor import CODE_FOLDER, FILE, LAYOUT, NATIVE_FOLDER, ONNX_FILE, Predictor
@@ -21,12 +22,6 @@ if TYPE_CHECKING:
     from tidemill.models.trained import TrainedModel
     from tidemill.store.table import Table
 
-TOLERANCE = 1e-4
-"""How far an answer may be from the pipeline's: absolute up to 1, relative above.
-
-Exports compute in float32; where a framework computes in float64, unscaled pixels alone make 2e-5.
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class Parity:
@@ -36,7 +31,7 @@ class Parity:
         form: ``onnx`` or ``native``.
         reason: Why the form is native; None for ONNX.
         rows: How many rows were compared.
-        max_difference: The largest ``|predictor - pipeline| / max(1, |pipeline|)``.
+        max_difference: The largest difference, as ``agreement.differences`` measures it.
         tolerance: What it was allowed to be.
         framework: The model's framework.
         packages: The distributions that a process needs to run the predictor, with their versions.
@@ -186,11 +181,8 @@ def _difference(predictor: Predictor, raw: Columns, expected: "np.ndarray[Any, A
     together = predictor.predict(raw)[output]
     alone = predictor.predict({n: a[:1] for n, a in raw.items()})[output]
     wanted = np.asarray(expected, dtype=np.float64).reshape(together.shape)
-    scale = np.maximum(1.0, np.abs(wanted))
-    return max(
-        float((np.abs(together - wanted) / scale).max()),
-        float((np.abs(alone - wanted[:1]) / scale[:1]).max()),
-    )
+    off = [differences(together, wanted), differences(alone, wanted[:1])]
+    return float(np.max([o.max() for o in off]))
 
 
 def _write_code(folder: Path, files: Mapping[str, bytes | Path]) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import nearest
 from tidemill.core.settings import GateSettings
+from tidemill.models.agreement import Agreement, Measure
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,22 +90,6 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Smoke:
-    """How the predictor answered sample rows whose answers the pipeline knows.
-
-    Attributes:
-        agree: Rows on which every output equals the pipeline's within tolerance.
-        max_difference: Greatest difference of a number, over all rows; infinite where shapes differ.
-        error: What the predictor raised instead of answering; empty when it answered.
-    """
-
-    rows: int
-    agree: int
-    max_difference: float
-    error: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Against:
     """The candidate and the running release on the same held-out rows.
 
@@ -154,7 +139,7 @@ def judge(
     *,
     settings: GateSettings,
     metrics: Mapping[str, float],
-    smoke: Smoke | None,
+    smoke: Agreement | None,
     latency_ms: float | None,
     against: Against | None,
 ) -> tuple[bool, list[Rule]]:
@@ -209,43 +194,23 @@ def measure_latency(predictor: Predicts, columns: "Columns", repeats: int = 200)
     return statistics.median(times) * 1000
 
 
-def smoke(predictor: Predicts, columns: "Columns", expected: "Columns", tolerance: float = 1e-4) -> Smoke:
+def smoke(
+    predictor: Predicts, columns: "Columns", expected: "Columns", measure: Measure | None = None
+) -> Agreement:
     """Ask the predictor for sample rows and compare with what the pipeline answered.
 
     Args:
         predictor: The predictor, as it will be served.
         columns: The raw rows.
         expected: The pipeline's own outputs for them, by output name.
-        tolerance: How far a number may be off and still agree; absolute.
+        measure: What the bundle says that its answers are compared by. Default: ``Measure()``.
     """
     rows = len(next(iter(columns.values())))
     try:
         answers = predictor.predict(columns)
     except Exception as error:  # noqa: BLE001 - user code runs in there; whatever it raises is the finding
-        return Smoke(rows, 0, math.inf, f"{type(error).__name__}: {error}")
-    return compare(answers, expected, rows, tolerance)
-
-
-def compare(answers: "Columns", expected: "Columns", rows: int, tolerance: float = 1e-4) -> Smoke:
-    """How far outputs are from the expected ones, row by row."""
-    import numpy as np  # noqa: PLC0415
-
-    agree, greatest = np.ones(rows, bool), 0.0
-    for name, wanted in expected.items():
-        got = np.asarray(answers[name]) if name in answers else None
-        if got is None or got.shape != wanted.shape:
-            shape = "no such output" if got is None else f"shape {got.shape}"
-            return Smoke(rows, 0, math.inf, f"output '{name}' has {shape}, wanted {wanted.shape}")
-        if np.issubdtype(wanted.dtype, np.number):
-            # NaN compares false with everything, so a NaN never agrees.
-            differences = np.abs(got.astype(np.float64) - wanted.astype(np.float64)).reshape(rows, -1)
-            agree &= (differences <= tolerance).all(axis=1)
-            if differences.size:
-                worst = float(differences.max())
-                greatest = math.inf if math.isnan(worst) else max(greatest, worst)
-        else:
-            agree &= (got == wanted).reshape(rows, -1).all(axis=1)
-    return Smoke(rows, int(agree.sum()), greatest)
+        return Agreement(rows, 0, math.inf, f"{type(error).__name__}: {error}")
+    return (measure or Measure()).compare(answers, expected, rows)
 
 
 def _metric_rule(rule: Condition, metrics: Mapping[str, float]) -> Rule:
@@ -275,7 +240,7 @@ def _metric_rule(rule: Condition, metrics: Mapping[str, float]) -> Rule:
     return Rule(str(rule), passed=False, reason=f"it is {_short(value)}, {by}", value=value, limit=limit)
 
 
-def _smoke_rule(smoke: Smoke | None) -> Rule:
+def _smoke_rule(smoke: Agreement | None) -> Rule:
     name = "smoke test of the predictor"
     if smoke is None or smoke.rows == 0:
         reason = "it was not run: the run has no predictor with sample rows"

@@ -15,7 +15,8 @@ from tidemill.core.errors import Failed, TidemillError
 from tidemill.core.events import Note, Sink
 from tidemill.core.settings import Settings
 from tidemill.models import sample
-from tidemill.release import bundle, gate
+from tidemill.models.agreement import Measure
+from tidemill.release import bundle
 from tidemill.release.history import environment_settings
 from tidemill.serve import client
 from tidemill.serve.client import Standby, Status
@@ -128,7 +129,7 @@ def _check(standby: Standby, folder: Path, settings: Settings) -> int:
         asked = {name: values[start : start + size].tolist() for name, values in columns.items()}
         cells = [dict(zip(asked, row, strict=True)) for row in zip(*asked.values(), strict=True)]
         answers += _post(standby.address, "/predict", {"rows": cells})["predictions"]
-    found = gate.compare(_as_columns(answers), expected, rows)
+    found = Measure.read(folder).compare(_as_columns(answers), expected, rows)
     if found.agree != rows:
         raise Failed(
             f"The new server answered {rows - found.agree} of {rows} sample rows otherwise than the pipeline did.",
