@@ -81,3 +81,34 @@ def test_house_prices_are_released(bring: Bring):
         )
     )
     assert answers(project, [{"id": 0, "area": 100.0, "rooms": 3}]) == [pytest.approx(260_000, rel=1e-5)]
+
+
+def test_a_plain_function_is_served(bring: Bring):
+    project = bring(
+        "id,a,b,y",
+        [(i, i % 17 + 0.5, i % 11 + 0.25, i % 17 + i % 11 + 0.75) for i in range(120)],
+        """
+        from weights import SHIFT
+
+        @tm.row_step(columns=("a", "b"), to="x")
+        def features(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+            return np.stack([a, b], axis=1)
+
+        def total(x):
+            return x[:, 0] + x[:, 1] + SHIFT
+
+        @tm.trainer(features="x", label="y")
+        def train(rows: tm.Table):
+            return total
+
+        @tm.pipeline
+        def brought(data: tm.Dataset = tm.dataset("rows@main")):
+            a, _, b = parts.split(features(data), test=0.3, validation=0.0)
+            model = train(a)
+            return {"model": model, "report": parts.evaluate(model, b)}
+        """,
+    )
+    (project.folder / "weights.py").write_text("SHIFT = 0.0\n")
+    served(project)
+    (project.folder / "weights.py").write_text("SHIFT = 100.0\n")
+    assert answers(project, [{"id": 0, "a": 1.5, "b": 2.25}]) == [3.75]

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -201,6 +202,32 @@ def test_a_function_is_a_model(digits: Digits, tmp_path: Path) -> None:
     back = TrainedModel.unpack(tmp_path / "model")
     assert (back.predict(digits.images) == brightness(digits.images)).all()
     assert back.native is not brightness
+
+
+def test_a_function_goes_from_store_to_store_without_its_project(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    (project / "shop").mkdir(parents=True)
+    (project / "shop" / "__init__.py").touch()
+    (project / "shop" / "weights.py").write_text("FACTOR = 2\n")
+    (project / "shop" / "late.py").write_text("from . import weights\nSHIFT = weights.FACTOR + 3\n")
+    (project / "answer.py").write_text(
+        "from shop.weights import FACTOR\n\ndef times(x):\n"
+        "    import shop.late\n    return x[:, 0] * FACTOR + shop.late.SHIFT\n"
+    )
+    program = (
+        "import pathlib, answer\nfrom tidemill.models import TrainedModel\n"
+        "TrainedModel.of(answer.times, features='x', label='y').pack(pathlib.Path('../first'))\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", program], cwd=project, check=True, env={**os.environ, "PYTHONPATH": "."}
+    )
+    # What the project says now is not what the model was.
+    (project / "shop" / "weights.py").write_text("FACTOR = 100\n")
+    TrainedModel.unpack(tmp_path / "first").pack(tmp_path / "second")
+    shutil.rmtree(tmp_path / "first")
+    back = TrainedModel.unpack(tmp_path / "second")
+    shutil.rmtree(tmp_path / "second")
+    assert back.predict(np.array([[1.0], [10.0]])).tolist() == [7.0, 25.0]
 
 
 def test_a_nameless_function_is_no_model(tmp_path: Path) -> None:

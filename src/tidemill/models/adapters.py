@@ -81,7 +81,7 @@ TABLE = (
     Row("keras", "tidemill.models.frameworks.keras", "keras", ("keras",)),
     Row("sklearn", "tidemill.models.frameworks.sklearn", "sklearn", ("sklearn",)),
     Row("onnx", "tidemill.models.frameworks.onnx", None, ("onnx", "tidemill.models.frameworks.onnx")),
-    Row("function", "tidemill.models.frameworks.function", None, ()),
+    Row("function", "tidemill.models.frameworks.function", None, ("tidemill.models.frameworks.function",)),
 )
 
 

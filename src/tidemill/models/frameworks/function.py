@@ -1,10 +1,13 @@
-"""Plain Python functions as models: ``module:qualname`` and a copy of the file. No framework."""
+"""Plain Python functions as models: ``module:qualname``, and the project's files that it needs. No framework."""
 
+import ast
 import inspect
 import json
 import shutil
-from collections.abc import Sequence
-from pathlib import Path
+import tempfile
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
@@ -16,43 +19,62 @@ if TYPE_CHECKING:
     from tidemill.models.isolation import IsolatedCode
 
 FILE = "function.json"
+CODE = "code"
+
+
+class FunctionModel:
+    """A function that was loaded from a model's files, with those files: it can be written again without its project.
+
+    Args:
+        reference: ``module:qualname``.
+        files: The source files by their path, the one that defines it among them.
+        code: Where it is imported from instead of from ``files``.
+    """
+
+    def __init__(
+        self, reference: str, files: Mapping[str, bytes], code: "IsolatedCode | None" = None
+    ) -> None:
+        from tidemill.models.isolation import IsolatedCode  # noqa: PLC0415
+
+        self.reference, self.files = reference, dict(files)
+        if code is None:
+            # It stays as long as the function does: an import in its body finds its file at the first call.
+            folder = Path(tempfile.mkdtemp(prefix="tidemill-function-"))
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            _write(folder, self.files)
+            code = IsolatedCode(folder)
+        found = code.component(reference)
+        # A decorated function stands for the component that it became.
+        self._call = getattr(found, "function", found)
+
+    def __call__(self, features: "np.ndarray[Any, Any]") -> Any:
+        """What the function answers."""
+        return self._call(features)
 
 
 def save(model: Any, folder: Path) -> None:
-    """Write the function's name and a copy of its file.
-
-    Other files of the project that it imports are not copied: a bundle brings them as its code.
+    """Write the function's name, and copies of its file and of the files beside it that it imports.
 
     Raises:
-        InvalidInput: ``model-not-safe``, when the function is not defined at the top of a file.
+        InvalidInput: ``model-not-safe``, when the function is not defined at the top of a file;
+            ``code-not-importable``, when that file cannot be imported from a folder of its own.
     """
-    source = inspect.getsourcefile(model)
-    if "<" in model.__qualname__ or source is None or not Path(source).is_file():
-        raise InvalidInput(
-            f"The function {model.__qualname__} cannot be kept as a model.",
-            why="It is not defined at the top level of a file, so it has no name to find it by.",
-            hint="Define it with 'def' at the top of a file of the project.",
-            code="model-not-safe",
-        )
-    relative = _module_file(model.__module__, Path(source))
-    target = folder / "code" / relative
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
-    module = ".".join(relative.with_suffix("").parts)
-    archive.write_json(folder / FILE, {"component": f"{module}:{model.__qualname__}"})
+    if not isinstance(model, FunctionModel):
+        # Imported apart at once: a file that cannot be is told when the model is made, not when it is served.
+        model = FunctionModel(*_described(model))
+    _write(folder / CODE, model.files)
+    archive.write_json(folder / FILE, {"component": model.reference})
 
 
-def load(folder: Path, code: "IsolatedCode | None") -> Any:
+def load(folder: Path, code: "IsolatedCode | None") -> FunctionModel:
     """Import the function: from the bundle's ``code`` if it has the module, else from its own copy."""
-    from tidemill.models.isolation import IsolatedCode  # noqa: PLC0415
-
     reference = str(json.loads((folder / FILE).read_text("utf-8"))["component"])
     module = reference.partition(":")[0]
-    if code is None or not (code.folder / f"{module.replace('.', '/')}.py").is_file():
-        code = IsolatedCode(folder / "code")
-    found = code.component(reference)
-    # A decorated function stands for the component that it became.
-    return getattr(found, "function", found)
+    if code is not None and not (code.folder / f"{module.replace('.', '/')}.py").is_file():
+        code = None
+    own = folder / CODE
+    files = {p.relative_to(own).as_posix(): p.read_bytes() for p in sorted(own.rglob("*")) if p.is_file()}
+    return FunctionModel(reference, files, code)
 
 
 def predict(model: Any, features: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
@@ -84,6 +106,25 @@ def packages() -> dict[str, str]:
     return adapters.versions("numpy")
 
 
+def _described(function: Any) -> tuple[str, dict[str, bytes]]:
+    """Reference and files of a function of the running program."""
+    source = inspect.getsourcefile(function)
+    if "<" in function.__qualname__ or source is None or not Path(source).is_file():
+        raise InvalidInput(
+            f"The function {function.__qualname__} cannot be kept as a model.",
+            why="It is not defined at the top level of a file, so it has no name to find it by.",
+            hint="Define it with 'def' at the top of a file of the project.",
+            code="model-not-safe",
+        )
+    file = Path(source).resolve()
+    relative = _module_file(function.__module__, file)
+    root = file
+    for _ in relative.parts:
+        root = root.parent
+    module = ".".join(relative.with_suffix("").parts)
+    return f"{module}:{function.__qualname__}", dict(_with_imports(root, relative))
+
+
 def _module_file(module: str, source: Path) -> Path:
     """Where in the project the file is, by the module's name where the two agree."""
     parts = module.split(".")
@@ -93,3 +134,41 @@ def _module_file(module: str, source: Path) -> Path:
         # A module imported apart has the name of its bundle in front.
         parts = parts[1:]
     return Path(source.name)
+
+
+def _with_imports(root: Path, first: Path) -> Iterator[tuple[str, bytes]]:
+    """A file of a project, and the project's files that it imports, directly or not."""
+    waiting, seen = [first], {first}
+    while waiting:
+        relative = waiting.pop()
+        content = (root / relative).read_bytes()
+        yield relative.as_posix(), content
+        for name in _imported(content, relative):
+            module = Path(*name.split("."))
+            packages = [Path(*module.parts[:n], "__init__.py") for n in range(1, len(module.parts) + 1)]
+            for file in (module.with_suffix(".py"), *packages):
+                if file not in seen and (root / file).is_file():
+                    seen.add(file)
+                    waiting.append(file)
+
+
+def _imported(content: bytes, relative: Path) -> Iterator[str]:
+    """The full names of the modules that a file imports, at its top or inside its functions."""
+    package = list(relative.parent.parts)
+    for node in ast.walk(ast.parse(content)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            if base:
+                yield base
+            # What is named may be a module itself.
+            yield from (f"{base}.{alias.name}".lstrip(".") for alias in node.names)
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    for name, content in sorted(files.items()):
+        target = folder.joinpath(*PurePosixPath(name).parts)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
