@@ -36,6 +36,7 @@ def test_a_store_that_cannot_be_written(folder: Path, tmp_path: Path):
     subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
     ws = Workspace(load_project(folder))
     assert len(reading.read(ws, "animals")) == 2
+    assert reading.export(ws, "animals", tmp_path / "out" / "animals.csv").rows == 2
     assert [c.number for c in history.log(ws, "animals")] == [1]
     csv.write_text("name,legs\ncat,3\nhen,2\n", "utf-8")
     attempts: list[Callable[[], object]] = [

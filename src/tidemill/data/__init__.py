@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from tidemill.data.dataset import Dataset
     from tidemill.data.datasets import Datasets
     from tidemill.data.difference import Cell, Diff
-    from tidemill.data.forgetting import Matches, find, forget, settle, settled, unsettled
+    from tidemill.data.forgetting import Matches, find, forget, settle, settled, that_lost, unsettled
     from tidemill.data.heads import head_token
     from tidemill.data.importing import Imported, import_files, import_rows
     from tidemill.data.merge import Merged
     from tidemill.data.proposal import Guard, Proposal
-    from tidemill.data.refs import Tombstone
+    from tidemill.data.refs import Tombstone, tombstones
     from tidemill.data.sharing import Shared, fetch, forward, push
     from tidemill.data.snapshot import Fragment, Snapshot
     from tidemill.data.sources.layout import Tensor
@@ -63,6 +63,8 @@ _HOMES = {
     "push": "sharing",
     "settle": "forgetting",
     "settled": "forgetting",
+    "that_lost": "forgetting",
+    "tombstones": "refs",
     "unsettled": "forgetting",
 }
 
@@ -103,6 +105,8 @@ __all__ = [
     "push",
     "settle",
     "settled",
+    "that_lost",
+    "tombstones",
     "unsettled",
 ]
 

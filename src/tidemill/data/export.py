@@ -1,12 +1,11 @@
 """A snapshot as a file for other programs: CSV as it was imported, or Parquet."""
 
 import os
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidemill.core.errors import StorageError
+from tidemill.core.files import replacing
 from tidemill.data.sources.layout import PREFIX
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ def write_csv(path: Path, schema: "pa.Schema", pieces: "Iterable[pa.Table]") -> 
 
     unfolded = _unfolded(schema.empty_table()).schema
     with (
-        _replacing(path) as part,
+        replacing(path) as part,
         pa.OSFile(os.fspath(part), "wb") as file,
         csv.CSVWriter(file, unfolded) as writer,
     ):
@@ -35,7 +34,7 @@ def write_parquet(path: Path, schema: "pa.Schema", pieces: "Iterable[pa.Table]")
     """Write the rows of all pieces as they are."""
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    with _replacing(path) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
+    with replacing(path) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
         for piece in pieces:
             writer.write_table(piece.cast(schema))
 
@@ -59,20 +58,3 @@ def _unfolded(rows: "pa.Table") -> "pa.Table":
             fields.append(f"{prefix}{at + 1}")
             arrays.append(cells[at::size])
     return pa.table(arrays, names=fields)
-
-
-@contextmanager
-def _replacing(path: Path) -> Generator[Path]:
-    """A file beside ``path`` that takes its place when all went well."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield part
-        part.replace(path)
-    except OSError as error:
-        raise StorageError(
-            f"Cannot write {path}: {error.strerror or error}.",
-            hint="Check the folder and the space on its disk.",
-            code="storage",
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)

@@ -80,6 +80,28 @@ def forget(store: "Store", name: str, tombstone: Tombstone, named: Collection[st
         sweep(copy.table, set(copy.history.kept(copy.refs(), named)), sink)
 
 
+def that_lost(
+    store: "Store", name: str, named: Collection[str], since: int
+) -> tuple[frozenset[int], set[str], set[str]]:
+    """What was forgotten after the first ``since`` times.
+
+    Args:
+        store: The store.
+        name: The dataset.
+        named: The ids of commits beside the refs that are kept, too.
+        since: How many tombstones not to look at.
+
+    Returns:
+        The ``_id``s; the commits that had some of them; and every commit that is there.
+    """
+    copy = Copy.of(store, name)
+    refs = copy.refs()
+    kept = copy.history.kept(refs, named)
+    new = refs.forgotten[since:]
+    lost = {commit for tombstone in new for commit in affected(kept.values(), tombstone)}
+    return frozenset(i for t in new for i in t.ids), lost, {c.id for c in kept.values()}
+
+
 def unsettled(store: "Store", name: str) -> list[Tombstone]:
     """The tombstones of a dataset whose traces are still to be removed from the store."""
     return [t for t in Copy.of(store, name).refs().forgotten if not t.purged]

@@ -133,6 +133,12 @@ def load(objects: "Objects", dataset: str) -> tuple[Refs | None, str | None]:
     return refs, found[1]
 
 
+def tombstones(objects: "Objects", dataset: str) -> tuple[Tombstone, ...]:
+    """What was forgotten of a dataset, the oldest first; nothing of one that is not there."""
+    refs, _ = load(objects, dataset)
+    return refs.forgotten if refs else ()
+
+
 def check_free(dataset: str, kind: str, name: str, refs: Refs) -> None:
     """Check that a new branch or tag may have this name.
 

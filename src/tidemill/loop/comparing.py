@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import TidemillError
-from tidemill.loop import registry
-from tidemill.loop.datasets.pages.writing import write_page
+from tidemill.loop import registry, written
 from tidemill.loop.listing import summaries
 from tidemill.loop.lookup import find_run, steps_of
 from tidemill.loop.views import CodeSides, Comparison, DataSides, MetricSides, RowCounts, Sides, StepSides
@@ -54,7 +53,9 @@ def compare(ws: Workspace, a: str, b: str = "latest", path: Path | None = None) 
     if path is not None:
         from tidemill.loop import comparison_page  # noqa: PLC0415
 
-        write_page(path, comparison_page.render(comparison, _report(ws, old), _report(ws, new)))
+        about = written.shown_by_runs(ws.store, [old.inputs, new.inputs])
+        text = comparison_page.render(comparison, _report(ws, old), _report(ws, new))
+        written.write_page(ws.store, path, "comparison", about, text)
     return comparison
 
 

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import Failed, InvalidInput, NotAllowed, TidemillError
 from tidemill.core.events import Sink, silent
-from tidemill.loop import factors, interpreters, origins, registry, replaying, restoring
+from tidemill.loop import factors, interpreters, origins, registry, replaying, restoring, written
 from tidemill.loop.attribution import State, attribute, rounded, states, steps_in
-from tidemill.loop.datasets.pages.writing import write_page
 from tidemill.loop.factors import FACTORS, Pair
 from tidemill.loop.interpreters import Interpreter
 from tidemill.loop.listing import summaries
@@ -93,7 +92,8 @@ def explain(
         if path is not None:
             from tidemill.loop import replay_pages  # noqa: PLC0415
 
-            write_page(path, replay_pages.explanation(found))
+            about = written.shown_by_runs(ws.store, [first.inputs, second.inputs])
+            written.write_page(ws.store, path, "explanation", about, replay_pages.explanation(found))
     return found
 
 

@@ -8,10 +8,12 @@ from tidemill.core.config import Project
 from tidemill.core.errors import Failed, InvalidInput, NotAllowed, NotFound
 from tidemill.core.names import nearest
 from tidemill.core.settings import Settings
+from tidemill.loop import written
 from tidemill.store.table import ID
 
 if TYPE_CHECKING:
     from tidemill.data import Function, Guard, Outcome, Proposal
+    from tidemill.store.open import Store
     from tidemill.store.table import Table
 
 QUARANTINE = "quarantine-"
@@ -51,11 +53,12 @@ class Refused(Failed):
         self.outcomes = list(outcomes)
 
 
-def guard(project: Project, *, reviewed: bool = False, write_rows: bool = True) -> "Guard":
+def guard(project: Project, store: "Store", *, reviewed: bool = False, write_rows: bool = True) -> "Guard":
     """What stands before the commits of a project.
 
     Args:
         project: Whose settings hold.
+        store: The project's, which keeps a record of the files that are written.
         reviewed: Whether the commits are those of reviews that may be merged.
         write_rows: Whether the rows that checks say no to are written to the project's folder.
     """
@@ -68,7 +71,7 @@ def guard(project: Project, *, reviewed: bool = False, write_rows: bool = True) 
             refuse_unreviewed(project.settings, proposal.dataset, proposal.branch)
         outcomes = [o for o in check_proposal(project, proposal) if not o.passed]
         if outcomes:
-            file = _write_rows(project, proposal, by_row(outcomes)) if write_rows else None
+            file = _write_rows(project, store, proposal, by_row(outcomes)) if write_rows else None
             raise Refused(proposal, outcomes, file)
 
     return look
@@ -178,7 +181,9 @@ def _function(project: Project, name: str, path: str) -> "Function":
     return call
 
 
-def _write_rows(project: Project, proposal: "Proposal", checks_of: dict[int, list[str]]) -> Path | None:
+def _write_rows(
+    project: Project, store: "Store", proposal: "Proposal", checks_of: dict[int, list[str]]
+) -> Path | None:
     if not checks_of:
         return None
     import numpy as np  # noqa: PLC0415
@@ -191,7 +196,11 @@ def _write_rows(project: Project, proposal: "Proposal", checks_of: dict[int, lis
     said = [", ".join(checks_of[row]) for row in rows.numpy(ID).tolist()]
     told = rows.with_column("refused by", pa.array(said)).to_arrow()
     file = project.folder / f"refused-{proposal.dataset}.csv"
-    write_csv(file, told.schema, [told])
+    before = [proposal.parent.commit.id] if proposal.parent else []
+    with written.writing(
+        store, file, "refused rows", [written.shown(store, proposal.dataset, before)]
+    ) as part:
+        write_csv(part, told.schema, [told])
     return file
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import NotFound, TidemillError
 from tidemill.core.events import Note, Sink, silent
-from tidemill.loop import judging, predictors, registry, why
+from tidemill.loop import judging, predictors, registry, why, written
 from tidemill.loop.lookup import find_run, seconds_of, steps_of
 from tidemill.loop.views import Forecast, ReportFile, RunView, StepForecast, StepView, VerdictView
 from tidemill.loop.workspace import Workspace
@@ -186,7 +186,8 @@ def report(ws: Workspace, run: str = "latest", path: Path | None = None) -> Repo
     }
     target = path or ws.folder / f"report-{record.id}.html"
     body = None if verdict is None else {"passed": verdict.passed, "rules": verdict.rules}
-    target.write_text(render(found, facts=facts, verdict=body), "utf-8")
+    about = written.shown_by_runs(ws.store, [record.inputs])
+    written.write_page(ws.store, target, "report", about, render(found, facts=facts, verdict=body))
     return ReportFile(record.id, str(target), dict(found.metrics))
 
 

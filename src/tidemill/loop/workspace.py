@@ -76,7 +76,7 @@ class Workspace:
         """The store's datasets, with commits in somebody's name."""
         from tidemill.data import Datasets  # noqa: PLC0415
 
-        return Datasets(self.store, author, guard(self.project))
+        return Datasets(self.store, author, guard(self.project, self.store))
 
     def datasets_behind(self, guard: "Guard") -> "Datasets":
         """The store's datasets, with another guard before each commit."""

@@ -86,7 +86,7 @@ def or_quarantine(
             dataset.
         InvalidInput: ``quarantine-removes``, when the commit removes rows too.
     """
-    datasets = ws.datasets_behind(guard(ws.project, write_rows=False))
+    datasets = ws.datasets_behind(guard(ws.project, ws.store, write_rows=False))
     try:
         return commit(datasets), None
     except Refused as refused:

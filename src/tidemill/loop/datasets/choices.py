@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tidemill.core.errors import InvalidInput, NotFound, StorageError
+from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.core.names import nearest
 from tidemill.data.conflicts import SIDES, Choice, Choices, Side, Value
 from tidemill.loop.datasets.views import ConflictView
@@ -65,25 +65,14 @@ def as_choices(decisions: Decisions) -> Choices:
 
 
 def write_conflicts(path: Path, conflicts: Sequence[ConflictView]) -> None:
-    """Write conflicts as CSV, a line each, with an empty column ``choice`` at the end.
-
-    Raises:
-        StorageError: ``storage``.
-    """
-    try:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(_COLUMNS)
-            for c in conflicts:
-                values = [as_text(v) for v in (c.base, c.ours, c.theirs)]
-                who = [c.ours_by.author, c.ours_by.time, c.theirs_by.author, c.theirs_by.time]
-                writer.writerow([c.id, c.column or _ROW, c.kind, *values, *who, ""])
-    except OSError as error:
-        raise StorageError(
-            f"Cannot write {path}: {error.strerror or error}.",
-            hint="Check the folder and the space on its disk.",
-            code="storage",
-        ) from error
+    """Write conflicts as CSV, a line each, with an empty column ``choice`` at the end."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        for c in conflicts:
+            values = [as_text(v) for v in (c.base, c.ours, c.theirs)]
+            who = [c.ours_by.author, c.ours_by.time, c.theirs_by.author, c.theirs_by.time]
+            writer.writerow([c.id, c.column or _ROW, c.kind, *values, *who, ""])
 
 
 def as_text(value: Any) -> str:

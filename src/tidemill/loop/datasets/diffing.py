@@ -3,8 +3,11 @@
 import csv
 import io
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core.names import Reference
+from tidemill.loop import written
 from tidemill.loop.datasets.choices import as_text
 from tidemill.loop.datasets.references import open_reference
 from tidemill.loop.datasets.views import DiffStat, DiffView
@@ -83,6 +86,17 @@ def as_page(ws: Workspace, a: str, b: str, limit: int | None = 200) -> str:
 
     found = _diff(ws, a, b)
     return page.render(found, as_view(found, a, b, limit))
+
+
+def shown(ws: Workspace, a: str, b: str) -> written.Shown:
+    """What a file of this difference is about to show; asked before it is told."""
+    found = _diff(ws, a, b)
+    return written.shown(ws.store, Reference.parse(a).name, [found.old.commit.id, found.new.commit.id])
+
+
+def write(ws: Workspace, path: Path, about: written.Shown, text: str) -> None:
+    """Write a difference to a file; the errors are those of ``core.files.replacing``."""
+    written.write_page(ws.store, path, "difference", [about], text)
 
 
 def as_view(found: "Diff", a: str, b: str, limit: int | None) -> DiffView:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import InvalidInput, NotAllowed
 from tidemill.core.events import Sink, silent
+from tidemill.loop.datasets.file_traces import FileTraces, forget_files, would_forget_files
 from tidemill.loop.datasets.labelling.forgetting import LabelTraces, forget_labels, label_traces
 from tidemill.loop.datasets.named import commits_of, named_commits
 from tidemill.loop.datasets.traces import commented, logged, purge, remove_unnamed, trained_on
@@ -60,11 +61,12 @@ def forget(
         predictions = logged(ws, found.predictions, remove=not dry_run)
         trained, reviews = trained_on(write, name, found.commits), commented(write, name, found.ids)
         labels = label_traces(ws, write, name, found.ids) if dry_run else LabelTraces()
+        files = would_forget_files(ws, name, found.ids, found.commits) if dry_run else FileTraces()
         if found.ids and not dry_run:
             tombstone = Tombstone(found.ids, ws.project.author, stamp(now()), reason)
             remove(ws.store, name, tombstone, named, sink)
     # Also what a forget that was killed, or a fetch, left to do.
-    removed = Removed(0, labels) if dry_run else settle(ws, name, sink)
+    removed = Removed(0, labels, files) if dry_run else settle(ws, name, sink)
     return ForgottenView(
         name,
         where,
@@ -76,16 +78,20 @@ def forget(
         trained,
         reviews,
         predictions,
+        list(removed.files.rewritten),
+        list(removed.files.deleted),
+        list(removed.files.left),
         dry_run=dry_run,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What was removed of what came from forgotten rows: outputs of runs, and labels."""
+    """What was removed of what came from forgotten rows: outputs of runs, labels, and files that showed them."""
 
     artifacts: int
     labels: LabelTraces
+    files: FileTraces
 
 
 def settle(ws: Workspace, name: str, sink: Sink = silent) -> Removed:
@@ -96,8 +102,10 @@ def settle(ws: Workspace, name: str, sink: Sink = silent) -> Removed:
     """
     from tidemill import data  # noqa: PLC0415
 
+    # Each machine clears its own files, whoever forgot the rows.
+    files = forget_files(ws, name, lambda: _named(ws, name))
     if not data.unsettled(ws.store, name):
-        return Removed(0, LabelTraces())
+        return Removed(0, LabelTraces(), files)
     with no_run(ws) as write:
         left = data.settle(ws.store, name, named_commits(write, name), sink)
         artifacts = sum(purge(ws, write, name, tombstone, commits) for tombstone, commits in left)
@@ -105,7 +113,12 @@ def settle(ws: Workspace, name: str, sink: Sink = silent) -> Removed:
     remove_unnamed(ws)
     ws.store.catalog.scrub()
     data.settled(ws.store, name, [tombstone for tombstone, _ in left])
-    return Removed(artifacts, labels)
+    return Removed(artifacts, labels, files)
+
+
+def _named(ws: Workspace, name: str) -> set[str]:
+    with ws.store.catalog.read() as read:
+        return named_commits(read, name)
 
 
 def delete(ws: Workspace, name: str, *, yes: bool = False, force: bool = False) -> DeletedView:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from tidemill.core.errors import InvalidInput
 from tidemill.core.events import Sink, silent
 from tidemill.core.names import Reference
+from tidemill.loop import written
 from tidemill.loop.datasets.choices import Decisions, as_choices, write_conflicts
 from tidemill.loop.datasets.references import row_counts
 from tidemill.loop.datasets.switching import chosen
@@ -129,11 +130,16 @@ def conflicts_file(
     """Write what a merge could not decide to a CSV file whose last column is to be filled in.
 
     Raises:
-        StorageError: ``storage``.
+        What ``core.files.replacing`` raises.
     """
+    dataset, target = ws.datasets.open(name), into or chosen(ws, name)
+    base = dataset.base(_at(name, source), target)
+    sides = [dataset.resolve(_at(name, source)).id, dataset.resolve(target).id, *([base.id] if base else [])]
+    about = written.shown(ws.store, name, sides)
     found = conflicts(ws, name, source, into)
-    write_conflicts(path, found)
-    return ConflictsFile(name, source, into or chosen(ws, name), str(path), len(found))
+    with written.writing(ws.store, path, "conflicts", [about]) as part:
+        write_conflicts(part, found)
+    return ConflictsFile(name, source, target, str(path), len(found))
 
 
 def _at(name: str, source: str) -> str:

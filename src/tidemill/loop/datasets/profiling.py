@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tidemill.core.events import Sink, silent
+from tidemill.loop import written
 from tidemill.loop.datasets.references import open_reference
 from tidemill.loop.datasets.views import ClassView, ProfileView
 from tidemill.loop.workspace import Workspace
@@ -30,6 +31,7 @@ def profile(
 
     dataset, at = open_reference(ws, ref)
     snapshot = dataset.snapshot(at)
+    about = written.shown(ws.store, dataset.name, [snapshot.commit.id])
     if label is None and USUAL_LABEL in snapshot.columns:
         label = USUAL_LABEL
     found = measure(snapshot, label, sink=sink)
@@ -47,7 +49,6 @@ def profile(
     )
     if html is not None:
         from tidemill.loop.datasets.pages import profile as page  # noqa: PLC0415
-        from tidemill.loop.datasets.pages.writing import write_page  # noqa: PLC0415
 
-        write_page(html, page.render(snapshot, found, view))
+        written.write_page(ws.store, html, "profile", [about], page.render(snapshot, found, view))
     return view

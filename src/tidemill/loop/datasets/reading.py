@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidemill.core.errors import InvalidInput
+from tidemill.loop import written
 from tidemill.loop.datasets.references import commit_view, open_reference, row_counts, tags_by_commit
 from tidemill.loop.datasets.switching import current
 from tidemill.loop.datasets.views import DatasetView, DataShow, Exported
@@ -67,20 +68,22 @@ def export(ws: Workspace, ref: str, path: Path) -> Exported:
     """Write a dataset at ``ref`` to a ``.csv`` or ``.parquet`` file.
 
     Raises:
-        InvalidInput: ``unknown-format``.
+        InvalidInput: ``unknown-format``; and what ``core.files.replacing`` raises.
     """
     dataset, at = open_reference(ws, ref)
     snapshot = dataset.snapshot(at)
     kind = path.suffix.removeprefix(".").lower()
-    if kind == "csv":
-        snapshot.write_csv(path)
-    elif kind == "parquet":
-        snapshot.write_parquet(path)
-    else:
+    if kind not in ("csv", "parquet"):
         raise InvalidInput(
             f"'{path}' does not end in .csv or .parquet.",
             why="The ending says in which format to write.",
             hint=f"Type '{path.with_suffix('.csv')}'.",
             code="unknown-format",
         )
+    about = written.shown(ws.store, dataset.name, [snapshot.commit.id])
+    with written.writing(ws.store, path, "export", [about]) as part:
+        if kind == "csv":
+            snapshot.write_csv(part)
+        else:
+            snapshot.write_parquet(part)
     return Exported(dataset.name, snapshot.commit.id, str(path), snapshot.rows, kind)

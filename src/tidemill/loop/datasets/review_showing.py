@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tidemill.loop import written
 from tidemill.loop.datasets import diffing
 from tidemill.loop.datasets.check_views import CheckView
 from tidemill.loop.datasets.checking import check_views
@@ -79,6 +80,8 @@ def show_review(ws: Workspace, ref: str, limit: int | None = None, *, html: Path
         lacking.append(f"branch '{review.target if head else review.source}' is gone")
     yes = {a.author for a in counting(rule, review, approvals, head)} if head else set[str]()
     base = dataset.base(head, target) if head and target else None
+    shows = [c for c in (head, target, base and base.id) if c]
+    about = written.shown(ws.store, dataset.name, shows)
     diff = dataset.diff(base.id, head) if base and head else None
     names = (f"{dataset.name}@{base.id}", f"{dataset.name}@{head}") if base else ("", "")
     shown = _SHOWN if limit is None else limit
@@ -103,11 +106,11 @@ def show_review(ws: Workspace, ref: str, limit: int | None = None, *, html: Path
     )
     if html is not None:
         from tidemill.loop.datasets.pages import review as page  # noqa: PLC0415
-        from tidemill.loop.datasets.pages.writing import write_page  # noqa: PLC0415
 
         most = _ON_A_PAGE if limit is None else limit
         drawn = diffing.as_view(diff, *names, most) if diff else None
-        write_page(html, page.render(replace(view, diff=drawn, conflicts=undecided[:most]), diff))
+        text = page.render(replace(view, diff=drawn, conflicts=undecided[:most]), diff)
+        written.write_page(ws.store, html, "review", [about], text)
     return view
 
 

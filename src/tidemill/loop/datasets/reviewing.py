@@ -162,7 +162,7 @@ def merge_review(
     from tidemill.loop.refit import fire_merge  # noqa: PLC0415 - refit merges nothing, but it runs pipelines
 
     review = find_open(ws, ref)
-    dataset = ws.datasets_behind(guard(ws.project, reviewed=True)).open(review.dataset)
+    dataset = ws.datasets_behind(guard(ws.project, ws.store, reviewed=True)).open(review.dataset)
     head, target = dataset.head(review.source), dataset.head(review.target)
     approvals, _ = said(ws, review)
     missing = lacking_approvals(rule_of(ws, review.dataset), review, approvals, head.id)

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidemill.core.errors import AlreadyExists, InvalidInput, NotFound, StorageError, TidemillError
+from tidemill.core.errors import AlreadyExists, InvalidInput, NotFound, TidemillError
 from tidemill.core.events import Note, Progress, Sink, silent
 from tidemill.core.names import nearest
+from tidemill.loop import written
 from tidemill.loop.datasets import reviewing
 from tidemill.loop.datasets.references import open_reference
 from tidemill.loop.datasets.views import SuspectsView, SuspectView
@@ -71,6 +72,7 @@ def suspects(
 
     dataset, at = open_reference(ws, ref)
     snapshot = dataset.snapshot(at)
+    about = written.shown(ws.store, dataset.name, [snapshot.commit.id])
     branch = branch or f"suspects-{_as_name(label)}-{snapshot.commit.id[:8]}"
     _check_free(dataset, branch)
     rows = _labelled(snapshot, label)
@@ -103,7 +105,8 @@ def suspects(
         for s in chosen
     ]
     if csv is not None:
-        _write(csv, listed)
+        with written.writing(ws.store, csv, "suspects", [about]) as part:
+            _write(part, listed)
     view = SuspectsView(
         dataset=dataset.name,
         commit=snapshot.commit.id,
@@ -320,21 +323,13 @@ def _write(path: Path, listed: Sequence[SuspectView]) -> None:
     import csv  # noqa: PLC0415
 
     names = ("_id", "label", "suggested", "label_probability", "suggested_probability", "confident")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(names)
-            writer.writerows(
-                (s.id, s.given, s.suggested, s.given_probability, s.suggested_probability, s.confident)
-                for s in listed
-            )
-    except OSError as error:
-        raise StorageError(
-            f"Cannot write {path}: {error.strerror or error}.",
-            hint="Check the folder and the space on its disk.",
-            code="storage",
-        ) from error
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(names)
+        writer.writerows(
+            (s.id, s.given, s.suggested, s.given_probability, s.suggested_probability, s.confident)
+            for s in listed
+        )
 
 
 def _as_name(text: str) -> str:

@@ -365,6 +365,9 @@ class ForgottenView:
             ``NAME/NUMBER``.
         reviews: Those with comments about such rows, which stay: ``NAME#NUMBER``.
         logged: Predictions that such rows came from, removed from the logs, as ``ENVIRONMENT: COUNT``.
+        rewritten: Files outside the store that are written anew without such rows.
+        deleted: Files outside the store that showed such rows and are deleted.
+        left: Sentences about what could not be reached: which, why, and what to do.
     """
 
     dataset: str
@@ -377,6 +380,9 @@ class ForgottenView:
     trained: list[str]
     reviews: list[str]
     logged: list[str]
+    rewritten: list[str]
+    deleted: list[str]
+    left: list[str]
     dry_run: bool
 
 

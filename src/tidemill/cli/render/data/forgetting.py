@@ -23,6 +23,13 @@ def forgotten(view: "ForgottenView") -> str:
         lines.append(f"{removed} their cells from the lists of {queues}.")
     if view.logged:
         lines.append(f"{removed} the predictions they came from, in the logs of {', '.join(view.logged)}.")
+    if view.rewritten:
+        again = "Would write" if view.dry_run else "Wrote"
+        lines.append(f"{again} without them: {', '.join(view.rewritten)}.")
+    if view.deleted:
+        gone = "Would delete" if view.dry_run else "Deleted"
+        lines.append(f"{gone} what showed them: {', '.join(view.deleted)}.")
+    lines += [f"Not reached: {each}" for each in view.left]
     if view.trained:
         lines.append(f"Trained on them, and kept: {', '.join(view.trained)}.")
     if view.reviews:

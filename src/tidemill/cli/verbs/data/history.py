@@ -62,7 +62,6 @@ def diff(
     """Show what changed from commit A to commit B of one dataset."""
     from tidemill.cli.render.data import history as render  # noqa: PLC0415
     from tidemill.loop.datasets import diffing as loop  # noqa: PLC0415
-    from tidemill.loop.datasets.pages.writing import write_page  # noqa: PLC0415
     from tidemill.loop.datasets.views import DiffStat  # noqa: PLC0415
 
     kind = kind or (output.suffix.removeprefix(".") if output else "table")
@@ -73,6 +72,7 @@ def diff(
     if stat and kind in ("csv", "html"):
         raise click.UsageError(f"--stat is a table or JSON, not {kind.upper()}.")
     workspace = state.workspace()
+    about = loop.shown(workspace, a, b) if output else None
     if kind == "csv":
         text = loop.as_csv(workspace, a, b, limit).rstrip("\n")
     elif kind == "html":
@@ -88,10 +88,10 @@ def diff(
         else:
             drawn = render.diff_stat(found) if isinstance(found, DiffStat) else render.diff(found)
             text = drawn if isinstance(drawn, str) else streams.text(drawn, sys.stdout)
-    if output is None:
+    if output is None or about is None:
         streams.write(text)
         return
-    write_page(output, text + "\n")
+    loop.write(workspace, output, about, text + "\n")
     streams.write(f"{output}: what changed from {a} to {b}.")
 
 

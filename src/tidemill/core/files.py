@@ -1,0 +1,104 @@
+"""Files for a person, written where they are wanted: whole or not at all, and with words for what stands in the way."""
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tidemill.core.errors import InvalidInput, StorageError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+@contextmanager
+def replacing(path: Path) -> Generator[Path]:
+    """A file to write, which takes the place of the one at ``path`` when all went well.
+
+    Folders that are missing are made. An older file is replaced in one step and keeps its permissions; what a link
+    leads to is replaced, not the link. A device or a pipe is written to as it is.
+
+    Raises:
+        InvalidInput: ``output-is-folder``, ``output-in-file``.
+        StorageError: ``disk-full``, ``output-not-writable``, ``storage``.
+    """
+    if path.is_dir():
+        raise InvalidInput(
+            f"{path} is a folder.",
+            why="What is to be written is one file.",
+            hint=f"Name a file in it, such as {path / 'NAME'}.",
+            code="output-is-folder",
+        )
+    target = Path(os.path.realpath(path))
+    try:
+        if _is_stream(target) or _is_part(target):
+            yield target
+            return
+        _make_folder(path, target.parent)
+        part = target.with_name(part_name(target, os.getpid()))
+        try:
+            yield part
+            if target.exists():
+                part.chmod(stat.S_IMODE(target.stat().st_mode))
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise fault(path, error) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text as UTF-8; the errors are those of ``replacing``."""
+    with replacing(path) as part:
+        part.write_text(text, "utf-8", newline="")
+
+
+def part_name(target: Path, process: int | str) -> str:
+    """How the file beside ``target`` is called that a process writes; as long as no name of a file may not be."""
+    return f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}.{process}.part"
+
+
+def fault(path: Path, error: OSError) -> StorageError:
+    """The error of ours for what the system said about a file that was to be written."""
+    said = error.strerror or str(error)
+    if error.errno in _FULL:
+        return StorageError(
+            f"The disk that holds {path} is full.",
+            why="What was at this place is as it was.",
+            hint="Free space, or name a file elsewhere.",
+            code="disk-full",
+        )
+    if error.errno in _NOT_ALLOWED:
+        return StorageError(
+            f"{path} cannot be written: {said}.",
+            hint="Give yourself the right to write there, or name a file elsewhere.",
+            code="output-not-writable",
+        )
+    return StorageError(
+        f"Cannot write {path}: {said}.", hint="Check the folder and the file's name.", code="storage"
+    )
+
+
+def _make_folder(path: Path, folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        in_the_way = next(p for p in (folder, *folder.parents) if p.exists())
+        raise InvalidInput(
+            f"{path} cannot be written: {in_the_way} is a file, not a folder.",
+            hint="Name another folder.",
+            code="output-in-file",
+        ) from error
+
+
+def _is_part(path: Path) -> bool:
+    """Whether it is a file that another ``replacing`` of this process gave."""
+    return path.name.startswith(".") and path.name.endswith(f".{os.getpid()}.part")
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether there is something that is no plain file: ``/dev/null``, ``/dev/stdout``, a pipe."""
+    return path.exists() and not path.is_file()
