@@ -42,10 +42,6 @@ depends_on
 _.fired_at
 _.pid
 
-# Fields that go out through `to_json`.
-accuracy_a
-accuracy_b
-
 # What a context manager is told at its end, and does not look at.
 exception
 

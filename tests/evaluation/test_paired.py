@@ -1,14 +1,15 @@
 """The paired comparison: the published formula, and that its intervals cover what they promise."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidemill.core.errors import InvalidInput
-from tidemill.evaluation import Comparison, paired
+from tidemill.evaluation import Comparison, measures, metrics, paired, resampled
 
 
 def compare(only_a: int, only_b: int, n: int, confidence: float = 0.95) -> Comparison:
@@ -26,7 +27,7 @@ def test_as_the_authors_own_code_computes_it() -> None:
     assert found.low == pytest.approx(20 / 162 - 1.959963984540054 * spread, abs=1e-12)
     assert found.high == pytest.approx(20 / 162 + 1.959963984540054 * spread, abs=1e-12)
     assert (found.low, found.high) == pytest.approx((0.0309, 0.2160), abs=5e-5)
-    assert (found.n, found.only_a, found.only_b) == (160, 40, 20)
+    assert (found.n, found.a, found.b) == (160, 0.25, 0.125)
     assert "Agresti & Min 2005" in found.method
 
 
@@ -55,10 +56,9 @@ def test_it_is_symmetric_and_contains_what_was_seen(b: int, c: int, more: int, c
     assert wider.low <= one.low and one.high <= wider.high
 
 
-def test_accuracies_and_the_way_through_json() -> None:
+def test_the_accuracies_of_both() -> None:
     found = paired(np.array([True, True, False, True]), np.array([True, False, False, False]), 0.9)
-    assert (found.accuracy_a, found.accuracy_b, found.difference) == (0.75, 0.25, 0.5)
-    assert Comparison.from_json(found.to_json()) == found
+    assert (found.a, found.b, found.difference) == (0.75, 0.25, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,86 @@ def test_what_cannot_be_compared_is_refused(
     with pytest.raises(InvalidInput) as caught:
         paired(np.array(a, bool), np.array(b, bool), confidence)
     assert caught.value.code == code
+
+
+def regressors(rows: int, seed: int) -> tuple[Any, Any, Any]:
+    chance = np.random.default_rng(seed)
+    truth = chance.normal(1000, 50, rows)
+    return truth, truth + chance.normal(0, 5, rows), truth + chance.normal(2, 8, rows)
+
+
+@given(st.integers(2, 60), st.integers(0, 5), st.sampled_from(["mae", "rmse", "r2"]))
+@settings(max_examples=25, deadline=None)
+def test_a_regressor_s_measures_are_those_of_its_report(rows: int, seed: int, name: str) -> None:
+    truth, one, other = regressors(rows, seed)
+    measure = measures.of_regressor(name, truth)
+    assert measure is not None
+    found = resampled(measure, truth, one, other)
+    assert found.a == pytest.approx(metrics.regression(truth, one)[name], rel=1e-9)
+    assert found.b == pytest.approx(metrics.regression(truth, other)[name], rel=1e-9)
+    better = found.a - found.b if name == "r2" else found.b - found.a
+    assert found.difference == pytest.approx(better, rel=1e-9, abs=1e-12)
+    assert found.low <= found.difference <= found.high
+
+
+@given(st.integers(2, 60), st.integers(2, 5), st.integers(0, 5))
+@settings(max_examples=15, deadline=None)
+def test_a_classifier_s_measures_are_those_of_its_report(rows: int, classes: int, seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    truth = chance.integers(0, classes, rows)
+    one, other = (chance.dirichlet(np.ones(classes), rows) for _ in "ab")
+    names = [f"c{i}" for i in range(classes)]
+    said = metrics.classification(np.array(names)[truth], one, names)
+    for name, value in said.items():
+        measure = measures.of_classifier(name, classes)
+        assert (measure is None) == (name in {"n", "per_class", "confusion", "classes"})
+        if measure is not None:
+            found = resampled(measure, truth, one, other)
+            assert found.a == pytest.approx(value, rel=1e-9, abs=1e-12), name
+            assert found.low <= found.difference <= found.high
+
+
+def test_more_rows_than_are_resampled_one_by_one_give_the_same_numbers_and_narrow_the_interval() -> None:
+    few, many = (regressors(n, 1) for n in (200, 50_000))
+    measure = [measures.of_regressor("mae", truth) for truth, _, _ in (few, many)]
+    assert measure[0] is not None
+    assert measure[1] is not None
+    wide, narrow = resampled(measure[0], *few), resampled(measure[1], *many)
+    assert narrow.a == pytest.approx(float(np.abs(many[1] - many[0]).mean()))
+    # By the square root of 250 rows for each.
+    assert (wide.high - wide.low) / (narrow.high - narrow.low) == pytest.approx(math.sqrt(250), rel=0.3)
+    assert resampled(measure[1], *many) == narrow
+
+
+@pytest.mark.parametrize("rows", [10, 40])
+def test_the_resampled_interval_covers_the_truth_about_as_often_as_it_says(rows: int) -> None:
+    chance = np.random.default_rng(3)
+    truth, covered = np.zeros(rows), 0
+    measure = measures.of_regressor("mae", np.ones(rows))
+    assert measure is not None
+    expected = math.sqrt(2 / math.pi)
+    for _ in range(150):
+        one, other = chance.normal(0, 1, rows), chance.normal(0, 2, rows)
+        found = resampled(measure, truth, one, other)
+        covered += found.low <= expected <= found.high
+    # 95 % of 150 are 142; skewed errors on few rows cost some.
+    assert covered >= 130
+
+
+def test_an_exact_model_is_no_worse_than_an_exact_one_and_better_than_one_that_is_off() -> None:
+    truth = np.arange(50.0)
+    measure = measures.of_regressor("rmse", truth)
+    assert measure is not None
+    same = resampled(measure, truth, truth, truth)
+    assert (same.low, same.difference, same.high) == (0, 0, 0)
+    off = resampled(measure, truth, truth + 5, truth)
+    assert (off.low, off.difference, off.high) == pytest.approx((-5, -5, -5))
+
+
+def test_one_row_is_too_few_to_resample() -> None:
+    truth = np.ones(1)
+    measure = measures.of_regressor("mae", truth)
+    assert measure is not None
+    with pytest.raises(InvalidInput) as caught:
+        resampled(measure, truth, truth, truth)
+    assert caught.value.code == "too-few-rows"

@@ -209,3 +209,21 @@ def test_what_is_no_image_is_refused() -> None:
         with pytest.raises(InvalidInput) as caught:
             png.encode(np.zeros(shape))
         assert caught.value.code == "not-an-image"
+
+
+def test_values_of_each_row_come_back_and_must_fit() -> None:
+    ids = np.array([2**63 + 1, 7, 3], np.uint64)
+    made = Report("own", {"cost": 2.0}, per_row={"cost": np.array([1.0, 2.0, 3.0])}, ids=ids)  # pyright: ignore[reportArgumentType]
+    again = Report.from_json(json.loads(json.dumps(made.to_json())))
+    assert again == made
+    assert again.ids == (2**63 + 1, 7, 3)
+    assert "per_row" not in Report("own", {"cost": 2.0}).to_json()
+    for metrics, values, given in (
+        ({"cost": 2.0}, {"cost": (1.0, 2.0)}, (1, 2, 3)),
+        ({"cost": 2.0}, {"cost": (1.0, 3.0)}, (1, 1)),
+        ({"cost": 2.5}, {"cost": (1.0, 3.0)}, (1, 2)),
+        ({"cost": 2.0}, {"price": (1.0, 3.0)}, (1, 2)),
+    ):
+        with pytest.raises(InvalidInput) as caught:
+            Report("own", metrics, per_row=values, ids=given)
+        assert caught.value.code == "wrong-report"

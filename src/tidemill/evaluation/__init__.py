@@ -1,11 +1,11 @@
-"""Evaluation: metrics from answers on held-out rows, the paired comparison, and the report with its page.
+"""Evaluation: metrics from answers on held-out rows, the paired comparisons, and the report with its page.
 
 Importing it loads no NumPy and draws nothing.
 """
 
 from tidemill.evaluation.metrics import classification, regression
 from tidemill.evaluation.page import render
-from tidemill.evaluation.paired import Comparison, paired
+from tidemill.evaluation.paired import Comparison, paired, resampled
 from tidemill.evaluation.report import ClassScore, Mistake, Report, of_classifier, of_regressor
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "paired",
     "regression",
     "render",
+    "resampled",
 ]

@@ -1,6 +1,7 @@
 """A report: what is known about a model on a fixed test set. Data, not a page: ``page.render`` draws it."""
 
 import base64
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -82,6 +83,13 @@ class Report:
         curves: Curves of the training by name, one value an epoch; ``val_`` in front is on validation rows.
         mistakes: The worst, most confident first.
         notes: Sentences worth reading beside the numbers.
+        per_row: For metrics of one's own, the value of each row, whose mean the metric is: with it the gate can
+            compare the metric with the running release's, row by row.
+        ids: The ``_id`` of each row of ``per_row``.
+
+    Raises:
+        InvalidInput: ``wrong-report``, when ``per_row`` has another number of values than ``ids``, or is of a metric
+            that is not the mean of its values.
     """
 
     name: str
@@ -92,6 +100,23 @@ class Report:
     curves: dict[str, list[float]] = field(default_factory=dict)
     mistakes: tuple[Mistake, ...] = ()
     notes: tuple[str, ...] = ()
+    per_row: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    ids: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.per_row and not len(self.ids):
+            return
+        object.__setattr__(self, "ids", tuple(int(i) for i in self.ids))
+        values = {name: tuple(float(v) for v in row) for name, row in self.per_row.items()}
+        object.__setattr__(self, "per_row", values)
+        for name, row in values.items():
+            if len(row) != len(self.ids) or len(set(self.ids)) != len(self.ids):
+                raise _wrong_rows(name, f"it has {len(row)} values for {len(set(self.ids))} different ids")
+            if name not in self.metrics:
+                raise _wrong_rows(name, "there is no metric of that name")
+            mean = math.fsum(row) / len(row) if row else math.nan
+            if not math.isclose(mean, self.metrics[name], rel_tol=1e-6, abs_tol=1e-9):
+                raise _wrong_rows(name, f"their mean is {mean:.6g}, and the metric {self.metrics[name]:.6g}")
 
     def to_json(self) -> dict[str, Any]:
         """The report as one JSON object, with its layout version. NaN of a diverged training is null."""
@@ -114,6 +139,9 @@ class Report:
             "curves": {n: [v if v - v == 0 else None for v in c] for n, c in self.curves.items()},
             "mistakes": [m.to_json() for m in self.mistakes],
             "notes": list(self.notes),
+            # Most reports have none; without them their bytes are what they were.
+            **({"per_row": {n: list(v) for n, v in self.per_row.items()}} if self.per_row else {}),
+            **({"ids": [str(i) for i in self.ids]} if self.ids else {}),
         }
 
     @classmethod
@@ -140,6 +168,8 @@ class Report:
             curves={n: [float("nan") if v is None else v for v in c] for n, c in body["curves"].items()},
             mistakes=tuple(Mistake.from_json(m) for m in body["mistakes"]),
             notes=tuple(body["notes"]),
+            per_row={n: tuple(v) for n, v in body.get("per_row", {}).items()},
+            ids=tuple(int(i) for i in body.get("ids", ())),
         )
 
 
@@ -199,6 +229,16 @@ def of_regressor(
         InvalidInput: What ``metrics.regression`` raises.
     """
     return Report(name, measured.regression(truth, values), curves=_plain(curves), notes=tuple(notes))
+
+
+def _wrong_rows(metric: str, why: str) -> InvalidInput:
+    return InvalidInput(
+        f"The report's values of each row for '{metric}' do not fit: {why}.",
+        why="The gate compares their means with the running release's, by _id.",
+        hint="Give 'per_row' one value for each of 'ids', whose mean is the metric.",
+        code="wrong-report",
+        details={"metric": metric},
+    )
 
 
 def _plain(curves: Mapping[str, Sequence[float]] | None) -> dict[str, list[float]]:

@@ -1,0 +1,199 @@
+"""What can be compared between two models on the same rows: each measure from sums over rows, so that it can be resampled.
+
+The numbers are those of ``metrics``, which a report has; here each is computed from sums, for any weights of the rows.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tidemill.evaluation.metrics import THRESHOLD
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+ACCURACY = "accuracy"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One measure of a model on rows whose truth is known.
+
+    Attributes:
+        name: As the report and the gate's rules call it.
+        parts: From truth and answers, what each row adds to each sum; shape ``(rows, sums)``.
+        value: From sums of shape ``(..., sums)``, the measure of shape ``(...)``.
+        scale: From the truth, what a difference of 1 in ``max_drop`` stands for, in the measure's unit.
+        higher_is_better: Which way it improves.
+    """
+
+    name: str
+    parts: "Callable[[Array, Array], Array]"
+    value: "Callable[[Array], Array]"
+    scale: "Callable[[Array], float]"
+    higher_is_better: bool = field(kw_only=True)
+
+
+def of_regressor(name: str, truth: "Array") -> Measure | None:
+    """``mae``, ``rmse`` or ``r2``; truth and answers are numbers, one a row. None for another name.
+
+    The scale of ``mae`` and ``rmse`` is what always answering the median, or the mean, would have: they are in the
+    label's unit, and a share of it means the same for house prices and for shares of a second.
+    """
+    centre = float(truth.mean())
+
+    def parts(truth: "Array", answers: "Array") -> "Array":
+        return _with_ones((answers - truth) ** 2, truth - centre, (truth - centre) ** 2)
+
+    made = (
+        Measure("mae", _absolute, _mean, _about_median, higher_is_better=False),
+        Measure("rmse", _squared, _root, _about_mean, higher_is_better=False),
+        Measure("r2", parts, _explained, _one, higher_is_better=True),
+    )
+    return {m.name: m for m in made}.get(name)
+
+
+def of_classifier(name: str, classes: int) -> Measure | None:
+    """A classifier's measure; truth is the index of a class, answers have shape ``(rows, classes)``. None if unknown."""
+    if name in ("accuracy", "precision_micro", "recall_micro", "f1_micro"):
+        return Measure(name, _hits, _mean, _one, higher_is_better=True)
+    if name == "elementwise_accuracy":
+        return Measure(name, _agreement, _mean, _one, higher_is_better=True)
+    if name == "log_loss":
+        return Measure(name, _surprise, _mean, _one, higher_is_better=False)
+    macro = {"precision_macro": _precision, "recall_macro": _recall, "f1_macro": _f1}.get(name)
+    if macro is None:
+        return None
+
+    def parts(truth: "Array", answers: "Array") -> "Array":
+        return _counts(truth, answers, classes)
+
+    return Measure(name, parts, macro, _one, higher_is_better=True)
+
+
+def of_own(name: str, scale: float, *, higher_is_better: bool) -> Measure:
+    """A measure of one's own that is the mean of a value of each row. The answers are these values; truth is not asked."""
+
+    def parts(truth: "Array", answers: "Array") -> "Array":
+        del truth
+        return _with_ones(answers)
+
+    def said(truth: "Array") -> float:
+        del truth
+        return scale
+
+    return Measure(name, parts, _mean, said, higher_is_better=higher_is_better)
+
+
+def _mean(sums: "Array") -> "Array":
+    return sums[..., 1] / sums[..., 0]
+
+
+def _one(truth: "Array") -> float:
+    del truth
+    return 1.0
+
+
+def _with_ones(*columns: "Array") -> "Array":
+    import numpy as np  # noqa: PLC0415
+
+    return np.stack([np.ones(len(columns[0])), *columns], axis=1)
+
+
+def _absolute(truth: "Array", answers: "Array") -> "Array":
+    return _with_ones(abs(answers - truth))
+
+
+def _squared(truth: "Array", answers: "Array") -> "Array":
+    return _with_ones((answers - truth) ** 2)
+
+
+def _root(sums: "Array") -> "Array":
+    return _mean(sums) ** 0.5
+
+
+def _explained(sums: "Array") -> "Array":
+    import numpy as np  # noqa: PLC0415
+
+    rows, squared, total, squares = (sums[..., i] for i in range(4))
+    spread = np.maximum(squares - total**2 / rows, 0.0)
+    same = spread <= 1e-12 * np.maximum(squares, np.finfo(float).tiny)
+    found = 1 - np.divide(squared, spread, out=np.zeros_like(squared), where=~same)
+    return np.where(same, (squared == 0).astype(float), found)
+
+
+def _about_median(truth: "Array") -> float:
+    import numpy as np  # noqa: PLC0415
+
+    return max(float(np.abs(truth - np.median(truth)).mean()), _noise(truth))
+
+
+def _about_mean(truth: "Array") -> float:
+    return max(float(truth.std()), _noise(truth))
+
+
+def _noise(truth: "Array") -> float:
+    """What float32, in which models answer, cannot tell apart, as a scale: 1 % of it is not a difference."""
+    return 1e-5 * float(abs(truth).max())
+
+
+def _hits(truth: "Array", answers: "Array") -> "Array":
+    return _with_ones((answers.argmax(axis=1) == truth).astype(float))
+
+
+def _agreement(truth: "Array", answers: "Array") -> "Array":
+    import numpy as np  # noqa: PLC0415
+
+    yes = answers > THRESHOLD
+    true = np.zeros_like(yes)
+    true[np.arange(len(truth)), truth] = True
+    return _with_ones((yes == true).mean(axis=1))
+
+
+def _surprise(truth: "Array", answers: "Array") -> "Array":
+    import numpy as np  # noqa: PLC0415
+
+    epsilon = np.finfo(np.float64).eps
+    return _with_ones(-np.log(np.clip(answers[np.arange(len(truth)), truth], epsilon, 1 - epsilon)))
+
+
+def _counts(truth: "Array", answers: "Array", classes: int) -> "Array":
+    """Hits, true and answered rows of each class, side by side."""
+    import numpy as np  # noqa: PLC0415
+
+    rows, predicted = np.arange(len(truth)), answers.argmax(axis=1)
+    made = np.zeros((len(truth), 3 * classes))
+    made[rows, truth] = truth == predicted
+    made[rows, classes + truth] = 1
+    made[rows, 2 * classes + predicted] = 1
+    return made
+
+
+def _thirds(sums: "Array") -> "tuple[Array, Array, Array]":
+    classes = sums.shape[-1] // 3
+    return sums[..., :classes], sums[..., classes : 2 * classes], sums[..., 2 * classes :]
+
+
+def _macro(part: "Array", whole: "Array", seen: "Array") -> "Array":
+    """The mean over the classes that occur of a ratio that is 0 where its denominator is."""
+    import numpy as np  # noqa: PLC0415
+
+    ratio = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+    return (ratio * seen).sum(axis=-1) / seen.sum(axis=-1)
+
+
+def _precision(sums: "Array") -> "Array":
+    hits, support, answered = _thirds(sums)
+    return _macro(hits, answered, support + answered > 0)
+
+
+def _recall(sums: "Array") -> "Array":
+    hits, support, answered = _thirds(sums)
+    return _macro(hits, support, support + answered > 0)
+
+
+def _f1(sums: "Array") -> "Array":
+    hits, support, answered = _thirds(sums)
+    return _macro(2 * hits, support + answered, support + answered > 0)
