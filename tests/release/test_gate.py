@@ -19,14 +19,16 @@ from tidemill.release.gate import Against, Rule
 
 def comparison(low: float) -> Comparison:
     """A comparison whose interval begins at ``low``."""
-    return Comparison(low + 0.004, low, low + 0.008, 20_998, "", 0.95, 0, 0, 0.9, 0.9)
+    return Comparison(
+        "accuracy", 0.9, 0.9, low + 0.004, low, low + 0.008, 20_998, 1.0, "", 0.95, higher_is_better=True
+    )
 
 
 def judge(*rules: str, metrics: dict[str, float] | None = None, **more: Any) -> tuple[bool, list[Rule]]:
     settings = GateSettings(
         rules=rules, smoke=more.pop("with_smoke", False), latency_ms=more.pop("limit", None)
     )
-    given = {"smoke": None, "latency_ms": None, "against": None} | more
+    given = {"smoke": None, "latency_ms": None, "against": ()} | more
     return gate.judge(settings=settings, metrics=metrics or {}, **given)
 
 
@@ -127,9 +129,9 @@ def test_latency_says_by_how_much():
 
 @pytest.mark.parametrize(("low", "passes"), [(-0.004, True), (-0.01, True), (-0.0101, False), (0.002, True)])
 def test_the_candidate_may_lose_no_more_than_max_drop_at_the_low_end(low: float, passes: bool):
-    passed, [rule] = judge(against=Against("sha256:ab", 1, comparison(low)))
+    passed, [rule] = judge(against=[Against(1, "accuracy", comparison(low))])
     assert passed is passes
-    assert rule.name == "no worse than release 1"
+    assert rule.name == "no worse than release 1 in accuracy"
     assert "20,998" in rule.reason
     assert ("missed by" in rule.reason) is not passes
 
@@ -138,8 +140,32 @@ def test_few_rows_are_not_enough_to_be_sure():
     many, few = (np.arange(n) % 10 != 0 for n in (20_000, 50))
     for correct, passes in ((many, True), (few, False)):
         shifted = np.roll(correct, 1)
-        passed, [rule] = judge(against=Against("sha256:ab", 2, paired(shifted, correct)))
+        passed, [rule] = judge(against=[Against(2, "accuracy", paired(shifted, correct))])
         assert passed is passes, rule.reason
+
+
+def test_what_cannot_be_compared_has_failed_and_says_why():
+    passed, rules = judge(against=[Against(3, "mae", "it has other rows"), Against(3, "r2", comparison(0.0))])
+    assert not passed
+    assert [(rule.name, rule.passed) for rule in rules] == [
+        ("no worse than release 3 in mae", False),
+        ("no worse than release 3 in r2", True),
+    ]
+    assert rules[0].reason == "not compared: it has other rows"
+    assert (rules[0].value, rules[0].limit) == (None, None)
+    passed, [rule] = judge(against=[Against(3, "mae", comparison(math.nan))])
+    assert not passed
+    assert rule.reason.startswith("not compared: ")
+
+
+@pytest.mark.parametrize(("worse", "passes"), [(90.0, True), (110.0, False)])
+def test_max_drop_of_a_metric_in_the_label_s_unit_is_a_share_of_its_scale(worse: float, passes: bool):
+    found = Comparison(
+        "mae", 500 + worse, 500, -worse, -worse, -worse, 60, 10_000, "", 0.95, higher_is_better=False
+    )
+    passed, [rule] = judge(against=[Against(1, "mae", found)])
+    assert passed is passes, rule.reason
+    assert rule.limit == -100
 
 
 def test_a_rule_is_plain_json_even_without_a_number():

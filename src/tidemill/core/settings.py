@@ -16,9 +16,11 @@ class GateSettings:
         rules: Comparisons of a metric with a number, such as ``accuracy >= 0.87``.
         latency_ms: The predictor's median time for one row must stay under this; milliseconds.
         smoke: Whether the predictor must answer real sample rows as the pipeline did.
-        max_drop: How much of the gate's metric the candidate may lose against the running release, at the
-            pessimistic end of the confidence interval; 0 to 1.
+        max_drop: How much of each metric of the rules the candidate may lose against the running release, at the
+            pessimistic end of the confidence interval; 0 to 1. Of metrics in the label's unit (``mae``, ``rmse``) it
+            is a share of the error that always answering the median, or the mean, would have.
         confidence: Of that interval; 0 to 1.
+        compare: Whether the candidate must be compared with the running release, and fails where it cannot be.
     """
 
     rules: tuple[str, ...] = ()
@@ -26,6 +28,7 @@ class GateSettings:
     smoke: bool = True
     max_drop: float = 0.01
     confidence: float = 0.95
+    compare: bool = True
 
 
 @dataclass(frozen=True, slots=True)

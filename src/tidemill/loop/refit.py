@@ -6,7 +6,7 @@ from tidemill.core.errors import Failed, NotFound, TidemillError
 from tidemill.core.events import Note, Sink, silent
 from tidemill.core.names import Reference, nearest
 from tidemill.core.settings import PipelineSettings
-from tidemill.loop import judging
+from tidemill.loop.champion import running_release
 from tidemill.loop.deploy import promote
 from tidemill.loop.lookup import find_run
 from tidemill.loop.releases import create_release
@@ -185,7 +185,7 @@ def _base_run(ws: Workspace, name: str) -> "records.Run":
     """The run behind the running release; before there is one, the latest that succeeded."""
     from tidemill.store.catalog import records  # noqa: PLC0415
 
-    release = judging.running_release(ws, name)
+    release = running_release(ws, name)
     if release is not None:
         return find_run(ws, release.run)
     with ws.store.catalog.read() as read:

@@ -34,6 +34,7 @@ class Predictor:
         folder: The bundle.
         signature: What it takes and gives.
         classes: The class names, in the order of the probabilities; None for a regressor.
+        label: The column that it learned to answer.
         form: ``onnx`` or ``native``.
         parity: How well it agreed with the pipeline when it was built, as ``Parity`` says.
     """
@@ -41,6 +42,7 @@ class Predictor:
     folder: Path
     signature: Signature
     classes: tuple[str, ...] | None
+    label: str
     form: str
     parity: dict[str, Any]
     _features: str
@@ -78,6 +80,7 @@ class Predictor:
             folder=folder,
             signature=signature,
             classes=classes,
+            label=body["label"],
             form=model["form"],
             parity=body["parity"],
             _features=body["features"],

@@ -37,8 +37,18 @@ class Predicts(Protocol):
         ...
 
 
-class Interval(Protocol):
+class Compared(Protocol):
     """What the gate reads of a comparison; ``evaluation.Comparison`` is one."""
+
+    @property
+    def a(self) -> float:
+        """The candidate's metric."""
+        ...
+
+    @property
+    def b(self) -> float:
+        """That of the running release."""
+        ...
 
     @property
     def difference(self) -> float:
@@ -58,6 +68,11 @@ class Interval(Protocol):
     @property
     def n(self) -> int:
         """Rows that both models answered."""
+        ...
+
+    @property
+    def scale(self) -> float:
+        """What a ``max_drop`` of 1 stands for, in the metric's unit."""
         ...
 
 
@@ -91,17 +106,18 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Against:
-    """The candidate and the running release on the same held-out rows.
+    """A metric of the candidate and of the running release on the same held-out rows.
 
     Attributes:
-        release: The running release's digest.
-        number: Its number.
-        comparison: Candidate minus running release, with the confidence interval of ``GateSettings.confidence``.
+        number: The running release's number.
+        metric: Which metric.
+        comparison: Candidate against running release, with the confidence interval of ``GateSettings.confidence``;
+            the reason in words where the two cannot be compared.
     """
 
-    release: str
     number: int
-    comparison: Interval
+    metric: str
+    comparison: Compared | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +157,7 @@ def judge(
     metrics: Mapping[str, float],
     smoke: Agreement | None,
     latency_ms: float | None,
-    against: Against | None,
+    against: Sequence[Against],
 ) -> tuple[bool, list[Rule]]:
     """Hold a candidate against every rule; no rule is skipped because another failed.
 
@@ -150,7 +166,7 @@ def judge(
         metrics: The candidate's metrics on its test rows, by name.
         smoke: How its predictor answered sample rows; None when that was not tried.
         latency_ms: The predictor's median time for one row; milliseconds; None when not measured.
-        against: The comparison with the running release; None when nothing runs.
+        against: Each metric's comparison with the running release; empty when nothing runs.
 
     Returns:
         Whether all passed, and each rule with its reason. A rule whose measurement is missing has failed.
@@ -163,8 +179,7 @@ def judge(
         rules.append(_smoke_rule(smoke))
     if settings.latency_ms is not None:
         rules.append(_latency_rule(latency_ms, settings.latency_ms))
-    if against is not None:
-        rules.append(_against_rule(against, settings))
+    rules += [_against_rule(each, settings) for each in against]
     return all(rule.passed for rule in rules), rules
 
 
@@ -268,17 +283,27 @@ def _latency_rule(latency_ms: float | None, limit_ms: float) -> Rule:
 
 
 def _against_rule(against: Against, settings: GateSettings) -> Rule:
-    found, floor = against.comparison, -settings.max_drop
+    name = f"no worse than release {against.number} in {against.metric}"
+    found = against.comparison
+    if isinstance(found, str):
+        reason = f"not compared: {found}"
+        return Rule(name, passed=False, reason=reason, value=None, limit=None)
+    floor = -settings.max_drop * found.scale
+    if math.isnan(found.low):
+        reason = "not compared: the comparison gave no number"
+        return Rule(name, passed=False, reason=reason, value=None, limit=floor)
     passed = found.low >= floor
     by = "" if passed else f", missed by {_short(floor - found.low)}"
     reason = (
-        f"{found.difference:+.4f} on the same {found.n:,} test rows, "
-        f"{settings.confidence * 100:g} % interval {found.low:+.4f} to {found.high:+.4f}; "
-        f"the low end may be {floor:+.4f}{by}"
+        f"it is {_short(found.a)}, and {_short(found.b)} of the running release, on the same {found.n:,} test rows; "
+        f"difference {_signed(found.difference)} (below 0 is worse), {settings.confidence * 100:g} % interval {_signed(found.low)} to "
+        f"{_signed(found.high)}; the low end may be {_signed(floor)}{by}"
     )
-    if math.isnan(found.low):
-        reason = "the comparison gave no number"
-    return Rule(f"no worse than release {against.number}", passed, reason, found.low, floor)
+    return Rule(name, passed, reason, found.low, floor)
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.4g}"
 
 
 def _number(text: str) -> float | None:
