@@ -28,7 +28,7 @@ def judge(*rules: str, metrics: dict[str, float] | None = None, **more: Any) -> 
     settings = GateSettings(
         rules=rules, smoke=more.pop("with_smoke", False), latency_ms=more.pop("limit", None)
     )
-    given = {"smoke": None, "latency_ms": None, "against": ()} | more
+    given: dict[str, Any] = {"smoke": None, "latency_ms": None, "against": (), **more}
     return gate.judge(settings=settings, metrics=metrics or {}, **given)
 
 
