@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tidemill.evaluation.report import Report
     from tidemill.models.trained import TrainedModel
+    from tidemill.notebook.options import RunOptions
     from tidemill.notebook.project import Project, run
     from tidemill.notebook.project import open_project as open  # noqa: A004 - read as tm.open()
     from tidemill.pipeline.components import check, row_step, step, trainer, transform
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Model": "tidemill.pipeline.model",
     "Project": "tidemill.notebook.project",
+    "RunOptions": "tidemill.notebook.options",
     "open": "tidemill.notebook.project",
     "run": "tidemill.notebook.project",
     "Report": "tidemill.evaluation.report",
@@ -62,6 +64,7 @@ __all__ = [
     "Model",
     "Project",
     "Report",
+    "RunOptions",
     "RunOutcome",
     "Secret",
     "Table",

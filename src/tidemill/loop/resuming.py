@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from tidemill.store.catalog import records
 
 
-def resume(ws: Workspace, run: str = "latest", *, sink: Sink = silent) -> RunView:
+def resume(
+    ws: Workspace,
+    run: str = "latest",
+    *,
+    executor: str | None = None,
+    audit: float = 0.0,
+    sink: Sink = silent,
+) -> RunView:
     """Go on with a run that was interrupted or failed, as a new run.
 
     It reads each dataset at the commit that the run had read, though its branch may have moved since, and computes
@@ -22,6 +29,8 @@ def resume(ws: Workspace, run: str = "latest", *, sink: Sink = silent) -> RunVie
     Args:
         ws: The project.
         run: Which run; ``latest``, or the start of an id.
+        executor: Who computes the steps; None: as the settings say.
+        audit: The share of cache hits that is computed again; the run fails where the result differs.
         sink: Gets the steps' events.
 
     Raises:
@@ -44,9 +53,11 @@ def resume(ws: Workspace, run: str = "latest", *, sink: Sink = silent) -> RunVie
     return runs.run(
         ws,
         file,
-        record.parameters,
+        runs.as_recorded(record.parameters),
         name=record.pipeline,
+        executor=executor,
         trigger=record.trigger,
+        audit=audit,
         sink=sink,
         commits=record.inputs,
     )

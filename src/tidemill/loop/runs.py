@@ -1,6 +1,5 @@
 """Runs: start one, look at one, draw its report. A run with a model ends with the gate's verdict."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import NotFound, TidemillError
 from tidemill.core.events import Note, Sink, silent
+from tidemill.core.given import Json
 from tidemill.loop import judging, predictors, registry, why, written
 from tidemill.loop.lookup import find_run, seconds_of, steps_of
 from tidemill.loop.views import Forecast, ReportFile, RunView, StepForecast, StepView, VerdictView
@@ -38,7 +38,8 @@ def run(
     Args:
         ws: The project.
         pipeline: A file, or a pipeline itself.
-        parameters: By name; text is converted by annotation.
+        parameters: By name: values of Python, which stay what they are; or ``core.given.Text`` and ``Json``, which
+            are read by annotation.
         name: Which pipeline of the file.
         executor: Who computes the steps; None: as the settings say.
         trigger: What started it.
@@ -59,7 +60,7 @@ def run(
         graph.pinned(commits or {}),
         pipeline_name=defined.name,
         file=defined.file,
-        parameters=recorded(values),
+        parameters=recorded(defined, values),
         trigger=trigger,
         sink=sink,
         workers=ws.project.workers,
@@ -81,6 +82,7 @@ def forecast(
     parameters: Mapping[str, Any] | None = None,
     *,
     name: str | None = None,
+    commits: Mapping[str, str] | None = None,
     sink: Sink = silent,
 ) -> Forecast:
     """What ``run`` would compute and what it would take from the cache, and why. Nothing is computed.
@@ -93,7 +95,7 @@ def forecast(
     defined, values, graph = built(pipeline, parameters or {}, name, sink)
     expected = look(
         ws.store,
-        graph,
+        graph.pinned(commits or {}),
         pipeline_name=defined.name,
         resolve=lambda reference: _snapshot(ws, reference),
         seed=seed_of(values),
@@ -205,11 +207,16 @@ def _snapshot(ws: Workspace, reference: "Reference") -> Any:
     return ws.datasets.open(reference.name).snapshot(reference.at)
 
 
-def recorded(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameter values as a run's record has them; given again, they make the same run."""
-    from tidemill.pipeline.secret import spelled  # noqa: PLC0415
+def recorded(defined: "Pipeline[..., Any]", values: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameter values as a run's record has them; given again as ``Json``, they make the same run."""
+    from tidemill.pipeline.values import recorded as one  # noqa: PLC0415
 
-    return {n: s if _is_json(s := spelled(v)) else str(v) for n, v in values.items()}
+    return {p.name: one(values[p.name], p.annotation, p.default) for p in defined.parameters}
+
+
+def as_recorded(parameters: Mapping[str, Any]) -> dict[str, Json]:
+    """The parameters of a run's record, to be given again."""
+    return {name: Json(tree) for name, tree in parameters.items()}
 
 
 def seed_of(values: Mapping[str, Any]) -> int:
@@ -272,11 +279,3 @@ def _view(ws: Workspace, record: "records.Run", steps: "list[records.Step]") -> 
         VerdictView(verdict.passed, verdict.rules, verdict.against) if verdict else None,
         record.error,
     )
-
-
-def _is_json(value: object) -> bool:
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError):
-        return False
-    return True

@@ -5,8 +5,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from tidemill.core.errors import InvalidInput
 from tidemill.core.events import Sink, silent
 from tidemill.notebook.data import DataMethods
+from tidemill.notebook.options import RunOptions, options_of, parameters_of, told
 from tidemill.notebook.team import TeamMethods
 
 if TYPE_CHECKING:
@@ -44,16 +46,45 @@ class Project(DataMethods, TeamMethods):
     # -- runs and models
 
     def run(
-        self, pipeline: Any, *, audit: float = 0.0, sink: Sink = silent, **parameters: Any
+        self,
+        pipeline: Any,
+        parameters: Mapping[str, Any] | None = None,
+        /,
+        *,
+        options: RunOptions | Mapping[str, Any] | None = None,
+        **more: Any,
     ) -> "views.RunView":
-        """Run a pipeline: a file's path, or what ``@tm.pipeline`` made. A failed run is returned, not raised.
+        """Run a pipeline. A failed run is returned, not raised.
 
-        Steps of files are computed by the ``executor`` of the settings, those of a notebook in the notebook. With
-        ``audit``, that share of the cached steps is computed again, and the run fails where a result differs.
+        Steps of files are computed by the ``executor`` of the options or the settings, those of a notebook in the
+        notebook.
+
+        Args:
+            pipeline: A file's path, or what ``@tm.pipeline`` made.
+            parameters: The pipeline's parameters by name. A value stays what it is: text is not read as a number.
+            options: How it is run: ``tm.RunOptions``, or a dict of the same names.
+            **more: Parameters too. Every keyword but ``options`` is the pipeline's.
+
+        Raises:
+            InvalidInput: ``unknown-parameter``, ``parameter-given-twice``, ``wrong-option``; and as
+                ``loop.runs.run``.
         """
         from tidemill.loop import runs
 
-        return runs.run(self._ws, pipeline, parameters, audit=audit, sink=sink)
+        how, given = options_of(options), parameters_of(parameters, more)
+        try:
+            return runs.run(
+                self._ws,
+                pipeline,
+                given,
+                name=how.name,
+                executor=how.executor,
+                commits=how.commits,
+                audit=how.audit,
+                sink=how.sink,
+            )
+        except InvalidInput as error:
+            raise told(error) from error.__cause__
 
     def reproduce(
         self, ref: str = "latest", into: str | Path | None = None, *, keep: bool = False, sink: Sink = silent
@@ -63,17 +94,39 @@ class Project(DataMethods, TeamMethods):
 
         return reproducing.reproduce(self._ws, ref, Path(into) if into else None, keep=keep, sink=sink)
 
-    def forecast(self, pipeline: Any, **parameters: Any) -> "views.Forecast":
-        """What ``run`` would compute, what it would take from the cache, and why; nothing is computed."""
+    def forecast(
+        self,
+        pipeline: Any,
+        parameters: Mapping[str, Any] | None = None,
+        /,
+        *,
+        options: RunOptions | Mapping[str, Any] | None = None,
+        **more: Any,
+    ) -> "views.Forecast":
+        """What ``run`` would compute, what it would take from the cache, and why; nothing is computed.
+
+        The arguments are those of ``run``; of the options, ``name``, ``commits`` and ``sink`` matter.
+        """
         from tidemill.loop import runs
 
-        return runs.forecast(self._ws, pipeline, parameters)
+        how, given = options_of(options), parameters_of(parameters, more)
+        try:
+            return runs.forecast(self._ws, pipeline, given, name=how.name, commits=how.commits, sink=how.sink)
+        except InvalidInput as error:
+            raise told(error) from error.__cause__
 
-    def resume(self, run: str = "latest", *, sink: Sink = silent) -> "views.RunView":
-        """Go on with a run that was interrupted or failed: the same parameters and data, and what it finished."""
+    def resume(
+        self, run: str = "latest", *, options: RunOptions | Mapping[str, Any] | None = None
+    ) -> "views.RunView":
+        """Go on with a run that was interrupted or failed: the same parameters and data, and what it finished.
+
+        Of the options, ``name`` and ``commits`` are the run's own.
+        """
         from tidemill.loop import resuming
 
-        return resuming.resume(self._ws, run, sink=sink)
+        taken = ("executor", "audit", "sink")
+        how = options_of(options, taken=taken, why="pipeline and data are those of the run")
+        return resuming.resume(self._ws, run, executor=how.executor, audit=how.audit, sink=how.sink)
 
     def explain(
         self,
@@ -248,7 +301,14 @@ def open_project(folder: str | Path | None = None) -> Project:
     return Project(workspace.open_workspace(Path(folder) if folder else None, make=True))
 
 
-def run(pipeline: Any, **parameters: Any) -> "views.RunView":
-    """Run a pipeline in the project of the working directory: ``tm.run(quadruple, n=3).outputs["result"]``."""
+def run(
+    pipeline: Any,
+    parameters: Mapping[str, Any] | None = None,
+    /,
+    *,
+    options: RunOptions | Mapping[str, Any] | None = None,
+    **more: Any,
+) -> "views.RunView":
+    """Run a pipeline in its project: ``tm.run(quadruple, n=3).outputs["result"]``. As ``Project.run``."""
     with open_project() as project:
-        return project.run(pipeline, **parameters)
+        return project.run(pipeline, parameters, options=options, **more)
