@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.cli.conftest import Tidemill
 from tidemill.cli import parameters, rows_csv
 from tidemill.core.errors import InvalidInput, NotFound
+from tidemill.core.given import Json, Text
 
 
 @given(st.dictionaries(st.from_regex(r"[a-z_]{1,8}", fullmatch=True), st.text(max_size=20)))
@@ -24,6 +25,24 @@ def test_assignments_read_back(values: dict[str, str]):
 def test_assignments_that_are_none(texts: list[str]):
     with pytest.raises(click.UsageError):
         parameters.assignments("-p", texts)
+
+
+def test_typed_values_are_text_or_json():
+    found = parameters.given(["a=3", "b:=3", "c:=null", " d := [1] ", "e=:=", "f="])
+    assert found == {
+        "a": Text("3"),
+        "b": Json(3),
+        "c": Json(None),
+        "d": Json([1]),
+        "e": Text(":="),
+        "f": Text(""),
+    }
+
+
+@pytest.mark.parametrize("texts", [["n:=three"], ["n:="], [":=3"], ["n=1", "n:=1"], ["n:=" + "[" * 100_000]])
+def test_typed_values_that_are_none(texts: list[str]):
+    with pytest.raises(click.UsageError):
+        parameters.given(texts)
 
 
 @pytest.mark.parametrize(

@@ -272,3 +272,22 @@ def test_an_audit_says_what_it_computed_again_and_fails_where_it_differs(tidemil
     bad = tidemill("run", "reader.py", "--audit", "0.05")
     assert bad.returncode == 1
     assert "error[audit-failed]: Step 'read' has another 'result'" in bad.stderr
+
+
+def test_parameters_are_read_by_their_annotation_or_given_as_json(tidemill: Tidemill, project: Path):
+    (project / "typed.py").write_text(
+        "import tidemill as tm\n\n@tm.step\ndef shown(text: str) -> str:\n    return text\n\n"
+        "@tm.pipeline\ndef all_typed(a, b: int, c: list[float], d=None):\n    return shown(repr((a, b, c, d)))\n",
+        "utf-8",
+    )
+
+    def result(*more: str) -> object:
+        said = tidemill("run", "typed.py:all_typed", "-p", "b=3", "-p", "c=1,2.5", *more, "--json").stdout
+        return json.loads(said)["outputs"]["result"]
+
+    assert result("-p", "a=1e5") == "('1e5', 3, [1.0, 2.5], None)"
+    assert result("-p", "a:=1e5", "-p", "d=null") == "(100000.0, 3, [1.0, 2.5], 'null')"
+    assert result("-p", 'a:={"x": "1"}', "-p", "d:=[null]") == "({'x': '1'}, 3, [1.0, 2.5], [None])"
+    wrong = tidemill("run", "typed.py", "-p", "a=1", "-p", "b=1.0", "-p", "c=1")
+    assert wrong.returncode == 2
+    assert "'b' must be int, not '1.0'" in wrong.stderr

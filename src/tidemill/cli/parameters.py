@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tidemill.core.errors import InvalidInput, NotFound
+from tidemill.core.given import Json, Text
 
 if TYPE_CHECKING:
     from tidemill.loop.views import EnvironmentView
@@ -29,6 +30,34 @@ def assignments(option: str, texts: Sequence[str]) -> dict[str, str]:
             raise click.UsageError(f"{option} gives '{name.strip()}' twice.")
         found[name.strip()] = value
     return found
+
+
+def given(texts: Sequence[str]) -> dict[str, Text | Json]:
+    """What ``-p`` says: ``n=3``, text that the parameter's annotation reads; ``n:=3``, JSON.
+
+    Raises:
+        click.UsageError: As ``assignments``; and for what is not JSON after ``:=``.
+    """
+    found: dict[str, Text | Json] = {}
+    for name, text in assignments("--parameter", texts).items():
+        plain = name.removesuffix(":").strip()
+        if not plain:
+            raise click.UsageError(f"--parameter takes NAME=VALUE or NAME:=JSON, not '{name}={text}'.")
+        if plain in found:
+            raise click.UsageError(f"--parameter gives '{plain}' twice.")
+        found[plain] = _json(plain, text) if name.endswith(":") else Text(text)
+    return found
+
+
+def _json(name: str, text: str) -> Json:
+    import json  # noqa: PLC0415
+
+    try:
+        return Json(json.loads(text))
+    except (ValueError, RecursionError) as error:
+        raise click.UsageError(
+            f"--parameter {name}:= takes JSON, and {text[:80]!r} is not: {error}. For text, type {name}=."
+        ) from error
 
 
 def file_and_name(text: str) -> tuple[str, str | None]:

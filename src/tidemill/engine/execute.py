@@ -16,7 +16,7 @@ from tidemill.engine import artifacts, failures, project_files, tables, workplac
 from tidemill.engine.arguments import Given
 from tidemill.engine.orders import ChunkTask, Memo, Order, Outcome, Ref
 from tidemill.engine.secrecy import NOTHING, Secrecy
-from tidemill.pipeline import load, values
+from tidemill.pipeline import load, spelling, values
 from tidemill.pipeline.annotations import TABLE_FORMS, results_of, shown
 from tidemill.pipeline.component import TRAINER_SETTINGS, Component
 from tidemill.pipeline.parameters import EMPTY
@@ -218,7 +218,8 @@ def _trained(
     component: Component[..., Any], arguments: dict[str, Any], loaded: dict[str, Any], order: Order
 ) -> Any:
     facts = {n: component.options.get(n) for n in TRAINER_SETTINGS}
-    facts |= {n: order.settings[n] for n in TRAINER_SETTINGS if order.settings.get(n) is not None}
+    said = {n: spelling.unspell(order.settings[n]) for n in TRAINER_SETTINGS if n in order.settings}
+    facts |= {n: v for n, v in said.items() if v is not None}
     table = next((v for v in loaded.values() if type(v).__qualname__ == "Table"), None)
     if component.is_object:
         native = _fitted_object(component, table, facts, order)
@@ -341,7 +342,7 @@ def _fits(value: Any, annotation: Any) -> bool:
     if isinstance(value, str) != (annotation is str):
         return False
     try:
-        values.convert(value, annotation)
+        values.given(value, annotation)
     except ValueError:
         return False
     return True

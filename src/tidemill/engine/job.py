@@ -12,9 +12,10 @@ from tidemill.engine import cache, plan, project_files, tables
 from tidemill.engine.closure import Closure
 from tidemill.engine.executors import environment
 from tidemill.engine.orders import Memo, Order, Outcome, Saved
-from tidemill.pipeline import load
+from tidemill.pipeline import load, values
 from tidemill.pipeline.component import Component
 from tidemill.pipeline.graph import Node
+from tidemill.pipeline.parameters import EMPTY
 from tidemill.pipeline.secret import Secret, replaced
 from tidemill.store.blobs import Blobs, Place
 
@@ -181,9 +182,9 @@ def rows_of(saved: dict[str, Saved]) -> int | None:
 
 def _with_whole_paths(component: Component[..., Any], settings: dict[str, Any]) -> dict[str, Any]:
     """The settings with paths as they are from any working directory: the step has one of its own."""
-    paths = {p.name for p in component.parameters if p.form == "path"}
+    wanted = {p.name: p.annotation for p in component.parameters}
     return {
-        n: str(Path(v).absolute()) if n in paths and isinstance(v, str) else replaced(v, Secret.from_anywhere)
+        n: replaced(values.with_paths(v, wanted.get(n, EMPTY), Path.absolute), Secret.from_anywhere)
         for n, v in settings.items()
     }
 

@@ -10,6 +10,7 @@ from tidemill.core import identity
 from tidemill.core.errors import InvalidInput
 from tidemill.engine.closure import Closure
 from tidemill.engine.orders import Ref
+from tidemill.pipeline import spelling, values
 from tidemill.pipeline.graph import Input, Node
 from tidemill.pipeline.secret import spelled
 
@@ -44,7 +45,7 @@ class Parts:
         return {
             "code": self.code,
             "packages": self.packages,
-            "settings": self.settings,
+            "settings": spelling.written(self.settings),
             "inputs": self.inputs,
         }
 
@@ -78,18 +79,20 @@ def parts_of(node: Node, closure: Closure, inputs: Inputs, seed: int) -> Parts:
 
 
 def _files(node: Node) -> dict[str, str]:
-    """The content of each file or folder that a setting annotated ``pathlib.Path`` names.
+    """The content of each file or folder that a setting names by a ``pathlib.Path``, in lists and dicts too.
 
     Raises:
         InvalidInput: ``file-not-found``.
     """
     assert node.component is not None
-    paths = {p.name for p in node.component.parameters if p.form == "path"}
-    return {
-        f"file {name}": _given(Path(value), node.name, name)
-        for name, value in node.settings.items()
-        if name in paths and isinstance(value, str)
-    }
+    found: dict[str, str] = {}
+    for parameter in node.component.parameters:
+        tree = node.settings.get(parameter.name)
+        for path in values.paths_of(tree, parameter.annotation):
+            whole = parameter.form == "path" and isinstance(tree, str)
+            name = f"file {parameter.name}" if whole else f"file {parameter.name}: {path}"
+            found[name] = _given(path, node.name, parameter.name)
+    return found
 
 
 def content_of_path(path: Path) -> str:

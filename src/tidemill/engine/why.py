@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core.errors import NotFound
 from tidemill.core.names import listed, nearest
 from tidemill.engine import sources
+from tidemill.pipeline.spelling import readable
 from tidemill.store.catalog import records
 
 if TYPE_CHECKING:
@@ -199,5 +200,5 @@ def reason(changes: "list[Change]", *, first: bool) -> str:
 
 
 def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else repr(value)
+    text = value if isinstance(value, str) else readable(value)
     return text if len(text) <= 40 else text[:37] + "..."

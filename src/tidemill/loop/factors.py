@@ -107,8 +107,11 @@ def _flat(installed: "Installed") -> dict[str, Any]:
 
 
 def _names_data(run: "records.Run", value: Any) -> bool:
+    from tidemill.pipeline.spelling import reference_in  # noqa: PLC0415
+
     read = {name.partition("@")[0] for name in run.inputs}
-    return isinstance(value, str) and value.partition("@")[0] in read
+    text = reference_in(value)
+    return text is not None and text.partition("@")[0] in read
 
 
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any], *, word: str = "") -> list[str]:

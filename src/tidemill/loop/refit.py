@@ -10,7 +10,7 @@ from tidemill.loop.champion import running_release
 from tidemill.loop.deploy import promote
 from tidemill.loop.lookup import find_run
 from tidemill.loop.releases import create_release
-from tidemill.loop.runs import run
+from tidemill.loop.runs import as_recorded, run
 from tidemill.loop.views import RefitView, RunView
 from tidemill.loop.workspace import Workspace
 
@@ -125,7 +125,9 @@ def _refit(
     sink: Sink,
 ) -> RefitView:
     file = ws.settings.pipelines.get(name, PipelineSettings()).file
-    made = run(ws, ws.folder / file, _on_branches(ws, base), name=name, trigger=trigger, sink=sink)
+    made = run(
+        ws, ws.folder / file, as_recorded(_on_branches(ws, base)), name=name, trigger=trigger, sink=sink
+    )
     if made.status != "succeeded":
         reason = f"its run failed: {(made.error or {}).get('message', '')}"
         return RefitView(trigger, cause, made.run, None, None, deployed=False, reason=reason)
@@ -220,15 +222,18 @@ def _on_branches(ws: Workspace, base: "records.Run") -> dict[str, Any]:
     values = dict(base.parameters)
     for name, reference in _references(base).items():
         branches = ws.datasets.open(reference.name).branches()
-        values[name] = str(Reference(reference.name, reference.at if reference.at in branches else "main"))
+        text = str(Reference(reference.name, reference.at if reference.at in branches else "main"))
+        values[name] = text if isinstance(values[name], str) else {"$dataset": text}
     return values
 
 
 def _references(base: "records.Run") -> dict[str, Reference]:
     """The parameters that name a dataset which the run read."""
+    from tidemill.pipeline.spelling import reference_in  # noqa: PLC0415
+
     names = {text.partition("@")[0] for text in base.inputs}
     return {
-        name: Reference.parse(value)
+        name: Reference.parse(text)
         for name, value in base.parameters.items()
-        if isinstance(value, str) and value.partition("@")[0] in names
+        if (text := reference_in(value)) is not None and text.partition("@")[0] in names
     }

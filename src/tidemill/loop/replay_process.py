@@ -62,7 +62,7 @@ def _run(order: ReplayOrder, wanted: Given, sink: Any) -> str:
     file = Path(order.file)
     defined = load.load(file, order.pipeline)
     _load_others(file.parent, order.loaded)
-    given = _fitting(defined, wanted.parameters) if order.fitting else wanted.parameters
+    given = runs.as_recorded(_fitting(defined, wanted.parameters) if order.fitting else wanted.parameters)
     graph = predictors.with_predictor(defined.build(given), defined.name, defined.file, sink)
     values = defined.values(given)
     store, data = opened(order.store), opened(order.data)
@@ -76,7 +76,7 @@ def _run(order: ReplayOrder, wanted: Given, sink: Any) -> str:
         _with_models(graph.pinned(wanted.commits), wanted.models),
         pipeline_name=defined.name,
         file=file,
-        parameters=runs.recorded(values),
+        parameters=runs.recorded(defined, values),
         trigger=order.trigger,
         sink=sink,
         workers=order.workers,

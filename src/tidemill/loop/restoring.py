@@ -78,7 +78,9 @@ def _given_files(ws: Workspace, run: "records.Run") -> list[Path]:
             word, _, parameter = part.partition(" ")
             if word != "file" or not parameter:
                 continue
-            path = ws.folder / step.parts["settings"][parameter]
+            # Of several, or one deep inside, the part's name tells which it is.
+            told = step.parts["settings"].get(parameter)
+            path = ws.folder / (told if isinstance(told, str) else parameter.partition(": ")[2])
             if not path.exists():
                 raise NotFound(
                     f"Step '{step.name}' of run {run.id} was given {path}, which is gone.",

@@ -32,6 +32,8 @@ TABLE = "table"
 """The parameter that carries the rows where the function itself takes columns."""
 TRAINER_SETTINGS = ("features", "label", "classes")
 """What any trainer's call may say although its function does not take it: facts about the model."""
+TRAINER_SETTINGS_TYPE = str | tuple[Any, ...] | None
+"""What they are."""
 
 
 class Component(Generic[P, R]):
@@ -224,14 +226,14 @@ class Component(Generic[P, R]):
     @staticmethod
     def _setting(step: str, name: str, value: Any, parameter: Parameter | None) -> Any:
         if parameter is None:
-            return values.plain(value, step, name)
+            return values.plain(value, step, name, TRAINER_SETTINGS_TYPE)
         secret = parameter.default if isinstance(parameter.default, Secret) else EMPTY
         try:
-            converted = values.convert(value, parameter.annotation, secret)
+            converted = values.given(value, parameter.annotation, secret)
         except ValueError:
             what = f"Setting of step '{step}':"
             raise values.wrong_type(what, name, value, parameter.annotation, secret) from None
-        return values.plain(converted, step, name)
+        return values.plain(converted, step, name, parameter.annotation)
 
     def _named(self, step: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         names = [p.name for p in self.parameters]
@@ -278,11 +280,21 @@ class Component(Generic[P, R]):
 
     def instance(self, settings: Mapping[str, Any] | None = None) -> Any:
         """A transform's object: the class called with its settings; a scikit-learn object as it is."""
-        given = self.bound if settings is None else settings
         if self.is_object:
             return self.function
-        wanted = {p.name: p for p in self.parameters}
-        return self.function(**{n: values.convert(v, wanted[n].annotation) for n, v in given.items()})
+        wanted = {p.name: p.annotation for p in self.parameters}
+        if settings is None:
+            return self.function(**{n: self._fitting(n, v) for n, v in self.bound.items()})
+        return self.function(**{n: values.read(v, wanted[n]) for n, v in settings.items()})
+
+    def _fitting(self, name: str, value: Any) -> Any:
+        """A transform's setting as its annotation wants it."""
+        parameter = next(p for p in self.parameters if p.name == name)
+        try:
+            return values.given(value, parameter.annotation)
+        except ValueError:
+            what = f"Setting of transform '{self.short_name}':"
+            raise values.wrong_type(what, name, value, parameter.annotation) from None
 
     def fit(self, table: Any) -> "Fitted":
         """Fit the transform on a table; in a build, a step. The result's ``apply`` uses what was learned."""
@@ -293,7 +305,11 @@ class Component(Generic[P, R]):
             return Fitted(self, self.instance().fit(table), {})
         step = f"{self.short_name}-fit"
         given = {p.name: p.default for p in self.parameters if not p.required} | self.bound
-        settings = {n: values.plain(v, step, n) for n, v in given.items()}
+        settings = {
+            p.name: values.plain(self._fitting(p.name, v), step, p.name, p.annotation, v)
+            for p in self.parameters
+            if (v := given.get(p.name, EMPTY)) is not EMPTY
+        }
         for parameter in self.parameters:
             if parameter.name not in settings:
                 raise InvalidInput(

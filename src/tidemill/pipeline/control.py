@@ -19,6 +19,7 @@ from tidemill.pipeline.graph import EACH, Guard
 from tidemill.pipeline.handles import Handle, Port
 from tidemill.pipeline.model import Model
 from tidemill.pipeline.outcome import RunOutcome
+from tidemill.pipeline.spelling import has_kinds
 
 R = TypeVar("R")
 _NAMEABLE = re.compile(r"[A-Za-z0-9_.+-]{1,40}")
@@ -316,6 +317,13 @@ def _handle(builder: builders.Builder, value: object, who: str) -> Handle:
         if source is not None:
             return _joined(builder, source)
     plain = values.plain(value, who, "result")
+    if has_kinds(plain):
+        raise InvalidInput(
+            f"{who} gets a {type(value).__qualname__} as a result that no step has made.",
+            why="Such a result is None, bool, int, float, str, or a list or dict of them.",
+            hint="Return it from a step.",
+            code="not-a-setting",
+        )
     (handle,) = builder.add("tm.when value", "value", None, {"value": plain}, {}, ("result",))
     return handle
 

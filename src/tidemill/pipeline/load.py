@@ -26,7 +26,7 @@ _seen: tuple[int, str] | None = None
 
 
 def load(path: Path, name: str | None = None) -> Pipeline[..., object]:
-    """The pipeline that a file defines; ``name`` chooses one of several.
+    """The pipeline that a file defines; ``name`` chooses one of several, by its name or its function's.
 
     Without it, pipelines that others of the file call are parts of these, and not meant.
 
@@ -35,15 +35,25 @@ def load(path: Path, name: str | None = None) -> Pipeline[..., object]:
         InvalidInput: ``invalid-pipeline-file``, naming file and line; ``ambiguous-pipeline``.
     """
     module = load_module(path)
-    found = {
-        p.name: p
-        for p in vars(module).values()
+    here = {
+        variable: p
+        for variable, p in vars(module).items()
         if isinstance(p, Pipeline) and p.function.__module__ == module.__name__
     }
+    found = {p.name: p for p in here.values()}
+    if len(found) < len({id(p) for p in here.values()}):
+        raise InvalidInput(
+            f"{path} has two pipelines of one name: {', '.join(p.name for p in here.values())}.",
+            why="What runs, models and releases are called must say which it is.",
+            hint='Name one of them otherwise: @tm.pipeline(name="...").',
+            code="ambiguous-pipeline",
+        )
     if name is not None:
-        if name in found:
-            return found[name]
-        close = nearest(name, found)
+        # What it is called, first; then what its function, or the variable that holds it, is.
+        by_code = {p.function.__name__: p for p in found.values()} | here
+        if (named := found.get(name) or by_code.get(name)) is not None:
+            return named
+        close = nearest(name, [*found, *by_code])
         raise NotFound(
             f"{path} has no pipeline '{name}'.",
             hint=f"Did you mean '{close}'?" if close else f"It has: {', '.join(found) or 'none'}.",

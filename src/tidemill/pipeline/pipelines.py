@@ -1,7 +1,11 @@
 """``@tm.pipeline``: a function whose body, called with a run's parameter values, builds the graph."""
 
+import datetime as dt
+import decimal
+import enum
 import functools
 import sys
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -23,8 +27,13 @@ from tidemill.pipeline.parameters import EMPTY, Parameter, parameters_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
-_PLAIN = (type(None), bool, int, float, str, list, tuple, dict, Path, Reference)
-"""What a parameter can be given as a plain value, and is converted by its annotation."""
+_PLAIN = (
+    type(None), bool, int, float, complex, str, bytes, list, tuple, set, frozenset, dict,
+    Path, dt.date, dt.time, dt.timedelta, decimal.Decimal, uuid.UUID, enum.Enum, Reference,
+)  # fmt: skip
+"""What a parameter can be given as a plain value, and is held against its annotation."""
+RESERVED = "options"
+"""The parameter that no pipeline has: how it is run is said by it."""
 _around: ContextVar[tuple[object, ...]] = ContextVar("around", default=())
 """The pipelines that are running in memory, the outermost first."""
 
@@ -41,6 +50,14 @@ class Pipeline(Generic[P, R]):
         self.function = function
         self.name = name or function.__name__.replace("_", "-")
         self.parameters = parameters_of(function)
+        if any(p.name == RESERVED for p in self.parameters):
+            raise InvalidInput(
+                f"Pipeline '{self.name}' has a parameter '{RESERVED}'.",
+                why="tm.run takes how a pipeline is run by that name; every other name is the pipeline's.",
+                hint="Call it something else, such as 'choices'.",
+                code="reserved-parameter",
+                details={"parameter": RESERVED},
+            )
         functools.update_wrapper(cast("Any", self), function, updated=())
 
     def __repr__(self) -> str:
@@ -55,9 +72,9 @@ class Pipeline(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """In the body of another pipeline, add this one's steps to it; outside, run it in memory, uncached.
 
-        In another's body its steps stand below its name (``prepare/clean``), and its parameters are what they are on the
-        command line: plain values are converted by annotation, defaults are filled in. A result of a step can stand
-        for any of them.
+        In another's body its steps stand below its name (``prepare/clean``), and its parameters are what they are when
+        it is run: plain values are held against their annotations, defaults are filled in. A result of a step can
+        stand for any of them.
 
         Raises:
             InvalidInput: ``wrong-call``, ``pipeline-circle``, and as ``values``.
@@ -80,7 +97,7 @@ class Pipeline(Generic[P, R]):
             return function(**given)
 
     def _bound(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """A call's arguments by name: plain ones converted, defaults filled in."""
+        """A call's arguments by name: plain ones held against their annotations, defaults filled in."""
         names = [p.name for p in self.parameters]
         if len(args) > len(names):
             raise InvalidInput(
@@ -116,9 +133,10 @@ class Pipeline(Generic[P, R]):
         )
 
     def values(self, given: Mapping[str, Any], *, there: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """All parameter values: the given ones converted by annotation, the defaults for the rest.
+        """All parameter values: the given ones held against their annotations, the defaults for the rest.
 
-        ``there`` are values that are taken as they are.
+        A value of Python stays what it is, ``core.given.Text`` and ``Json`` are read; ``there`` are values that are
+        not looked at.
 
         Raises:
             InvalidInput: ``unknown-parameter``, ``wrong-parameter-type``, ``missing-parameter``.
@@ -151,7 +169,7 @@ class Pipeline(Generic[P, R]):
             return parameter.default
         value = given[parameter.name]
         try:
-            return values.convert(value, parameter.annotation, parameter.default)
+            return values.given(value, parameter.annotation, parameter.default)
         except ValueError:
             raise values.wrong_type(
                 "Parameter", parameter.name, value, parameter.annotation, parameter.default

@@ -8,6 +8,7 @@ from tidemill.core.errors import Failed, InvalidInput
 from tidemill.pipeline import values
 from tidemill.pipeline.frames import from_frame, to_form
 from tidemill.pipeline.parameters import parameters_of
+from tidemill.pipeline.secret import Secret
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,17 +70,18 @@ def fit_state(component: "Component[..., Any]", table: "Table", settings: Mappin
 
 
 def arguments_of(component: "Component[..., Any]", settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings as the function's annotations want them (a list back as a tuple)."""
+    """The settings as they were given, from how keys and records have them."""
     known = {p.name: p for p in component.parameters}
     found: dict[str, Any] = {}
-    for name, value in settings.items():
+    for name, tree in settings.items():
         parameter = known.get(name)
         if parameter is None:
             continue
         try:
-            found[name] = values.convert(value, parameter.annotation)
+            # Where a secret was, its text is.
+            found[name] = tree if parameter.annotation is Secret else values.read(tree, parameter.annotation)
         except ValueError:
-            found[name] = value
+            found[name] = tree
     return found
 
 

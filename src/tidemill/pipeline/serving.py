@@ -34,7 +34,7 @@ def serve(
         raise InvalidInput(f"A {component.kind} cannot be a stage of a predictor.", code="not-servable")
     served = component.options.get("served")
     if component.kind == "row_step" and served is not None:
-        return dict(served(dict(columns), **settings))
+        return dict(served(dict(columns), **arguments_of(component, settings)))
     if component.kind == "transform" and hasattr(component.function, "serve"):
         return dict(component.instance(settings).serve(dict(columns), state))
     if component.columns and not component.is_object:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from tidemill.cli.command import State, command, pass_state
-from tidemill.cli.parameters import assignments, file_and_name
+from tidemill.cli.parameters import file_and_name, given
 
 
 @command("run", example="tidemill run pipeline.py -p epochs=3 -p data=fashion@main")
@@ -16,7 +16,7 @@ from tidemill.cli.parameters import assignments, file_and_name
     "parameters",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A parameter of the pipeline; may be given several times.",
+    help="A parameter of the pipeline, read by its annotation; NAME:=JSON for JSON. May be given several times.",
 )
 @click.option(
     "--explain", is_flag=True, help="Only say which steps would be computed, and why; nothing is computed."
@@ -45,7 +45,7 @@ def run(
     from tidemill.cli.render.why import forecast  # noqa: PLC0415
     from tidemill.loop import runs as loop  # noqa: PLC0415
 
-    values = assignments("--parameter", parameters)
+    values = given(parameters)
     path, name = file_and_name(file)
     with state.watch() as sink:
         if explain:
