@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tidemill.core import errors
+
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "tidemill"
 ROWS = re.findall(
@@ -46,6 +48,29 @@ def codes_in(tree: ast.AST) -> list[str]:
             if any(isinstance(n, ast.Name) and n.id == "default_code" for n in names):
                 found += patterns(node.value)
     return found
+
+
+def without_a_hint(tree: ast.AST) -> list[int]:
+    """The lines of calls that make an error of ours and do not say what to try."""
+    groups = {name for name, kind in vars(errors).items() if isinstance(kind, type)}
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name | ast.Attribute)
+        and (node.func.id if isinstance(node.func, ast.Name) else node.func.attr) in groups
+        and not {"hint", None} & {keyword.arg for keyword in node.keywords}
+    ]
+
+
+@pytest.mark.parametrize("file", sorted(SOURCE.rglob("*.py")), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_every_error_says_what_to_try(file: Path):
+    assert without_a_hint(ast.parse(file.read_text("utf-8"))) == []
+
+
+def test_an_error_without_a_hint_is_found():
+    tree = ast.parse("raise NotFound('x', code='y')\nraise Conflict('x', hint='z')\nraise errors.Failed('x')")
+    assert without_a_hint(tree) == [1, 3]
 
 
 @cache

@@ -45,7 +45,7 @@ def test_a_newer_layout_is_refused_and_untouched(tmp_path: Path):
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"layout": "new"}', '{"layout": null}'])
 def test_a_damaged_layout_file_is_said(tmp_path: Path, text: str):
     (tmp_path / layout.FILE).write_text(text, "utf-8")
-    with pytest.raises(StorageError, match="does not name a layout version") as caught:
+    with pytest.raises(StorageError, match="layout.json is damaged") as caught:
         Store.open(tmp_path)
     assert caught.value.code == "store-damaged"
 

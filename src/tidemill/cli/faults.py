@@ -3,6 +3,7 @@
 What only a failure needs is imported when there is one: every command pays for this file.
 """
 
+import errno
 import sys
 from collections.abc import Sequence
 
@@ -10,7 +11,14 @@ import click
 
 from tidemill.cli import streams
 from tidemill.cli.render import errors
-from tidemill.core.errors import InternalError, Interrupted, InvalidInput, TidemillError, came_from
+from tidemill.core.errors import (
+    InternalError,
+    Interrupted,
+    InvalidInput,
+    StorageError,
+    TidemillError,
+    came_from,
+)
 
 INTERRUPTED = 130
 """128 and the number of SIGINT, as shells have it."""
@@ -73,13 +81,71 @@ def translated(error: BaseException, words: Sequence[str]) -> TidemillError:
     if isinstance(error, click.UsageError):
         return _usage(error)
     if isinstance(error, click.ClickException):
-        return InvalidInput(error.format_message(), code="usage")
+        return InvalidInput(error.format_message(), hint="Type 'tidemill --help'.", code="usage")
+    outside = _of_the_words(error, words) or _of_the_system(error)
+    if outside is not None:
+        return outside
     import shlex  # noqa: PLC0415
 
     return InternalError(
         f"{type(error).__name__}: {error}" if str(error) else type(error).__name__,
         why="Tidemill did not expect this: it is a bug. Your data and everything finished before are kept.",
         hint=f"Type {shlex.join(['tidemill', '--debug', *(w for w in words if w != '--debug')])!r} for the traceback, and report it.",
+    )
+
+
+def _of_the_words(error: BaseException, words: Sequence[str]) -> TidemillError | None:
+    """The error of ours where a word was typed that is no text: Python, databases and files then refuse it anywhere."""
+    bad = next((word for word in words if "\0" in word or not _is_text(word)), None)
+    refused = any(isinstance(one, UnicodeEncodeError) or "null byte" in str(one) for one in came_from(error))
+    if bad is None or not refused:
+        return None
+    return InvalidInput(
+        f"{bad!a} is not text.",
+        why="Some of its bytes are no characters of UTF-8.",
+        hint="Type it in UTF-8; a file that is called so, rename.",
+        code="not-text",
+    )
+
+
+def _is_text(word: str) -> bool:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _of_the_system(error: BaseException) -> TidemillError | None:
+    """The error of ours for what the system said of a file, a folder or the memory: no fault of this program."""
+    if isinstance(error, MemoryError):
+        return StorageError(
+            "There is not enough memory.",
+            why=str(error) or None,
+            hint="End other programs, or give it less at once.",
+            code="out-of-memory",
+        )
+    if not isinstance(error, OSError) or error.filename is None:
+        return None
+    import os  # noqa: PLC0415
+
+    path, said = (
+        os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else error.filename,
+        error.strerror,
+    )
+    if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError) or error.errno in (
+        errno.ENAMETOOLONG,
+        errno.ELOOP,
+        errno.EINVAL,
+    ):
+        shown = str(path) if len(str(path)) < 300 else f"{str(path)[:300]}..."
+        return InvalidInput(
+            f"{shown} cannot be used: {said}.", hint="Check the path.", code="path-not-usable"
+        )
+    return StorageError(
+        f"{path} cannot be used: {said}.",
+        hint="Check the disk and the rights of that file, then type the same command again.",
+        code="storage",
     )
 
 

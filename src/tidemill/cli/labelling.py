@@ -61,7 +61,15 @@ def _by_lines(session: "Labeller") -> None:
         view = session.progress()
         card = render.card(task, view, lines=_LINES, keys=False, said=said)
         streams.note(streams.text(card, sys.stderr) + "\n")
-        line = sys.stdin.readline()
+        try:
+            line = sys.stdin.readline()
+        except UnicodeDecodeError as error:
+            raise InvalidInput(
+                f"The answer to row {task.position} is not text in {error.encoding}.",
+                why="What was answered before is kept.",
+                hint="Give the answers as UTF-8, a line for each row.",
+                code="not-text",
+            ) from error
         if not line:
             return
         answer, said = meaning(line, view.classes)

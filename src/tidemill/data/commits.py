@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tidemill.core import identity
 from tidemill.core.errors import StorageError
 from tidemill.data.refs import Ref
+from tidemill.store import damage
 
 PROPERTY = "tidemill.commit"
 """The transaction property that makes a Lance version a commit. A version without it is upkeep, no history."""
@@ -147,30 +148,33 @@ def from_properties(dataset: str, version: int, stored: Mapping[str, str]) -> Co
     """The commit that a Lance version with these properties is; None when it is upkeep.
 
     Raises:
-        StorageError: ``store-too-new``, when a newer Tidemill wrote it.
+        StorageError: ``store-too-new``, when a newer Tidemill wrote it; ``store-damaged``.
     """
     text = stored.get(PROPERTY)
     if text is None:
         return None
-    body = json.loads(text)
-    if body["layout"] > LAYOUT:
+    with damage.reading(f"Version {version} of dataset '{dataset}'"):
+        body = json.loads(text)
+        layout = int(body["layout"])
+    if layout > LAYOUT:
         raise StorageError(
-            f"Dataset '{dataset}' has a commit of layout {body['layout']}; this Tidemill knows up to {LAYOUT}.",
+            f"Dataset '{dataset}' has a commit of layout {layout}; this Tidemill knows up to {LAYOUT}.",
             why="A newer Tidemill wrote it.",
             hint="Type 'pip install --upgrade tidemill'.",
             code="store-too-new",
         )
-    return Commit(
-        id=body["id"],
-        number=body["number"],
-        dataset=dataset,
-        branch=body.get("branch", "main"),
-        version=version,
-        parents=tuple(body["parents"]),
-        parent_versions=tuple(body.get("parent_versions", ())),
-        author=body["author"],
-        time=body["time"],
-        message=body["message"],
-        rows=body["rows"],
-        forgotten=tuple(Forgotten(**mark) for mark in body.get("forgotten", ())),
-    )
+    with damage.reading(f"Version {version} of dataset '{dataset}'"):
+        return Commit(
+            id=body["id"],
+            number=body["number"],
+            dataset=dataset,
+            branch=body.get("branch", "main"),
+            version=version,
+            parents=tuple(body["parents"]),
+            parent_versions=tuple(body.get("parent_versions", ())),
+            author=body["author"],
+            time=body["time"],
+            message=body["message"],
+            rows=body["rows"],
+            forgotten=tuple(Forgotten(**mark) for mark in body.get("forgotten", ())),
+        )

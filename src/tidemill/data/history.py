@@ -232,7 +232,11 @@ class History:
     def _loaded(self) -> tuple[Refs, str | None]:
         refs, tag = read_refs(self._table)
         if refs is None:
-            raise NotFound(f"There is no dataset '{self._dataset}' any more.", code="dataset-not-found")
+            raise NotFound(
+                f"There is no dataset '{self._dataset}' any more.",
+                hint="Type 'tidemill data list' for all that are there.",
+                code="dataset-not-found",
+            )
         return refs, tag
 
     def _commit(self, version: int, commit_id: str | None = None) -> Commit | None:

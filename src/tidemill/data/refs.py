@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import AlreadyExists, InvalidInput, StorageError
 from tidemill.core.names import check_name
+from tidemill.store import damage
 
 if TYPE_CHECKING:
     from tidemill.store.objects import Objects
@@ -108,28 +109,31 @@ def load(objects: "Objects", dataset: str) -> tuple[Refs | None, str | None]:
     """A dataset's refs, and the tag to swap them by; None for refs that are not there.
 
     Raises:
-        StorageError: ``store-too-new``, when a newer Tidemill wrote them.
+        StorageError: ``store-too-new``, when a newer Tidemill wrote them; ``store-damaged``.
     """
     found = objects.get(refs_key(dataset))
     if found is None:
         return None, None
-    body: dict[str, Any] = json.loads(found[0])
-    if body["layout"] > LAYOUT:
+    with damage.reading(f"The file of refs of dataset '{dataset}'"):
+        body: dict[str, Any] = json.loads(found[0])
+        layout = int(body["layout"])
+    if layout > LAYOUT:
         raise StorageError(
-            f"Dataset '{dataset}' has refs of layout {body['layout']}; this Tidemill knows up to {LAYOUT}.",
+            f"Dataset '{dataset}' has refs of layout {layout}; this Tidemill knows up to {LAYOUT}.",
             why="A newer Tidemill wrote them.",
             hint="Type 'pip install --upgrade tidemill'.",
             code="store-too-new",
         )
     if body.get("removed"):
         return None, found[1]
-    refs = Refs(
-        branches=_parsed(body["branches"]),
-        tags=_parsed(body["tags"]),
-        remotes=_parsed(body["remotes"]),
-        generation=body["generation"],
-        forgotten=tuple(_tombstone(each) for each in body["forgotten"]),
-    )
+    with damage.reading(f"The file of refs of dataset '{dataset}'"):
+        refs = Refs(
+            branches=_parsed(body["branches"]),
+            tags=_parsed(body["tags"]),
+            remotes=_parsed(body["remotes"]),
+            generation=int(body["generation"]),
+            forgotten=tuple(_tombstone(each) for each in body["forgotten"]),
+        )
     return refs, found[1]
 
 
@@ -171,7 +175,7 @@ def _written(names: Mapping[str, Ref]) -> dict[str, Any]:
 
 
 def _parsed(names: Mapping[str, Any]) -> dict[str, Ref]:
-    return {name: Ref(body["id"], body["version"]) for name, body in names.items()}
+    return {name: Ref(str(body["id"]), int(body["version"])) for name, body in names.items()}
 
 
 def _with(names: Mapping[str, Ref], name: str, ref: Ref | None) -> dict[str, Ref]:

@@ -65,6 +65,13 @@ def save(blobs: Blobs, value: Any, step: str, output: str = "result") -> Saved:
 
 def load(blobs: Blobs, ref: "Ref | Artifact", scratch: Path | None = None) -> Any:
     """The value of an artifact. Files and folders are laid out below ``scratch``."""
+    if "content" in ref.meta or ref.kind == "list":
+        return _loaded(blobs, ref, scratch)
+    with blobs.reading(Digest(ref.digest)):
+        return _loaded(blobs, ref, scratch)
+
+
+def _loaded(blobs: Blobs, ref: "Ref | Artifact", scratch: Path | None) -> Any:
     if ref.kind == "table":
         from tidemill.engine.tables import read_table  # noqa: PLC0415
 
@@ -145,7 +152,11 @@ def artifact(store: "Store", digest: str) -> "Artifact":
     with store.catalog.read() as transaction:
         found = transaction.first(Artifact, {"digest": digest})
     if found is None:
-        raise NotFound(f"The store holds no artifact {digest}.", code="artifact-not-found")
+        raise NotFound(
+            f"The store holds no artifact {digest}.",
+            hint="Run the pipeline again: what is missing is computed.",
+            code="artifact-not-found",
+        )
     return found
 
 

@@ -83,7 +83,11 @@ def look(
 
 def _snapshot(reference: Reference, resolve: Callable[[Reference], Any] | None) -> Any:
     if resolve is None:
-        raise NotFound(f"There is no dataset '{reference}' here.", code="dataset-not-found")
+        raise NotFound(
+            f"There is no dataset '{reference}' here.",
+            hint="Give the run a store that has it.",
+            code="dataset-not-found",
+        )
     return resolve(reference)
 
 

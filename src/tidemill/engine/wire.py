@@ -107,7 +107,11 @@ def _encoded(message: object) -> bytes:
     try:
         return msgspec.json.encode(message)
     except (TypeError, ValueError) as error:
-        raise InvalidInput(f"This cannot be written as JSON: {error}.", code="no-wire-form") from error
+        raise InvalidInput(
+            f"This cannot be written as JSON: {error}.",
+            hint="Give the step plain values, or a step's result.",
+            code="no-wire-form",
+        ) from error
 
 
 def _decoded(data: bytes, kind: "type[Any]") -> Any:
@@ -158,6 +162,7 @@ def _packed(value: Any) -> Any:
             raise InvalidInput(
                 f"A {type(value).__module__}.{type(value).__qualname__} cannot be sent with an order.",
                 why="What is sent is None, bool, int, float, str, bytes, or a list, tuple or dict of them.",
+                hint="Give the step such a value, or let a step before it make this one.",
                 code="no-wire-form",
             )
 

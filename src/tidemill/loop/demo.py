@@ -228,7 +228,11 @@ def _report(work: _Demo) -> str:
 def _gate(work: _Demo) -> str:
     verdict = _show(work).verdict
     if verdict is None:
-        raise Failed(f"Run {work.facts['run']} was not judged.", code="no-verdict")
+        raise Failed(
+            f"Run {work.facts['run']} was not judged.",
+            hint=f"Type 'tidemill show {work.facts['run']}' to see what it lacks.",
+            code="no-verdict",
+        )
     missed = [f"{r['name']}: {r['reason']}" for r in verdict.rules if not r["passed"]]
     if missed:
         raise Failed(
@@ -249,7 +253,9 @@ def _release(work: _Demo) -> str:
     checked = releases.verify_release(work.ws, f"{made.name}/{made.number}")
     if not checked.ok:
         raise Failed(
-            f"Release {made.number} does not verify: {'; '.join(checked.problems)}", code="release-damaged"
+            f"Release {made.number} does not verify: {'; '.join(checked.problems)}",
+            hint="Start the demo again in an empty folder.",
+            code="release-damaged",
         )
     return f"{made.name}/{made.number}, {made.digest[:19]}: {checked.checked} digests verified"
 
@@ -313,11 +319,16 @@ def _refit(work: _Demo) -> str:
     if load.errors:
         raise Failed(
             f"{len(load.errors)} requests failed while prod was replaced: {load.errors[0]}.",
+            hint="Read the servers' logs, in the store's folder 'environments'.",
             code="deployment-failed",
         )
     unlogged = load.answered - (deploy.predictions_in(work.ws, "prod") - logged)
     if unlogged > 0:
-        raise Failed(f"{unlogged} answered predictions are not in the log.", code="prediction-lost")
+        raise Failed(
+            f"{unlogged} answered predictions are not in the log.",
+            hint="Type 'tidemill doctor' to see whether the log is damaged.",
+            code="prediction-lost",
+        )
     work.facts["requests_during_refit"] = load.answered
     if not fired:
         number = next(r.number for r in releases.releases(work.ws, work.name) if "prod" in r.environments)

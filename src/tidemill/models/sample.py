@@ -49,7 +49,11 @@ def read(folder: Path) -> "tuple[dict[str, np.ndarray[Any, Any]], dict[str, np.n
     import numpy as np  # noqa: PLC0415
 
     if not (folder / FILE).is_file():
-        raise NotFound(f"The predictor in {folder} carries no sample rows.", code="sample-not-found")
+        raise NotFound(
+            f"The predictor in {folder} carries no sample rows.",
+            hint="Make the release again: 'tidemill release create'.",
+            code="sample-not-found",
+        )
     body = state.read(folder / FILE)
     columns: dict[str, Any] = {
         name: column["data"]

@@ -177,6 +177,7 @@ class Component(Generic[P, R]):
             raise InvalidInput(
                 f"Step '{self.short_name}' needs a step's result or a dataset as '{table}'.",
                 why="It is a row_step: it maps over the rows of one table.",
+                hint="Give it tm.dataset(NAME), or what a step returned.",
                 code="not-an-artifact",
             )
         handles = builder.add(self.short_name, role, self, settings, inputs, self.outputs, table=table)
@@ -240,12 +241,18 @@ class Component(Generic[P, R]):
         known = (*names, *(TRAINER_SETTINGS if self.kind == "trainer" else ()))
         if len(args) > len(names):
             raise InvalidInput(
-                f"Step '{step}' takes {len(names)} arguments, but {len(args)} are given.", code="wrong-call"
+                f"Step '{step}' takes {len(names)} arguments, but {len(args)} are given.",
+                hint=f"It takes: {', '.join(names) or 'none'}.",
+                code="wrong-call",
             )
         given = dict(zip(names, args, strict=False))
         for name, value in kwargs.items():
             if name in given:
-                raise InvalidInput(f"Step '{step}' gets '{name}' twice.", code="wrong-call")
+                raise InvalidInput(
+                    f"Step '{step}' gets '{name}' twice.",
+                    hint="Give it once, by its place or by its name.",
+                    code="wrong-call",
+                )
             if name not in known:
                 close = nearest(name, known)
                 raise InvalidInput(
@@ -372,7 +379,9 @@ def _one_source(builder: builders.Builder, step: str, value: Any) -> graphs.Port
     source = builder.source(step, TABLE, value)
     if not isinstance(source, graphs.Port):
         raise InvalidInput(
-            f"Step '{step}' needs a step's result or a dataset, not {value!r}.", code="not-an-artifact"
+            f"Step '{step}' needs a step's result or a dataset, not {value!r}.",
+            hint="Give it tm.dataset(NAME), or what a step returned.",
+            code="not-an-artifact",
         )
     return source
 

@@ -105,7 +105,11 @@ def entered(file: Path, path: Path) -> ModuleType:
     loader = from_source.Loader(name, str(file), _note_file)
     spec = importlib.util.spec_from_file_location(name, file, loader=loader)
     if spec is None or spec.loader is None:
-        raise InvalidInput(f"{path} is not a Python file.", code="invalid-pipeline-file")
+        raise InvalidInput(
+            f"{path} is not a Python file.",
+            hint="Name a file whose name ends in .py.",
+            code="invalid-pipeline-file",
+        )
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     choose_backends()

@@ -102,12 +102,17 @@ class Pipeline(Generic[P, R]):
         if len(args) > len(names):
             raise InvalidInput(
                 f"Pipeline '{self.name}' takes {len(names)} arguments, but {len(args)} are given.",
+                hint=f"It takes: {', '.join(names) or 'none'}.",
                 code="wrong-call",
             )
         given = dict(zip(names, args, strict=False))
         for name, value in kwargs.items():
             if name in given:
-                raise InvalidInput(f"Pipeline '{self.name}' gets '{name}' twice.", code="wrong-call")
+                raise InvalidInput(
+                    f"Pipeline '{self.name}' gets '{name}' twice.",
+                    hint="Give it once, by its place or by its name.",
+                    code="wrong-call",
+                )
             given[name] = value
         says = {
             p.name for p in self.parameters if p.annotation is not EMPTY or p.default not in (EMPTY, None)

@@ -162,4 +162,8 @@ def secrets_in(value: Any) -> list[Secret]:
 
 
 def _missing(what: str) -> InvalidInput:
-    return InvalidInput(f"There is no secret: {what}.", code="no-secret")
+    return InvalidInput(
+        f"There is no secret: {what}.",
+        hint="Set the variable, or write the file, that the secret is read from.",
+        code="no-secret",
+    )

@@ -31,7 +31,11 @@ def serve(
         Failed: As in a run.
     """
     if component.kind not in ("row_step", "transform"):
-        raise InvalidInput(f"A {component.kind} cannot be a stage of a predictor.", code="not-servable")
+        raise InvalidInput(
+            f"A {component.kind} cannot be a stage of a predictor.",
+            hint="Make it a row_step or a transform.",
+            code="not-servable",
+        )
     served = component.options.get("served")
     if component.kind == "row_step" and served is not None:
         return dict(served(dict(columns), **arguments_of(component, settings)))

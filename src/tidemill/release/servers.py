@@ -36,6 +36,7 @@ _ANSWER_SECONDS = 60.0
 _LAST_LINES = 10
 _ORPHAN_SECONDS = 60.0
 _POLL_SECONDS = 0.02
+_LOOK = "Read the server's log, in the store's folder 'environments'."
 
 
 def replace(
@@ -149,12 +150,18 @@ def _post(address: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
         answer = connection.getresponse()
         content = answer.read()
     except OSError as error:
-        raise Failed(f"The new server did not answer {path}: {error}.", code="no-answer") from error
+        raise Failed(
+            f"The new server did not answer {path}: {error}.", hint=_LOOK, code="no-answer"
+        ) from error
     finally:
         connection.close()
     if answer.status != http.client.OK:
         text = content[:500].decode("utf-8", "replace")
-        raise Failed(f"The new server answered {path} with status {answer.status}: {text}", code="no-answer")
+        raise Failed(
+            f"The new server answered {path} with status {answer.status}: {text}",
+            hint=_LOOK,
+            code="no-answer",
+        )
     return json.loads(content)
 
 

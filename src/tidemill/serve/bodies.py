@@ -68,7 +68,10 @@ def decode(decoder: Any, body: bytes) -> Any:
         found = _FIELD.search(text)
         name = (found.group(1).lstrip(".") if found else "") or _named(text) or "body"
         raise InvalidInput(
-            f"The field '{name}' is not as it must be: {text}.", code="wrong-field", details={"field": name}
+            f"The field '{name}' is not as it must be: {text}.",
+            hint="Correct that field, and send the request again.",
+            code="wrong-field",
+            details={"field": name},
         ) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _not_finite(body) or InvalidInput(

@@ -277,7 +277,12 @@ def _error(
     given = body.get("code")
     kind = errors.Conflict if given in ("port-taken", "lock-timeout") else Failed
     if not given:
-        return Failed(message, why=why or "It ended without a word.", code=code)
+        return Failed(
+            message,
+            why=why or "It ended without a word.",
+            hint="Read the server's log, in the store's folder 'environments'.",
+            code=code,
+        )
     return kind(
         f"{message} {body['message']}",
         why=body.get("why") or why,

@@ -244,7 +244,11 @@ def _error(status: int, data: bytes) -> TidemillError:
         body = dict(tree if isinstance(tree.get("error"), str) else tree["error"])
         message, code = body.pop("message"), body.pop("code")
     except (ValueError, KeyError, TypeError, AttributeError):
-        return Failed(f"The server answered with status {status}.", why=data[:200].decode("utf-8", "replace"))
+        return Failed(
+            f"The server answered with status {status}.",
+            why=data[:200].decode("utf-8", "replace"),
+            hint="Check that a Tidemill server listens at that address: 'tidemill status'.",
+        )
     why, hint = body.pop("why", None), body.pop("hint", None)
     body.pop("error", None)
     return _BY_STATUS.get(status, Failed)(message, why=why, hint=hint, code=code, details=body)

@@ -155,7 +155,10 @@ class Inference:
             )
         if name in columns:
             raise InvalidInput(
-                f"The input '{name}' is there twice.", code="duplicated-input", details={"field": name}
+                f"The input '{name}' is there twice.",
+                hint="Give each input once.",
+                code="duplicated-input",
+                details={"field": name},
             )
         if given.datatype not in DATATYPES:
             close = nearest(given.datatype, DATATYPES)

@@ -109,7 +109,11 @@ def storage_error(file: Path, error: Exception) -> StorageError:
             hint="Free space; the server answers again without a restart.",
             code="disk-full",
         )
-    return StorageError(f"Cannot use the prediction log {file}: {text}.", code="storage")
+    return StorageError(
+        f"Cannot use the prediction log {file}: {text}.",
+        hint="Check the disk and the rights of that file.",
+        code="storage",
+    )
 
 
 def disk_is_full(file: Path) -> bool:

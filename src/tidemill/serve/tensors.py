@@ -202,7 +202,11 @@ def _texts(name: str, data: memoryview, count: int) -> list[str]:
             texts.append(str(data[end : end + length], "utf-8"))
         except UnicodeDecodeError as error:
             raise InvalidInput(
-                f"A text of '{name}' is not UTF-8.", why=str(error), code="not-utf-8", details={"field": name}
+                f"A text of '{name}' is not UTF-8.",
+                why=str(error),
+                hint="Encode texts as UTF-8.",
+                code="not-utf-8",
+                details={"field": name},
             ) from error
         at = end + length
     if at != len(data):

@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from tidemill.core.errors import NotFound, StorageError
+from tidemill.core.errors import NotFound, StorageError, TidemillError
 from tidemill.core.identity import blob as digest_of
 from tidemill.core.names import Digest
-from tidemill.store import overlay
+from tidemill.store import damage, overlay
 from tidemill.store.address import open_objects
 from tidemill.store.faults import translated
 from tidemill.store.hashed_file import HashedFile
@@ -158,8 +158,33 @@ class Blobs:
 
         Raises:
             NotFound: ``blob-not-found``.
+            StorageError: ``blob-damaged``, when they are not those that were stored.
         """
-        return self.path(digest).read_bytes()
+        path = self.path(digest)
+        with translated(str(path)):
+            data = path.read_bytes()
+        if digest_of(data) != digest:
+            raise _damaged(digest)
+        return data
+
+    @contextmanager
+    def reading(self, digest: Digest) -> Generator[None]:
+        """Tells what fails inside as damage, where the blob's bytes are not those that were stored.
+
+        A blob that is mapped into memory is not read as a whole, so it is looked at only when something failed.
+
+        Raises:
+            StorageError: ``blob-damaged``.
+        """
+        try:
+            yield
+        except TidemillError:
+            raise
+        except Exception as error:
+            path = self.path_of(digest)
+            if path.is_file() and _digest_of_file(path) != digest:
+                raise _damaged(digest) from error
+            raise
 
     def path(self, digest: Digest) -> Path:
         """A local file with the blob's bytes, for memory-mapping. Never write to it.
@@ -175,11 +200,7 @@ class Blobs:
             fetched = self._fetched(digest)
             if _digest_of_file(fetched) != digest:
                 fetched.unlink()
-                raise StorageError(
-                    f"The store's bytes of blob {digest} are others than its name says.",
-                    hint="Type 'tidemill doctor' to see what else is damaged.",
-                    code="blob-damaged",
-                )
+                raise _damaged(digest)
             with translated(str(self._folder)):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(fetched, path)
@@ -285,6 +306,14 @@ def _digest_of_file(path: Path) -> Digest:
         while piece := file.read(_PIECE_BYTES):
             hasher.update(piece)
     return Digest("sha256:" + hasher.hexdigest())
+
+
+def _damaged(digest: Digest) -> StorageError:
+    return StorageError(
+        f"The store's bytes of blob {digest} are others than its name says.",
+        hint=damage.RESTORE,
+        code="blob-damaged",
+    )
 
 
 def _missing(digest: Digest) -> NotFound:

@@ -58,7 +58,12 @@ def fault(error: Exception, address: str) -> TidemillError:
                 hint="Give yourself the right to write there, or name another folder as 'store'.",
                 code="store-read-only",
             )
-        return StorageError(f"Cannot read or write {address}.", why=_first_line(text), code="storage")
+        return StorageError(
+            f"Cannot read or write {address}.",
+            why=_first_line(text),
+            hint="Check the disk or the network, then run the same command again.",
+            code="storage",
+        )
     if "NoSuchBucket" in text:
         return NotFound(
             f"There is no bucket for {address}.",
@@ -86,7 +91,12 @@ def fault(error: Exception, address: str) -> TidemillError:
             hint="Check the network and AWS_ENDPOINT_URL, or wait; then run the same command again.",
             code="store-unreachable",
         )
-    return StorageError(f"Cannot read or write {address}.", why=_first_line(text), code="storage")
+    return StorageError(
+        f"Cannot read or write {address}.",
+        why=_first_line(text),
+        hint="Check the disk or the network, then run the same command again.",
+        code="storage",
+    )
 
 
 def may_pass(error: Exception) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import Conflict, NotFound, StorageError
+from tidemill.store import damage
 from tidemill.store.objects import Objects
 
 FILE = "layout.json"
@@ -42,12 +43,8 @@ def bring_up_to_date(objects: Objects) -> None:
             hint="Type 'tidemill init' in the project.",
             code="store-not-found",
         )
-    try:
+    with damage.reading(f"{objects.address}/{FILE}"):
         version = int(json.loads(there[0])["layout"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise StorageError(
-            f"{objects.address}/{FILE} does not name a layout version.", why=str(error), code="store-damaged"
-        ) from error
     if version > LAYOUT:
         raise StorageError(
             f"The store in {objects.address} has layout {version}; this Tidemill knows up to {LAYOUT}.",

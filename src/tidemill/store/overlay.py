@@ -7,6 +7,7 @@ import json
 from typing import TypedDict
 
 from tidemill.core.errors import StorageError
+from tidemill.store import damage
 from tidemill.store.objects import Objects
 
 FILE = "beneath.json"
@@ -34,11 +35,13 @@ def beneath(objects: Objects) -> Beneath | None:
     file = objects.path(FILE)
     if file is None or not file.is_file():
         return None
-    told = json.loads(file.read_bytes())
-    if told["layout"] > _LAYOUT:
+    with damage.reading(str(file)):
+        told = json.loads(file.read_bytes())
+        layout, below = int(told["layout"]), Beneath(address=told["address"], local=told["local"])
+    if layout > _LAYOUT:
         raise StorageError(
             f"{file} was written by a newer Tidemill.",
             hint="Type 'pip install --upgrade tidemill'.",
             code="store-too-new",
         )
-    return Beneath(address=told["address"], local=told["local"])
+    return below

@@ -39,7 +39,11 @@ def unreadable(path: Path, error: OSError) -> Exception:
         return NotFound(f"There is no file {path}.", hint="Check the path.", code="file-not-found")
     if isinstance(error, IsADirectoryError):
         return InvalidInput(f"{path} is a folder, not a file.", hint="Name a file in it.", code="not-a-file")
-    return StorageError(f"Cannot read {path}: {error.strerror or error}.", code="storage")
+    return StorageError(
+        f"Cannot read {path}: {error.strerror or error}.",
+        hint="Check the disk and the rights of that file.",
+        code="storage",
+    )
 
 
 class Unpacked(io.RawIOBase):

@@ -142,7 +142,11 @@ class Postgres(Engine):
                 hint="Check that the server runs and that the address in 'catalog' is right.",
                 code="catalog-unreachable",
             )
-        return StorageError(f"The catalog could not be read or written: {text}.", code="storage")
+        return StorageError(
+            f"The catalog could not be read or written: {text}.",
+            hint="Look into the database server's log, then run the same command again.",
+            code="storage",
+        )
 
 
 def lost(error: exc.DBAPIError) -> bool:

@@ -14,6 +14,7 @@ from tidemill.store.faults import translated
 
 BUSY_SECONDS = 60.0
 """How long another process's write is waited for."""
+_RESTORE = "Put that file back from a backup; 'tidemill doctor' says what else is damaged."
 _SETTINGS = ("journal_mode=wal", "synchronous=full", "foreign_keys=on")
 
 
@@ -77,8 +78,14 @@ class Sqlite(Engine):
                 code="store-read-only",
             )
         if "not a database" in text or "malformed" in text:
-            return StorageError(f"The catalog {self.name} cannot be opened: {text}.", code="catalog-damaged")
-        return StorageError(f"The catalog could not be read or written: {text}.", code="storage")
+            return StorageError(
+                f"The catalog {self.name} is damaged: {text}.", hint=_RESTORE, code="catalog-damaged"
+            )
+        return StorageError(
+            f"The catalog could not be read or written: {text}.",
+            hint="Check the disk, then run the same command again.",
+            code="storage",
+        )
 
 
 def execute(connection: sa.Connection, text: str, rows: Sequence[list[Any]]) -> sqlite3.Cursor:

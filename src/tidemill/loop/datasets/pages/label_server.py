@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _HOST = "127.0.0.1"
 _BODY_BYTES = 64 * 1024
+_DIGITS = 10
+"""A length with more digits is over any limit."""
 
 
 class LabelServer:
@@ -115,13 +117,15 @@ def _handler(server: LabelServer) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             what = self._asked()
-            size = int(self.headers.get("content-length") or 0)
+            said = self.headers.get("content-length") or "0"
+            # A length below zero would have the body read to the connection's end, which may never come.
+            size = int(said) if said.isascii() and said.isdigit() and len(said) < _DIGITS else _BODY_BYTES + 1
             if what is None or size > _BODY_BYTES:
                 self._reply(404 if what is None else 413, b"", "text/plain")
                 return
             try:
                 body = json.loads(self.rfile.read(size) or b"{}")
-            except ValueError:
+            except (ValueError, RecursionError):
                 body = None
             done = server.act(what, body) if isinstance(body, dict) else None
             self._reply(404 if done is None else 200, done or b"", "application/json")

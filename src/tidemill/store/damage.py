@@ -1,0 +1,31 @@
+"""What is stored and can no longer be read, told as damage: which object it is, and how it is put back."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from tidemill.core.errors import StorageError, TidemillError
+
+RESTORE = "Put it back from a backup, or from another copy of the store; 'tidemill doctor' says what else is damaged."
+
+
+@contextmanager
+def reading(what: str) -> Generator[None]:
+    """Turns what a parser says of stored bytes into an error of ours: what is parsed inside, Tidemill wrote.
+
+    Args:
+        what: The object, as the error calls it.
+
+    Raises:
+        StorageError: ``store-damaged``.
+    """
+    try:
+        yield
+    except TidemillError:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise StorageError(
+            f"{what} is damaged.",
+            why=f"It is not as Tidemill wrote it: {error}.",
+            hint=RESTORE,
+            code="store-damaged",
+        ) from error
