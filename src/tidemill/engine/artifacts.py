@@ -5,7 +5,6 @@ times, no owners.
 """
 
 import copy
-import math
 import tarfile
 import tempfile
 from pathlib import Path
@@ -13,16 +12,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tidemill.core.errors import Failed, InvalidInput, NotFound
 from tidemill.core.names import Digest
-from tidemill.engine.content import blobs_of, content_of, json_artifact
+from tidemill.engine import arrays
+from tidemill.engine.content import blobs_of, content_of, json_artifact, value_artifact, value_of
 from tidemill.engine.orders import Ref, Saved
 from tidemill.store.blobs import Blobs
+from tidemill.store.values import NoSpelling, encode
 
 if TYPE_CHECKING:
     from tidemill.store.catalog.records import Artifact
-    from tidemill.store.hashed_file import HashedFile
     from tidemill.store.open import Store
-
-_PIECE_BYTES = 16 * 1024 * 1024
 
 __all__ = ["artifact", "blobs_of", "content_of", "load", "load_value", "save"]
 
@@ -31,36 +29,31 @@ def save(blobs: Blobs, value: Any, step: str, output: str = "result") -> Saved:
     """Store a step's result; its kind follows from what it is.
 
     Raises:
-        Failed: ``no-artifact-kind``, ``step-returned-nan``.
+        Failed: ``no-artifact-kind``, ``table-not-kept``, ``step-returned-nan``.
     """
     home = type(value).__module__.partition(".")[0]
     if isinstance(value, Path):
         return _save_path(blobs, value, step)
     if is_table(value):
         from tidemill.engine.tables import columns_of, manifest, write_chunks  # noqa: PLC0415
-        from tidemill.store.table import Table  # noqa: PLC0415
+        from tidemill.pipeline.frames import to_table  # noqa: PLC0415
 
-        table = Table.of(value)
+        table = to_table(value, step=step, output=output)
         return manifest(blobs, write_chunks(blobs, table), columns_of(table))
-    if home == "numpy" and hasattr(value, "dtype") and getattr(value, "ndim", 0):
-        return _save_array(blobs, value)
+    if home == "numpy" and hasattr(value, "dtype") and hasattr(value, "setflags") and not _is_scalar(value):
+        return arrays.save(blobs, value, step, output)
     if home == "tidemill" and hasattr(value, "to_json") and hasattr(type(value), "from_json"):
         return json_artifact(blobs, "report", value.to_json(), {"type": _type_name(value)})
     if _is_model(value):
         return _save_model(blobs, value)
-    plain = _plain(value, step, "")
-    if plain is not _NOT_PLAIN:
-        return json_artifact(blobs, "value", plain, {})
-    if isinstance(value, dict) and all(isinstance(k, str) for k in cast("dict[Any, Any]", value)):
-        return _save_state(blobs, cast("dict[str, Any]", value), step)
-    raise Failed(
-        f"Step '{step}' returned a {type(value).__module__}.{type(value).__qualname__} as '{output}', "
-        "which has no place in the store.",
-        why="A result is a number, text, list or dict of such; an array; a table; a model; a report; "
-        "a pathlib.Path of a file or folder; or a dict of arrays.",
-        hint="Return one of these, or write it to a file in tm.scratch() and return its path.",
-        code="no-artifact-kind",
-    )
+    try:
+        return value_artifact(blobs, value)
+    except NoSpelling as error:
+        if (path := _nan_in(value)) is not None:
+            raise _nan(step, path) from None
+        if type(value) is dict and all(type(k) is str for k in cast("dict[Any, Any]", value)):
+            return _save_state(blobs, cast("dict[str, Any]", value), step, output)
+        raise refused(step, output, error.value, error.hint, path=error.path) from None
 
 
 def load(blobs: Blobs, ref: "Ref | Artifact", scratch: Path | None = None) -> Any:
@@ -78,13 +71,11 @@ def _loaded(blobs: Blobs, ref: "Ref | Artifact", scratch: Path | None) -> Any:
         return read_table(blobs, {"content": content_of(blobs, ref)})
     if ref.kind == "value":
         # The record's own content stays what its digest says, whatever the caller does with his.
-        return copy.deepcopy(content_of(blobs, ref))
+        return value_of(blobs, ref)
     if ref.kind == "list":
         return [load(blobs, Ref(*member), scratch) for member in content_of(blobs, ref)]
     if ref.kind == "array":
-        import numpy as np  # noqa: PLC0415
-
-        return np.load(blobs.path(Digest(ref.digest)), mmap_mode="r", allow_pickle=False)
+        return arrays.load(blobs, Digest(ref.digest))
     if ref.kind == "report":
         import importlib  # noqa: PLC0415
 
@@ -109,7 +100,7 @@ def save_list(blobs: Blobs, members: "tuple[Any, ...]") -> Saved:
     """Store what a list of artifacts is: each is a ``Ref`` or a list of such. A list of plain values is a value."""
     refs = [m if isinstance(m, Ref) else save_list(blobs, m).ref for m in members]
     if all(r.kind == "value" for r in refs):
-        return json_artifact(blobs, "value", [content_of(blobs, r) for r in refs], {})
+        return value_artifact(blobs, [value_of(blobs, r) for r in refs])
     needs = sorted({d for r in refs for d in blobs_of(r)})
     return json_artifact(blobs, "list", [[r.digest, r.kind, r.meta] for r in refs], {"blobs": needs})
 
@@ -160,39 +151,50 @@ def artifact(store: "Store", digest: str) -> "Artifact":
     return found
 
 
-class _NotPlain:
-    pass
+def refused(step: str, output: str, value: object, hint: str, *, path: str = "") -> Failed:
+    """The error for a result that would not come back from the store as it is."""
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    return Failed(
+        f"Step '{step}' returned a {kind} {f'at {path} of' if path else 'as'} '{output}', which has no place in the store.",
+        why="A later step must get the same value, of the same type, whether it was computed just now or long ago.",
+        hint=hint,
+        code="no-artifact-kind",
+        details={"step": step, "output": output, "type": kind, "path": path},
+    )
 
 
-_NOT_PLAIN = _NotPlain()
-
-
-def _plain(value: Any, step: str, path: str) -> Any:
-    """``value`` as JSON can say it, NumPy's scalars as Python's; ``_NOT_PLAIN`` where it cannot."""
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise Failed(
-                f"Step '{step}' returned {'NaN' if math.isnan(value) else 'infinity'}{f' at {path}' if path else ''}.",
-                why="It is not a number that can be compared, stored as JSON or trusted in a report.",
-                hint="Find where it comes from (a division by zero, an empty mean); return None for 'no number'.",
-                code="step-returned-nan",
-                details={"step": step, "path": path},
-            )
-        return value
-    if isinstance(value, (list, tuple)):
-        members = [_plain(v, step, f"{path}[{i}]") for i, v in enumerate(cast("list[Any]", value))]
-        return _NOT_PLAIN if any(m is _NOT_PLAIN for m in members) else members
+def _nan_in(value: Any, path: str = "") -> str | None:
+    """Where in a result a number is that is not finite; None where there is none."""
     if isinstance(value, dict):
-        pairs = cast("dict[Any, Any]", value)
-        if not all(isinstance(k, str) for k in pairs):
-            return _NOT_PLAIN
-        made = {k: _plain(v, step, f"{path}.{k}".lstrip(".")) for k, v in pairs.items()}
-        return _NOT_PLAIN if any(m is _NOT_PLAIN for m in made.values()) else made
-    if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0:
-        return _plain(value.item(), step, path)
-    return _NOT_PLAIN
+        members = [(f"[{k!r}]", v) for k, v in cast("dict[Any, Any]", value).items()]
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        members = [(f"[{i}]", v) for i, v in enumerate(cast("list[Any]", value))]
+    else:
+        try:
+            encode(value)
+        except NoSpelling as error:
+            return path + error.path if error.is_nan else None
+        return None
+    for where, member in members:
+        if (found := _nan_in(member, path + where)) is not None:
+            return found
+    return None
+
+
+def _nan(step: str, path: str) -> Failed:
+    return Failed(
+        f"Step '{step}' returned NaN or infinity{f' at {path}' if path else ''}.",
+        why="It is not a number that can be compared, stored as JSON or trusted in a report.",
+        hint="Find where it comes from (a division by zero, an empty mean); return None for 'no number'.",
+        code="step-returned-nan",
+        details={"step": step, "path": path},
+    )
+
+
+def _is_scalar(value: Any) -> bool:
+    import numpy as np  # noqa: PLC0415
+
+    return isinstance(value, np.generic)
 
 
 def is_table(value: Any) -> bool:
@@ -218,39 +220,6 @@ def _is_model(value: Any) -> bool:
 
 def _type_name(value: Any) -> str:
     return f"{type(value).__module__}:{type(value).__qualname__}"
-
-
-def _save_array(blobs: Blobs, value: Any) -> Saved:
-    import numpy as np  # noqa: PLC0415
-
-    array = np.asarray(value)
-    with blobs.writer() as out:
-        _write_array(out, array)
-    meta = {"dtype": str(array.dtype), "shape": list(array.shape)}
-    return Saved(out.digest, "array", out.size_bytes, meta)
-
-
-def _write_array(out: "HashedFile", array: Any) -> None:
-    """The bytes that ``numpy.save`` writes of the array in C order, piece by piece."""
-    import numpy as np  # noqa: PLC0415
-
-    layout = np.lib.format
-    if array.flags.c_contiguous or array.dtype.hasobject:
-        layout.write_array(out, array, allow_pickle=False)
-        return
-    if array.dtype.names is not None:
-        layout.write_array(out, np.ascontiguousarray(array), allow_pickle=False)
-        return
-    # Any other layout is put into C order a piece at a time: the same values, the same digest.
-    layout.write_array_header_1_0(out, {**layout.header_data_from_array_1_0(array), "fortran_order": False})
-    pieces: Any = np.nditer(
-        array,
-        flags=["external_loop", "buffered", "zerosize_ok"],
-        buffersize=max(1, _PIECE_BYTES // max(1, array.itemsize)),
-        order="C",
-    )
-    for piece in pieces:
-        out.write(piece.tobytes())
 
 
 def _save_model(blobs: Blobs, value: Any) -> Saved:
@@ -324,7 +293,7 @@ def untar(tar: Path, folder: Path) -> None:
         archive.extractall(folder, filter="data")
 
 
-def _save_state(blobs: Blobs, state: dict[str, Any], step: str) -> Saved:
+def _save_state(blobs: Blobs, state: dict[str, Any], step: str, output: str) -> Saved:
     from tidemill.models import state as states  # noqa: PLC0415
 
     scratch = blobs.scratch()
@@ -333,10 +302,11 @@ def _save_state(blobs: Blobs, state: dict[str, Any], step: str) -> Saved:
         return Saved(blobs.put_file(scratch), "state", scratch.stat().st_size, {"keys": sorted(state)})
     except InvalidInput as error:
         raise Failed(
-            f"Step '{step}' returned a dict that cannot be stored: {error.message}",
+            f"Step '{step}' returned a dict as '{output}' that cannot be stored: {error.message}",
             why=error.why,
-            hint="Return numbers, text, arrays, and lists and dicts of them.",
+            hint=error.hint or "Return numbers, text, arrays, and lists and dicts of them.",
             code="no-artifact-kind",
+            details={"step": step, "output": output},
         ) from error
     finally:
         scratch.unlink(missing_ok=True)

@@ -103,7 +103,14 @@ def _differences(execution: "Execution", job: Job, step: "records.Step") -> list
 
 
 def same_rows(blobs: "Blobs", one: Ref, other: Ref) -> bool:
-    """Whether two tables have the same rows in other chunks: a cached one grew commit by commit."""
+    """Whether two tables have the same rows in other chunks: a cached one grew commit by commit.
+
+    Also whether two values are equal of which an earlier version wrote one, without its types or its order.
+    """
+    if one.kind == other.kind == "value":
+        return "typed" not in one.meta and content_of(blobs, one) == content_of(blobs, other)
+    if one.kind == other.kind == "state":
+        return artifacts.save(blobs, artifacts.load(blobs, one), "").digest == other.digest
     if one.kind != "table" or other.kind != "table":
         return False
     import pyarrow as pa  # noqa: PLC0415

@@ -1,11 +1,13 @@
 """Artifacts that are JSON: small content lives in the record itself, so that it needs no file."""
 
+import copy
 import json
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core import identity
 from tidemill.core.names import Digest
 from tidemill.engine.orders import Ref, Saved
+from tidemill.store import values
 from tidemill.store.blobs import Blobs
 
 if TYPE_CHECKING:
@@ -26,8 +28,41 @@ def json_artifact(blobs: Blobs, kind: str, content: Any, meta: dict[str, Any]) -
     """An artifact whose digest is that of its canonical JSON."""
     data = canonical(content)
     if len(data) <= INLINE_BYTES:
-        return Saved(identity.blob(data), kind, len(data), {**meta, "content": content})
+        # What the bytes say, not the objects that they were made of: the next step gets no other ones than a run
+        # that finds this in the cache.
+        return Saved(identity.blob(data), kind, len(data), {**meta, "content": json.loads(data)})
     return Saved(blobs.put(data), kind, len(data), meta)
+
+
+def value_artifact(blobs: Blobs | None, value: Any) -> Saved:
+    """A Python value as an artifact, with its types and the order of its dicts.
+
+    ``content`` in its facts is the nearest that JSON has, for whoever shows or compares it; where that is not the
+    value itself, ``typed`` is, or the blob.
+
+    Args:
+        blobs: Where a large one is put; None: it is only told, whatever its size.
+        value: The value.
+
+    Raises:
+        NoSpelling: For what would not be read back as it is.
+    """
+    tree = values.encode(value)
+    data = json.dumps(tree, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    is_plain = values.is_plain(tree)
+    if blobs is None or len(data) <= INLINE_BYTES:
+        meta = {"content": tree} if is_plain else {"content": values.plain(tree), "typed": tree}
+        return Saved(identity.blob(data), "value", len(data), meta)
+    return Saved(blobs.put(data), "value", len(data), {} if is_plain else {"typed": None})
+
+
+def value_of(blobs: Blobs, ref: "Ref | Artifact") -> Any:
+    """The Python value of a ``value`` artifact; every list and dict in it is a new one."""
+    if ref.meta.get("typed") is not None:
+        return values.decode(ref.meta["typed"])
+    if "typed" in ref.meta:
+        return values.decode(json.loads(blobs.get(Digest(ref.digest))))
+    return copy.deepcopy(content_of(blobs, ref))
 
 
 def value_ref(content: Any) -> Ref:
@@ -36,10 +71,11 @@ def value_ref(content: Any) -> Ref:
 
 
 def content_of(blobs: Blobs, ref: "Ref | Artifact") -> Any:
-    """The JSON content of a value, table or report."""
+    """The JSON content of a table or report; of a value, the nearest that JSON has (see ``value_of``)."""
     if "content" in ref.meta:
         return ref.meta["content"]
-    return json.loads(blobs.get(Digest(ref.digest)))
+    content = json.loads(blobs.get(Digest(ref.digest)))
+    return values.plain(content) if "typed" in ref.meta else content
 
 
 def blobs_of(record: "Ref | Saved | Artifact") -> list[str]:

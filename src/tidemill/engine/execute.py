@@ -319,7 +319,8 @@ def _check_type(order: Order, output: str, annotation: Any, value: Any) -> None:
     """Plain annotations are promises: a later step, a gate or a report relies on them."""
     if annotation is EMPTY or isinstance(annotation, str):
         return
-    plain = value.item() if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0 else value
+    numpy = sys.modules.get("numpy")
+    plain = value.item() if numpy is not None and isinstance(value, numpy.generic) else value
     scalars = {int, float, str, bool, type(None)}
     if annotation is None and value is not None:
         raise _wrong_type(order, output, "None", value)

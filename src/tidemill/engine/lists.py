@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tidemill.core.errors import InvalidInput
 from tidemill.engine import artifacts
-from tidemill.engine.content import content_of, json_artifact, value_ref
+from tidemill.engine.content import value_artifact, value_of
 from tidemill.engine.orders import Ref, Saved
 from tidemill.pipeline.graph import Node, ports_in
 
@@ -32,8 +32,8 @@ def members_of(blobs: "Blobs", items: Node, schedule: "Schedule", *, store: bool
     found = schedule.found[port.node, port.output]
     if isinstance(found, tuple):
         return list(cast("tuple[Value, ...]", found))
-    content: Any = content_of(blobs, found) if found.kind == "value" else None
-    if not isinstance(content, list):
+    content: Any = value_of(blobs, found) if found.kind == "value" else None
+    if not isinstance(content, (list, tuple)):
         step = schedule.origin(port)
         what = f"a {type(content).__name__}" if found.kind == "value" else f"{_article(found.kind)}"
         raise InvalidInput(
@@ -42,8 +42,7 @@ def members_of(blobs: "Blobs", items: Node, schedule: "Schedule", *, store: bool
             code="wrong-items",
             details={"step": step},
         )
-    values = cast("list[Any]", content)
-    return [json_artifact(blobs, "value", value, {}).ref if store else value_ref(value) for value in values]
+    return [value_artifact(blobs if store else None, value).ref for value in cast("list[Any]", content)]
 
 
 def whole(blobs: "Blobs", value: "Value") -> tuple[Ref, list[Saved]]:
@@ -52,7 +51,7 @@ def whole(blobs: "Blobs", value: "Value") -> tuple[Ref, list[Saved]]:
         saved = artifacts.save_list(blobs, cast("tuple[Value, ...]", value))
     elif value.kind == "value":
         # It may be of no step: a plain value of a branch, an item of a list.
-        saved = json_artifact(blobs, "value", content_of(blobs, value), {})
+        saved = value_artifact(blobs, value_of(blobs, value))
     else:
         return value, []
     return saved.ref, [saved]

@@ -62,16 +62,22 @@ def read_table(blobs: Blobs, meta: dict[str, Any]) -> "Table":
     """All live rows of a table artifact."""
     import pyarrow as pa  # noqa: PLC0415
 
+    from tidemill.store.pandas_frames import METADATA, merged  # noqa: PLC0415
     from tidemill.store.table import Table  # noqa: PLC0415
 
     chunks: list[Chunk] = meta["content"]["chunks"]
     tables = [read_chunk(blobs, c).to_arrow() for c in chunks]
     if len(tables) == 1:
         return Table(tables[0])
+    noted = merged(t.schema for t in tables)
     schema = tables[0].schema
     if all(t.schema.equals(schema, check_metadata=False) for t in tables):
-        return Table(pa.concat_tables([t.cast(schema) if t.schema != schema else t for t in tables]))
-    return Table(pa.concat_tables(tables, promote_options="permissive"))
+        whole = pa.concat_tables([t.cast(schema) if t.schema != schema else t for t in tables])
+    else:
+        whole = pa.concat_tables(tables, promote_options="permissive")
+    if noted is not None:
+        whole = whole.replace_schema_metadata({**(whole.schema.metadata or {}), METADATA: noted})
+    return Table(whole)
 
 
 def manifest(blobs: Blobs, chunks: Sequence[Chunk], columns: list[dict[str, Any]]) -> Saved:

@@ -9,21 +9,23 @@ from typing import Any
 
 from tidemill.core.errors import InvalidInput
 from tidemill.models import adapters, archive
+from tidemill.store import values
 
 _TREE = "tree.json"
 
 
 def write(state: object, path: Path) -> None:
-    """Write ``state``; equal states give equal files.
+    """Write ``state``; equal states, in one order of their dicts, give equal files.
 
-    It may be None, numbers, text, bytes, NumPy arrays, scikit-learn estimators, and lists, tuples and
-    string-keyed dicts of them.
+    It may be None, numbers, text, bytes, what else ``store.values`` has a spelling for, NumPy arrays, scikit-learn
+    estimators, and lists, tuples and string-keyed dicts of them.
 
     Raises:
         InvalidInput: ``state-not-storable``, naming where in the tree a value of another type is.
     """
     members: dict[str, bytes] = {}
-    members[_TREE] = json.dumps(_encode(state, members, "state"), sort_keys=True).encode()
+    # Not sorted: a dict comes back in its order.
+    members[_TREE] = json.dumps(_encode(state, members, "state")).encode()
     archive.write_zip(path, members)
 
 
@@ -49,27 +51,35 @@ def read(path: Path) -> Any:
 def _encode(node: object, members: dict[str, bytes], where: str) -> Any:
     import numpy as np  # noqa: PLC0415
 
-    if node is None or isinstance(node, (bool, int, str)):
+    # Types are compared exactly: a member of an enumeration or a masked array is not what it is derived from.
+    if node is None or type(node) in (bool, int) or (type(node) is str and _is_text(node)):
         return node
     if isinstance(node, np.generic):
         return {"$scalar": _add_array(np.asarray(node), members, where)}
-    if isinstance(node, float):
+    if type(node) is float:
         # Spelled in hex: exact, and NaN and infinity have a spelling.
         return {"$float": node.hex()}
-    if isinstance(node, bytes):
+    if type(node) is bytes:
         return {"$bytes": base64.b64encode(node).decode()}
-    if isinstance(node, np.ndarray):
+    if type(node) in (np.ndarray, np.memmap):
         return {"$array": _add_array(node, members, where)}
-    if isinstance(node, list):
+    if type(node) is list:
         return [_encode(n, members, f"{where}[{i}]") for i, n in enumerate(node)]
-    if isinstance(node, tuple):
+    if type(node) is tuple:
         return {"$tuple": [_encode(n, members, f"{where}[{i}]") for i, n in enumerate(node)]}
-    if isinstance(node, dict):
-        strange = next((k for k in node if not isinstance(k, str)), None)
+    if type(node) is dict:
+        strange = next((k for k in node if type(k) is not str or not _is_text(k)), None)
         if strange is None:
             return {"$dict": {k: _encode(v, members, f"{where}[{k!r}]") for k, v in node.items()}}
         raise _not_storable(strange, f"a key of {where}")
-    return {"$model": _add_model(node, members, where)}
+    try:
+        return {"$value": values.encode(node)}
+    except values.NoSpelling:
+        return {"$model": _add_model(node, members, where)}
+
+
+def _is_text(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def _add_array(array: Any, members: dict[str, bytes], where: str) -> dict[str, Any]:
@@ -77,9 +87,12 @@ def _add_array(array: Any, members: dict[str, bytes], where: str) -> dict[str, A
 
     text = array.dtype.kind == "O"
     if text:
-        if not all(isinstance(v, str) for v in array.flat):
+        # NumPy's fixed-width text drops NULs at the end.
+        if not all(type(v) is str and not v.endswith("\0") and _is_text(v) for v in array.flat):
             raise _not_storable(array, where)
         array = array.astype(np.str_)
+    elif array.dtype.hasobject or array.dtype.kind == "T":
+        raise _not_storable(array, where)
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     name = f"{len(members)}.npy"
@@ -122,6 +135,8 @@ def _decode(node: Any, members: dict[str, bytes]) -> Any:
             return _array(body, members)
         case "$scalar":
             return _array(body, members)[()]
+        case "$value":
+            return values.decode(body)
         case "$model":
             return _model(body, members)
         case _:
@@ -154,6 +169,6 @@ def _not_storable(thing: object, where: str) -> InvalidInput:
         "which cannot be kept with a predictor.",
         why="A state holds None, numbers, text, bytes, NumPy arrays, scikit-learn estimators, and lists, "
         "tuples and string-keyed dicts of them.",
-        hint="Let fit return one of these.",
+        hint=values.way_out(thing),
         code="state-not-storable",
     )

@@ -1,10 +1,15 @@
 """A table in the form that a function's annotation asks for, and back."""
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
-from tidemill.core.errors import InvalidInput
+from tidemill.core.errors import Failed, InvalidInput
+from tidemill.store.pandas_frames import METADATA, NotKept, metadata_of, pack, unpack, without
 
 if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
     from tidemill.pipeline.annotations import Form
     from tidemill.store.table import Table
 
@@ -15,15 +20,16 @@ def to_form(table: "Table", form: "Form", *, step: str, parameter: str) -> Any:
     Raises:
         InvalidInput: ``not-one-column``, when an array is asked for and the table has several columns.
     """
-    if form == "polars":
-        return table.to_polars()
+    from tidemill.store.table import SYSTEM_COLUMNS, Table  # noqa: PLC0415
+
     if form == "pandas":
         return table.to_pandas()
+    table = Table(without(table.to_arrow()))
+    if form == "polars":
+        return table.to_polars()
     if form == "arrow":
         return table.to_arrow()
     if form == "numpy":
-        from tidemill.store.table import SYSTEM_COLUMNS  # noqa: PLC0415
-
         columns = [c for c in table.columns if c not in SYSTEM_COLUMNS]
         if len(columns) != 1:
             raise InvalidInput(
@@ -38,22 +44,143 @@ def to_form(table: "Table", form: "Form", *, step: str, parameter: str) -> Any:
     return table
 
 
-def from_frame(frame: Any, like: "Table") -> "Table":
-    """A returned frame as a table; a column whose type a detour through pandas loosened gets its own again."""
+def to_table(frame: Any, *, step: str, output: str = "result") -> "Table":
+    """A frame that a step returned, as a table that the same frame is read from again.
+
+    Raises:
+        Failed: ``table-not-kept``, for one that another frame would be read from.
+        InvalidInput: ``not-a-table``, ``missing-cells``.
+    """
     from tidemill.store.table import Table  # noqa: PLC0415
 
-    table = Table.of(frame)
-    if type(frame).__module__.partition(".")[0] != "pandas":
-        return table
+    home = type(frame).__module__.partition(".")[0]
+    try:
+        if home == "pandas":
+            return Table(pack(frame))
+        return _from_polars(frame) if home == "polars" else _from_arrow(Table.of(frame))
+    except NotKept as error:
+        raise Failed(
+            f"Step '{step}' returned a {type(frame).__module__.partition('.')[0]} table as '{output}' with "
+            f"{error.what}, which has no place in the store.",
+            why="A later step must get the same table, of the same types, whether it was computed just now or long ago.",
+            hint=error.hint,
+            code="table-not-kept",
+            details={"step": step, "output": output, "part": error.what},
+        ) from None
+
+
+def _from_polars(frame: Any) -> "Table":
+    import polars as pl  # noqa: PLC0415
+
+    from tidemill.store.table import Table  # noqa: PLC0415
+
+    for name, kind in frame.schema.items():
+        if "Object" in str(kind):
+            raise NotKept(f"column '{name}' (Object)", "Give the column a type: .cast(pl.String), for one.")
+    back, table = pl.Schema(), None
+    # Polars and Arrow have many words for a type that one of them has not.
+    with contextlib.suppress(Exception):
+        table = Table.of(frame)
+        back = Table(table.to_arrow().slice(0, 0)).to_polars().schema
+    for name, kind in frame.schema.items():
+        if back.get(name) != kind:
+            raise NotKept(
+                f"column '{name}' ({kind})",
+                "Give the column a type that Arrow has: .cast(pl.Int64), for one.",
+            )
+    assert table is not None
+    return table
+
+
+def _from_arrow(table: "Table") -> "Table":
+    arrow = table.to_arrow()
+    if len(set(table.columns)) < len(table.columns):
+        twice = next(n for n in table.columns if table.columns.count(n) > 1)
+        raise NotKept(f"two columns of the name '{twice}'", "Give each column a name of its own.")
+    if arrow.num_rows and not arrow.num_columns:
+        raise NotKept(f"{arrow.num_rows} rows without a column", "Give it a column, or return its length.")
+    return table
+
+
+def with_types_of(made: "Table", like: "Table", rows: "np.ndarray[Any, Any] | None") -> "Table":
+    """A table from a pandas frame, in the types that it had before pandas.
+
+    pandas has no word for some types: missing whole numbers become floats, dates objects, tensors lists. A column that
+    the function left as it was given comes from ``like``, so that it is what it was; one that the function changed is
+    what the function made of it.
+
+    Args:
+        made: The table that was returned.
+        like: The table that the function was given.
+        rows: For each row of ``made``, its place in ``like``; None where that is not known.
+    """
+    from tidemill.store.table import Table  # noqa: PLC0415
+
+    arrow, before = made.to_arrow(), like.to_arrow()
+    restored: list[str] = []
+    for at, field in enumerate(arrow.schema):
+        place = before.schema.get_field_index(field.name)
+        if place < 0 or (field.type == before.schema.field(place).type and not field.metadata):
+            known = before.schema.field(place) if place >= 0 else None
+            if known is not None and known.metadata and not field.metadata:
+                arrow = arrow.set_column(at, known, arrow.column(at))
+            continue
+        known = before.schema.field(place)
+        column = None if rows is None else _untouched(arrow, before, field.name, rows)
+        if column is None:
+            column = _cast(arrow.column(at), known.type, before.column(place))
+        if column is not None:
+            arrow = arrow.set_column(at, known, column)
+            restored.append(field.name)
+    return Table(_without_words(arrow, restored))
+
+
+def _untouched(arrow: "pa.Table", before: "pa.Table", name: str, rows: "np.ndarray[Any, Any]") -> Any:
+    """The column of ``before`` at these rows, where pandas has the same cells in both; else None."""
+    from tidemill.store.pandas_frames import same_series  # noqa: PLC0415
+
+    given = before.select([name])
+    if len(rows) != given.num_rows or (rows[1:] <= rows[:-1]).any():
+        given = given.take(rows)
+    here: Any = unpack(arrow.select([name]))[name]
+    there: Any = unpack(given)[name]
+    return given.column(0) if same_series(here, there) else None
+
+
+def _cast(column: "pa.ChunkedArray", known: "pa.DataType", before: "pa.ChunkedArray") -> Any:
+    """A column that was changed in the type that it had, if pandas only loosened that; else None."""
     import pyarrow as pa  # noqa: PLC0415
 
-    arrow, before = table.to_arrow(), like.to_arrow().schema
-    for at, field in enumerate(arrow.schema):
-        known = before.field(field.name) if field.name in before.names else None
-        if known is None or known.type == field.type:
-            continue
-        try:
-            arrow = arrow.set_column(at, known, arrow.column(at).cast(known.type))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            continue
-    return Table(arrow)
+    types, now = pa.types, column.type
+
+    def is_text(kind: "pa.DataType") -> bool:
+        value = kind.value_type if types.is_dictionary(kind) else kind  # pyright: ignore[reportAttributeAccessIssue]
+        return types.is_string(value) or types.is_large_string(value)
+
+    loosened = (
+        types.is_null(now)
+        or (types.is_floating(now) and types.is_integer(known) and before.null_count > 0)
+        or (types.is_list(now) and types.is_fixed_size_list(known) and now.value_type == known.value_type)  # pyright: ignore[reportAttributeAccessIssue]
+        or (is_text(now) and is_text(known) and types.is_dictionary(now) == types.is_dictionary(known))
+    )
+    if not loosened:
+        return None
+    try:
+        return column.cast(known)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+
+
+def _without_words(arrow: "pa.Table", names: "list[str]") -> "pa.Table":
+    """``arrow`` without what is said of these columns in pandas: their types say it."""
+    import json  # noqa: PLC0415
+
+    meta = metadata_of(arrow)
+    if meta is None or not names:
+        return arrow
+    special = {n: s for n, s in meta.get("special", {}).items() if n not in names}
+    meta = {**{k: v for k, v in meta.items() if k != "special"}, **({"special": special} if special else {})}
+    rest = {k: v for k, v in arrow.schema.metadata.items() if k != METADATA}
+    if meta:
+        rest[METADATA] = json.dumps(meta).encode()
+    return arrow.replace_schema_metadata(rest or None)

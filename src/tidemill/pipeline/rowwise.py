@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import Failed, InvalidInput
 from tidemill.pipeline import values
-from tidemill.pipeline.frames import from_frame, to_form
+from tidemill.pipeline.frames import to_form, to_table, with_types_of
 from tidemill.pipeline.parameters import parameters_of
 from tidemill.pipeline.secret import Secret
 
@@ -36,7 +36,7 @@ def apply_rows(
     several = returned if len(component.outputs) > 1 else (returned,)
     if not isinstance(several, (tuple, list)) or len(several) != len(component.outputs):
         raise _wrong_type(step, f"{len(component.outputs)} tables", returned)
-    return tuple(_checked(step, table, _as_table(step, member, table)) for member in several)
+    return tuple(_checked(step, table, member) for member in several)
 
 
 def apply_state(
@@ -53,7 +53,7 @@ def apply_state(
     form = _form(instance.apply)
     step = component.short_name
     returned = instance.apply(to_form(table, form, step=step, parameter="table"), state)
-    return _checked(step, table, _as_table(step, returned, table))
+    return _checked(step, table, returned)
 
 
 def fit_state(component: "Component[..., Any]", table: "Table", settings: Mapping[str, Any]) -> Any:
@@ -146,21 +146,29 @@ def _plain_strings(made: "np.ndarray[Any, Any]") -> Any:
     return made.tolist() if made.dtype.kind in "UT" else made
 
 
-def _as_table(step: str, returned: Any, like: "Table") -> "Table":
+def _as_table(step: str, returned: Any) -> "Table":
     try:
-        return from_frame(returned, like)
+        return to_table(returned, step=step)
     except InvalidInput as error:
         if error.code != "not-a-table":
             raise
         raise _wrong_type(step, "a table", returned) from error
 
 
-def _checked(step: str, before: "Table", after: "Table") -> "Table":
-    """``after``, if its rows are some of ``before``'s, in their order."""
+def _checked(step: str, before: "Table", returned: Any) -> "Table":
+    """What a function returned, if its rows are some of ``before``'s, in their order."""
+    after = _as_table(step, returned)
+    rows = _rows_in(step, before, after)
+    is_pandas = type(returned).__module__.partition(".")[0] == "pandas"
+    return with_types_of(after, before, rows) if is_pandas else after
+
+
+def _rows_in(step: str, before: "Table", after: "Table") -> "np.ndarray[Any, Any] | None":
+    """Where each row of ``after`` is in ``before``; None where rows have no identity."""
     from tidemill.store.table import ID  # noqa: PLC0415
 
     if ID not in before.columns:
-        return after
+        return None
     if ID not in after.columns:
         raise Failed(
             f"Step '{step}' returned a table without the column '{ID}'.",
@@ -172,7 +180,7 @@ def _checked(step: str, before: "Table", after: "Table") -> "Table":
 
     old, new = before.numpy(ID), after.numpy(ID)
     if len(old) == len(new) and bool((old == new).all()):
-        return after
+        return np.arange(len(old))
     order = np.argsort(old, kind="stable")
     places = np.searchsorted(old, new, sorter=order)
     inside = places < len(old)
@@ -186,7 +194,7 @@ def _checked(step: str, before: "Table", after: "Table") -> "Table":
             hint="Use @tm.step for what needs the whole table.",
             code="not-row-wise",
         )
-    return after
+    return rows
 
 
 def _wrong_type(step: str, wanted: str, got: Any) -> Failed:

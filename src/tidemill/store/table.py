@@ -134,8 +134,10 @@ class Table:
         return frame.with_columns(pl.col(c).reshape((-1, *s)) for c, s in deep.items()) if deep else frame
 
     def to_pandas(self) -> "pd.DataFrame":
-        """A pandas frame; a tensor cell is a flat array."""
-        return self._arrow.to_pandas()
+        """A pandas frame; a tensor cell is a flat array. One that a step returned has its index and types again."""
+        from tidemill.store.pandas_frames import unpack  # noqa: PLC0415
+
+        return unpack(self._arrow)
 
     @classmethod
     def of(cls, frame: object) -> "Table":
