@@ -1,24 +1,22 @@
 """What a query gives: a database's answer, taken once and kept aside while its types are found."""
 
-import pickle
-import tempfile
-import weakref
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput, NeedsExtra, NotFound, StorageError
 from tidemill.core.events import Progress, Sink, silent
-from tidemill.data.sources.source import Group, Place
+from tidemill.data.sources.kept import Kept
+from tidemill.data.sources.source import Group, Note, Place
 from tidemill.data.sources.values import Kinds, column, plain
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _PIECE_ROWS = 20_000
-_MEMORY_BYTES = 64 * 1024 * 1024
 
 
 class Query:
@@ -33,6 +31,8 @@ class Query:
     how = "found in the values"
     head = Place("the query")
     sparse = False
+    notes: Sequence[Note] = ()
+    spellings: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, text: str, address: str, sink: Sink = silent) -> None:
         self._text = text
@@ -40,21 +40,17 @@ class Query:
         self._url = _url(address)
         self.name = f"'{' '.join(text.split())}' from {_without_user(self._url)}"
         self._names: list[str] = []
-        self._rows = 0
 
     @cached_property
-    def _kept(self) -> Any:
-        """The whole answer, column by column for some rows at a time: in memory, or on the disk where it is large."""
-        kept = tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES)  # noqa: SIM115 - lives as long as the source
-        weakref.finalize(self, kept.close)
+    def _kept(self) -> Kept:
+        """The whole answer."""
+        kept = Kept()
         with self._result() as result:
             self._names = list(result.keys())
             for rows in result.partitions(_PIECE_ROWS):
-                self._rows += len(rows)
-                columns = [[plain(value) for value in values] for values in zip(*rows, strict=True)]
-                pickle.dump(columns, kept)
-                self._sink(Progress("Reading the query", self._rows, None, "rows"))
-        if not self._rows:
+                kept.add([[plain(value) for value in values] for values in zip(*rows, strict=True)])
+                self._sink(Progress("Reading the query", kept.rows, None, "rows"))
+        if not kept.rows:
             raise InvalidInput(
                 "The query gives no row.",
                 hint="Correct its condition, or run it in the database's own shell first.",
@@ -66,7 +62,7 @@ class Query:
         """The columns; all types are to be found."""
         import pyarrow as pa  # noqa: PLC0415
 
-        assert self._kept
+        assert self._kept.rows
         return [pa.field(name, pa.null()) for name in self._names]
 
     def types(self, groups: Sequence[Group], fixed: "Mapping[str, pa.DataType]") -> "dict[str, pa.DataType]":
@@ -75,16 +71,17 @@ class Query:
         kinds: dict[str, Kinds] = {}
         for group in groups:
             kinds |= dict.fromkeys(group.sources, Kinds(group.sources[0], self.place))
-        for start, columns in self._pieces():
+        for start, columns in self._kept.pieces():
             for name, kind in kinds.items():
                 kind.see(columns[self._names.index(name)], start)
         return {s: kinds[s].found(g) for g in groups for s in g.sources}
 
-    def pieces(self, types: "Mapping[str, pa.DataType]") -> "Iterator[pa.Table]":
+    def pieces(self, types: "Mapping[str, pa.DataType]", given: Collection[str] = ()) -> "Iterator[pa.Table]":
         """All rows, in order, in these types."""
         import pyarrow as pa  # noqa: PLC0415
 
-        for start, columns in self._pieces():
+        del given
+        for start, columns in self._kept.pieces():
             arrays = [
                 column(values, types[name], name, lambda n, s=start: self.place(s + n))
                 for name, values in zip(self._names, columns, strict=True)
@@ -94,14 +91,6 @@ class Query:
     def place(self, row: int) -> Place:
         """Where a row is."""
         return Place("the query", "row", row + 1)
-
-    def _pieces(self) -> Iterator[tuple[int, list[list[Any]]]]:
-        self._kept.seek(0)
-        start = 0
-        while start < self._rows:
-            columns = pickle.load(self._kept)  # noqa: S301 - this process wrote it, to a file without a name
-            yield start, columns
-            start += len(columns[0])
 
     @contextmanager
     def _result(self) -> Generator[Any]:
