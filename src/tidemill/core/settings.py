@@ -123,6 +123,17 @@ def _default_environments() -> dict[str, EnvironmentSettings]:
 
 
 @dataclass(frozen=True, slots=True)
+class ImportSettings:
+    """How files are read.
+
+    Attributes:
+        missing: Words that mean a missing cell in every CSV and TSV file, beside the empty cell, such as ``NA``.
+    """
+
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything ``tidemill.toml`` may say.
 
@@ -142,6 +153,7 @@ class Settings:
         checks: By dataset.
         limits: Of every server.
         labelling: Of every queue.
+        imports: Of every import.
     """
 
     store: str = DEFAULT_STORE
@@ -158,3 +170,4 @@ class Settings:
     checks: dict[str, CheckSettings] = field(default_factory=dict)
     limits: LimitSettings = field(default_factory=LimitSettings)
     labelling: LabellingSettings = field(default_factory=LabellingSettings)
+    imports: ImportSettings = field(default_factory=ImportSettings)

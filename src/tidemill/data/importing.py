@@ -15,9 +15,9 @@ from tidemill.data.proposal import Proposal
 from tidemill.data.refs import MAIN
 from tidemill.data.schema_change import SchemaChange, refused, schema_change
 from tidemill.data.sources.folding import folded, schema_of
-from tidemill.data.sources.layout import Column, Tensor, layout
+from tidemill.data.sources.layout import GIVEN, Column, Tensor, layout
 from tidemill.data.sources.opening import open_files
-from tidemill.data.sources.source import Group, Source
+from tidemill.data.sources.source import Group, Note, Source
 from tidemill.store.table import SYSTEM_COLUMNS, Table
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class Imported:
         rows: The counts.
         columns: What came in, in the source's order.
         change: What became of the dataset's columns.
+        notes: What a person should know of how the rows were read.
         trial: Whether nothing was committed, since it was a dry run.
     """
 
@@ -59,6 +60,7 @@ class Imported:
     rows: Changes
     columns: tuple[ImportedColumn, ...]
     change: SchemaChange
+    notes: tuple[Note, ...] = ()
     trial: bool = False
 
 
@@ -130,7 +132,7 @@ def import_rows(
             if not allow_schema_change:
                 _check_columns(source, columns, schema, name)
         kinds = _types(source, columns)
-        arriving = schema_of(columns, kinds)
+        arriving = schema_of(columns, kinds, source.spellings)
         change = schema_change(schema, arriving) if schema is not None else SchemaChange()
         rows = _pieces(source, columns, kinds, arriving)
         into = datasets.guarded(_end_of_trial) if dry_run else datasets
@@ -162,7 +164,9 @@ def import_rows(
             if placed is None:
                 raise
             raise placed from error
-        return Imported(name, commit, changes, _described(columns, arriving), change, trial=dry_run)
+        return Imported(
+            name, commit, changes, _described(columns, arriving), change, tuple(source.notes), trial=dry_run
+        )
 
 
 class _TrialEnded(Exception):
@@ -187,7 +191,8 @@ def _types(source: Source, columns: Sequence[Column]) -> "dict[str, pa.DataType]
 def _pieces(
     source: Source, columns: Sequence[Column], kinds: "Mapping[str, pa.DataType]", schema: "pa.Schema"
 ) -> Iterator[Table]:
-    for piece in source.pieces(kinds):
+    given = {s for c in columns if c.how == GIVEN for s in c.sources}
+    for piece in source.pieces(kinds, given):
         yield folded(piece, columns, schema)
 
 

@@ -1,16 +1,20 @@
-"""CSV and TSV: files read by Arrow's streaming reader, some megabytes at a time."""
+"""CSV and TSV: files read by Arrow's streaming reader, some megabytes at a time, each cell as its text says it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tidemill.core.events import Progress, Sink, silent
-from tidemill.data.sources import delimited_faults
-from tidemill.data.sources.narrowing import LARGE, PlainNarrowing, TensorNarrowing
+from tidemill.data.sources import delimited_faults, dialect
+from tidemill.data.sources.looks import Looks
+from tidemill.data.sources.missing import Missing
+from tidemill.data.sources.narrowing import PlainNarrowing, TensorNarrowing, without_empty
+from tidemill.data.sources.noticing import Noticed
 from tidemill.data.sources.paths import check_same_columns, name_of
-from tidemill.data.sources.source import Group, Place
+from tidemill.data.sources.source import Group, Note, Place
 from tidemill.data.sources.unpacking import Unpacked
+from tidemill.data.spelling import exact, first_loss, loose
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
 _BLOCK_BYTES = 2 * 1024 * 1024
 _KEPT_BYTES = 256 * 1024 * 1024
 """Parsed rows that are kept from finding the types to reading, so that a file of usual size is read once."""
+_UNNAMED = "index"
+"""What a first column without a name is called: it is the index that pandas writes."""
 
 
 class Delimited:
@@ -25,76 +31,141 @@ class Delimited:
 
     Args:
         paths: The files.
-        delimiter: Between the cells of a line.
+        usual: What stands between the cells of a line, by the files' ending.
         sink: Is told how far it is.
+        delimiter: What stands there, where a person said so; None is found in the first lines.
+        missing: Words that mean a missing cell, beside the empty one.
     """
 
     how = "found in the cells"
     sparse = False
 
-    def __init__(self, paths: Sequence[Path], delimiter: str = ",", sink: Sink = silent) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        usual: str = ",",
+        sink: Sink = silent,
+        *,
+        delimiter: str | None = None,
+        missing: Missing | None = None,
+    ) -> None:
         self.name = name_of(paths)
+        self.spellings: dict[str, str] = {}
         self._paths = list(paths)
-        self._delimiter = delimiter
+        self._usual = usual
+        self._given = delimiter
+        self._missing = missing or Missing()
         self._sink = sink
         self._identities: dict[Path, tuple[int, ...]] = {}
         self._block_bytes = _BLOCK_BYTES
         self._kept: list[pa.RecordBatch] | None = None
+        self._found: list[Note] = []
+        self._rows: dict[Path, int] = {}
+
+    @cached_property
+    def _delimiter(self) -> str:
+        return self._given or dialect.delimiter_of(self._paths[0], self._usual)
+
+    @cached_property
+    def _looks(self) -> Looks:
+        return Looks(self._delimiter)
 
     @cached_property
     def _headers(self) -> list[list[str]]:
+        """What each file calls its columns."""
         found = [delimited_faults.header(path, self._delimiter) for path in self._paths]
         for path, names in zip(self._paths[1:], found[1:], strict=True):
             check_same_columns(self._paths[0].name, found[0], path.name, names, line=1)
         return found
+
+    @cached_property
+    def _names(self) -> list[str]:
+        """What the columns are called here."""
+        first, *others = self._headers[0]
+        return [first or (_UNNAMED if others and _UNNAMED not in others else first), *others]
 
     @property
     def head(self) -> Place:
         """The first file's first line."""
         return Place(self._paths[0].name, "line", 1)
 
+    @property
+    def notes(self) -> Sequence[Note]:
+        """How the cells are separated and an unnamed column is named, where that was not said; and what the cells say."""
+        found = list(self._found)
+        if self._names[0] != self._headers[0][0]:
+            text = f"The first column of {self.head.file} has no name: it is imported as '{_UNNAMED}'."
+            found.insert(0, Note("unnamed-column", _UNNAMED, text))
+        if self._given is None and self._delimiter != self._usual:
+            mark = dialect.DELIMITERS[self._delimiter]
+            text = f"The cells of {self.head.file} are separated by {mark}, as its first lines show."
+            found.insert(0, Note("delimiter", None, text))
+        return found
+
     def fields(self) -> "Sequence[pa.Field]":
         """The columns; all types are to be found."""
         import pyarrow as pa  # noqa: PLC0415
 
-        return [pa.field(name, pa.null()) for name in self._headers[0]]
+        self._missing.check(self._names)
+        return [pa.field(name, pa.null()) for name in self._names]
 
     def types(self, groups: Sequence[Group], fixed: "Mapping[str, pa.DataType]") -> "dict[str, pa.DataType]":
-        """The type of each source column of the groups: the narrowest that every cell fits."""
+        """The type of each source column of the groups: the first that takes every cell exactly."""
         import pyarrow as pa  # noqa: PLC0415
 
-        unsure = [g for g in groups if g.known is not None]
-        new = [g for g in groups if g.known is None]
-        guess = {s: pa.uint8() for g in new if g.tensor for s in g.sources}
-        known = {s: g.known for g in unsure for s in g.sources if g.known is not None}
+        noticed = [Noticed(group.sources[0]) for group in groups]
+        guess = self._guessed(groups, noticed)
         try:
-            found, large = self._first_reading({**fixed, **guess, **known})
+            unsure = self._first_reading(groups, guess | dict(fixed), noticed)
         except pa.ArrowInvalid:
-            # Either a file is wrong, or a guess was, made from the first block or for a tensor.
-            found, large, unsure = {}, set(), list(groups)
-        else:
-            unsure = [g for g in new if any(s in large for s in g.sources)]
+            # Either a file is wrong, or a guess was, made from the first block.
+            unsure = list(range(len(groups)))
         if unsure:
-            found.update(self._narrowed(unsure))
-            if self._kept and any(self._kept[0].schema.field(n).type != t for n, t in found.items()):
+            guess |= self._narrowed(groups, unsure, noticed)
+            if self._kept and any(self._kept[0].schema.field(n).type != t for n, t in guess.items()):
                 self._kept = None
-        return {s: found[s] for g in groups for s in g.sources}
+        self._note(groups, guess, noticed)
+        return {s: guess[s] for g in groups for s in g.sources}
 
-    def pieces(self, types: "Mapping[str, pa.DataType]") -> "Iterator[pa.Table]":
+    def pieces(self, types: "Mapping[str, pa.DataType]", given: Collection[str] = ()) -> "Iterator[pa.Table]":
         """All rows, in order, with exactly the columns of ``fields`` in these types."""
         import pyarrow as pa  # noqa: PLC0415
 
-        kept = self._kept
-        if kept and all(kept[0].schema.field(n).type == t for n, t in types.items()):
-            self._kept = None
+        kept, self._kept = self._kept, None
+        if kept and not given and all(kept[0].schema.field(n).type == t for n, t in types.items()):
             while kept:
-                yield pa.Table.from_batches([kept.pop(0)])
+                yield pa.Table.from_batches([kept.pop(0)]).select(list(types))
             return
+        whole = self._fast([n for n in types if n not in given], types)
+        yielded = 0
         try:
-            for batch in self._batches(dict(types)):
-                yield pa.Table.from_batches([batch])
+            for path, start, batch in self._batches(list(types), whole):
+                yield pa.Table.from_batches([self._converted(path, start, batch, types, given)])
+                yielded += batch.num_rows
         except pa.ArrowInvalid as error:
-            raise self._fault(str(error), types) from error
+            if not whole:
+                raise self._fault(str(error)) from error
+        else:
+            if whole and self._looks.suspicious:
+                self._check(list(whole), types)
+            return
+        # A cell is no whole number: refused with its place, unless it is an empty text in quotes, which is missing.
+        yield from self._read_as_text(types, given, yielded)
+
+    def _read_as_text(
+        self, types: "Mapping[str, pa.DataType]", given: Collection[str], passed: int
+    ) -> "Iterator[pa.Table]":
+        """What ``pieces`` gives but for its first ``passed`` rows, each cell read as text first."""
+        import pyarrow as pa  # noqa: PLC0415
+
+        try:
+            for path, start, batch in self._batches(list(types)):
+                converted = self._converted(path, start, batch, types, given)
+                if batch.num_rows > passed:
+                    yield pa.Table.from_batches([converted.slice(passed)])
+                passed = max(passed - batch.num_rows, 0)
+        except pa.ArrowInvalid as error:
+            raise self._fault(str(error)) from error
 
     def place(self, row: int) -> Place:
         """Where a row is."""
@@ -105,53 +176,204 @@ class Delimited:
             row -= count
         raise AssertionError(row)
 
-    def _first_reading(self, types: "dict[str, pa.DataType]") -> "tuple[dict[str, pa.DataType], set[str]]":
-        """What Arrow finds, and which columns hold whole numbers that are too large for what it found."""
-        import pyarrow as pa  # noqa: PLC0415
-        import pyarrow.compute as pc  # noqa: PLC0415
-
-        kept: list[pa.RecordBatch] | None = []
-        large: set[str] = set()
-        found: dict[str, pa.DataType] = {}
-        size = 0
-        for batch in self._batches(types):
-            found = {f.name: f.type for f in batch.schema}
-            for name in (n for n, t in found.items() if n not in types and t == pa.float64()):
-                if name not in large and (pc.max(pc.abs(batch.column(name))).as_py() or 0) >= LARGE:
-                    large.add(name)
-            size += batch.nbytes
-            kept = [*kept, batch] if kept is not None and size <= _KEPT_BYTES else None
-        # A column without a cell is a column of texts.
-        empty = {n: pa.string() for n, t in found.items() if pa.types.is_null(t)}
-        self._kept = None if empty else kept
-        return found | empty, large
-
-    def _narrowed(self, groups: Sequence[Group]) -> "dict[str, pa.DataType]":
-        """Another reading, with the groups' cells as text, for where Arrow's own inference will not do."""
+    def _guessed(self, groups: Sequence[Group], noticed: Sequence[Noticed]) -> "dict[str, pa.DataType]":
+        """What the first block says of the types."""
         import pyarrow as pa  # noqa: PLC0415
 
-        texts = {s: pa.string() for g in groups for s in g.sources}
-        seen = [TensorNarrowing(g.known) if g.tensor else PlainNarrowing(g.known) for g in groups]
+        names = [s for g in groups for s in g.sources]
         try:
-            for batch in self._batches(texts, list(texts)):
-                for group, narrowing in zip(groups, seen, strict=True):
-                    for source in group.sources:
-                        narrowing.see(batch.column(source))
+            _, _, batch = next(self._batches(names))
+        except StopIteration:
+            return dict.fromkeys(names, pa.string())
         except pa.ArrowInvalid as error:
-            raise self._fault(str(error), texts) from error
-        return {s: n.found() for g, n in zip(groups, seen, strict=True) for s in g.sources}
+            raise self._fault(str(error)) from error
+        found: dict[str, pa.DataType] = {}
+        for group, seen in zip(groups, noticed, strict=True):
+            cells = [batch.column(source) for source in group.sources]
+            if not group.tensor and group.known is None and exact(cells[0], pa.int64()) is not None:
+                empty = cells[0].null_count == len(cells[0])
+                found[group.sources[0]] = pa.null() if empty else pa.int64()
+                continue
+            narrowing = _narrowing(group)
+            narrowing.see(_joined(cells), 0, batch.num_rows)
+            seen.decided = narrowing.decided
+            found |= dict.fromkeys(group.sources, narrowing.found())
+        return found
+
+    def _first_reading(
+        self, groups: Sequence[Group], types: "Mapping[str, pa.DataType]", noticed: Sequence[Noticed]
+    ) -> list[int]:
+        """All rows in these types, kept where they are not too many.
+
+        Returns:
+            The numbers of the groups that have a cell which is not exactly of that type.
+        """
+        import pyarrow as pa  # noqa: PLC0415
+
+        names = self._names
+        kept: list[pa.RecordBatch] | None = []
+        unsure: set[int] = set()
+        whole = self._fast(names, types)
+        others = [n for n in names if n in types and n not in {s for g in groups for s in g.sources}]
+        size = start = 0
+        for _, _, batch in self._batches(names, whole):
+            arrays: dict[str, Any] = {n: batch.column(n) for n in whole}
+            for at, group in enumerate(groups):
+                if group.sources[0] in whole or at in unsure:
+                    continue
+                cells = _joined([batch.column(s) for s in group.sources])
+                kind = types[group.sources[0]]
+                values = _noticed(cells, kind, noticed[at], start)
+                if values is None:
+                    unsure.add(at)
+                    kept = None
+                    continue
+                arrays |= _parted(values, group.sources, batch.num_rows)
+            for name in others if kept is not None else ():
+                if name not in whole:
+                    arrays[name] = _taken(batch.column(name), types[name])
+            start += batch.num_rows
+            if kept is not None and len(arrays) == len(names) and all(a is not None for a in arrays.values()):
+                kept.append(pa.RecordBatch.from_arrays([arrays[n] for n in names], names=names))
+                size += kept[-1].nbytes
+                kept = kept if size <= _KEPT_BYTES else None
+            else:
+                kept = None
+        if self._looks.suspicious:
+            # What was read fast may have lost something.
+            unsure |= {at for at, group in enumerate(groups) if group.sources[0] in whole}
+            kept = None if whole else kept
+        empty = {at for at, g in enumerate(groups) if pa.types.is_null(types[g.sources[0]])}
+        self._kept = None if empty else kept
+        return sorted(unsure | empty)
+
+    def _narrowed(
+        self, groups: Sequence[Group], which: Sequence[int], noticed: list[Noticed]
+    ) -> "dict[str, pa.DataType]":
+        """Another reading, with these groups' cells as text, to hold every type against every cell."""
+        import pyarrow as pa  # noqa: PLC0415
+
+        names = [s for at in which for s in groups[at].sources]
+        seen = {at: _narrowing(groups[at]) for at in which}
+        start = 0
+        try:
+            for _, _, batch in self._batches(names):
+                for at, narrowing in seen.items():
+                    narrowing.see(
+                        _joined([batch.column(s) for s in groups[at].sources]), start, batch.num_rows
+                    )
+                start += batch.num_rows
+            found = {s: n.found() for at, n in seen.items() for s in groups[at].sources}
+            for at, narrowing in seen.items():
+                noticed[at] = Noticed(groups[at].sources[0])
+                noticed[at].decided = narrowing.decided
+            start = 0
+            for _, _, batch in self._batches(names):
+                for at in which:
+                    cells = _joined([batch.column(s) for s in groups[at].sources])
+                    _noticed(cells, found[groups[at].sources[0]], noticed[at], start)
+                start += batch.num_rows
+        except pa.ArrowInvalid as error:
+            raise self._fault(str(error)) from error
+        return found
+
+    def _note(
+        self, groups: Sequence[Group], types: "Mapping[str, pa.DataType]", noticed: Sequence[Noticed]
+    ) -> None:
+        self._found, self.spellings = [], {}
+        for group, seen in zip(groups, noticed, strict=True):
+            kind = types[group.sources[0]]
+            self._found += seen.notes(kind, self._row)
+            if seen.spelling is not None and not group.tensor:
+                self.spellings[group.sources[0]] = seen.spelling
+
+    def _row(self, row: int) -> str:
+        """Words for where a row is, without reading the file once more."""
+        for path in self._paths:
+            count = self._rows[path]
+            if row < count:
+                return f"row {row + 1:,}" if len(self._paths) == 1 else f"{path.name}, row {row + 1:,}"
+            row -= count
+        raise AssertionError(row)
+
+    def _fast(self, names: Sequence[str], types: "Mapping[str, pa.DataType]") -> "dict[str, pa.DataType]":
+        """The columns that Arrow may read as whole numbers at once, as nothing in the files speaks against it."""
+        import pyarrow as pa  # noqa: PLC0415
+
+        if self._looks.suspicious or self._missing:
+            return {}
+        return {n: types[n] for n in names if n in types and pa.types.is_integer(types[n])}
+
+    def _converted(
+        self,
+        path: Path,
+        start: int,
+        batch: "pa.RecordBatch",
+        types: "Mapping[str, pa.DataType]",
+        given: Collection[str] = (),
+    ) -> "pa.RecordBatch":
+        """A batch in these types; ``start`` is the number of its first row in its file."""
+        import pyarrow as pa  # noqa: PLC0415
+
+        arrays: dict[str, Any] = {}
+        alike: dict[Any, list[str]] = {}
+        for name in batch.schema.names:
+            if batch.column(name).type == types[name]:
+                arrays[name] = batch.column(name)
+            else:
+                alike.setdefault((types[name], name in given), []).append(name)
+        for (kind, by_value), names in alike.items():
+            values = _taken(_joined([batch.column(n) for n in names]), kind, by_value=by_value)
+            if values is not None:
+                arrays |= _parted(values, names, batch.num_rows)
+                continue
+            for name in names:
+                arrays[name] = _taken(batch.column(name), kind, by_value=by_value)
+                if arrays[name] is None:
+                    raise self._lossy(path, start, name, batch.column(name), kind, by_value=by_value)
+        return pa.RecordBatch.from_arrays([arrays[n] for n in batch.schema.names], names=batch.schema.names)
+
+    def _lossy(
+        self, path: Path, start: int, name: str, texts: Any, kind: "pa.DataType", *, by_value: bool
+    ) -> Exception:
+        cells, _ = without_empty(texts)
+        at = first_loss(cells, kind, loose if by_value else exact)
+        place = delimited_faults.place(path, self._delimiter, start + at)
+        return delimited_faults.wrong_type(place, name, cells[at].as_py(), kind)
+
+    def _check(self, names: Sequence[str], types: "Mapping[str, pa.DataType]") -> None:
+        """Refuse a cell of these columns that is not exactly of their type.
+
+        Raises:
+            InvalidInput: ``wrong-type``.
+        """
+        import pyarrow as pa  # noqa: PLC0415
+
+        try:
+            for path, start, batch in self._batches(list(names)):
+                self._converted(path, start, batch, types)
+        except pa.ArrowInvalid as error:
+            raise self._fault(str(error)) from error
 
     def _batches(
-        self, types: "dict[str, pa.DataType]", only: Sequence[str] | None = None
-    ) -> "Iterator[pa.RecordBatch]":
-        """The batches of all files; the first block of the first file gives the types that are not given."""
+        self, names: Sequence[str], whole: "Mapping[str, pa.DataType] | None" = None
+    ) -> "Iterator[tuple[Path, int, pa.RecordBatch]]":
+        """The batches of all files, each with its file and the number of its first row there.
+
+        Args:
+            names: The columns.
+            whole: The type of those that Arrow reads as whole numbers; all others are read as text.
+        """
+        self._rows = {}
         for path in self._paths:
-            for batch in self._file(path, types, only or self._headers[0]):
-                types = types | {f.name: f.type for f in batch.schema}
-                yield batch
+            start = 0
+            for batch in self._file(path, names, whole or {}):
+                yield path, start, batch
+                start += batch.num_rows
+                self._rows[path] = start
 
     def _file(
-        self, path: Path, types: "dict[str, pa.DataType]", columns: Sequence[str]
+        self, path: Path, names: Sequence[str], whole: "Mapping[str, pa.DataType]"
     ) -> "Iterator[pa.RecordBatch]":
         import pyarrow as pa  # noqa: PLC0415
 
@@ -159,7 +381,7 @@ class Delimited:
         while True:
             passed = 0
             try:
-                for batch in self._blocks(path, types, columns):
+                for batch in self._blocks(path, names, whole):
                     # After a second start, what was given already is passed over.
                     fresh = batch.slice(min(max(given - passed, 0), batch.num_rows))
                     passed += batch.num_rows
@@ -175,21 +397,32 @@ class Delimited:
                 self._block_bytes *= 8
 
     def _blocks(
-        self, path: Path, types: "dict[str, pa.DataType]", columns: Sequence[str]
+        self, path: Path, names: Sequence[str], whole: "Mapping[str, pa.DataType]"
     ) -> "Iterator[pa.RecordBatch]":
         import pyarrow as pa  # noqa: PLC0415
         from pyarrow import csv  # noqa: PLC0415
 
-        with Unpacked(path, self._identities.get(path)) as data:
+        header = self._headers[0]
+        called = dict(zip(self._names, header, strict=True))
+        alone = len(header) == 1
+        with Unpacked(path, self._identities.get(path), watch=self._looks.see) as data:
             self._identities.setdefault(path, data.identity)
             try:
                 reader = csv.open_csv(
                     data,
-                    read_options=csv.ReadOptions(block_size=self._block_bytes),
-                    parse_options=csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True),
+                    read_options=csv.ReadOptions(
+                        block_size=self._block_bytes,
+                        skip_rows=delimited_faults.blank_lines(path) if alone else 0,
+                    ),
+                    parse_options=csv.ParseOptions(
+                        delimiter=self._delimiter,
+                        newlines_in_values=True,
+                        # Where there is one column, an empty line is a missing cell.
+                        ignore_empty_lines=not alone,
+                    ),
                     convert_options=csv.ConvertOptions(
-                        column_types={n: t for n, t in types.items() if n in columns},
-                        include_columns=columns,
+                        column_types={called[n]: whole.get(n, pa.string()) for n in names},
+                        include_columns=[called[n] for n in names],
                         null_values=[""],
                         strings_can_be_null=True,
                         quoted_strings_can_be_null=False,
@@ -197,7 +430,7 @@ class Delimited:
                 )
                 for batch in reader:
                     self._sink(Progress(f"Reading {path.name}", data.done_bytes, data.size_bytes, "bytes"))
-                    yield batch
+                    yield self._renamed(batch, names)
             except pa.ArrowInvalid:
                 delimited_faults.check(path, self._delimiter, data)
                 raise
@@ -206,7 +439,60 @@ class Delimited:
                 # The fast reader takes a quote that is never closed for a value that reaches to the file's end.
                 delimited_faults.check_quotes(path, self._delimiter)
 
-    def _fault(self, arrow_says: str, types: "Mapping[str, pa.DataType]") -> Exception:
-        names = self._headers[0]
-        kinds = {n: str(types.get(n, "text")) for n in names}
-        return delimited_faults.first_fault(self._paths, self._delimiter, arrow_says, kinds)
+    def _renamed(self, batch: "pa.RecordBatch", names: Sequence[str]) -> "pa.RecordBatch":
+        """A batch with the columns' names here, and without the words that mean missing."""
+        import pyarrow as pa  # noqa: PLC0415
+
+        if not self._missing and batch.schema.names == list(names):
+            return batch
+        arrays = [
+            self._missing.applied(name, array) if pa.types.is_string(array.type) else array
+            for name, array in zip(names, batch.columns, strict=True)
+        ]
+        return pa.RecordBatch.from_arrays(arrays, names=list(names))
+
+    def _fault(self, arrow_says: str) -> Exception:
+        return delimited_faults.first_fault(self._paths, self._delimiter, arrow_says)
+
+
+def _narrowing(group: Group) -> "PlainNarrowing | TensorNarrowing":
+    return TensorNarrowing(group.known) if group.tensor else PlainNarrowing(group.known)
+
+
+def _noticed(cells: Any, kind: "pa.DataType", noticed: Noticed, start: int) -> Any:
+    """Text cells as ``kind``, and what is to be told of them noted; None where one is not exactly of that type."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    if pa.types.is_null(kind):
+        return pa.nulls(len(cells)) if cells.null_count == len(cells) else None
+    if pa.types.is_string(kind):
+        noticed.texts(cells, start)
+        return cells
+    full, empty = without_empty(cells)
+    values = exact(full, kind)
+    if values is None or (empty and cells.null_count):
+        return None
+    noticed.typed(full, kind, empty)
+    # True and TRUE in one column cannot both be written again.
+    return None if pa.types.is_boolean(kind) and noticed.mixed else values
+
+
+def _taken(texts: Any, kind: "pa.DataType", *, by_value: bool = False) -> Any:
+    """Text cells as ``kind``; None where one cannot be. An empty text is missing, but where the type is text."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    if pa.types.is_string(kind):
+        return texts
+    cells, _ = without_empty(texts)
+    return (loose if by_value else exact)(cells, kind)
+
+
+def _joined(cells: Sequence[Any]) -> Any:
+    import pyarrow as pa  # noqa: PLC0415
+
+    return cells[0] if len(cells) == 1 else pa.concat_arrays(cells)
+
+
+def _parted(values: Any, names: Sequence[str], rows: int) -> dict[str, Any]:
+    """What ``_joined`` joined, by column again."""
+    return {name: values.slice(at * rows, rows) for at, name in enumerate(names)}

@@ -2,15 +2,19 @@
 
 import csv
 import io
-import re
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tidemill.core.errors import InvalidInput
 from tidemill.data.sources.source import Place
 from tidemill.data.sources.unpacking import NotUtf8, Unpacked
+from tidemill.data.spelling import quoted, why_lost
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def header(path: Path, delimiter: str) -> list[str]:
@@ -52,63 +56,76 @@ def place(path: Path, delimiter: str, row: int) -> Place:
         return next((Place(path.name, "line", line) for n, (line, _) in enumerate(found) if n == row))
 
 
-def first_fault(
-    paths: Sequence[Path], delimiter: str, arrow_says: str, types: Mapping[str, str]
-) -> InvalidInput:
+def wrong_type(place: Place, column: str, text: str, kind: "pa.DataType") -> InvalidInput:
+    """The error for a cell that its column's type does not take."""
+    return InvalidInput(
+        f"{place}, column '{column}': {quoted(text)} {why_lost(text, kind)}.",
+        why=f"The column's type is {kind}.",
+        hint=f"Correct that cell, or say that only its value counts: --type {column}=TYPE. A new dataset finds its own "
+        "types; to change a dataset's type, add --allow-schema-change.",
+        code="wrong-type",
+        details=place.details(column),
+    )
+
+
+def first_fault(paths: Sequence[Path], delimiter: str, arrow_says: str) -> InvalidInput:
     """The first place that the fast reader stumbled over.
 
     Args:
         paths: The files, in the order in which they were read.
         delimiter: Between their cells.
         arrow_says: The fast reader's complaint.
-        types: The type of each column, for the message.
     """
-    found = re.search(r"In CSV column #(\d+):.*invalid value '(.*)'", arrow_says, re.DOTALL)
     for path in paths:
         _, names = next(records(path, delimiter))
         ragged = _first_ragged(path, delimiter, names)
         if ragged:
             return ragged
-        wrong = found and _first_equal(path, delimiter, int(found[1]), found[2])
-        if found and wrong:
-            column = names[int(found[1])]
-            return InvalidInput(
-                f"{path.name}, line {wrong}, column '{column}': '{found[2]}' is not {types[column]}.",
-                why=f"The column's type is {types[column]}.",
-                hint="Correct that cell, or give the column another type when the dataset is made; to change "
-                "a dataset's type, add --allow-schema-change.",
-                code="wrong-type",
-                details={"file": path.name, "line": wrong, "column": column},
-            )
     return _unreadable(paths[0].name, None, arrow_says.splitlines()[0])
 
 
-def _first_equal(path: Path, delimiter: str, position: int, value: str) -> int | None:
-    """The first line whose cell at this position is this text."""
-    rows = _rows(path, delimiter)
-    return next((line for line, cells in rows if cells[position].strip() == value.strip()), None)
+def blank_lines(path: Path) -> int:
+    """How many empty lines a file begins with."""
+    count = 0
+    with io.TextIOWrapper(
+        io.BufferedReader(Unpacked(path, text=False)), "utf-8-sig", errors="replace"
+    ) as text:
+        for line in text:
+            if line.strip("\r\n"):
+                break
+            count += 1
+    return count
 
 
 def not_utf8(path: Path, delimiter: str, fault: NotUtf8) -> InvalidInput:
     """What is wrong with a byte, with its column."""
     before = fault.before.decode("latin-1")
-    position = max(len(next(csv.reader([before], delimiter=delimiter), [])), 1)
+    position = max(
+        len(next(csv.reader([before.splitlines()[-1]] if before else [], delimiter=delimiter), [])), 1
+    )
     _, names = next(records(path, delimiter), (1, list[str]()))
     named = fault.line > 1 and position <= len(names)
     return fault.error(path.name, names[position - 1].strip() if named else str(position))
 
 
 def records(path: Path, delimiter: str, data: Unpacked | None = None) -> Generator[tuple[int, list[str]]]:
-    """First line and cells of each record, the header too; empty lines are skipped, as the fast reader does."""
+    """First line and cells of each record, the header too.
+
+    Empty lines are skipped, as the fast reader does; after the name of an only column each is a missing cell.
+    """
     data = data or Unpacked(path, text=False)
     limit = csv.field_size_limit(sys.maxsize)
     start = 1
+    alone = False
+    first = True
     try:
         with io.TextIOWrapper(io.BufferedReader(data), "utf-8-sig", errors="replace", newline="") as text:
             reader = csv.reader(text, strict=True, delimiter=delimiter)
             for cells in reader:
-                if cells:
-                    yield start, cells
+                if cells or alone:
+                    yield start, cells or [""]
+                if cells and first:
+                    first, alone = False, len(cells) == 1
                 start = reader.line_num + 1
     except csv.Error as error:
         raise _unreadable(path.name, start, str(error)) from error
@@ -139,7 +156,7 @@ def _first_ragged(path: Path, delimiter: str, names: Sequence[str]) -> InvalidIn
         where = f"it ends before column '{column}'" if short else f"cell {column} has no column"
         return InvalidInput(
             f"{path.name}, line {line}: {len(cells)} cells where the header names {len(names)} columns; {where}.",
-            hint="Correct that line; a comma inside a value needs double quotes around the value.",
+            hint="Correct that line; what separates cells, inside a value, needs double quotes around the value.",
             code="ragged-row",
             details={"file": path.name, "line": line, "column": column},
         )

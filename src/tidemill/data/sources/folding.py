@@ -4,18 +4,22 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidemill.data.sources.layout import Column, tensor_field
+from tidemill.data.spelling import spelled
 from tidemill.store.table import Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def schema_of(columns: Sequence[Column], types: "Mapping[str, pa.DataType]") -> "pa.Schema":
+def schema_of(
+    columns: Sequence[Column], types: "Mapping[str, pa.DataType]", spellings: Mapping[str, str] | None = None
+) -> "pa.Schema":
     """The table's schema.
 
     Args:
         columns: The table's columns.
         types: The type of each source column.
+        spellings: Of source columns, what their cells have in common beyond their values.
     """
     import pyarrow as pa  # noqa: PLC0415
 
@@ -23,7 +27,11 @@ def schema_of(columns: Sequence[Column], types: "Mapping[str, pa.DataType]") -> 
         [
             tensor_field(column, types[column.sources[0]])
             if column.tensor
-            else pa.field(column.name, types[column.sources[0]], metadata=column.metadata)
+            else pa.field(
+                column.name,
+                types[column.sources[0]],
+                metadata=spelled(column.metadata, (spellings or {}).get(column.sources[0])),
+            )
             for column in columns
         ]
     )

@@ -13,7 +13,7 @@ from tidemill.core.events import Progress, Sink
 from tidemill.data.sources.delimited import Delimited
 from tidemill.data.sources.layout import PREFIX
 from tidemill.data.sources.paths import name_of
-from tidemill.data.sources.source import Group
+from tidemill.data.sources.source import Group, Note
 from tidemill.data.sources.typed import Typed
 from tidemill.store.table import SHAPE
 
@@ -23,12 +23,28 @@ if TYPE_CHECKING:
 _ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
 _PIECE_BYTES = 16 * 1024 * 1024
 _ORIENTATION = 0x0112
+_INKS = frozenset({"CMYK", "YCbCr", "LAB", "HSV", "RGBX"})
+"""Pillow's modes that are colours, and become RGB only by a computation."""
 _LABELS = "labels.csv"
 
 
-def images(folders: Sequence[Path], resize: tuple[int, int] | None, sink: Sink) -> Typed:
-    """Folders of images as one source: the columns ``file``, ``image``, and ``label`` or what the CSV file has."""
-    return Typed(name_of(folders), [_Folder(folder, resize, sink) for folder in folders], "of the images")
+class Images(Typed):
+    """Folders of images as one source: the columns ``file``, ``image``, and ``label`` or what the CSV file has.
+
+    Args:
+        folders: The folders.
+        resize: Height and width that every image gets; None leaves them, and they must be alike.
+        sink: Is told how far it is.
+    """
+
+    def __init__(self, folders: Sequence[Path], resize: tuple[int, int] | None, sink: Sink) -> None:
+        self._folders = [_Folder(folder, resize, sink) for folder in folders]
+        super().__init__(name_of(folders), self._folders, "of the images")
+
+    @property
+    def notes(self) -> Sequence[Note]:
+        """What of the images is not in the rows."""
+        return [note for folder in self._folders for note in folder.notes]
 
 
 class _Folder:
@@ -37,6 +53,7 @@ class _Folder:
         self._folder = folder
         self._resize = resize
         self._sink = sink
+        self.notes: list[Note] = []
 
     @cached_property
     def _files(self) -> list[str]:
@@ -129,13 +146,23 @@ class _Folder:
         """The shape of every image, and Pillow's mode for what all of them have: grey, colour, or colour and alpha."""
         alpha = colour = False
         first: tuple[str, tuple[int, int]] | None = None
+        frames: list[str] = []
+        inks: list[str] = []
         for file in self._files:
             with self._opened(file) as image:
                 bands, size = image.getbands(), _size(image)
-                if image.mode.startswith(("I", "F")):
-                    raise self._wrong(file, f"has {image.mode} pixels", "Save it with 8 bits a channel.")
+                if image.mode.startswith(("I", "F")) or _is_deep(image):
+                    raise self._wrong(
+                        file,
+                        f"has more than 8 bits a channel ({image.mode})",
+                        "Save it with 8 bits a channel.",
+                    )
                 alpha |= "A" in bands or "transparency" in image.info
                 colour |= len(bands) > 2 or image.mode == "P"
+                if getattr(image, "is_animated", False):
+                    frames.append(file)
+                if image.mode in _INKS:
+                    inks.append(file)
             first = first or (file, size)
             if self._resize is None and size != first[1]:
                 raise self._wrong(
@@ -143,6 +170,7 @@ class _Folder:
                     f"is {size[0]}x{size[1]} (height x width), and {first[0]} is {first[1][0]}x{first[1][1]}",
                     f"Give every image one size: --resize {first[1][0]}x{first[1][1]}.",
                 )
+        self.notes = _told(self.name, frames, inks)
         assert first
         mode = "RGBA" if alpha else "RGB" if colour else "L"
         size = self._resize or first[1]
@@ -155,6 +183,12 @@ class _Folder:
         with self._opened(file) as image:
             turned = ImageOps.exif_transpose(image).convert(mode)
             if (turned.height, turned.width) != shape[:2]:
+                if self._resize is None:
+                    raise self._wrong(
+                        file,
+                        f"is {turned.height}x{turned.width} (height x width), and the first is {shape[0]}x{shape[1]}",
+                        f"Give every image one size: --resize {shape[0]}x{shape[1]}.",
+                    )
                 turned = turned.resize((shape[1], shape[0]))
             return np.asarray(turned)
 
@@ -190,6 +224,25 @@ class _Folder:
 
 
 def _size(image: Any) -> tuple[int, int]:
-    """Height and width, as the image is to be seen."""
+    """Height and width, as the image is to be seen. Of a TIFF, Pillow gives them so; of others, as they are stored."""
     sides = image.height, image.width
-    return sides if image.getexif().get(_ORIENTATION, 1) < 5 else sides[::-1]
+    turned = image.format != "TIFF" and image.getexif().get(_ORIENTATION, 1) >= 5
+    return sides[::-1] if turned else sides
+
+
+def _is_deep(image: Any) -> bool:
+    """Whether a channel has 16 bits in the file; of colours, Pillow would keep the upper 8 and not say so."""
+    return any("16" in str(tile[3]) for tile in image.tile)
+
+
+def _told(folder: str, frames: Sequence[str], inks: Sequence[str]) -> list[Note]:
+    notes: list[Note] = []
+    if frames:
+        more = f"{len(frames):,} images of {folder} have" if len(frames) > 1 else f"{folder}/{frames[0]} has"
+        text = f"{more} more than one frame{f' ({frames[0]} is the first)' if len(frames) > 1 else ''}: only the first frame is imported."
+        notes.append(Note("frames", "image", text))
+    if inks:
+        more = f"{len(inks):,} images of {folder} are" if len(inks) > 1 else f"{folder}/{inks[0]} is"
+        text = f"{more} not in grey or RGB (CMYK, LAB or the like){f'; {inks[0]} is the first' if len(inks) > 1 else ''}: converted to RGB, which changes values."
+        notes.append(Note("converted-colours", "image", text))
+    return notes

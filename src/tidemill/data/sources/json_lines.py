@@ -1,15 +1,16 @@
 """JSON lines: one object a line. A key that a line lacks is a missing cell."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
 from tidemill.core.events import Progress, Sink, silent
 from tidemill.data.sources.paths import name_of
-from tidemill.data.sources.source import Group, Place
+from tidemill.data.sources.source import Group, Note, Place
 from tidemill.data.sources.unpacking import NotUtf8, Unpacked
 from tidemill.data.sources.values import Kinds, column
 
@@ -31,6 +32,8 @@ class JsonLines:
 
     how = "found in the values"
     sparse = True
+    notes: Sequence[Note] = ()
+    spellings: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, paths: Sequence[Path], sink: Sink = silent) -> None:
         self.name = name_of(paths)
@@ -81,10 +84,11 @@ class JsonLines:
             start += len(rows)
         return {s: kinds[s].found(g) for g in groups for s in g.sources}
 
-    def pieces(self, types: "Mapping[str, pa.DataType]") -> "Iterator[pa.Table]":
+    def pieces(self, types: "Mapping[str, pa.DataType]", given: Collection[str] = ()) -> "Iterator[pa.Table]":
         """All rows, in order, in these types."""
         import pyarrow as pa  # noqa: PLC0415
 
+        del given
         start = 0
         for _, rows in self._pieces():
             arrays = [

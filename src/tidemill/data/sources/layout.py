@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import nearest
 from tidemill.data.sources.source import Place
+from tidemill.data.spelling import spelled, spelling
 from tidemill.store.table import ID, PREDICTION, SHAPE, SYSTEM_COLUMNS
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+GIVEN = "given"
+"""How a type is known that a person gave."""
 PREFIX = b"tidemill.prefix"
 """A tensor field's metadata: what its columns are called in CSV, before their number."""
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
@@ -108,13 +111,20 @@ def layout(
         own = stored.get(name)
         column = Column(name, members.get(name, (name,)), folds.get(name), own, how, None, metadata.get(name))
         if name in given:
-            column = replace(column, type=given[name], how="given")
+            column = replace(column, type=given[name], how=GIVEN)
         elif own is not None and may_change and name not in SYSTEM_COLUMNS:
             column = replace(column, type=None, known=own)
         elif own is not None:
             column = replace(column, how="of the dataset")
         elif name in sourced:
             column = replace(column, type=sourced[name])
+        if (
+            own is not None
+            and own == (column.type or column.known)
+            and schema is not None
+            and name in schema.names
+        ):
+            column = replace(column, metadata=spelled(column.metadata, spelling(schema.field(name))))
         found.append(column)
     return found
 

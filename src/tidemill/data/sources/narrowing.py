@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from tidemill.data.spelling import exact, first_loss, loose, only_digits, spelling_of
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -54,7 +56,7 @@ def widest(one: "pa.DataType", other: "pa.DataType") -> "pa.DataType":
     if all(pa.types.is_integer(kind) for kind in both):
         limits = [_limits(kind) for kind in both]
         least, most = min(low for low, _ in limits), max(high for _, high in limits)
-        return pa.float64() if most > _limits(pa.int64())[1] else narrowest_whole(least, most)
+        return pa.string() if most > _limits(pa.int64())[1] else narrowest_whole(least, most)
     if all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in both):
         return pa.float64()
     if all(pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.tz is None) for kind in both):
@@ -75,10 +77,14 @@ def _limits(kind: Any) -> tuple[int, int]:
 
 
 class PlainNarrowing:
-    """For one column: int64, uint64, bool, date, time, timestamp, float64, or text.
+    """For one column of text cells: the first type that takes every one of them exactly, or text.
 
     Args:
-        known: A type that comes before all these, where every cell fits it.
+        known: A type that comes before all others, where every cell fits it.
+
+    Attributes:
+        decided: The cell that made it text, with its number and the type that held until then; None where no
+            cell before it was anything but text.
     """
 
     def __init__(self, known: "pa.DataType | None" = None) -> None:
@@ -90,33 +96,79 @@ class PlainNarrowing:
             pa.bool_(),
             pa.date32(),
             pa.time32("s"),
-            pa.timestamp("s"),
-            pa.timestamp("ns"),
+            *(pa.timestamp(unit) for unit in ("s", "ms", "us", "ns")),
             pa.float64(),
         ]
         self._known = known
         self._left: list[pa.DataType] = [*([known] if known else []), *(k for k in ladder if k != known)]
         self._whole = True
+        self._seen = False
+        self._missing = self._quoted = False
+        self._truths: str | None = None
+        self.decided: tuple[int, str, pa.DataType] | None = None
 
-    def see(self, texts: Any) -> None:
-        """Take these cells into account."""
-        import pyarrow.compute as pc  # noqa: PLC0415
-
-        self._left = [kind for kind in self._left if fits(texts, kind)]
-        if self._whole:
-            digits = pc.match_substring_regex(texts, r"^[+-]?\d+$")
-            self._whole = pc.all(digits).as_py() is not False
-
-    def found(self) -> "pa.DataType":
-        """The narrowest type that all cells fit that were seen."""
+    def see(self, texts: Any, start: int = 0, rows: int = 0) -> None:
+        """Take these cells into account, of which the first is in row ``start``."""
         import pyarrow as pa  # noqa: PLC0415
 
-        left = [*self._left, pa.string()]
-        # A whole number that no whole number type holds would lose digits as a float64.
-        first = left[0]
-        if self._whole and first == pa.float64() and first != self._known:
-            return pa.string()
+        del rows
+        if not self._left:
+            return
+        before = self._left
+        cells = self._without_empty(texts)
+        if len(cells) > cells.null_count:
+            self._left = [
+                kind for kind in self._left if exact(cells, kind) is not None and self._alike(cells, kind)
+            ]
+            self._whole = self._whole and only_digits(cells)
+            if self._missing and self._quoted:
+                # In a column of text a missing cell and an empty text are two things; in another they would be one.
+                self._left = [kind for kind in self._left if pa.types.is_string(kind)]
+            if self._whole and self._left == [pa.float64()] != [self._known]:
+                # A whole number that no whole number type takes would lose digits, or its sign, as a float64.
+                self._left = []
+            if not self._left:
+                self._decide(cells, before, start)
+            self._seen = True
+
+    def found(self) -> "pa.DataType":
+        """The first type that takes all cells that were seen."""
+        import pyarrow as pa  # noqa: PLC0415
+
+        if not self._seen:
+            return self._known or pa.string()
+        first = [*self._left, pa.string()][0]
         return first if self._known in (None, first) else widest(self._known, first)
+
+    def _without_empty(self, texts: Any) -> Any:
+        """The cells; an empty text is a missing cell where none is missing without it."""
+        cells, quoted = without_empty(texts)
+        self._missing |= texts.null_count > 0
+        self._quoted |= quoted > 0
+        return cells
+
+    def _alike(self, cells: Any, kind: "pa.DataType") -> bool:
+        """Whether true and false are spelled in one way all along."""
+        import pyarrow as pa  # noqa: PLC0415
+
+        if not pa.types.is_boolean(kind) or kind == self._known:
+            return True
+        spelling = spelling_of(cells, kind)
+        self._truths = self._truths or spelling
+        return spelling is not None and spelling == self._truths
+
+    def _decide(self, cells: Any, before: "list[pa.DataType]", start: int) -> None:
+        lost = {kind: first_loss(cells, kind) for kind in before}
+        kind = max(before, key=lambda k: lost[k])
+        at = lost[kind]
+        if at == len(cells):
+            return
+        text: str = cells[at].as_py()
+        reached = self._seen or at > _first(cells)
+        if not reached:
+            kind = next((k for k in before if loose(cells.slice(at, 1), k) is not None), None)
+        if kind is not None:
+            self.decided = start + at, text, kind
 
 
 class TensorNarrowing:
@@ -127,25 +179,31 @@ class TensorNarrowing:
         self._known_fits = known is not None
         self._low, self._high = 0, 0
         self._whole = self._number = True
+        self.decided: tuple[int, str, pa.DataType] | None = None
 
-    def see(self, texts: Any) -> None:
-        """Take these cells into account."""
+    def see(self, texts: Any, start: int = 0, rows: int = 0) -> None:
+        """Take these cells into account: column after column, each of so many rows, the first of them ``start``."""
         import pyarrow as pa  # noqa: PLC0415
         import pyarrow.compute as pc  # noqa: PLC0415
 
-        self._known_fits = self._known_fits and fits(texts, self._known)
+        cells, _ = without_empty(texts)
+        self._known_fits = self._known_fits and exact(cells, self._known) is not None
         if self._whole:
-            try:
-                found = pc.min_max(texts.cast(pa.int64())).as_py()
+            numbers = exact(cells, pa.int64())
+            if numbers is None:
+                self._whole = False
+            else:
+                found = pc.min_max(numbers).as_py()
                 self._low = min(self._low, found["min"] or 0)
                 self._high = max(self._high, found["max"] or 0)
-            except pa.ArrowInvalid:
-                self._whole = False
         if not self._whole and self._number:
-            self._number = fits(texts, pa.float64())
+            self._number = exact(cells, pa.float64()) is not None
+            if not self._number:
+                at = first_loss(cells, pa.float64())
+                self.decided = start + at % (rows or len(cells)), cells[at].as_py(), pa.float64()
 
     def found(self) -> "pa.DataType":
-        """The narrowest type that all cells fit that were seen."""
+        """The narrowest type that takes all cells that were seen."""
         import pyarrow as pa  # noqa: PLC0415
 
         if self._known_fits and self._known is not None:
@@ -155,6 +213,22 @@ class TensorNarrowing:
         else:
             kind = pa.float64() if self._number else pa.string()
         return kind if self._known is None else widest(self._known, kind)
+
+
+def without_empty(texts: Any) -> tuple[Any, int]:
+    """Text cells with each empty text missing, and how many of those there were."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    empty = pc.equal(pc.binary_length(texts), 0)
+    count = pc.sum(empty).as_py() or 0
+    return (pc.if_else(empty, pa.scalar(None, texts.type), texts) if count else texts), count
+
+
+def _first(cells: Any) -> int:
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    return pc.index(pc.is_valid(cells), True).as_py()
 
 
 def fits(cells: Any, kind: Any) -> bool:

@@ -1,6 +1,6 @@
 """The port between an import and where its rows come from."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -39,6 +39,21 @@ class Place:
         return {"file": self.file, **({self.unit: self.number} if self.unit else {}), "column": column}
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a person should know about how the rows were read.
+
+    Attributes:
+        code: Its kind, such as ``decided-type``.
+        column: The column that it is about; None for all.
+        text: Whole sentences.
+    """
+
+    code: str
+    column: str | None
+    text: str
+
+
 class Source(Protocol):
     """Rows from somewhere. Its pieces can be asked for more than once, and are the same each time."""
 
@@ -62,6 +77,16 @@ class Source(Protocol):
         """Whether a column that it does not name is one whose cells are all missing."""
         ...
 
+    @property
+    def notes(self) -> "Sequence[Note]":
+        """What a person should know, of what was read so far."""
+        ...
+
+    @property
+    def spellings(self) -> "Mapping[str, str]":
+        """Of a source column, what its cells have in common beyond their values; known with its type."""
+        ...
+
     def fields(self) -> "Sequence[pa.Field]":
         """Its columns, in order; of type null where the type is to be found in the cells.
 
@@ -82,8 +107,13 @@ class Source(Protocol):
         """
         ...
 
-    def pieces(self, types: "Mapping[str, pa.DataType]") -> "Iterator[pa.Table]":
+    def pieces(self, types: "Mapping[str, pa.DataType]", given: Collection[str] = ()) -> "Iterator[pa.Table]":
         """All rows, in order, some at a time, with these columns in these types.
+
+        Args:
+            types: Of every column.
+            given: The columns whose type a person gave: there, text is read by its value alone, and may lose its
+                spelling.
 
         Raises:
             InvalidInput: With file, line or row, and column.

@@ -1,14 +1,15 @@
 """Rows whose columns have types already: tables in files and in memory. What all such sources do alike."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property, reduce
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tidemill.core.errors import InvalidInput
 from tidemill.data.sources.narrowing import fits, narrowest_whole, widest
 from tidemill.data.sources.paths import check_same_columns
-from tidemill.data.sources.source import Group, Place
+from tidemill.data.sources.source import Group, Note, Place
 from tidemill.store.table import SHAPE
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class Typed:
     """
 
     sparse = False
+    notes: Sequence[Note] = ()
+    spellings: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, name: str, parts: Sequence[Part], how: str = "of the file") -> None:
         self.name = name
@@ -95,10 +98,11 @@ class Typed:
             found |= dict.fromkeys(group.sources, kind)
         return found
 
-    def pieces(self, types: "Mapping[str, pa.DataType]") -> "Iterator[pa.Table]":
+    def pieces(self, types: "Mapping[str, pa.DataType]", given: Collection[str] = ()) -> "Iterator[pa.Table]":
         """All rows, in order, in these types."""
         import pyarrow as pa  # noqa: PLC0415
 
+        del given
         names = [f.name for f in self._fields]
         for part in self._parts:
             start = 0

@@ -3,6 +3,7 @@
 import codecs
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +57,20 @@ class Unpacked(io.RawIOBase):
         path: The file.
         before: What ``identity`` gave when the file was first opened; None for this being the first time.
         text: Whether the bytes must be UTF-8.
+        watch: Is given all bytes as they are read.
 
     Attributes:
         quotes: Double quotes so far: of a CSV file, an even number at its end.
     """
 
-    def __init__(self, path: Path, before: tuple[int, ...] | None = None, *, text: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        before: tuple[int, ...] | None = None,
+        *,
+        text: bool = True,
+        watch: Callable[[bytes], None] | None = None,
+    ) -> None:
         super().__init__()
         self._path = path
         try:
@@ -74,6 +83,7 @@ class Unpacked(io.RawIOBase):
         self._packing = packing(path)
         self._bytes: Any = _inflated(self._raw, self._packing) if self._packing else self._raw
         self._decode = codecs.getincrementaldecoder("utf-8")() if text else None
+        self._watch = watch
         self._fault: Exception | None = None
         self._lines = 0
         self.quotes = 0
@@ -104,6 +114,8 @@ class Unpacked(io.RawIOBase):
             return b""
         if self._decode is not None:
             data = self._checked(data)
+        if self._watch is not None:
+            self._watch(data)
         return data
 
     def readinto(self, buffer: Any, /) -> int:

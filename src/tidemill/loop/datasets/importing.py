@@ -3,14 +3,14 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
 from tidemill.core.events import Sink, silent
 from tidemill.loop.datasets.checking import or_quarantine
 from tidemill.loop.datasets.references import row_counts
 from tidemill.loop.datasets.switching import chosen
-from tidemill.loop.datasets.views import ColumnChange, ColumnView, ImportView
+from tidemill.loop.datasets.views import ColumnChange, ColumnView, ImportNote, ImportView
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ def import_data(
     key: str | Sequence[str] = (),
     label: str | None = None,
     resize: str | None = None,
+    sheet: str | None = None,
+    delimiter: str | None = None,
+    missing: Sequence[str] = (),
     sync: bool = False,
     allow_schema_change: bool = False,
     dry_run: bool = False,
@@ -62,6 +65,10 @@ def import_data(
         key: The column, or the columns, that name a row; without one, its content does.
         label: A column that must be there.
         resize: Height and width that images get: ``28x28``.
+        sheet: Of an Excel workbook; None is the only one with a cell in it.
+        delimiter: What stands between the cells of CSV and TSV: one character, or its name (``tab``). None is found.
+        missing: Words that mean a missing cell in CSV and TSV, beside the empty cell and the words of the setting
+            ``imports.missing``: ``NA`` in each column, ``country=NA`` in one.
         sync: Also remove the rows that the data does not have.
         allow_schema_change: Let the dataset's columns come, go and change their type.
         dry_run: Find types and counts, and make no commit.
@@ -75,11 +82,13 @@ def import_data(
     from tidemill.data import import_rows  # noqa: PLC0415
     from tidemill.data.profile import type_text  # noqa: PLC0415
 
+    files = _files(ws, resize, sheet, delimiter, missing)
+
     def put(datasets: "Datasets") -> "Imported":
         return import_rows(
             datasets,
             name,
-            _source(data, sql, address, resize, sink),
+            _source(data, sql, address, files, sink),
             branch=branch or chosen(ws, name),
             message=message,
             tensors={column: _tensor(text) for column, text in (tensors or {}).items()},
@@ -119,11 +128,27 @@ def import_data(
         columns=[ColumnView(c.name, type_text(c.type, c.shape), c.how) for c in done.columns],
         changes=_changes(done.change),
         dry_run=dry_run,
+        notes=[ImportNote(note.code, note.column, note.text) for note in done.notes],
     )
 
 
+def _files(
+    ws: Workspace, resize: str | None, sheet: str | None, delimiter: str | None, words: Sequence[str]
+) -> Mapping[str, Any]:
+    """How files are read."""
+    from tidemill.data.sources.dialect import delimiter_given  # noqa: PLC0415
+    from tidemill.data.sources.missing import missing  # noqa: PLC0415
+
+    return {
+        "resize": _size(resize) if resize else None,
+        "sheet": sheet,
+        "delimiter": delimiter_given(delimiter) if delimiter else None,
+        "missing": missing(words, ws.project.settings.imports.missing),
+    }
+
+
 def _source(
-    data: Sequence[object], sql: str | None, address: str | None, resize: str | None, sink: Sink
+    data: Sequence[object], sql: str | None, address: str | None, files: Mapping[str, Any], sink: Sink
 ) -> "Source":
     from tidemill.data.sources.opening import open_files  # noqa: PLC0415
 
@@ -147,7 +172,7 @@ def _source(
             hint="Name a file, or type --sql 'select ...' --from sqlite:///file.db.",
             code="usage",
         )
-    return open_files(paths, resize=_size(resize) if resize else None, sink=sink)
+    return open_files(paths, sink=sink, **files)
 
 
 def _query(sql: str, address: str, sink: Sink) -> "Source":

@@ -1,6 +1,6 @@
 """What the data use cases return: plain facts for a face to draw."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from tidemill.loop.datasets.check_views import Quarantined
@@ -17,6 +17,15 @@ class ColumnView:
     name: str
     type: str
     how: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportNote:
+    """What a person should know of how the rows were read; ``column`` is None where it is about all of them."""
+
+    code: str
+    column: str | None
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +54,7 @@ class ImportView:
     changes: list[ColumnChange]
     dry_run: bool
     quarantine: Quarantined | None = None
+    notes: list[ImportNote] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

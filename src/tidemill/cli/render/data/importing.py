@@ -20,7 +20,7 @@ def imported(view: "ImportView") -> "RenderableType":
     from rich.text import Text  # noqa: PLC0415
 
     if (view.unchanged and not view.dry_run) or view.quarantine:
-        return Text(_summary(view))
+        return stack(Text(_summary(view)), _notes(view))
     more = len(view.columns) - _SHOWN
     columns = table(
         ["column", "type", "how it is known"],
@@ -37,7 +37,18 @@ def imported(view: "ImportView") -> "RenderableType":
         changes if view.changes else None,
         columns,
         Text(f"and {more:,} more columns; --json has them all.") if more > 0 else None,
+        _notes(view),
     )
+
+
+def _notes(view: "ImportView") -> "RenderableType | None":
+    from rich.text import Text  # noqa: PLC0415
+
+    lines = [f"note: {note.text}" for note in view.notes[:_SHOWN]]
+    more = len(view.notes) - len(lines)
+    if more > 0:
+        lines.append(f"and {more:,} more notes; --json has them all.")
+    return Text("\n".join(lines)) if lines else None
 
 
 def _summary(view: "ImportView") -> str:

@@ -40,6 +40,20 @@ from tidemill.cli.verbs.data.options import branch_option, message_option
     help="A column that names a row, so that a row with new values is a change; may be given several times.",
 )
 @click.option("--resize", metavar="HEIGHTxWIDTH", help="Bring images to one size, such as 28x28.")
+@click.option(
+    "--sheet", metavar="NAME", help="A sheet of an Excel workbook. Default: the only one with a cell in it."
+)
+@click.option(
+    "--delimiter",
+    metavar="CHARACTER",
+    help="What separates the cells of a CSV or TSV file: ';', '|' or tab. Default: found in its first lines.",
+)
+@click.option(
+    "--missing",
+    multiple=True,
+    metavar="[COLUMN=]WORD",
+    help="A word that means a missing cell in a CSV or TSV file, such as NA. Default: the empty cell alone.",
+)
 @click.option("--sync", is_flag=True, help="Also remove the rows that the data does not have.")
 @click.option(
     "--allow-schema-change",
@@ -67,6 +81,9 @@ def import_(
     types: tuple[str, ...],
     key: tuple[str, ...],
     resize: str | None,
+    sheet: str | None,
+    delimiter: str | None,
+    missing: tuple[str, ...],
     sync: bool,
     allow_schema_change: bool,
     dry_run: bool,
@@ -77,8 +94,8 @@ def import_(
 ) -> None:
     """Import files, images or a query's rows: commit 1 of a new dataset, or what differs.
 
-    Files are CSV, TSV, JSON lines, Parquet or Arrow, also packed (gzip, zstd, bzip2); several, or a pattern in
-    quotes, make one commit. A folder holds images: the class is the folder, or labels.csv in it says it. What is
+    Files are CSV, TSV, JSON lines, Parquet, Arrow or Excel (.xlsx), also packed (gzip, zstd, bzip2); several, or a
+    pattern in quotes, make one commit. A folder holds images: the class is the folder, or labels.csv in it says it. What is
     wrong anywhere is refused, with its line and column, and makes no commit.
     """
     from tidemill.cli.render.data import importing as render  # noqa: PLC0415
@@ -99,6 +116,9 @@ def import_(
             key=key,
             label=label,
             resize=resize,
+            sheet=sheet,
+            delimiter=delimiter,
+            missing=missing,
             sync=sync,
             allow_schema_change=allow_schema_change,
             dry_run=dry_run,
