@@ -13,6 +13,6 @@ resolve() {
         --extra keras --extra sklearn --extra tune --extra checks --extra images --group build "$@"
 }
 
-resolve --extra pandas --extra team --group dev --output-file requirements/dev.txt
+resolve --extra pandas --extra excel --extra team --group dev --output-file requirements/dev.txt
 # The runtime lock is a part of the development lock, not a second resolution.
 resolve --constraint requirements/dev.txt --output-file requirements/demo.txt

@@ -37,7 +37,7 @@ def test_new_rows_are_added_and_the_old_ones_keep_their_ids(datasets: Datasets, 
 
 
 def test_whole_numbers_too_large_for_int64_keep_every_digit(datasets: Datasets, csv: Write):
-    text = "id,code,size\n12345678901234567890,1234567890123456789012345,1e300\n12345678901234567891,7,2.5\n"
+    text = "id,code,size\n12345678901234567890,1234567890123456789012345,1e+300\n12345678901234567891,7,2.5\n"
     import_files(datasets, "shop", csv(text))
     rows = datasets.open("shop").snapshot().read(["id", "code", "size"]).to_arrow().to_pylist()
     assert sorted(rows, key=lambda r: r["id"]) == [

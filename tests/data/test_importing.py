@@ -109,7 +109,7 @@ def test_columns_come_and_go_only_when_they_may(datasets: Datasets, csv: Write):
 def test_a_tensor_may_get_wider(datasets: Datasets, csv: Write):
     import_files(datasets, "d", csv("id,p1,p2\n1,1,2\n"), key=["id"], tensors={"x": Tensor("p", (2,))})
     path = csv("id,p1,p2\n2,1,300\n")
-    with pytest.raises(InvalidInput, match="line 2, column 'p2': '300' is not uint8"):
+    with pytest.raises(InvalidInput, match="line 2, column 'p2': '300' does not fit into uint8"):
         import_files(datasets, "d", path)
     done = import_files(datasets, "d", path, allow_schema_change=True)
     assert len(done.change.retyped) == 1

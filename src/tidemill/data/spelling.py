@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -164,12 +165,20 @@ def written(values: Any, word: str | None = None) -> Any:
     kind = values.type
     if pa.types.is_boolean(kind) and word in _TRUTHS:
         return pc.if_else(values, *(pa.scalar(w) for w in _TRUTHS[word]))
-    texts = values.cast(pa.string())
+    # Of a cell that is one byte, such as a pixel, all texts there are can be looked up.
+    texts = _bytes_written().take(values) if pa.types.is_uint8(kind) else values.cast(pa.string())
     if pa.types.is_floating(kind) and word is not None and word.isdecimal() and int(word):
         return _with_decimals(values, texts, int(word))
     if pa.types.is_timestamp(kind) and word == "T":
         return pc.replace_substring(texts, " ", "T", max_replacements=1)
     return texts
+
+
+@cache
+def _bytes_written() -> Any:
+    import pyarrow as pa  # noqa: PLC0415
+
+    return pa.array(map(str, range(256)), pa.string())
 
 
 def _with_decimals(values: Any, texts: Any, count: int) -> Any:
