@@ -320,12 +320,13 @@ def _check_computed(path: Path) -> None:
             for row, others in zip(sheet.iter_rows(), other.iter_rows(), strict=True):
                 for cell, one in zip(row, others, strict=True):
                     if cell.value is None and getattr(one, "data_type", None) == "f":
-                        raise _wrong(
-                            Sheet(path, sheet.title, 1),
-                            one,
-                            "is a formula whose value is not in the file",
-                            "Open the workbook in Excel, let it compute, and save it.",
+                        raise InvalidInput(
+                            f"{path.name}, sheet '{sheet.title}', cell {one.coordinate}: the value of its formula is "
+                            "not in the file.",
+                            why="The program that wrote it did not compute it, so it would come in as missing.",
+                            hint="Open the workbook in Excel, let it compute, and save it.",
                             code="formula-not-computed",
+                            details={"file": path.name, "row": one.row, "column": one.column},
                         )
     finally:
         values.close()
@@ -345,14 +346,12 @@ def _has_formula(path: Path) -> bool:
     return False
 
 
-def _wrong(
-    sheet: Sheet, cell: Any, what: str, hint: str, name: str | None = None, code: str = "unreadable-cell"
-) -> InvalidInput:
+def _wrong(sheet: Sheet, cell: Any, what: str, hint: str, name: str | None = None) -> InvalidInput:
     where = f"{sheet.path.name}, sheet '{sheet.title}', cell {cell.coordinate}"
     return InvalidInput(
         f"{where}{f', column {name!r}' if name else ''}: it {what}.",
         hint=hint,
-        code=code,
+        code="unreadable-cell",
         details={"file": sheet.path.name, "row": cell.row, "column": name or cell.column},
     )
 

@@ -48,13 +48,17 @@ class Typed:
     """
 
     sparse = False
-    notes: Sequence[Note] = ()
     spellings: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, name: str, parts: Sequence[Part], how: str = "of the file") -> None:
         self.name = name
         self.how = how
         self._parts = list(parts)
+
+    @property
+    def notes(self) -> Sequence[Note]:
+        """Nothing: what has types already is not read in one way or another."""
+        return ()
 
     @property
     def head(self) -> Place:
