@@ -2,21 +2,25 @@
 
 Live objects are walked, not text: what a global name holds now is what the step would use. A name that a
 function only imports inside its body is followed in the source instead, so that nothing heavy is imported
-to plan a run. Not seen: what is looked up by a computed name, and files that a step reads by itself.
+to plan a run, and so is what it looks up by a name in a text (``lookups``). Not seen: what is looked up by a computed
+name, which is told, and files that a step reads by itself; ``uses=`` declares both.
 """
 
+import ast
 import functools
+import hashlib
 import sys
 import types
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tidemill.core import identity
 from tidemill.core.errors import InvalidInput
-from tidemill.engine import members, modules, packages, syntax
+from tidemill.engine import lookups, members, modules, packages, syntax
 from tidemill.engine.constants import Describer, NoContent, name_of
+from tidemill.engine.unseen import Unseen
 from tidemill.pipeline import load
 from tidemill.pipeline.component import Component
 from tidemill.pipeline.graph import Node
@@ -32,19 +36,21 @@ class Closure:
         packages: Each distribution that it reaches, to its version; ``python`` among them.
         files: The project's files that these came from.
         images: Each digest to the bytes that were hashed.
+        unseen: Places that look up what is in no key; none where ``uses=`` says what they reach.
     """
 
     code: dict[str, str]
     packages: dict[str, str]
     files: frozenset[str]
     images: dict[str, bytes]
+    unseen: tuple[Unseen, ...] = ()
 
 
 def closure_of(component: Component[..., Any]) -> Closure:
     """The closure of a component; of one with ``code_version``, that text stands for its code.
 
     Raises:
-        InvalidInput: ``no-code-digest``, when it uses an object that has no content to hash.
+        InvalidInput: ``no-code-digest``, when it uses an object that has no content to hash; ``use-not-found``.
     """
     walk = _Walk(component.name, frozenset(component.options.get("ignore", ())))
     walk.packages["python"] = packages.python_version()
@@ -60,7 +66,14 @@ def closure_of(component: Component[..., Any]) -> Closure:
             walk.annotation(parameter.annotation)
     if component.module.startswith("tidemill.") or component.kind != "step":
         walk.package("tidemill")
-    return Closure(walk.code, dict(sorted(walk.packages.items())), frozenset(walk.files), walk.images)
+    walk.uses(component)
+    return Closure(
+        walk.code,
+        dict(sorted(walk.packages.items())),
+        frozenset(walk.files),
+        walk.images,
+        () if "uses" in component.options else tuple(walk.unseen),
+    )
 
 
 def closures_of(nodes: Iterable[Node]) -> dict[int, Closure]:
@@ -87,6 +100,9 @@ class _Walk:
     held: list[object] = field(default_factory=list[object])
     """Those objects, so that their ids stay theirs."""
     describer: Describer = field(init=False)
+    unseen: dict[Unseen, None] = field(default_factory=dict["Unseen", None])
+    declared: int = 0
+    """How many components around the code that is walked say by ``uses=`` what it reaches."""
 
     def __post_init__(self) -> None:
         self.describer = Describer(self.enter)
@@ -110,6 +126,8 @@ class _Walk:
         if isinstance(value, (functools.partial, functools.partialmethod)):
             self.reach(where, value.func)
             self._note(f"{where}(partial)", [list(value.args), dict(value.keywords)])
+            if (lookup := lookups.bound(value.func, value.args)) is not None:
+                self._looked_up(lookups.Place({}, "", ""), [lookup], "", None)
         elif members.is_named(value):
             name = self.enter(value)
             # Which name holds which function matters too: two that change places are a change.
@@ -134,6 +152,8 @@ class _Walk:
             if version is not None:
                 self._add(value.name, identity.code_image(value.name, f"code_version = {version!r}"))
                 return value.name
+            if "uses" in value.options:
+                return self._enter_declared(value)
             value = value.function
             if not members.is_named(value):
                 return self._enter_object(value)
@@ -148,6 +168,46 @@ class _Walk:
             return self._class(value)
         self.package((getattr(value, "__module__", None) or "builtins").partition(".")[0])
         return name_of(value)
+
+    def _enter_declared(self, component: Component[..., Any]) -> str:
+        """A component that says itself what it reaches."""
+        self.uses(component)
+        self.declared += 1
+        try:
+            if members.is_named(component.function):
+                return self.enter(component.function)
+            return self._enter_object(component.function)
+        finally:
+            self.declared -= 1
+
+    def uses(self, component: Component[..., Any]) -> None:
+        """Add what ``uses=`` of a component names."""
+        beside = component.file.parent if component.file is not None else Path.cwd()
+        for use in component.options.get("uses") or ():
+            if isinstance(use, str):
+                self._used_module(component, use)
+            elif isinstance(use, Path):
+                self._used_file(component, beside / use, use)
+            else:
+                self.reach(f"{component.name}(uses {name_of(use)})", use)
+
+    def _used_module(self, component: Component[..., Any], name: str) -> None:
+        names = [name, *modules.within(name)]
+        if modules.file_of(name) is None and name not in sys.builtin_module_names:
+            raise _no_use(component, f"the module {name}", "It is looked for where the step's imports are.")
+        for found in names:
+            self._module(found, None)
+
+    def _used_file(self, component: Component[..., Any], path: Path, said: Path) -> None:
+        if not path.exists():
+            raise _no_use(component, str(said), f"It is taken from the folder of the step's file: {path}.")
+        found = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        for file in found:
+            name = (said / file.relative_to(path)).as_posix() if path.is_dir() else said.as_posix()
+            with file.open("rb") as opened:
+                digest = hashlib.file_digest(opened, "sha256").hexdigest()
+            self._add(f"{component.module}:file {name}", identity.value_image(["file", digest]))
+            self.files.add(str(file))
 
     def _enter_object(self, value: Any) -> str:
         """An estimator that a component was made from."""
@@ -210,6 +270,7 @@ class _Walk:
             if attribute not in self.ignored and attribute != "__wrapped__":
                 self.reach(f"{name}.{attribute}", held)
         self._names(function.__globals__, code)
+        self._look_ups(function)
         return name
 
     def _foreign(self, function: types.FunctionType) -> str:
@@ -289,6 +350,63 @@ class _Walk:
         if where.rpartition(":")[2] != module.__name__:
             self._add(where, identity.value_image(["code", module.__name__]))
 
+    # -- what is looked up by a text
+
+    def _look_ups(self, function: types.FunctionType) -> None:
+        code, globals_ = function.__code__, function.__globals__
+        held = {**globals_, **dict(members.of_closure(function))}
+        if not lookups.may_look_up(members.all_names(code), held):
+            return
+        home = str(globals_.get("__name__", "__main__"))
+        place = lookups.Place(held, home, str(globals_.get("__package__") or ""))
+        self._looked_up(place, place.lookups(*syntax.trees_of(code)), code.co_filename, globals_)
+
+    def _looked_up(
+        self,
+        place: lookups.Place,
+        found: Iterable[lookups.Lookup],
+        file: str,
+        globals_: dict[str, Any] | None,
+    ) -> None:
+        """Add what code looks up; ``globals_`` are its module's, None where all of its module is there already."""
+        for lookup in found:
+            for name in modules.named(lookup.kind, lookup.text):
+                self._module(name, None)
+            if lookup.kind in ("unseen", "variable"):
+                self._note_unseen(file, lookup)
+            elif lookup.kind == "code":
+                self._run_text(place, lookup, file, globals_)
+            elif globals_ is None:
+                continue
+            elif lookup.kind == "name" and lookup.text in globals_ and lookup.text not in self.ignored:
+                self._global(f"{place.module}:{lookup.text}", globals_[lookup.text], ())
+            elif lookup.kind == "whole":
+                if modules.home_of(place.module) is None:
+                    self._note_unseen(file, lookup)
+                self._module(place.module, None)
+
+    def _run_text(
+        self, place: lookups.Place, lookup: lookups.Lookup, file: str, globals_: dict[str, Any] | None
+    ) -> None:
+        """Code in a text that is known: what it names, imports and looks up."""
+        tree = lookups.tree_of(lookup.text)
+        if tree is None:
+            return
+        for name, level, taken in syntax.imports_in(tree):
+            self._imported(name, level, taken, place.package)
+        there = globals_ or {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name) and node.id in there and node.id not in self.ignored:
+                self._global(f"{place.module}:{node.id}", there[node.id], ())
+        inner = [replace(found, line=lookup.line) for found in place.lookups(tree)]
+        self._looked_up(place, inner, file, globals_)
+
+    def _note_unseen(self, file: str, lookup: lookups.Lookup) -> None:
+        if not self.declared and lookup.text.partition("(")[0].partition(".")[0] not in self.ignored:
+            where = "a notebook" if file.startswith("<") else Path(file).name
+            place = f"{where}, line {lookup.line}: {lookup.text or 'globals()'}"
+            self.unseen[Unseen(place, lookup.kind == "variable")] = None
+
     # -- modules, by their source
 
     def _imported(self, name: str, level: int, taken: tuple[str, ...], package: str) -> None:
@@ -317,6 +435,10 @@ class _Walk:
         package = name if Path(file).name == "__init__.py" else name.rpartition(".")[0]
         for imported, level, taken in syntax.imports_of(file):
             self._imported(imported, level, taken, package)
+        tree = syntax.tree_of_module(file)
+        if tree is not None:
+            place = lookups.Place({}, name, package)
+            self._looked_up(place, place.lookups(tree), file, None)
 
     # -- classes
 
@@ -353,6 +475,16 @@ class _Walk:
             code="no-code-digest",
             details={"component": self.component, "name": where},
         )
+
+
+def _no_use(component: Component[..., Any], what: str, why: str) -> InvalidInput:
+    return InvalidInput(
+        f"'{component.name}' says that it uses {what}, which is not there.",
+        why=why,
+        hint="Correct uses= in its decorator.",
+        code="use-not-found",
+        details={"component": component.name},
+    )
 
 
 def _is_ours(value: Any) -> bool:

@@ -115,6 +115,15 @@ def all_instructions(code: types.CodeType) -> Iterator[list[dis.Instruction]]:
             yield from all_instructions(constant)
 
 
+def all_names(code: types.CodeType) -> Iterator[str]:
+    """The global names, attributes and imports that a function mentions, and each that is defined in it."""
+    yield from code.co_names
+    yield from code.co_freevars
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from all_names(constant)
+
+
 def attributes(instructions: Sequence[dis.Instruction], start: int) -> list[str]:
     """The attributes that are taken one after the other, as ``b`` and ``c`` of ``a.b.c``."""
     found: list[str] = []

@@ -48,6 +48,30 @@ def file_of(name: str) -> str | None:
     return None
 
 
+def within(package: str) -> Iterator[str]:
+    """The modules in a package on disk, and those of the packages in it."""
+    file = file_of(package)
+    if file is None or not file.endswith("__init__.py"):
+        return
+    folder = Path(file).parent
+    for found in sorted(folder.rglob("*.py")):
+        parts = found.relative_to(folder).with_suffix("").parts
+        if all(part.isidentifier() for part in parts):
+            yield ".".join([package, *(parts[:-1] if parts[-1] == "__init__" else parts)])
+
+
+def named(kind: str, text: str) -> Iterator[str]:
+    """The modules that a lookup of ``lookups`` names; none where it names something else."""
+    if kind == "module":
+        yield text
+    elif kind == "package":
+        yield from (text, *within(text))
+    elif kind == "dotted":
+        # Which part of it is the last module cannot be known without importing it.
+        parts = text.replace(":", ".").split(".")
+        yield from (".".join(parts[: count + 1]) for count in range(len(parts)))
+
+
 def absolute(name: str, level: int, package: str) -> str:
     """What an import statement in ``package`` names."""
     if not level:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from tidemill.engine.exits import run_exits
 from tidemill.engine.installed import Installed, here
 from tidemill.engine.ledger import Ledger, going_on, mark_interrupted
 from tidemill.engine.orders import Ref
+from tidemill.engine.unseen import warnings_of
 from tidemill.engine.why import Earlier
 from tidemill.pipeline import load
 from tidemill.pipeline.graph import Graph
@@ -35,6 +36,7 @@ class RunResult:
         steps: In the order of the graph.
         outputs: The pipeline's results by name, as artifacts; empty when it failed.
         audited: The cached steps that were computed again, to the same results.
+        warnings: What its keys cannot see, and how to say it.
         graph: As it went: without the choices that were made.
     """
 
@@ -43,6 +45,7 @@ class RunResult:
     outputs: dict[str, Ref]
     audited: list[str]
     graph: Graph
+    warnings: list[str] = field(default_factory=list[str])
 
 
 def run(
@@ -135,7 +138,8 @@ def run(
     ledger.close(status, {n: r.digest for n, r in outputs.items()}, execution.error)
     sink(_finished(ledger.run))
     steps = sorted(ledger.steps.values(), key=lambda s: s.position)
-    return RunResult(ledger.run, steps, outputs, audited, execution.decided())
+    warnings = warnings_of((*graph.nodes, *graph.exits), closures)
+    return RunResult(ledger.run, steps, outputs, audited, execution.decided(), warnings)
 
 
 def _keep_origin(

@@ -118,6 +118,17 @@ def of_function(code: CodeType) -> str | None:
     return found.text(node) if node is not None else None
 
 
+def trees_of(code: CodeType) -> list[ast.AST]:
+    """The syntax trees of a function; several lambdas of one line cannot be told apart."""
+    found = source(code.co_filename)
+    if found is None:
+        return []
+    if code.co_name == "<lambda>":
+        return list(found.lambdas.get(code.co_firstlineno, ()))
+    node = found.functions.get((code.co_firstlineno, code.co_name))
+    return [] if node is None else [node]
+
+
 def of_class(file: str, qualname: str, without: Container[str] = ()) -> str | None:
     """The source of a class, less its methods' bodies, which are parts of their own.
 
@@ -162,11 +173,22 @@ def of_module(file: str) -> str | None:
     return ast.unparse(found.tree) if found else None
 
 
+def tree_of_module(file: str) -> ast.Module | None:
+    """The syntax tree of a whole module."""
+    found = source(file)
+    return found.tree if found else None
+
+
 def imports_of(file: str) -> list[tuple[str, int, tuple[str, ...]]]:
     """Every import of a module, wherever it stands: name, level, and the names taken from it."""
     found = source(file)
+    return imports_in(found.tree) if found else []
+
+
+def imports_in(tree: ast.AST) -> list[tuple[str, int, tuple[str, ...]]]:
+    """Every import in a tree: name, level, and the names taken from it."""
     made: list[tuple[str, int, tuple[str, ...]]] = []
-    for node in ast.walk(found.tree) if found else ():
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             made += [(alias.name, 0, ()) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

@@ -73,7 +73,7 @@ def run(
     if result.run.status == "succeeded":
         registry.register(ws, graph, result)
         _judge(ws, result, sink)
-    return replace(_view(ws, result.run, result.steps), audited=result.audited)
+    return replace(_view(ws, result.run, result.steps), audited=result.audited, warnings=result.warnings)
 
 
 def forecast(

@@ -55,7 +55,12 @@ class VerdictView:
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """One run, whole; ``audited`` are the cached steps that were computed again, to the same results."""
+    """One run, whole.
+
+    Attributes:
+        audited: The cached steps that were computed again, to the same results.
+        warnings: Of a run that just ended: what the keys of its steps cannot see, and how to say it.
+    """
 
     run: str
     pipeline: str
@@ -71,6 +76,7 @@ class RunView:
     verdict: VerdictView | None = None
     error: dict[str, Any] | None = None
     audited: list[str] = field(default_factory=list[str])
+    warnings: list[str] = field(default_factory=list[str])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a decorator says of how a component is carried out. None of it is part of a key: it changes no result."""
+"""What a decorator says, held against what it can mean: how a component is carried out, and what it uses."""
 
 import math
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from tidemill.core.errors import InvalidInput
 from tidemill.pipeline.resources import Resources
 
 CARRYING = ("retries", "retry_seconds", "timeout_seconds", "resources")
+"""None of it is part of a key: it changes no result."""
 
 
 def check_carrying(kind: str, options: Mapping[str, Any]) -> None:
@@ -29,6 +30,21 @@ def check_carrying(kind: str, options: Mapping[str, Any]) -> None:
     if resources is not None and not isinstance(resources, Resources):
         raise _wrong(
             kind, "resources", resources, "what tm.resources() makes", "resources=tm.resources(cpu=2)"
+        )
+
+
+def check_uses(kind: str, options: Mapping[str, Any]) -> None:
+    """Refuse what names nothing.
+
+    Raises:
+        InvalidInput: ``wrong-definition``.
+    """
+    if "uses" not in options:
+        return
+    uses = options["uses"]
+    if isinstance(uses, str) or not isinstance(uses, (list, tuple)):
+        raise _wrong(
+            kind, "uses", uses, "a list of modules' names, paths, functions and constants", "uses=['lib']"
         )
 
 

@@ -7,11 +7,11 @@ from typing import Any, overload
 
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import nearest
-from tidemill.pipeline.carrying import CARRYING, check_carrying
+from tidemill.pipeline.carrying import CARRYING, check_carrying, check_uses
 from tidemill.pipeline.component import TRAINER_SETTINGS, Component, Kind, P, R
 from tidemill.pipeline.resources import Resources
 
-_ANY = ("ignore", "version", "code_version", *CARRYING)
+_ANY = ("ignore", "uses", "version", "code_version", *CARRYING)
 """What every component may say: of its key, and of how it is carried out."""
 
 
@@ -27,6 +27,7 @@ def step(
     *,
     outputs: Sequence[str] | None = None,
     ignore: Sequence[str] = (),
+    uses: Sequence[object] = (),
     version: str | None = None,
     code_version: str | None = None,
     retries: int = 0,
@@ -41,6 +42,9 @@ def step(function: Any = None, /, **options: Any) -> Any:
         function: The function; omitted when options are given.
         **options: ``outputs``, names for the results of a function annotated ``tuple[...]``; ``ignore``, global
             names that do not matter to the result (a client, a connection), left out of the cache key;
+            ``uses``, what it reaches that its code does not show, as parts of the key: names of modules that it
+            imports by a computed name (``"plugins"``), files beside its own that it opens
+            (``Path("words.txt")``), functions, classes and constants;
             ``version``, a word that goes into the key, for what the code does not show; ``code_version``, a word
             that stands for the code and all that it reaches: then only a new word is a change of code;
             ``retries``, how often it is tried again when it raises or its process is ended (a process that was
@@ -63,6 +67,7 @@ def row_step(
     served: Callable[..., Any] | None = None,
     outputs: Sequence[str] | None = None,
     ignore: Sequence[str] = (),
+    uses: Sequence[object] = (),
     version: str | None = None,
     code_version: str | None = None,
     retries: int = 0,
@@ -82,8 +87,8 @@ def row_step(function: Any = None, /, **options: Any) -> Any:
         **options: ``columns``, the column (or columns) the function takes as arrays; ``to``, the column it
             makes (default: it replaces the first); ``training_only``, for what concerns labels: not part of the
             predictor; ``split``, for what parts rows into training and test; ``served``, the NumPy form that
-            the predictor uses: ``f(columns, **settings) -> columns``; ``outputs``, ``ignore``, ``version``
-            and ``code_version`` as for ``step``.
+            the predictor uses: ``f(columns, **settings) -> columns``; ``outputs``, ``ignore``, ``uses``,
+            ``version`` and ``code_version`` as for ``step``.
     """
     known = ("columns", "to", "training_only", "split", "served", "outputs", *_ANY)
     return _decorate("row_step", function, options, known, _caller_module())
@@ -101,6 +106,7 @@ def transform(
     training_only: bool = False,
     sees_test_rows: bool = False,
     ignore: Sequence[str] = (),
+    uses: Sequence[object] = (),
     version: str | None = None,
     code_version: str | None = None,
     retries: int = 0,
@@ -119,7 +125,7 @@ def transform(function: Any = None, /, **options: Any) -> Any:
         **options: ``columns``, the column (or columns) that ``fit`` and ``apply`` take as arrays; ``to``, the
             column it makes; ``training_only``, not part of the predictor; ``sees_test_rows``, says that
             fitting before the split is meant (a list of labels, say), so that it is no leak; ``ignore``,
-            ``version`` and ``code_version`` as for ``step``.
+            ``uses``, ``version`` and ``code_version`` as for ``step``.
     """
     known = ("columns", "to", "training_only", "sees_test_rows", *_ANY)
     return _decorate("transform", function, options, known, _caller_module())
@@ -138,6 +144,7 @@ def trainer(
     epochs: int | None = None,
     batch_size: int | None = None,
     ignore: Sequence[str] = (),
+    uses: Sequence[object] = (),
     version: str | None = None,
     code_version: str | None = None,
     retries: int = 0,
@@ -153,7 +160,7 @@ def trainer(function: Any = None, /, **options: Any) -> Any:
         **options: ``features``, the column the model takes; ``label``, the column it predicts; ``classes``, the
             labels in the order of the model's outputs (default: the sorted labels of the first table).
             The call may give these three too. ``epochs`` (1) and ``batch_size`` (32), for a Keras model, which is
-            trained from fresh weights. ``ignore``, ``version`` and ``code_version`` as for ``step``.
+            trained from fresh weights. ``ignore``, ``uses``, ``version`` and ``code_version`` as for ``step``.
     """
     known = (*TRAINER_SETTINGS, "epochs", "batch_size", *_ANY)
     return _decorate("trainer", function, options, known, _caller_module())
@@ -165,6 +172,7 @@ def check(function: Callable[P, R], /) -> Component[P, R]: ...
 def check(
     *,
     ignore: Sequence[str] = (),
+    uses: Sequence[object] = (),
     version: str | None = None,
     code_version: str | None = None,
     retries: int = 0,
@@ -187,6 +195,7 @@ def _decorate(kind: Kind, function: Any, options: dict[str, Any], known: Sequenc
                 code="wrong-definition",
             )
     check_carrying(kind, options)
+    check_uses(kind, options)
     if function is None:
         return lambda given: _component(kind, given, options, module)
     return _component(kind, function, options, module)

@@ -36,7 +36,8 @@ def run(view: "RunView") -> "RenderableType":
     audit = (
         f"Audit: computed again, with the same result: {', '.join(view.audited)}" if view.audited else None
     )
-    return stack(summary, audit, _outputs(view), _model(view), verdict(view.verdict))
+    warnings = [f"Warning: {text}" for text in view.warnings]
+    return stack(summary, audit, *warnings, _outputs(view), _model(view), verdict(view.verdict))
 
 
 def run_in_full(view: "RunView") -> "RenderableType":
