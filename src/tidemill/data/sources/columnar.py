@@ -161,11 +161,17 @@ def _batches(source: Any) -> "Iterator[Any]":
         file = pa.ipc.open_file(source)
         yield file.schema
         for number in range(file.num_record_batches):
-            yield file.get_batch(number)
+            yield _whole(file.get_batch(number))
     else:
         stream = pa.ipc.open_stream(source)
         yield stream.schema
-        yield from stream
+        yield from map(_whole, stream)
+
+
+def _whole(batch: Any) -> Any:
+    """The batch, if its offsets and indices stay inside of it: Arrow reads them as they are, and past the end."""
+    batch.validate(full=True)
+    return batch
 
 
 def _unpacked(data: Unpacked) -> "pa.Buffer":
