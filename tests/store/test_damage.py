@@ -7,8 +7,9 @@ import pytest
 
 from tidemill.core.errors import StorageError
 from tidemill.core.names import Digest
-from tidemill.data import Datasets
+from tidemill.data import Datasets, import_rows
 from tidemill.data.refs import refs_key
+from tidemill.data.sources.frames import frame
 from tidemill.engine import artifacts
 from tidemill.engine.orders import Ref
 from tidemill.store.open import Store
@@ -17,6 +18,17 @@ from tidemill.store.open import Store
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store.create(tmp_path / "store")
+
+
+def imported(store: Store) -> Datasets:
+    import_rows(Datasets(store, "ada"), "d", frame({"a": [1, 2]}))
+    return Datasets(store, "ada")
+
+
+def refs_of(store: Store) -> bytes:
+    found = store.objects.get(refs_key("d"))
+    assert found
+    return found[0]
 
 
 def damage(store: Store, digest: Digest, data: bytes) -> None:
@@ -61,15 +73,52 @@ def test_an_array_that_was_cut_is_named_as_damaged(store: Store, kept: int):
     ],
 )
 def test_refs_that_were_damaged_are_named(store: Store, change):
-    datasets = Datasets(store, "ada")
-    from tidemill.data import import_rows
-    from tidemill.data.sources.frames import frame
-
-    import_rows(datasets, "d", frame({"a": [1, 2]}))
-    found = store.objects.get(refs_key("d"))
-    assert found
-    store.objects.put(refs_key("d"), change(found[0]))
+    datasets = imported(store)
+    store.objects.put(refs_key("d"), change(refs_of(store)))
     with pytest.raises(StorageError) as caught:
-        Datasets(store, "ada").open("d").log()
+        datasets.open("d").log()
     assert caught.value.code == "store-damaged"
     assert "'d'" in str(caught.value)
+
+
+def test_refs_without_a_main_branch_are_damaged(store: Store):
+    datasets = imported(store)
+    body = json.loads(refs_of(store))
+    body["branches"] = {"other": body["branches"]["main"]}
+    store.objects.put(refs_key("d"), json.dumps(body).encode())
+    with pytest.raises(StorageError) as caught:
+        datasets.open("d").log()
+    assert caught.value.code == "store-damaged"
+
+
+@pytest.mark.parametrize("data", [None, b"", b"ARROW1\0\0", b"\xff" * 200])
+def test_a_deletion_file_that_is_gone_or_damaged_is_named(store: Store, data: bytes | None):
+    datasets = imported(store)
+    import_rows(datasets, "d", frame({"a": [1, 3]}), sync=True)
+    [file] = (store.objects.path("datasets/d.lance/_deletions") or Path()).iterdir()
+    file.unlink()
+    if data is not None:
+        file.write_bytes(data)
+    with pytest.raises(StorageError):
+        import_rows(Datasets(store, "ada"), "d", frame({"a": [1, 4]}), sync=True)
+
+
+@pytest.mark.parametrize("kept", [0, 8, 12, 23])
+def test_a_side_file_of_ids_that_was_cut_is_made_anew(store: Store, kept: int):
+    imported(store)
+    [file] = (store.objects.path("datasets/d.lance/_tidemill/rows") or Path()).iterdir()
+    whole = file.read_bytes()
+    assert len(whole) == 24
+    file.write_bytes(whole[:kept])
+    rows = import_rows(Datasets(store, "ada"), "d", frame({"a": [1, 4]}), sync=True).rows
+    assert (rows.added, rows.removed) == (1, 1)
+    assert file.read_bytes() == whole
+
+
+def test_a_damaged_side_file_of_ids_says_how_it_is_made_anew(store: Store):
+    imported(store)
+    [file] = (store.objects.path("datasets/d.lance/_tidemill/rows") or Path()).iterdir()
+    file.write_bytes(b"\xff" * 24)
+    with pytest.raises(StorageError) as caught:
+        import_rows(Datasets(store, "ada"), "d", frame({"a": [1, 4]}), sync=True)
+    assert "made anew" in (caught.value.hint or "")

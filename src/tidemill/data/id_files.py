@@ -85,18 +85,28 @@ class IdFiles:
 
     Args:
         folder: Where they are kept.
+
+    Attributes:
+        folder: The same.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._opened: dict[str, IdFile] = {}
 
-    def of(self, data_file: str, ids: "Callable[[], np.ndarray[Any, Any]]") -> IdFile:
-        """The side file of a data file; ``ids`` reads its ids in its order, deleted rows too."""
+    def of(self, data_file: str, rows: int, ids: "Callable[[], np.ndarray[Any, Any]]") -> IdFile:
+        """The side file of a data file.
+
+        Args:
+            data_file: Which.
+            rows: How many it has, deleted ones too: a side file of another length was cut, and is made anew.
+            ids: Reads its ids in its order, those of deleted rows too.
+        """
         if data_file not in self._opened:
             path = self._path(data_file)
-            if path.exists():
-                self._opened[data_file] = _mapped(path)
+            there = _mapped(path) if path.exists() else None
+            if there is not None and len(there.ids) == rows:
+                self._opened[data_file] = there
             else:
                 self.put(data_file, ids())
         return self._opened[data_file]
@@ -123,7 +133,7 @@ class IdFiles:
                 part.unlink(missing_ok=True)
 
     def _path(self, data_file: str) -> Path:
-        return self._folder / f"{data_file.rpartition('.')[0]}.ids"
+        return self.folder / f"{data_file.rpartition('.')[0]}.ids"
 
 
 def _mapped(path: Path) -> IdFile:

@@ -23,6 +23,7 @@ from tidemill.data.commit_file import CommitFile
 from tidemill.data.id_files import IdFiles
 from tidemill.data.refs import REMOVED, refs_key
 from tidemill.data.schema_change import SchemaChange
+from tidemill.store import damage
 from tidemill.store.faults import fault
 from tidemill.store.table import ID
 
@@ -382,3 +383,9 @@ def translated(address: str | Path) -> Generator[None]:
         yield
     except (OSError, ValueError, RuntimeError) as error:
         raise fault(error, str(address)) from error
+    except BaseException as error:
+        # Where Lance's own code meets what it took for impossible, Rust's panic is no `Exception`.
+        if type(error).__name__ != "PanicException":
+            raise
+        with damage.reading(f"The table {address}"):
+            raise ValueError(str(error)) from error

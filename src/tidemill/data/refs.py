@@ -134,6 +134,8 @@ def load(objects: "Objects", dataset: str) -> tuple[Refs | None, str | None]:
             generation=int(body["generation"]),
             forgotten=tuple(_tombstone(each) for each in body["forgotten"]),
         )
+        if MAIN not in refs.branches:
+            raise ValueError("it names no branch 'main'")
     return refs, found[1]
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from tidemill.data.commits import Commit
 from tidemill.data.id_files import IdFile
 from tidemill.data.lance_table import LanceTable, ordered, translated
 from tidemill.data.pieces import Piece, pieces_of
+from tidemill.store import damage
 from tidemill.store.table import ID, SYSTEM_COLUMNS, Table
 
 if TYPE_CHECKING:
@@ -65,8 +67,10 @@ class Fragment:
             return np.zeros(0, np.uint32)
         name = self.deletion_file.rpartition("/")[2]
         found = self._table.objects.get(f"{self._table.prefix}/_deletions/{name}")
-        assert found is not None, f"{name} is gone"
-        return deletions.read(name, found[0])
+        with damage.reading(f"The file {name} of {self._table.uri}"):
+            if found is None:
+                raise FileNotFoundError("it is gone")
+            return deletions.read(name, found[0])
 
     def ids(self) -> "np.ndarray[Any, Any]":
         """The ``_id`` of each live row, in order; uint64."""
@@ -96,7 +100,12 @@ class Fragment:
 
     def find_all(self, wanted: "np.ndarray[Any, Any]") -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
         """As ``find``, also among the rows that left and are in the data files still."""
-        return self._ids.find(wanted)
+        with self._reading_ids():
+            return self._ids.find(wanted)
+
+    def _reading_ids(self) -> AbstractContextManager[None]:
+        folder = self._table.id_files.folder
+        return damage.reading(f"A file in {folder}", "Delete that folder: it is made anew when it is needed.")
 
     @property
     def live(self) -> "np.ndarray[Any, Any]":
@@ -107,7 +116,8 @@ class Fragment:
 
     def ids_at(self, offsets: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
         """The ``_id``s of the rows at these offsets in the data files, live or not; no column is read."""
-        return self._ids.ids[offsets]
+        with self._reading_ids():
+            return self._ids.ids[offsets]
 
     def take(self, offsets: "np.ndarray[Any, Any]", columns: Sequence[str]) -> "pa.Table":
         """The live rows at these offsets in the data files, which must ascend."""
@@ -143,7 +153,8 @@ class Fragment:
     def _ids(self) -> IdFile:
         # `_id` comes first in every new dataset, so it is the field with number 0.
         file = next(d.path for d in self._inner.data_files() if _ID_FIELD in d.fields)
-        return self._table.id_files.of(file, lambda: self._table.file_ids(file))
+        rows = int(self._inner.physical_rows)
+        return self._table.id_files.of(file, rows, lambda: self._table.file_ids(file))
 
 
 class Snapshot:

@@ -9,11 +9,12 @@ RESTORE = "Put it back from a backup, or from another copy of the store; 'tidemi
 
 
 @contextmanager
-def reading(what: str) -> Generator[None]:
+def reading(what: str, hint: str = RESTORE) -> Generator[None]:
     """Turns what a parser says of stored bytes into an error of ours: what is parsed inside, Tidemill wrote.
 
     Args:
         what: The object, as the error calls it.
+        hint: How it is put back.
 
     Raises:
         StorageError: ``store-damaged``.
@@ -22,10 +23,10 @@ def reading(what: str) -> Generator[None]:
         yield
     except TidemillError:
         raise
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except Exception as error:
         raise StorageError(
             f"{what} is damaged.",
-            why=f"It is not as Tidemill wrote it: {error}.",
-            hint=RESTORE,
+            why=f"It is not as it was written: {str(error).strip() or type(error).__name__}",
+            hint=hint,
             code="store-damaged",
         ) from error

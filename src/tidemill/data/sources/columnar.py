@@ -109,6 +109,8 @@ class _Parquet(_File):
                 done += batch.num_rows
                 self._told(done, self.rows)
                 yield pa.Table.from_batches([batch])
+            if done != self.rows:
+                raise pa.ArrowInvalid(f"Its end says {self.rows} rows, and {done} are there.")
 
 
 class _Arrow(_File):
