@@ -53,7 +53,7 @@ def run(project: Project, **values: Any) -> Any:
 
 def test_its_steps_stand_below_its_name_and_results_keep_their_shape(project: Project) -> None:
     project.datasets.create("numbers", numbers(4), message="first")
-    write(project, 'made = prepare(n, times="2")\nreturn {"a": double(made.a), "b": made.b}')
+    write(project, 'made = prepare(n, times=2)\nreturn {"a": double(made.a), "b": made.b}')
     result = run(project, n=1)
     assert project.value(result, "a") == 8
     assert project.value(result, "b") == 4
@@ -153,5 +153,7 @@ def test_a_pipeline_that_calls_itself_is_refused() -> None:
         first.build()
 
 
-def test_in_memory_its_values_are_converted_too() -> None:
-    assert inner("3", ratio="1") == Both(6, "a")
+def test_in_memory_its_values_are_held_against_their_annotations_too() -> None:
+    assert inner(3, ratio=1) == Both(6, "a")
+    with pytest.raises(InvalidInput, match="'x' must be int, not '3'"):
+        inner("3")  # pyright: ignore[reportArgumentType]

@@ -27,7 +27,7 @@ def check_name(kind: str, name: str) -> str:
             f"'{name}' cannot name a {kind}.",
             why="A name has 1 to 64 characters of a-z, 0-9, '_', '.', '-', "
             "and starts and ends with a letter or digit.",
-            hint=f"Try '{_suggest(name)}'.",
+            hint=f"Try '{suggested(name)}'.",
             code="invalid-name",
             details={"kind": kind, "name": name},
         )
@@ -35,13 +35,14 @@ def check_name(kind: str, name: str) -> str:
         raise InvalidInput(
             f"'{name}' cannot name a {kind}.",
             why="The word is reserved.",
-            hint=f"Try '{_suggest(name)}'.",
+            hint=f"Try '{suggested(name)}'.",
             code="invalid-name",
         )
     return name
 
 
-def _suggest(name: str) -> str:
+def suggested(name: str) -> str:
+    """A name near to ``name``, which may be any text."""
     plain = re.sub(r"[^a-z0-9_.-]+", "-", name.lower())
     short = re.sub(r"\.\.+", ".", plain).strip("-._")[:64].rstrip("-._")
     return f"my-{short or 'name'}" if short in {"", *RESERVED} else short

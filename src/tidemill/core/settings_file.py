@@ -1,6 +1,8 @@
 """Between ``tidemill.toml`` and the dataclasses of its settings: reading one into the other, and its JSON Schema."""
 
 import dataclasses
+import json
+import re
 import types
 import typing
 from typing import Any
@@ -9,6 +11,19 @@ from tidemill.core.dataset_settings import WrongSettingError
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import nearest
 from tidemill.core.settings import FILE, Settings
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def toml_key(name: str) -> str:
+    """A name as a key of TOML: in quotation marks where it has a dot, which would part it."""
+    return name if _BARE.fullmatch(name) else toml_text(name)
+
+
+def toml_text(text: str) -> str:
+    """A text as TOML's basic string."""
+    # JSON escapes the same characters in the same way, but for one.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def schema() -> dict[str, object]:
@@ -54,8 +69,9 @@ def read(kind: type[Any], raw: object, file: str, path: str = "") -> Any:
     try:
         return kind(**values)
     except WrongSettingError as error:
+        where = f"{path}.{error.name}" if path else error.name
         raise InvalidInput(
-            f"{file}: '{_join(path, error.name)}' {error.reason}.",
+            f"{file}: '{where}' {error.reason}.",
             hint="Correct that setting.",
             code="invalid-settings",
         ) from error
@@ -93,7 +109,7 @@ def _value(hint: Any, raw: object, file: str, path: str) -> object:
 
 
 def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
+    return f"{path}.{toml_key(name)}" if path else toml_key(name)
 
 
 def _wrong(file: str, path: str, wanted: str, got: object) -> InvalidInput:

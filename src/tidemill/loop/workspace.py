@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from tidemill.core.config import Project, find_project, load_project
 from tidemill.core.errors import NotFound
-from tidemill.core.names import check_name
+from tidemill.core.names import check_name, suggested
 from tidemill.core.settings import FILE
+from tidemill.core.settings_file import toml_key
 from tidemill.loop.guard import guard
 from tidemill.loop.views import Initialised
 
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
 _TOML = """\
 # The settings of this project; docs/settings.md lists them all.
 
-[pipelines.{name}]
+[pipelines.{key}]
 file = "pipeline.py"
 
-[pipelines.{name}.gate]
+[pipelines.{key}.gate]
 rules = []
 """
 _PIPELINE = '''\
@@ -121,11 +122,11 @@ def init(folder: Path, name: str | None = None) -> Initialised:
         InvalidInput: ``invalid-name``.
     """
     folder = folder.resolve()
-    chosen = check_name("pipeline", name or _as_name(folder.name))
+    chosen = check_name("pipeline", name or suggested(folder.name))
     folder.mkdir(parents=True, exist_ok=True)
     made: list[str] = []
     texts = {
-        FILE: _TOML.format(name=chosen),
+        FILE: _TOML.format(key=toml_key(chosen)),
         "pipeline.py": _PIPELINE.format(name=chosen),
         ".gitignore": _IGNORED,
     }
@@ -137,8 +138,3 @@ def init(folder: Path, name: str | None = None) -> Initialised:
     store = workspace.store.address
     workspace.close()
     return Initialised(str(folder), store, made)
-
-
-def _as_name(text: str) -> str:
-    kept = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in text.lower())
-    return kept.strip("-._")[:64] or "project"

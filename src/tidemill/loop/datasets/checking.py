@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tidemill.core.errors import InvalidInput, NotFound
+from tidemill.core.settings_file import toml_key
 from tidemill.loop.datasets.check_views import CheckedView, CheckView, Quarantined
 from tidemill.loop.datasets.references import open_reference
 from tidemill.loop.guard import QUARANTINE, Refused, by_row, check_proposal, guard
@@ -40,7 +41,7 @@ def check_data(ws: Workspace, ref: str, branch: str = "main") -> CheckedView:
     if settings is None or branch not in settings.branches:
         raise NotFound(
             f"Nothing is asked of branch '{branch}' of dataset '{dataset.name}'.",
-            hint=f"Add [checks.{dataset.name}] to tidemill.toml; docs/data.md shows how."
+            hint=f"Add [checks.{toml_key(dataset.name)}] to tidemill.toml; docs/data.md shows how."
             if settings is None
             else f"Type --branch with one of: {', '.join(settings.branches)}.",
             code="no-checks",

@@ -1,6 +1,5 @@
 """Sharing a dataset with other stores: push, fetch, pull, clone. A remote is another store, by a name."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +8,7 @@ from tidemill.core.errors import AlreadyExists, InvalidInput, NotFound
 from tidemill.core.events import Sink, silent
 from tidemill.core.names import check_name, nearest
 from tidemill.core.settings import FILE
+from tidemill.core.settings_file import toml_key, toml_text
 from tidemill.loop.datasets.forgetting import settle
 from tidemill.loop.datasets.references import row_counts
 from tidemill.loop.datasets.switching import chosen
@@ -152,7 +152,7 @@ def _open(ws: Workspace, remote: str, *, make: bool = False) -> "Store":
             f"This project has no remote '{remote}'.",
             hint=f"Did you mean '{close}'?"
             if close
-            else f'Write into {FILE}: [remotes.{remote}] and below it store = "ADDRESS".',
+            else f'Write into {FILE}: [remotes.{toml_key(remote)}] and below it store = "ADDRESS".',
             code="remote-not-found",
         )
     return _opened(ws, remote, ws.settings.remotes[remote].store, make=make)
@@ -176,7 +176,7 @@ def _write_down(ws: Workspace, remote: str, address: str) -> None:
     text = file.read_text("utf-8") if file.exists() else ""
     gap = "\n" if text and not text.endswith("\n") else ""
     part = file.with_suffix(".toml.part")
-    part.write_text(f"{text}{gap}\n[remotes.{remote}]\nstore = {json.dumps(address)}\n", "utf-8")
+    part.write_text(f"{text}{gap}\n[remotes.{toml_key(remote)}]\nstore = {toml_text(address)}\n", "utf-8")
     part.replace(file)
 
 
