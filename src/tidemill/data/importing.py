@@ -15,7 +15,7 @@ from tidemill.data.proposal import Proposal
 from tidemill.data.refs import MAIN
 from tidemill.data.schema_change import SchemaChange, refused, schema_change
 from tidemill.data.sources.folding import folded, schema_of
-from tidemill.data.sources.layout import GIVEN, Column, Tensor, layout
+from tidemill.data.sources.layout import GIVEN, Column, Tensor, holds_numbers, layout
 from tidemill.data.sources.opening import open_files
 from tidemill.data.sources.source import Group, Note, Source
 from tidemill.store.table import SYSTEM_COLUMNS, Table
@@ -185,7 +185,17 @@ def _types(source: Source, columns: Sequence[Column]) -> "dict[str, pa.DataType]
     """The type of each column of the source."""
     fixed = {s: c.type for c in columns if c.type is not None for s in c.sources}
     groups = [Group(c.sources, c.tensor is not None, c.known) for c in columns if c.type is None]
-    return fixed | source.types(groups, fixed) if groups else fixed
+    kinds = fixed | source.types(groups, fixed) if groups else fixed
+    for column in columns:
+        if column.tensor and not holds_numbers(kinds[column.sources[0]]):
+            raise InvalidInput(
+                f"{source.head}: the columns of tensor '{column.name}' are {kinds[column.sources[0]]}.",
+                why="The cells of a tensor are numbers, or true and false.",
+                hint=f"Correct the cells, or say that only their value counts: --type {column.name}=float64.",
+                code="tensor-columns",
+                details=source.head.details(column.name),
+            )
+    return kinds
 
 
 def _pieces(

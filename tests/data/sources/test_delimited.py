@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from tidemill.core.errors import InvalidInput, NotFound
-from tidemill.data import Changes, Datasets, import_files
+from tidemill.data import Changes, Datasets, Tensor, import_files, import_rows
+from tidemill.data.sources.dialect import delimiter_given
 from tidemill.data.sources.opening import open_files
 
 Write = Callable[..., Path]
@@ -145,3 +146,93 @@ def test_a_pipe_is_refused_before_anything_waits_for_it(tmp_path: Path):
     with pytest.raises(InvalidInput, match="it is a pipe or a device") as caught:
         open_files([tmp_path / "rows.csv"])
     assert caught.value.code == "not-a-file"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "columns", "told"),
+    [
+        ("id;name\n1;Ada\n", "a.csv", ["id", "name"], "a semicolon"),
+        ("id\tname\n1\tAda\n", "a.csv", ["id", "name"], "a tab"),
+        ("id|name\n1|Ada\n", "a.csv", ["id", "name"], "a vertical bar"),
+        ("id,name\n1,Ada\n", "a.tsv", ["id", "name"], "a comma"),
+        ("price;note\n1,5;x\n2,25;y\n", "a.csv", ["price", "note"], "a semicolon"),
+        ('"a;b",c\n1,2\n', "a.csv", ["a;b", "c"], None),
+        ("id,tags\n1,a|b\n2,c\n", "a.csv", ["id", "tags"], None),
+        ("remark\none; two\nthree\n", "a.csv", ["remark"], None),
+    ],
+)
+def test_what_separates_the_cells_is_found_and_told(
+    datasets: Datasets, csv: Write, text: str, name: str, columns: list[str], told: str | None
+):
+    done = import_files(datasets, "d", csv(text, name))
+    assert datasets.open("d").snapshot().columns == columns
+    assert [n.text for n in done.notes if n.code == "delimiter"] == (
+        [f"The cells of {name} are separated by {told}, as its first lines show."] if told else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("notes; remarks\nfoo\nbar\n", "its first line has a semicolon, by which the next lines do not"),
+        ("a,b;c\n1,2;3\n", "may be separated by a comma or a semicolon"),
+        ("a;b|c\n1;2|3\n", "may be separated by a semicolon or a vertical bar"),
+    ],
+)
+def test_a_table_is_never_one_column_in_silence(datasets: Datasets, csv: Write, text: str, words: str):
+    path = csv(text)
+    with pytest.raises(InvalidInput, match=words) as caught:
+        import_files(datasets, "d", path)
+    assert caught.value.code == "unclear-delimiter"
+    assert "--delimiter" in (caught.value.hint or "")
+    import_rows(datasets, "d", open_files([path], delimiter=delimiter_given("comma")))
+    assert datasets.open("d").snapshot().columns == text.split("\n", maxsplit=1)[0].split(",")
+
+
+def test_a_delimiter_is_one_character_or_its_name(datasets: Datasets, csv: Write):
+    assert [delimiter_given(text) for text in ("tab", "\\t", ";", "Pipe", "^")] == ["\t", "\t", ";", "|", "^"]
+    for text in ("", ";;", '"', "\n", "§"):
+        with pytest.raises(InvalidInput) as caught:
+            delimiter_given(text)
+        assert caught.value.code == "invalid-delimiter"
+    import_rows(datasets, "d", open_files([csv("a^b\n1^2\n")], delimiter="^"))
+    assert datasets.open("d").snapshot().columns == ["a", "b"]
+
+
+def test_a_first_column_without_a_name_is_the_index(datasets: Datasets, csv: Write, tmp_path: Path):
+    path = csv(",a,b\n0,1,x\n1,2,y\n")
+    done = import_files(datasets, "d", path)
+    assert [n.text for n in done.notes] == [
+        "The first column of some.csv has no name: it is imported as 'index'."
+    ]
+    assert datasets.open("d").snapshot().columns == ["index", "a", "b"]
+    assert import_files(datasets, "d", path).rows == Changes()
+    datasets.open("d").snapshot().write_csv(tmp_path / "out.csv")
+    assert import_files(datasets, "d", tmp_path / "out.csv", sync=True).rows == Changes()
+    for text in (",index\n0,1\n", "a,,b\n1,2,3\n", ",,a\n1,2,3\n"):
+        with pytest.raises(InvalidInput) as caught:
+            import_files(datasets, "e", csv(text))
+        assert caught.value.code == "invalid-column-name"
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "words"),
+    [
+        (b"a,b\n1,x\ry\xff,z\n", "not-utf8", "column 'a': byte 0xff"),
+        (b"a,b\r1,2\r3,\xff\r", "not-utf8", "column 'b': byte 0xff"),
+        (b"a\0,b\n1,2\n", "invalid-column-name", 'cannot be named "a\\\\u0000"'),
+        (
+            b"k,p1,p2\na,1,2\nb,3,007\n",
+            "wrong-type",
+            "line 3, column 'p2': '007' would lose its leading zero",
+        ),
+        (b"k,p1,p2\na,1,x\n", "wrong-type", "line 2, column 'p2': 'x' is not double"),
+    ],
+)
+def test_odd_bytes_and_cells_have_an_error_of_their_own(
+    datasets: Datasets, csv: Write, data: bytes, code: str, words: str
+):
+    tensors = {"p": Tensor("p", (2,))} if b"p1" in data else {}
+    with pytest.raises(InvalidInput, match=words) as caught:
+        import_files(datasets, "d", csv(data), tensors=tensors)
+    assert caught.value.code == code

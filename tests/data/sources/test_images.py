@@ -1,5 +1,7 @@
 """Folders of images: classes by folder or by a CSV file, sizes, and images that cannot be taken."""
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +103,7 @@ def test_images_that_cannot_be_read(datasets: Datasets, pets: Path, tmp_path: Pa
             import_files(datasets, "d", pets)
         assert caught.value.code == "unreadable-image"
     save(np.full((4, 6), 900, np.uint16), bad)
-    with pytest.raises(InvalidInput, match=r"bad\.png has I;16 pixels"):
+    with pytest.raises(InvalidInput, match=r"bad\.png has more than 8 bits a channel"):
         import_files(datasets, "d", pets)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InvalidInput, match="no image is in it"):
@@ -110,3 +112,79 @@ def test_images_that_cannot_be_read(datasets: Datasets, pets: Path, tmp_path: Pa
     with pytest.raises(InvalidInput, match="only images are resized"):
         open_files([tmp_path / "a.csv"], resize=(2, 2))
     assert not datasets.exists("d")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(
+    ("ending", "options"),
+    [
+        ("png", {}),
+        ("tif", {}),
+        ("tif", {"compression": "tiff_lzw"}),
+        ("webp", {"lossless": True}),
+        ("jpg", {"quality": 100, "subsampling": 0}),
+    ],
+)
+def test_every_format_is_seen_as_it_is_to_be_seen(
+    datasets: Datasets, tmp_path: Path, rows: Rows, orientation: int, ending: str, options: dict[str, Any]
+):
+    """Orientation n says where the first row and column are; the pixels are those that a viewer shows."""
+    shown = np.repeat(np.repeat(np.arange(6, dtype=np.uint8).reshape(2, 3) * 40, 8, 0), 8, 1)
+    flip, mirror, turn = np.flipud, np.fliplr, np.transpose
+    stored = {
+        1: shown, 2: mirror(shown), 3: flip(mirror(shown)), 4: flip(shown), 5: turn(shown), 6: flip(turn(shown)).copy(),
+        7: flip(mirror(turn(shown))), 8: mirror(turn(shown)),
+    }[orientation]  # fmt: skip
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    folder = tmp_path / "f"
+    folder.mkdir()
+    Image.fromarray(np.ascontiguousarray(stored)).save(folder / f"a.{ending}", exif=exif, **options)
+    if ending == "tif":
+        # Pillow writes a TIFF's orientation as a tag of the image, not as EXIF.
+        Image.fromarray(np.ascontiguousarray(stored)).save(
+            folder / f"a.{ending}", tiffinfo={0x0112: orientation}, **options
+        )
+    done = import_files(datasets, "d", folder)
+    assert next(c.shape for c in done.columns if c.name == "image")[:2] == (16, 24)
+    image = np.asarray(rows()[0]["image"]).reshape(16, 24, -1)[..., 0]
+    assert np.abs(image.astype(int) - shown).max() <= (8 if ending == "jpg" else 0)
+
+
+def test_what_of_an_image_is_not_in_its_row_is_told(datasets: Datasets, tmp_path: Path):
+    folder = tmp_path / "f"
+    folder.mkdir()
+    frames = [Image.fromarray(np.full((4, 6), 40 * n, np.uint8)) for n in range(3)]
+    frames[0].save(folder / "moving.gif", save_all=True, append_images=frames[1:])
+    frames[0].save(folder / "pages.tif", save_all=True, append_images=frames[1:])
+    Image.new("CMYK", (6, 4), (10, 20, 30, 40)).save(folder / "ink.jpg")
+    notes = {n.code: n.text for n in import_files(datasets, "d", folder).notes}
+    assert notes["frames"] == (
+        "2 images of f have more than one frame (moving.gif is the first): only the first frame is imported."
+    )
+    assert notes["converted-colours"].startswith("f/ink.jpg is not in grey or RGB")
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_more_than_8_bits_a_channel_are_refused(datasets: Datasets, tmp_path: Path, ending: str):
+    """In colours, Pillow itself would keep the upper 8 bits and not say so."""
+    folder = tmp_path / "f"
+    folder.mkdir()
+    Image.fromarray(np.full((4, 6), 1000, np.uint16)).save(folder / f"grey.{ending}")
+    with pytest.raises(InvalidInput, match=rf"f/grey\.{ending} has more than 8 bits a channel"):
+        import_files(datasets, "d", folder)
+    if ending == "png":
+        (folder / "grey.png").write_bytes(deep_png())
+        with pytest.raises(InvalidInput, match=r"f/grey\.png has more than 8 bits a channel \(RGB\)"):
+            import_files(datasets, "d", folder)
+
+
+def deep_png() -> bytes:
+    """One pixel of colour, 16 bits a channel, which Pillow cannot write."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0)
+    pixel = zlib.compress(b"\0" + struct.pack(">HHH", 1000, 2000, 3000))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", pixel) + chunk(b"IEND", b"")

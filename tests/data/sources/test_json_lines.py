@@ -108,3 +108,21 @@ def test_a_value_that_does_not_fit_the_datasets_type(datasets: Datasets, csv: Wr
         with pytest.raises(InvalidInput, match="line 2, column 'a': .* is not int64") as caught:
             import_files(datasets, "d", csv(text, "b.jsonl"))
         assert (caught.value.code, caught.value.details["line"]) == ("wrong-type", 2)
+
+
+def test_a_key_that_is_there_twice_is_refused(datasets: Datasets, csv: Write):
+    for text, line in (('{"a": 1}\n{"a": 1, "a": 2}\n', 2), ('{"a":1,"b":"x\\":","a":1}\n', 1)):
+        with pytest.raises(InvalidInput, match=f"line {line}: the key 'a' is there twice") as caught:
+            import_files(datasets, "d", csv(text, "some.jsonl"))
+        assert caught.value.code == "repeated-key"
+    import_files(datasets, "d", csv('{"a" : "x\\":y", "b":1}\n', "some.jsonl"))
+    assert datasets.open("d").snapshot().columns == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": NaN}\n', '{"a": -Infinity}\n', "[" * 100_000 + "\n", '{"a":' + "[" * 100_000]
+)
+def test_what_json_does_not_have_is_a_broken_line(datasets: Datasets, csv: Write, text: str):
+    with pytest.raises(InvalidInput, match=r"some\.jsonl, line 1: this is no JSON object") as caught:
+        import_files(datasets, "d", csv(text, "some.jsonl"))
+    assert caught.value.code == "broken-line"

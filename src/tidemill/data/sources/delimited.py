@@ -196,6 +196,7 @@ class Delimited:
                 continue
             narrowing = _narrowing(group)
             narrowing.see(_joined(cells), 0, batch.num_rows)
+            self._check_numbers(group, narrowing)
             seen.decided = narrowing.decided
             found |= dict.fromkeys(group.sources, narrowing.found())
         return found
@@ -263,6 +264,8 @@ class Delimited:
                         _joined([batch.column(s) for s in groups[at].sources]), start, batch.num_rows
                     )
                 start += batch.num_rows
+            for at, narrowing in seen.items():
+                self._check_numbers(groups[at], narrowing)
             found = {s: n.found() for at, n in seen.items() for s in groups[at].sources}
             for at, narrowing in seen.items():
                 noticed[at] = Noticed(groups[at].sources[0])
@@ -276,6 +279,16 @@ class Delimited:
         except pa.ArrowInvalid as error:
             raise self._fault(str(error)) from error
         return found
+
+    def _check_numbers(self, group: Group, narrowing: "PlainNarrowing | TensorNarrowing") -> None:
+        """Refuse a cell of a tensor that is not exactly a number.
+
+        Raises:
+            InvalidInput: ``wrong-type``.
+        """
+        if isinstance(narrowing, TensorNarrowing) and narrowing.decided is not None:
+            row, text, kind = narrowing.decided
+            raise delimited_faults.wrong_type(self.place(row), group.sources[narrowing.column], text, kind)
 
     def _note(
         self, groups: Sequence[Group], types: "Mapping[str, pa.DataType]", noticed: Sequence[Noticed]

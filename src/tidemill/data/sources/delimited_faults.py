@@ -61,8 +61,8 @@ def wrong_type(place: Place, column: str, text: str, kind: "pa.DataType") -> Inv
     return InvalidInput(
         f"{place}, column '{column}': {quoted(text)} {why_lost(text, kind)}.",
         why=f"The column's type is {kind}.",
-        hint=f"Correct that cell, or say that only its value counts: --type {column}=TYPE. A new dataset finds its own "
-        "types; to change a dataset's type, add --allow-schema-change.",
+        hint="Correct that cell, or give its column a type by --type, and only the value counts. A new dataset finds "
+        "its own types; to change a dataset's type, add --allow-schema-change.",
         code="wrong-type",
         details=place.details(column),
     )

@@ -51,16 +51,23 @@ def delimiter_of(path: Path, usual: str) -> str:
         clear = len(even) == 1
         found = even[0] if even else usual
     if not clear:
-        names = " or ".join(DELIMITERS[mark] for mark in ([usual] if usual_even else []) + (even or others))
+        marks = ([usual] if usual_even else []) + (even or others)
+        names = " or ".join(DELIMITERS[mark] for mark in marks)
         raise InvalidInput(
-            f"{path.name}, line 1: it is not clear what stands between the cells: {names}.",
-            why="The header may be read in more than one way.",
-            hint=f"Say it: --delimiter '{others[0] if others[0] != chr(9) else 'tab'}', or --delimiter "
-            f"'{usual if usual != chr(9) else 'tab'}'.",
+            f"{path.name}, line 1: the cells may be separated by {names}, and the lines do not say by which."
+            if len(marks) > 1
+            else f"{path.name}: its first line has {names}, by which the next lines do not have as many cells.",
+            why="A table read with the wrong one would have other columns.",
+            hint=f"Say it: --delimiter {_typed(others[0])}, or --delimiter {_typed(usual)}.",
             code="unclear-delimiter",
             details={"file": path.name, "line": 1, "column": 1},
         )
     return found
+
+
+def _typed(mark: str) -> str:
+    """A delimiter as it is typed in a shell."""
+    return "tab" if mark == "\t" else f"'{mark}'"
 
 
 def _cells(path: Path, mark: str) -> list[int]:

@@ -224,11 +224,9 @@ def _workbook(path: Path) -> Generator[Any]:
         with warnings.catch_warnings():
             # It warns of what it does not keep, such as charts; only cells are wanted here.
             warnings.simplefilter("ignore")
-            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-            try:
-                yield book
-            finally:
-                book.close()
+            # Closed here, whatever still reads from it.
+            with path.open("rb") as file:
+                yield openpyxl.load_workbook(file, read_only=True, data_only=True)
     except InvalidInput:
         raise
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError, OSError, EOFError, SyntaxError) as error:
@@ -313,24 +311,21 @@ def _check_computed(path: Path) -> None:
 
     if not _has_formula(path):
         return
-    values = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    formulas = openpyxl.load_workbook(path, read_only=True)
-    try:
+    with path.open("rb") as one, path.open("rb") as two:
+        values = openpyxl.load_workbook(one, read_only=True, data_only=True)
+        formulas = openpyxl.load_workbook(two, read_only=True)
         for sheet, other in zip(values.worksheets, formulas.worksheets, strict=True):
             for row, others in zip(sheet.iter_rows(), other.iter_rows(), strict=True):
-                for cell, one in zip(row, others, strict=True):
-                    if cell.value is None and getattr(one, "data_type", None) == "f":
+                for cell, twin in zip(row, others, strict=True):
+                    if cell.value is None and getattr(twin, "data_type", None) == "f":
                         raise InvalidInput(
-                            f"{path.name}, sheet '{sheet.title}', cell {one.coordinate}: the value of its formula is "
+                            f"{path.name}, sheet '{sheet.title}', cell {twin.coordinate}: the value of its formula is "
                             "not in the file.",
                             why="The program that wrote it did not compute it, so it would come in as missing.",
                             hint="Open the workbook in Excel, let it compute, and save it.",
                             code="formula-not-computed",
-                            details={"file": path.name, "row": one.row, "column": one.column},
+                            details={"file": path.name, "row": twin.row, "column": twin.column},
                         )
-    finally:
-        values.close()
-        formulas.close()
 
 
 def _has_formula(path: Path) -> bool:

@@ -1,5 +1,6 @@
 """Files that are no table of a kind that is read here: what they are, and what to do with them instead."""
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -45,6 +46,9 @@ _INSIDE: tuple[tuple[str, str, str], ...] = (
     ("ppt/presentation.xml", "a PowerPoint presentation", _CSV),
     ("content.xml", "an OpenDocument file (.ods)", "Open it and save the sheet as CSV or .xlsx."),
 )
+_WORDS = frozenset({b"ORC", b"GIF8", b"FEA1"})
+"""Of these, what could begin a text too."""
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _EXCEL = "xl/workbook.xml"
 
 
@@ -59,7 +63,7 @@ def check(path: Path, start: bytes) -> None:
         InvalidInput: ``unsupported-file``.
     """
     for magic, what, hint in _STARTS:
-        if start.startswith(magic):
+        if start.startswith(magic) and not (magic in _WORDS and not _CONTROL.search(start)):
             raise _refused(path, what, hint)
     if start[257:262] == b"ustar":
         raise _refused(path, "a tar archive", _UNPACK)

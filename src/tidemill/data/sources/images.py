@@ -150,13 +150,13 @@ class _Folder:
         inks: list[str] = []
         for file in self._files:
             with self._opened(file) as image:
-                bands, size = image.getbands(), _size(image)
                 if image.mode.startswith(("I", "F")) or _is_deep(image):
                     raise self._wrong(
                         file,
                         f"has more than 8 bits a channel ({image.mode})",
                         "Save it with 8 bits a channel.",
                     )
+                bands, size = image.getbands(), _size(image)
                 alpha |= "A" in bands or "transparency" in image.info
                 colour |= len(bands) > 2 or image.mode == "P"
                 if getattr(image, "is_animated", False):
@@ -181,7 +181,9 @@ class _Folder:
         from PIL import ImageOps  # noqa: PLC0415
 
         with self._opened(file) as image:
-            turned = ImageOps.exif_transpose(image).convert(mode)
+            image.load()
+            # Pillow has turned a TIFF once it is loaded, and may not know it: it would turn it again.
+            turned = (image if image.format == "TIFF" else ImageOps.exif_transpose(image)).convert(mode)
             if (turned.height, turned.width) != shape[:2]:
                 if self._resize is None:
                     raise self._wrong(
@@ -202,7 +204,8 @@ class _Folder:
                 hint="Type: pip install 'tidemill[images]'",
             ) from error
         try:
-            with Image.open(self._folder / file) as image:
+            # Not by its path: a TIFF that is to be turned comes out scrambled where Pillow maps it into memory.
+            with (self._folder / file).open("rb") as opened, Image.open(opened) as image:
                 yield image
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise InvalidInput(

@@ -1,5 +1,6 @@
 """JSON lines: one object a line. A key that a line lacks is a missing cell."""
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import cached_property
@@ -155,23 +156,65 @@ def _rows(file: str, block: bytes, first: int) -> list[Row]:
     import msgspec  # noqa: PLC0415
 
     decoder = msgspec.json.Decoder(Row)
+    text = block.removeprefix(b"\xef\xbb\xbf") if first == 1 else block
     try:
-        return decoder.decode_lines(block.removeprefix(b"\xef\xbb\xbf") if first == 1 else block)
-    except (msgspec.DecodeError, msgspec.ValidationError):
-        pass
-    for number, line in enumerate(block.split(b"\n"), start=first):
-        try:
-            if line.strip():
-                decoder.decode(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        rows = decoder.decode_lines(text)
+    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
+        rows = None
+    # Each key is followed by a colon: where there are as many of these as keys, no key is given twice.
+    if rows is not None and text.count(b'":') == sum(map(_keys, rows)):
+        return rows
+    for number, line in enumerate(text.split(b"\n"), start=first):
+        if line.strip():
+            _check_line(file, number, line, decoder)
+    assert rows is not None, file
+    return rows
+
+
+def _keys(value: Any) -> int:
+    """How many keys a value has, its inner records' too."""
+    if isinstance(value, dict):
+        return len(value) + sum(_keys(v) for v in value.values() if isinstance(v, (dict, list)))
+    return sum(_keys(v) for v in value if isinstance(v, (dict, list)))
+
+
+def _check_line(file: str, number: int, line: bytes, decoder: Any) -> None:
+    """Refuse a line that is no object, or has a key twice.
+
+    Raises:
+        InvalidInput: ``broken-line``, ``repeated-key``.
+    """
+    import msgspec  # noqa: PLC0415
+
+    try:
+        decoder.decode(line)
+    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
+        bare = next((word for word in (b"NaN", b"Infinity") if word in line), None)
+        raise InvalidInput(
+            f"{file}, line {number}: this is no JSON object.",
+            why=f"JSON has no {bare.decode()}." if bare else str(error),
+            hint="Write null where a value is missing."
+            if bare
+            else "Write one object on each line, with nothing between them.",
+            code="broken-line",
+            details={"file": file, "line": number, "column": _byte(str(error))},
+        ) from error
+
+    def record(pairs: list[tuple[str, Any]]) -> Row:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
             raise InvalidInput(
-                f"{file}, line {number}: this is no JSON object.",
-                why=str(error),
-                hint="Write one object on each line, with nothing between them.",
-                code="broken-line",
-                details={"file": file, "line": number, "column": _byte(str(error))},
-            ) from error
-    raise AssertionError(file)
+                f"{file}, line {number}: the key '{twice}' is there twice.",
+                why="A cell is one value, and it is not said which of the two.",
+                hint="Remove one of them.",
+                code="repeated-key",
+                details={"file": file, "line": number, "column": twice},
+            )
+        return found
+
+    json.loads(line, object_pairs_hook=record)
 
 
 def _byte(says: str) -> int:

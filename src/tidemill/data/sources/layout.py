@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import nearest
 from tidemill.data.sources.source import Place
-from tidemill.data.spelling import spelled, spelling
+from tidemill.data.spelling import quoted, spelled, spelling
 from tidemill.store.table import ID, PREDICTION, SHAPE, SYSTEM_COLUMNS
 
 if TYPE_CHECKING:
@@ -138,6 +138,13 @@ def tensor_field(column: Column, kind: "pa.DataType") -> "pa.Field":
     return pa.field(column.name, pa.list_(kind, math.prod(column.tensor.shape)), metadata=metadata)
 
 
+def holds_numbers(kind: "pa.DataType") -> bool:
+    """Whether the cells of a tensor may have this type."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+
+
 def _check_names(head: Place, header: Sequence[str]) -> None:
     first: dict[str, int] = {}
     for position, name in enumerate(header, start=1):
@@ -150,10 +157,10 @@ def _check_names(head: Place, header: Sequence[str]) -> None:
             )
         first[name] = position
         reserved = name.startswith("_") and name not in SYSTEM_COLUMNS
-        if not name or reserved or "." in name or "`" in name:
+        if not name or reserved or any(mark in name for mark in (".", "`", "\0")):
             raise InvalidInput(
-                f"{head}: column {position} cannot be named '{name}'.",
-                why="A column's name is not empty, has no '.' or '`', and does not begin with '_' (Tidemill's own).",
+                f"{head}: column {position} cannot be named {quoted(name)}.",
+                why="A column's name is not empty, has no '.', '`' or NUL, and does not begin with '_' (Tidemill's own).",
                 hint="Rename it.",
                 code="invalid-column-name",
                 details=head.details(position),

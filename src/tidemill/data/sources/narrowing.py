@@ -172,7 +172,12 @@ class PlainNarrowing:
 
 
 class TensorNarrowing:
-    """For all columns that fold into one tensor: the narrowest whole number type, float64, or text."""
+    """For all columns that fold into one tensor: the narrowest whole number type, float64, or text.
+
+    Attributes:
+        decided: The cell that made them text, with its row and the type that held until then.
+        column: The number of the column that it is in.
+    """
 
     def __init__(self, known: "pa.DataType | None" = None) -> None:
         self._known = known
@@ -180,6 +185,7 @@ class TensorNarrowing:
         self._low, self._high = 0, 0
         self._whole = self._number = True
         self.decided: tuple[int, str, pa.DataType] | None = None
+        self.column = 0
 
     def see(self, texts: Any, start: int = 0, rows: int = 0) -> None:
         """Take these cells into account: column after column, each of so many rows, the first of them ``start``."""
@@ -200,6 +206,7 @@ class TensorNarrowing:
             self._number = exact(cells, pa.float64()) is not None
             if not self._number:
                 at = first_loss(cells, pa.float64())
+                self.column = at // (rows or len(cells))
                 self.decided = start + at % (rows or len(cells)), cells[at].as_py(), pa.float64()
 
     def found(self) -> "pa.DataType":

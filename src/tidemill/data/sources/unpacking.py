@@ -88,6 +88,7 @@ class Unpacked(io.RawIOBase):
         self._lines = 0
         self.quotes = 0
         self._line_start = b""
+        self._last = b""
 
     @property
     def packed(self) -> bool:
@@ -166,20 +167,28 @@ class Unpacked(io.RawIOBase):
                 # The decoder counts from the bytes it had kept of a character that was cut in two.
                 at = max(error.start - len(pending), 0)
                 whole = self._line_start + data[:at] if at else self._line_start
-                start = whole.rfind(b"\n") + 1
-                line = self._lines + data.count(b"\n", 0, at) + 1
+                start = max(whole.rfind(b"\n"), whole.rfind(b"\r")) + 1
+                line = self._lines + self._ends(data[:at]) + 1
                 bad = pending[:1] if error.start < len(pending) else data[at : at + 1]
                 before = whole[start:]
                 if error.start < len(pending):
                     before = before[: len(before) - len(pending)]
                 self._fault = NotUtf8(line, before, bad[0])
                 return b""
-        self._lines += data.count(b"\n")
+        self._lines += self._ends(data)
         self.quotes += data.count(b'"')
-        end = data.rfind(b"\n")
+        end = max(data.rfind(b"\n"), data.rfind(b"\r"))
+        self._last = data[-1:] or self._last
         # Only the start of an open line is kept: to name the column where a byte is wrong.
         self._line_start = data[end + 1 :] if end >= 0 else self._line_start + data
         return data
+
+    def _ends(self, data: bytes) -> int:
+        """How many lines end in the next bytes: at a line feed, at a carriage return, or at both together."""
+        count = data.count(b"\n")
+        if b"\r" in data:
+            count += data.count(b"\r") - data.count(b"\r\n")
+        return count - (self._last == b"\r" and data[:1] == b"\n")
 
     def _cut_short(self, why: str) -> InvalidInput:
         return InvalidInput(
