@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tidemill.core import settings_file
+from tidemill.core.dataset_settings import Bound
 from tidemill.core.settings import Settings
 
 HERE = Path(__file__).parent
@@ -57,6 +58,8 @@ def _fields(kind: Any = Settings, path: str = "") -> Iterator[tuple[str, str, st
 
 def _kind(hint: Any) -> str:
     names = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+    if hint == Bound | None:
+        return "number, date or time"
     if typing.get_origin(hint) is tuple:
         inner = typing.get_args(hint)[0]
         return f"list of {names.get(inner, 'values')}"

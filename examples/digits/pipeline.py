@@ -1,9 +1,9 @@
 """Handwritten digits with nothing but scikit-learn: 8x8 pixels of 0 to 16, scaled by what the training rows show.
 
-Run it with ``tidemill run pipeline.py -p units=64``.
+Run it with ``tidemill run pipeline.py -p units=64``; ``-p framework=keras`` trains the same network in Keras.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import tidemill as tm
 from tidemill import parts
@@ -41,9 +41,40 @@ def train_network(train: tm.Table, units: int, epochs: int, random_state: int) -
     return model
 
 
+@tm.trainer(features="image", label="label", classes=CLASSES)
+def train_keras(train: tm.Table, units: int, epochs: int, random_state: int) -> Any:
+    """The same network in Keras."""
+    import keras
+    import numpy as np
+
+    keras.utils.set_random_seed(random_state)
+    network = keras.Sequential(
+        [
+            keras.layers.Input((8, 8)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(units, "relu"),
+            keras.layers.Dense(len(CLASSES), "softmax"),
+        ]
+    )
+    network.compile("adam", "sparse_categorical_crossentropy")
+    network.fit(
+        train.numpy("image"),
+        np.searchsorted(CLASSES, train.numpy("label").astype(str)),
+        epochs=epochs,
+        verbose=0,
+        callbacks=[
+            keras.callbacks.LambdaCallback(
+                on_epoch_end=lambda epoch, logs: tm.progress(epoch + 1, epochs, "training", "epochs")
+            )
+        ],
+    )
+    return network
+
+
 @tm.pipeline
 def digits(
     data: tm.Dataset = tm.dataset("digits@main"),
+    framework: Literal["sklearn", "keras"] = "sklearn",
     test_size: float = 0.3,
     random_state: int = 42,
     units: int = 64,
@@ -54,5 +85,6 @@ def digits(
     rows = parts.keep_labels(rows, label="label", allowed=CLASSES)
     train, _, test = parts.split(rows, test=test_size, validation=0.0, random_state=random_state)
     scale = Standardise.fit(train)
-    model = train_network(scale.apply(train), units=units, epochs=epochs, random_state=random_state)
+    train_one = train_keras if framework == "keras" else train_network
+    model = train_one(scale.apply(train), units=units, epochs=epochs, random_state=random_state)
     return {"model": model, "report": parts.evaluate(model, scale.apply(test), name="digits")}

@@ -69,7 +69,7 @@ def test_the_joint_is_that_of_the_paper():
     # Of the three rows labelled a one is counted for b; of those labelled b, two of two counted are b.
     assert found.estimated == 1
     assert found.accuracy == pytest.approx(4 / 6)
-    assert found.ranked[0].reason == "'b' is 70.0 % probable, 'a' 30 %"
+    assert found.ranked[0].reason == "'b' is 70.0 % probable, 'a' 30.0 %"
 
 
 def test_switched_labels_are_found_among_honest_probabilities():

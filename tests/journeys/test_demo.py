@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from tidemill.core.events import silent
 from tidemill.loop import deploy, registry, releases, workspace
 from tidemill.loop.datasets import history, reading
+from tidemill.loop.traffic import Traffic
 
 pytestmark = pytest.mark.sklearn
 COMMAND = [sys.executable, "-m", "tidemill", "demo", "--data", "digits"]
@@ -109,3 +111,23 @@ def test_the_loop_turns_and_a_demo_killed_at_any_moment_ends_in_the_same_state(t
         killed_at(tmp_path / "killed", moment)
     finished(tmp_path / "killed")
     assert state(tmp_path / "killed") == undisturbed
+
+
+@pytest.mark.keras
+def test_digits_in_keras_are_trained_in_keras(tmp_path: Path):
+    from tidemill.loop import demo, digits, fashion, runs
+    from tidemill.loop.datasets import importing
+
+    opened = demo._project(tmp_path, "digits")
+    try:
+        work = demo._Demo(opened, "digits", "keras", silent, Traffic(tmp_path / "traffic.npz"))
+        images = digits.load()
+        fashion.write_csv(fashion.Images(images.images[:400], images.labels[:400]), work.csv)
+        importing.import_data(
+            opened, "digits", work.csv, tensors={"image": "pixel*:8x8"}, types={"label": "string"}
+        )
+        made = runs.run(opened, tmp_path / "pipeline.py", {**work.parameters, "epochs": "1"}, name="digits")
+        assert made.status == "succeeded", made.error
+        assert [m.framework for m in registry.models(opened)] == ["keras"]
+    finally:
+        opened.close()

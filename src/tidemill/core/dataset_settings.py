@@ -1,9 +1,13 @@
 """The settings of datasets: which branches take changes by review only, and what their rows must be."""
 
+import datetime as dt
+import math
 import re
 from dataclasses import dataclass, field
 
 Scalar = str | int | float | bool
+Bound = int | float | dt.date | dt.datetime
+"""What a cell is compared with. A whole number stays one: not each above 2 ** 53 is a float."""
 
 
 class WrongSettingError(ValueError):
@@ -52,8 +56,8 @@ class ColumnCheckSettings:
     Attributes:
         type: The type of its cells, such as ``uint8`` or ``string``; of a tensor, of the cells inside.
         shape: The shape of each tensor.
-        minimum: The least number that a cell may be; of a tensor, that any cell inside may be.
-        maximum: The greatest number, likewise.
+        minimum: The least number, date or time that a cell may be; of a tensor, that any cell inside may be.
+        maximum: The greatest, likewise.
         one_of: Every value that a cell may be.
         matches: A regular expression that the whole of a text must match, in the syntax of Rust's ``regex``.
         unique: Whether no two rows of the dataset may have the same value.
@@ -64,8 +68,8 @@ class ColumnCheckSettings:
 
     type: str | None = None
     shape: tuple[int, ...] = ()
-    minimum: float | None = None
-    maximum: float | None = None
+    minimum: Bound | None = None
+    maximum: Bound | None = None
     one_of: tuple[Scalar, ...] = ()
     matches: str | None = None
     unique: bool = False
@@ -77,12 +81,28 @@ class ColumnCheckSettings:
             raise WrongSettingError("type", f"must be one of {', '.join(TYPES)}, not '{self.type}'")
         if any(length < 1 for length in self.shape):
             raise WrongSettingError("shape", f"must be lengths of 1 or more, not {list(self.shape)}")
-        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
-            raise WrongSettingError("minimum", f"must not be above 'maximum', {self.maximum:g}")
+        for name, bound in (("minimum", self.minimum), ("maximum", self.maximum)):
+            if isinstance(bound, float) and math.isnan(bound):
+                raise WrongSettingError(name, "must be a number, and nan is none")
+        if self.minimum is not None and self.maximum is not None:
+            _check_order(self.minimum, self.maximum)
         if self.max_missing is not None and not 0 <= self.max_missing <= 1:
             raise WrongSettingError("max_missing", f"must be a share from 0 to 1, not {self.max_missing:g}")
         if self.max_drift is not None and self.max_drift <= 0:
             raise WrongSettingError("max_drift", f"must be above 0, not {self.max_drift:g}")
+
+
+def _check_order(minimum: Bound, maximum: Bound) -> None:
+    numbers = isinstance(minimum, int | float), isinstance(maximum, int | float)
+    if numbers[0] != numbers[1]:
+        raise WrongSettingError("minimum", f"and 'maximum', {maximum}, cannot be compared")
+    try:
+        above = minimum > maximum  # pyright: ignore[reportOperatorIssue]
+    except TypeError:
+        # A date and a time, or a time with a zone and one without: the column says which of them is wrong.
+        return
+    if above:
+        raise WrongSettingError("minimum", f"must not be above 'maximum', {maximum}")
 
 
 @dataclass(frozen=True, slots=True)

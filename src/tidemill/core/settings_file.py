@@ -1,6 +1,7 @@
 """Between ``tidemill.toml`` and the dataclasses of its settings: reading one into the other, and its JSON Schema."""
 
 import dataclasses
+import datetime as dt
 import json
 import re
 import types
@@ -24,6 +25,16 @@ def toml_text(text: str) -> str:
     """A text as TOML's basic string."""
     # JSON escapes the same characters in the same way, but for one.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+_WORDS: dict[Any, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    dt.date: "a date",
+    dt.datetime: "a time",
+}
 
 
 def schema() -> dict[str, object]:
@@ -84,7 +95,8 @@ def _value(hint: Any, raw: object, file: str, path: str) -> object:
         if len(kinds) == 1:
             return _value(kinds[0], raw, file, path)
         if type(raw) not in kinds:
-            raise _wrong(file, path, "text, a number, or true or false", raw)
+            words = [_WORDS[k] for k in kinds if not (k is int and float in kinds)]
+            raise _wrong(file, path, f"{', '.join(words[:-1])}, or {words[-1]}", raw)
         return raw
     if dataclasses.is_dataclass(hint):
         return read(typing.cast("type[Any]", hint), raw, file, path)
@@ -102,7 +114,7 @@ def _value(hint: Any, raw: object, file: str, path: str) -> object:
         raise _wrong(
             file,
             path,
-            {int: "a whole number", float: "a number", bool: "true or false"}.get(hint, "text"),
+            _WORDS[hint],
             raw,
         )
     return raw
@@ -124,7 +136,7 @@ def _schema(hint: Any) -> dict[str, object]:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         kinds = [_schema(a) for a in arguments if a is not type(None)]
-        return kinds[0] if len(kinds) == 1 else {"type": [k["type"] for k in kinds]}
+        return kinds[0] if len(kinds) == 1 else {"type": list(dict.fromkeys(k["type"] for k in kinds))}
     if dataclasses.is_dataclass(hint):
         hints = typing.get_type_hints(hint)
         fields = dataclasses.fields(hint)
@@ -144,4 +156,6 @@ def _schema(hint: Any) -> dict[str, object]:
         return {"type": "object", "additionalProperties": _schema(arguments[1])}
     if origin is tuple:
         return {"type": "array", "items": _schema(arguments[0])}
-    return {"type": {str: "string", int: "integer", float: "number", bool: "boolean"}[hint]}
+    # TOML has dates and times of its own; a schema sees them as text.
+    texts = dict.fromkeys((str, dt.date, dt.datetime), "string")
+    return {"type": {**texts, int: "integer", float: "number", bool: "boolean"}[hint]}

@@ -1,5 +1,8 @@
 """The paragraph that explains why one model has two accuracies, with the report's own figures."""
 
+import html
+
+from tidemill.core.percent import percent
 from tidemill.evaluation.report import Report
 
 STUDY_ACCURACY = 0.89
@@ -16,11 +19,11 @@ def two_accuracies(report: Report) -> str:
     return (
         '<section><h2>One model, two accuracies</h2><div class="two"><div>'
         f"<p><b>Accuracy</b> asks once a row: is the class it answers the true one? It was for {right:,} of "
-        f"{rows:,} rows, <b>{accuracy * 100:.2f} %</b>. <b>Element-wise accuracy</b> (“binary accuracy”) asks "
+        f"{rows:,} rows, <b>{html.escape(percent(accuracy, 2))}</b>. <b>Element-wise accuracy</b> (“binary accuracy”) asks "
         f"once a row <i>and class</i>: is “this class, yes or no”, cut at a probability of ½, right? That makes "
         f"{rows:,} &times; {classes} = {cells:,} questions, of which {agreeing:,} came out right, "
-        f"<b>{elementwise * 100:.2f} %</b>. Most of them are easy: answering “no” to every one, which recognises "
-        f"nothing at all, already scores {idle * 100:.0f} %. Both numbers describe these same answers of this same "
+        f"<b>{html.escape(percent(elementwise, 2))}</b>. Most of them are easy: answering “no” to every one, which recognises "
+        f"nothing at all, already scores {html.escape(percent(idle, 0))}. Both numbers describe these same answers of this same "
         "model; only the first says how often it is right, and only it is what the gate means by accuracy.</p>"
         "<p class=muted>Why it is shown: a study of 2019 built one Fashion-MNIST pipeline on two platforms and "
         "reported 89 % from one and 98 % from the other. The Keras of that time took “accuracy” to mean the "
@@ -29,10 +32,10 @@ def two_accuracies(report: Report) -> str:
         "computed.</p></div>"
         '<div class="scroll"><table><thead><tr><th></th><th class="n">this model</th><th class="n">the study</th>'
         "</tr></thead><tbody>"
-        f'<tr><th scope=row>accuracy</th><td class="n">{accuracy * 100:.2f} %</td>'
+        f'<tr><th scope=row>accuracy</th><td class="n">{html.escape(percent(accuracy, 2))}</td>'
         f'<td class="n">{STUDY_ACCURACY * 100:.0f} %</td></tr>'
-        f'<tr><th scope=row>element-wise accuracy</th><td class="n">{elementwise * 100:.2f} %</td>'
+        f'<tr><th scope=row>element-wise accuracy</th><td class="n">{html.escape(percent(elementwise, 2))}</td>'
         f'<td class="n">{STUDY_ELEMENTWISE * 100:.0f} %</td></tr>'
-        f'<tr><th scope=row class="muted">always “no”</th><td class="n muted">{idle * 100:.2f} %</td>'
+        f'<tr><th scope=row class="muted">always “no”</th><td class="n muted">{html.escape(percent(idle, 2))}</td>'
         '<td class="n"></td></tr></tbody></table></div></div></section>'
     )

@@ -4,6 +4,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tidemill.core.percent import percent
 from tidemill.evaluation import plots, skeleton
 from tidemill.evaluation.explain import two_accuracies
 from tidemill.evaluation.report import Mistake, Report
@@ -74,7 +75,7 @@ def _tiles(report: Report) -> str:
 
 def number(name: str, value: float) -> str:
     """A metric as a person reads it."""
-    return f"{value * 100:.2f} %" if name in _SHARES else f"{value:,.4g}"
+    return percent(value, 2) if name in _SHARES else f"{value:,.4g}"
 
 
 def _verdict(verdict: Mapping[str, Any] | None) -> str:
@@ -154,7 +155,7 @@ def _top_confusions(report: Report) -> str:
         return "<p>It made no mistake on these rows.</p>"
     rows = "".join(
         f"<tr><th scope=row>{html.escape(truth)}</th><td>{html.escape(answer)}</td>"
-        f'<td class="n">{-count:,}</td><td class="n">{share * 100:.1f} %</td></tr>'
+        f'<td class="n">{-count:,}</td><td class="n">{html.escape(percent(share))}</td></tr>'
         for count, truth, answer, share in found
     )
     return (
@@ -185,7 +186,7 @@ def _mistake(mistake: Mistake) -> str:
     image = "" if mistake.image is None else skeleton.image(mistake.image, mistake.truth)
     row = "" if mistake.id is None else f'<div class="id">{mistake.id}</div>'
     return (
-        f'<li>{image}<div class="said">{html.escape(mistake.predicted)} {mistake.confidence * 100:.0f} %</div>'
+        f'<li>{image}<div class="said">{html.escape(mistake.predicted)} {html.escape(percent(mistake.confidence, 0))}</div>'
         f"<div>is {html.escape(mistake.truth)}</div>{row}</li>"
     )
 

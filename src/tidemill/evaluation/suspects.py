@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
+from tidemill.core.percent import percent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,8 +42,8 @@ class Suspect:
     def reason(self) -> str:
         """Why it is doubted, for a person."""
         return (
-            f"'{self.suggested}' is {self.suggested_probability * 100:.1f} % probable, "
-            f"'{self.given}' {self.given_probability * 100:.2g} %"
+            f"'{self.suggested}' is {percent(self.suggested_probability)} probable, "
+            f"'{self.given}' {percent(self.given_probability)}"
         )
 
 

@@ -54,7 +54,7 @@ class _Demo:
 
     ws: Workspace
     name: str
-    framework: str
+    framework: str | None
     sink: Sink
     traffic: Traffic
     done: list[StageView] = field(default_factory=list[StageView])
@@ -64,7 +64,7 @@ class _Demo:
     def parameters(self) -> dict[str, str]:
         """What the demo's runs are given."""
         own = {"data": f"{self.name}@main"}
-        return {**own, "framework": self.framework} if self.name == "fashion" else own
+        return {**own, "framework": self.framework} if self.framework else own
 
     @property
     def csv(self) -> Path:
@@ -73,14 +73,14 @@ class _Demo:
 
 
 def demo(
-    folder: Path, *, data: str = "fashion", framework: str = "keras", sink: Sink = silent
+    folder: Path, *, data: str = "fashion", framework: str | None = None, sink: Sink = silent
 ) -> DemoSummary:
     """Turn the loop once: import, run, report, gate, release, promote, predict, feedback, refit, trace.
 
     Args:
         folder: The demo's project; made if it is not there, gone on with if it is.
         data: ``fashion`` (70,000 images, downloaded) or ``digits`` (1,797 of scikit-learn's own).
-        framework: ``keras`` or ``sklearn``; digits are always scikit-learn's.
+        framework: ``keras`` or ``sklearn``; None: ``keras`` for fashion, ``sklearn`` for digits.
         sink: Gets stages, steps and progress.
 
     Raises:

@@ -70,6 +70,14 @@ def explain(
     before, after = (_metrics(ws, r) for r in (first, second))
     names = [n for n in before if n in after]
     if not names:
+        since = [*factors.forgotten_since(ws, first), *factors.forgotten_since(ws, second)]
+        if since:
+            raise InvalidInput(
+                f"Runs {first.id} and {second.id} have no metric in common any more.",
+                why=f"What they returned was removed with rows that they had read: {'; '.join(dict.fromkeys(since))}.",
+                hint="Run the pipeline again, and explain these runs.",
+                code="no-common-metric",
+            )
         raise InvalidInput(
             f"Runs {first.id} and {second.id} have no metric in common.",
             why="A metric is a number of a run's report, or a number that the pipeline returns.",
@@ -154,6 +162,10 @@ class _Work:
             "settings": self.pair.settings(),
         }
         self.factors = [FactorView(n, bool(c), bool(c), c) for n, c in told.items()]
+        since = dict.fromkeys([*factors.forgotten_since(self.ws, a), *factors.forgotten_since(self.ws, b)])
+        if since:
+            # What was measured then was measured with these rows; what is made now is not.
+            self.factors[0] = replace(self.factors[0], note=f"not as then: {'; '.join(since)}")
         self.factors.append(self._environment(dry_run=dry_run))
 
     def _environment(self, *, dry_run: bool) -> FactorView:

@@ -80,6 +80,24 @@ def models_of(ws: Workspace, run: "records.Run") -> dict[str, int]:
     }
 
 
+def forgotten_since(ws: Workspace, run: "records.Run") -> list[str]:
+    """What a run read and nobody can read any more: the rows of its commits that were forgotten after it had begun."""
+    told: dict[str, None] = {}
+    for reference, commit in run.inputs.items():
+        name = reference.partition("@")[0]
+        if ws.datasets.exists(name):
+            marks = ws.datasets.open(name).resolve(commit).forgotten
+            told.update(
+                (
+                    f"data {name}: {m.rows:,} row{'s' * (m.rows != 1)} forgotten on {m.time[:10]} ({m.reason})",
+                    None,
+                )
+                for m in marks
+                if m.time > run.started_at
+            )
+    return list(told)
+
+
 def code_changes(ws: Workspace, a: "records.Run", b: "records.Run") -> list[str]:
     """The files that are others in the copies of two runs' code."""
     before, after = (origins.code_of(ws, r).files for r in (a, b))

@@ -36,8 +36,8 @@ class Reproduced:
         release: The release whose run it is, ``NAME/NUMBER``, where one was named.
         identical: Whether every step gave what it had given.
         first: The first step that did not.
-        reasons: What was another for that step: code, settings, inputs, packages, threads, the machine. None of
-            these where the step itself gives something else each time.
+        reasons: What was another for that step: data, code, settings, inputs, packages, threads, the machine. None
+            of these where the step itself gives something else each time.
         installed: The packages that were brought back; empty where those here are the run's.
         lacking: What could not be brought back, and is another than it was.
         folder: Where it was made, if that was kept.
@@ -72,7 +72,7 @@ class FactorView:
         differs: Whether it is another in them.
         replayed: Whether runs with the one and with the other were made; not so where it is equal.
         changes: What is another, in words.
-        note: Why it was not replayed, though it differs.
+        note: Why it was not replayed, though it differs; or what of it is not as it was then.
     """
 
     name: str

@@ -149,7 +149,7 @@ def _compared(
         first is None and record.status == "succeeded",
         steps,
         first.name if first else None,
-        _reasons(first, made.get(first.name)) if first else [],
+        _reasons(ws, run, first, made.get(first.name)) if first else [],
         list(python.built),
         list(python.lacking),
         seconds,
@@ -193,12 +193,13 @@ def _artifact(store: "Store", digest: str) -> "Ref | None":
     return Ref(found.digest, found.kind, found.meta)
 
 
-def _reasons(old: "records.Step", new: "records.Step | None") -> list[str]:
+def _reasons(ws: Workspace, run: "records.Run", old: "records.Step", new: "records.Step | None") -> list[str]:
     """What was another for a step, all before it having been the same."""
     from tidemill.engine.why import compare  # noqa: PLC0415
 
+    forgotten = factors.forgotten_since(ws, run)
     if new is None or not new.parts:
-        return []
+        return forgotten
     given = {f"file {n}" for n in old.parts.get("settings", {})} & set(old.parts.get("inputs", {}))
     changes = compare(old.parts, new.parts)
     # The room is another folder: of a file that a step is given, the content counts.
@@ -208,4 +209,9 @@ def _reasons(old: "records.Step", new: "records.Step | None") -> list[str]:
         told.append(f"threads {threads[0]} -> {threads[1]}")
     if old.host and new.host and old.host != new.host:
         told.append(f"machine {old.host} -> {new.host}")
-    return told
+    if old.kind == "dataset" and not forgotten:
+        # A dataset has no code that could give something else: the commit itself is not as it was.
+        told.insert(
+            0, f"data {old.component.removeprefix('dataset:')}: its rows are not those that were read then"
+        )
+    return [*forgotten, *told]

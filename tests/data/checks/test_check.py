@@ -64,7 +64,7 @@ def rows(outcome: Outcome) -> list[int]:
         (["ab1", "ab", "xab1"], {"matches": "[a-b]+1"}, [1, 2], "no match in 2 rows: 'ab', 'xab1'"),
         (["ok", None, ""], {"max_missing": 0}, [1], "missing in 1 row"),
         ([1, 1, 2, None, None], {"unique": True}, [1], "a value that is there already in 1 row"),
-        ([1, None, None, 4], {"max_missing": 0.25}, [1, 2], "missing in 50.00% of the rows"),
+        ([1, None, None, 4], {"max_missing": 0.25}, [1, 2], "missing in 50.00 % of the rows"),
     ],
 )
 def test_it_says_no_to_these_rows(

@@ -85,8 +85,7 @@ def test_numbers(found: dict[str, ColumnProfile], frame: pl.DataFrame, name: str
     assert got.missing == got.missing_cells == column.null_count()
     assert got.mean == pytest.approx(values.mean())
     assert got.std == pytest.approx(values.std())
-    expected = np.quantile(values, list(SHARES.values()), method="inverted_cdf")
-    assert list(got.quantiles.values()) == expected.tolist()
+    assert list(got.quantiles.values()) == np.quantile(values, list(SHARES.values())).tolist()
     assert got.quantiles_exact
     assert got.distinct_exact
     assert got.distinct == len(np.unique(values))
@@ -127,7 +126,7 @@ def test_words_truths_and_times(found: dict[str, ColumnProfile], frame: pl.DataF
     assert found["felled"].quantiles == {}
     assert found["seen"].kind == "time"
     assert found["seen"].quantiles["min"] == str(frame["seen"].min())
-    assert found["seen"].quantiles["median"] == str(frame["seen"].sort()[ROWS // 2 - 1])
+    assert found["seen"].quantiles["median"] == str(frame["seen"].to_pandas().median().date())
 
 
 def test_the_classes(datasets: Datasets, frame: pl.DataFrame):
@@ -198,7 +197,7 @@ def test_images(datasets: Datasets, csv: Callable[..., Path]):
     got, maps = by_name(whole)["image"], whole.maps["image"]
     assert (got.type, got.kind, got.missing, got.distinct) == ("uint8[8x8]", "tensor", 0, None)
     assert (got.mean, got.std) == pytest.approx((images.mean(), images.std()))
-    assert got.quantiles["75 %"] == np.quantile(images, 0.75, method="inverted_cdf")
+    assert got.quantiles["75 %"] == np.quantile(images, 0.75)
     assert maps.mean == pytest.approx(images.mean(axis=0))
     assert maps.by_class[3] == pytest.approx(images[label == "3"].mean(axis=0))
     # F of the analysis of variance is another way to say how much of the spread lies between the classes.

@@ -1,5 +1,7 @@
 """The summaries against what NumPy says of the same values in one piece."""
 
+from fractions import Fraction
+
 import numpy as np
 import polars as pl
 import pytest
@@ -19,7 +21,25 @@ def test_quantiles_of_few_values_are_exact(pieces: list[list[float]]):
         sketch.add(np.array(piece))
     whole = np.concatenate([np.array(p) for p in pieces])
     assert sketch.exact
-    assert sketch.at(SHARES) == np.quantile(whole, SHARES, method="inverted_cdf").tolist()
+    assert sketch.at(SHARES) == np.quantile(whole, SHARES).tolist()
+
+
+@given(st.lists(st.integers(-(2**62), 2**62), min_size=1, max_size=30), st.floats(0, 1))
+def test_a_quantile_of_whole_numbers_is_exact(values: list[int], share: float):
+    """By rational arithmetic: NumPy would go through float64."""
+    sketch = Quantiles()
+    sketch.add(np.array(values))
+    ordered, place = sorted(values), share * (len(values) - 1)
+    low = int(place)
+    high = min(low + 1, len(values) - 1)
+    assert sketch.at([share]) == [ordered[low] + (ordered[high] - ordered[low]) * Fraction(place - low)]
+
+
+def test_the_median_lies_between_the_two_in_the_middle():
+    for values, median in (([1.0, 2.0], 1.5), ([1, 2], Fraction(3, 2)), ([2**60 + 1, 2**60 + 3], 2**60 + 2)):
+        sketch = Quantiles()
+        sketch.add(np.array(values))
+        assert sketch.at([0.5]) == [median]
 
 
 @pytest.mark.parametrize("order", ["random", "rising", "falling"])

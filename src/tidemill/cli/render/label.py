@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from tidemill.cli.render.pictures import Picture
 from tidemill.cli.render.shapes import facts, heading, stack, table, when, written
+from tidemill.core.percent import percent
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -70,7 +71,7 @@ def _choices(task: "Task", view: "QueueView", *, keys: bool) -> "RenderableType"
         line.append(f" {choice.name}   ", "bold green" if choice.name == task.suggestion else "")
     line.append("\n")
     if task.suggestion is not None and task.confidence is not None:
-        line.append(f"{task.confidence * 100:.0f} % {task.suggestion}: Enter takes it · ", "green")
+        line.append(f"{percent(task.confidence, 0)} {task.suggestion}: Enter takes it · ", "green")
     others = "Space skips · Backspace takes back · Esc quits" if keys else "skip · undo · quit"
     line.append(f"or type a name · {others}", "dim")
     return line
@@ -132,7 +133,7 @@ def status(view: "QueueView") -> "RenderableType":
 
 
 def _agreement(rows: int, observed: float | None) -> str:
-    share = "-" if observed is None else f"{observed * 100:.1f} %"
+    share = "-" if observed is None else percent(observed)
     return f"{share} of the pairs of labels of {rows:,} rows"
 
 

@@ -161,4 +161,5 @@ def _again(view: "Explanation") -> list[str]:
             for run, was, now in pairs
             if now is not None and was != now
         ]
-    return told
+    data = next((f.note for f in view.factors if f.name == "data" and f.note), None)
+    return [*told, f"The data are {data}."] if told and data else told

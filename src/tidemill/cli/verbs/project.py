@@ -37,12 +37,10 @@ def init(state: State, folder: Path | None, name: str | None) -> None:
 @click.option(
     "--framework",
     type=click.Choice(["keras", "sklearn"]),
-    default="keras",
-    show_default=True,
-    help="What the model is made with.",
+    help="What the model is made with. Default: keras for fashion, sklearn for digits.",
 )
 @pass_state
-def demo(state: State, folder: Path, data: str, framework: str) -> None:
+def demo(state: State, folder: Path, data: str, framework: str | None) -> None:
     """Turn the whole loop once on real data, in FOLDER (tidemill-demo).
 
     Import, train, report, gate, release, promote, predict, feed back, refit, trace. Killed at any moment, it goes

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core.dataset_settings import ColumnCheckSettings
 from tidemill.core.names import nearest
+from tidemill.data.checks.bounds import mismatch
 from tidemill.data.checks.outcome import invalid_check
 from tidemill.store.table import SHAPE, SYSTEM_COLUMNS, Table
 
@@ -31,13 +32,6 @@ class Asked:
     rules: ColumnCheckSettings
     cells: "pa.DataType"
     shape: tuple[int, ...]
-
-    @property
-    def of_numbers(self) -> bool:
-        """Whether its cells can be compared with a number."""
-        import pyarrow as pa  # noqa: PLC0415
-
-        return pa.types.is_integer(self.cells) or pa.types.is_floating(self.cells)
 
 
 def asked(columns: "Mapping[str, ColumnCheckSettings]", schema: "pa.Schema", path: str) -> list[Asked]:
@@ -79,13 +73,16 @@ def _asked(name: str, rules: ColumnCheckSettings, field: "pa.Field") -> Asked:
 
 def _check_sense(column: Asked, path: str) -> None:
     rules, word = column.rules, type_word(column.cells)
-    for bound in ("minimum", "maximum"):
-        if getattr(rules, bound) is not None and not column.of_numbers:
+    for name, bound in (("minimum", rules.minimum), ("maximum", rules.maximum)):
+        wrong = mismatch(bound, column.cells) if bound is not None else None
+        if wrong == "compares numbers and times":
             raise invalid_check(
-                f"{path}.{bound}",
-                f"compares numbers, and the column is {word}",
+                f"{path}.{name}",
+                f"{wrong}, and the column is {word}",
                 "Ask 'one_of' or 'matches' of it.",
             )
+        if wrong:
+            raise invalid_check(f"{path}.{name}", wrong, "Write it as the column has it.")
     for name, given in (("one_of", rules.one_of), ("unique", rules.unique)):
         if given and column.shape:
             raise invalid_check(f"{path}.{name}", "cannot be asked of a tensor", "Leave it out.")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import NeedsExtra
+from tidemill.data.checks.bounds import within
 from tidemill.data.checks.columns import Asked, lacking
 from tidemill.data.checks.outcome import Outcome, counted, outcome
 from tidemill.store.table import ID, Table
@@ -15,6 +16,8 @@ from tidemill.store.table import ID, Table
 if TYPE_CHECKING:
     import dataframely as dy
     import polars as pl
+
+    from tidemill.core.dataset_settings import Bound
 
 _EXAMPLES = 3
 """Values that a reason quotes."""
@@ -91,11 +94,11 @@ def _rules(column: Asked) -> list[_Rule]:
     low, high = (f"{name} minimum", f"{name} maximum") if column.shape else (name, name)
     inside = "a cell " if column.shape else ""
     if rules.minimum is not None:
-        words = f"{inside}below {rules.minimum:g}"
-        found.append(_Rule(f"{name}.minimum", low, pl.col(low) >= rules.minimum, words))
+        holds = within(pl.col(low), column.cells, rules.minimum, "minimum")
+        found.append(_Rule(f"{name}.minimum", low, holds, f"{inside}below {_bound(rules.minimum)}"))
     if rules.maximum is not None:
-        words = f"{inside}above {rules.maximum:g}"
-        found.append(_Rule(f"{name}.maximum", high, pl.col(high) <= rules.maximum, words))
+        holds = within(pl.col(high), column.cells, rules.maximum, "maximum")
+        found.append(_Rule(f"{name}.maximum", high, holds, f"{inside}above {_bound(rules.maximum)}"))
     if rules.one_of:
         values = pl.Series(pl.from_arrow(pa.array(rules.one_of, column.cells)))
         known = pl.col(name).is_in(values.implode())
@@ -145,10 +148,14 @@ def _frame(piece: Table, columns: Sequence[Asked]) -> "pl.DataFrame":
             cells = cells.fill_nan(None)
         if not column.shape:
             series.append(cells)
-        elif column.of_numbers:
+        elif (column.rules.minimum, column.rules.maximum) != (None, None):
             series.append(cells.arr.min().alias(f"{column.name} minimum"))
             series.append(cells.arr.max().alias(f"{column.name} maximum"))
     return pl.DataFrame(series)
+
+
+def _bound(bound: "Bound") -> str:
+    return f"{bound:g}" if isinstance(bound, float) and bound == float(f"{bound:g}") else str(bound)
 
 
 def _quoted(value: object) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.dataset_settings import CheckSettings
+from tidemill.core.percent import percent
 from tidemill.data.checks.columns import Asked, lacking, type_word
 from tidemill.data.checks.drift import stability_index
 from tidemill.data.checks.outcome import Outcome, counted, outcome
@@ -70,7 +71,7 @@ def _check_column(
     if rules.max_missing:
         lacks = lacking(rows, name)
         share = lacks.mean() if len(rows) else 0.0
-        reason = f"missing in {share:.2%} of the rows" if share > rules.max_missing else ""
+        reason = f"missing in {percent(share, 2)} of the rows" if share > rules.max_missing else ""
         found.append(outcome(f"{name}.max_missing", reason, ids[lacks & ours] if reason else None))
     if rules.unique:
         again = _repeated(_plain(column, rows), ours)

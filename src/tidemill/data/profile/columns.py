@@ -1,6 +1,8 @@
 """The summary of one column as the rows go by: one value a row, or a tensor."""
 
+import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from tidemill.data.profile.association import PEARSON, RATIO, Association, Pearson, correlation_ratio
@@ -83,11 +85,14 @@ class Plain:
         if isinstance(self._inner, Counted):
             facts = self._inner.facts(truth=self._kind == "truth")
         else:
-            facts = self._inner.facts() if self._inner is not None else {}
+            none: dict[str, Any] = {} if self._kind == "other" else {"distinct": 0}
+            facts = self._inner.facts() if self._inner is not None else none
         if self._kind == "time":
             facts = _as_times(facts, self._type)
         elif self._kind == "truth":
             facts = {n: v for n, v in facts.items() if n not in ("quantiles", "histogram", "std")}
+        else:
+            facts = _as_numbers(facts)
         return ColumnProfile(
             self._name,
             type_text(self._type, ()),
@@ -166,7 +171,7 @@ class Tensor:
             self._missing,
             self._missing_cells - self._infinite,
             self._infinite,
-            **facts,
+            **_as_numbers(facts),
         )
 
     def maps(self) -> Maps:
@@ -223,12 +228,24 @@ def _label_of(first: First, name: str) -> Against:
     return Against(len(first.classes), None, np.zeros(0) if first.numeric else None, first.middle)
 
 
+def _as_numbers(facts: dict[str, Any]) -> dict[str, Any]:
+    """A quantile between two whole numbers as a float."""
+    quantiles: dict[str, Any] = facts.get("quantiles", {})
+    plain = {n: float(v) if isinstance(v, Fraction) else v for n, v in quantiles.items()}
+    return {**facts, "quantiles": plain} if plain else facts
+
+
 def _as_times(facts: dict[str, Any], type_: Any) -> dict[str, Any]:
     """Numbers that stand for times as such, in ISO form; a spread has no such form."""
     import pyarrow as pa  # noqa: PLC0415
 
-    def time(value: float) -> str:
-        whole = pa.scalar(int(value), pa.int32() if type_.bit_width == 32 else pa.int64())
+    units = pa.int32() if type_.bit_width == 32 else pa.int64()
+
+    def time(value: "int | Fraction") -> str:
+        if isinstance(value, Fraction) and pa.types.is_date32(type_):
+            between = pa.scalar(math.floor(value * 86_400), pa.int64()).cast(pa.timestamp("s"))
+            return str(between.cast(pa.string()).as_py())
+        whole = pa.scalar(math.floor(value), units)
         return str(whole.cast(type_).cast(pa.string()).as_py())
 
     return {

@@ -1,8 +1,12 @@
 """Summaries of a column that are fed piece by piece in bounded memory: exact while it is small, then nearly so."""
 
+import math
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     import polars as pl
 
@@ -36,7 +40,7 @@ class Quantiles:
         return len(self._levels) == 1
 
     def at(self, shares: "list[float]") -> "list[Any]":
-        """For each share the least value that at least this share of all values does not exceed."""
+        """For each share the quantile, as ``interpolated`` says it."""
         import numpy as np  # noqa: PLC0415
 
         values = np.concatenate([p for level in self._levels for p in level])
@@ -45,9 +49,7 @@ class Quantiles:
             [sum(len(p) for p in level) for level in self._levels],
         )
         order = np.argsort(values, kind="stable")
-        reached = np.cumsum(weights[order])
-        wanted = np.maximum(np.ceil(np.asarray(shares) * reached[-1] - 1e-9), 1)
-        return values[order][np.searchsorted(reached, wanted)].tolist()
+        return interpolated(values[order], np.cumsum(weights[order]), shares)
 
     def _put(self, level: int, values: "Array") -> None:
         import numpy as np  # noqa: PLC0415
@@ -67,6 +69,43 @@ class Quantiles:
             chosen = ordered[:even][int(self._second[level]) :: 2]
             self._second[level] = not self._second[level]
             self._put(level + 1, chosen)
+
+
+def interpolated(values: "Array", reached: "Array", shares: "Sequence[float]") -> "list[Any]":
+    """Quantiles with linear interpolation: the default of NumPy and pandas (type 7 of Hyndman and Fan, 1996).
+
+    Args:
+        values: Ascending.
+        reached: How many values there are up to each of them, itself included; one that counts twice adds two.
+        shares: 0 to 1.
+
+    Returns:
+        Of whole numbers a whole number, or a ``Fraction`` between two; else a float.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    last = int(reached[-1]) - 1
+    found: list[Any] = []
+    for share in shares:
+        place = last * share
+        low = math.floor(place)
+        pair = np.searchsorted(reached, [low, min(low + 1, last)], side="right")
+        below, above = values[pair].tolist()
+        found.append(_between(below, above, place - low))
+    return found
+
+
+def _between(low: Any, high: Any, part: float) -> Any:
+    if not part or low == high:
+        return low
+    if isinstance(low, int):
+        exact = low + (high - low) * Fraction(part)
+        return int(exact) if exact.denominator == 1 else exact
+    gap = high - low
+    if math.isinf(gap):
+        return low * (1 - part) + high * part
+    # From the nearer end, as NumPy does, so that the same values give the same bits.
+    return high - gap * (1 - part) if part >= 0.5 else low + gap * part
 
 
 class Distinct:
@@ -231,8 +270,6 @@ class Moments:
 
     def overall(self) -> "tuple[float, float]":
         """Mean and standard deviation (of the population) of all classes and cells together."""
-        import math  # noqa: PLC0415
-
         count = float(self.count.sum())
         if not count:
             return math.nan, math.nan

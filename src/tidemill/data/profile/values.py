@@ -12,7 +12,7 @@ from tidemill.data.profile.association import (
     correlation_ratio,
     cramers_v,
 )
-from tidemill.data.profile.sketches import Distinct, Frequent, Moments, Quantiles
+from tidemill.data.profile.sketches import Distinct, Frequent, Moments, Quantiles, interpolated
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +54,9 @@ class ColumnProfile:
         infinite: Values that are infinite; nothing below counts them.
         distinct: How many different values; None for tensors and what cannot be compared.
         distinct_exact: False where ``distinct`` is estimated, to some 2 %.
-        quantiles: By the names of ``SHARES``: the least value that this share does not exceed.
+        std: The standard deviation of these values as a population: divided by their number, as NumPy does.
+        quantiles: By the names of ``SHARES``, between two values interpolated: what NumPy and pandas say. Of dates,
+            one between two days is a time of day.
         quantiles_exact: False where a rank is off by up to 0.2 %.
         top: The most frequent values with their counts.
         top_exact: False where a count is at least what is said.
@@ -139,18 +141,25 @@ class Counted:
         total = int(counts.sum())
         if not total:
             return {"distinct": 0}
-        numbers = np.arange(self.span) + self.low
-        reached = np.cumsum(counts)
-        ranks = np.maximum(np.ceil(np.array(list(SHARES.values())) * total - 1e-9), 1)
-        mean = float((numbers * counts).sum()) / total
+        # About the least of them: whole numbers near the ends of int64 have no product.
+        offsets = np.arange(self.span)
+        numbers = offsets + self.low
+        mean = int((offsets * counts).sum()) / total
+        there = counts > 0
         frequent = np.argsort(-counts, kind="stable")[:TOP]
         width = -(-self.span // BINS)
         padded = np.pad(counts, (0, -self.span % width)).reshape(-1, width).sum(axis=1)
         return {
-            "distinct": int((counts > 0).sum()),
-            "mean": mean,
-            "std": float(np.sqrt(((numbers - mean) ** 2 * counts).sum() / total)),
-            "quantiles": dict(zip(SHARES, numbers[np.searchsorted(reached, ranks)].tolist(), strict=True)),
+            "distinct": int(there.sum()),
+            "mean": self.low + mean,
+            "std": float(np.sqrt(((offsets - mean) ** 2 * counts).sum() / total)),
+            "quantiles": dict(
+                zip(
+                    SHARES,
+                    interpolated(numbers[there], np.cumsum(counts[there]), list(SHARES.values())),
+                    strict=True,
+                )
+            ),
             "histogram": Histogram(self.low, width, padded.tolist()),
             "top": [
                 (bool(numbers[i]) if truth else int(numbers[i]), int(counts[i]))
@@ -200,9 +209,11 @@ class Spread:
         self._quantiles.add(values)
         self._moments.add(values, label.codes)
         # Halves, since the distance between the two ends of float64 is no float64.
-        scale = BINS / ((self.high / 2 - self.low / 2) or 1.0)
-        at = np.minimum((values / 2 - self.low / 2) * scale, BINS - 1).astype(np.int64)
-        self._bins += np.bincount(at, minlength=BINS)
+        low, high = self.low / 2, self.high / 2
+        if high > low:
+            self._bins += np.histogram(values.astype(np.float64) / 2, BINS, (low, high))[0]
+        else:
+            self._bins[0] += len(values)
         series = pl.Series(values)
         self._distinct.add(series)
         if self._whole:

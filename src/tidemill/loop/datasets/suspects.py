@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core.errors import AlreadyExists, InvalidInput, NotFound, TidemillError
 from tidemill.core.events import Note, Progress, Sink, silent
 from tidemill.core.names import nearest
+from tidemill.core.percent import percent
 from tidemill.loop import written
 from tidemill.loop.datasets import reviewing
 from tidemill.loop.datasets.references import open_reference
@@ -301,7 +302,7 @@ def _description(view: SuspectsView, found: "Suspects") -> str:
     """What one who reviews should know, and the first suspects as a table."""
     about = (
         f"Each row of {view.dataset} at {view.commit} was judged by a model that was trained without it; "
-        f"{found.accuracy * 100:.1f} % of the labels are what their model takes for most probable."
+        f"{percent(found.accuracy)} of the labels are what their model takes for most probable."
     )
     lines = [
         about,

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from tidemill.cli.render.shapes import facts, heading, stack, table, written
+from tidemill.core.percent import percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,8 +49,7 @@ def _classes(view: "ProfileView") -> "RenderableType | None":
     most = max(c.rows for c in view.classes)
     shown = sorted(view.classes, key=lambda c: -c.rows)[:_SHOWN_CLASSES]
     rows = [
-        (str(c.name), c.rows, Text(f"{c.share * 100:5.1f} %", style="dim"), _bar(c.rows / most))
-        for c in shown
+        (str(c.name), c.rows, Text(f"{percent(c.share):>7}", style="dim"), _bar(c.rows / most)) for c in shown
     ]
     words = f"Classes of {view.label}: {len(view.classes)}"
     if view.evenness is not None:

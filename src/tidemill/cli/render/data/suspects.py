@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from tidemill.cli.render.shapes import facts, heading, stack, table
+from tidemill.core.percent import percent
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -17,7 +18,7 @@ def suspects(view: "SuspectsView") -> "RenderableType":
     about = facts(
         [
             ("dataset", f"{view.dataset} at {view.commit}"),
-            ("labels", f"{view.rows:,}, of which {view.agreeing * 100:.1f} % are the most probable class"),
+            ("labels", f"{view.rows:,}, of which {percent(view.agreeing)} are the most probable class"),
             ("wrong", f"about {view.estimated:,}, by confident learning's estimate"),
             ("suspects", len(view.suspects)),
             ("file", view.path),

@@ -4,6 +4,7 @@ import html
 import importlib.resources
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core.percent import percent
 from tidemill.evaluation import png, skeleton
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _class(view: "ClassView", share: float, drawn: "dict[int, bytes]") -> str:
     strip = f'<div class="strip">{"".join(images)}</div>' if images else ""
     return (
         f'<div class="class"><b>{html.escape(name)}</b>{_bar(share, few=share < _FEW)}'
-        f'<span class="n"><b>{view.rows:,}</b> · {view.share * 100:.2g} %</span>{strip}</div>'
+        f'<span class="n"><b>{view.rows:,}</b> · {html.escape(percent(view.share))}</span>{strip}</div>'
     )
 
 
@@ -217,7 +218,7 @@ def _facts(column: "ColumnProfile", rows: int) -> str:
     facts: list[tuple[str, str, bool]] = [
         (
             "missing",
-            f"{column.missing:,}" + (f" · {share * 100:.2g} %" if column.missing else ""),
+            f"{column.missing:,}" + (f" · {html.escape(percent(share))}" if column.missing else ""),
             share > 0.05,
         )
     ]

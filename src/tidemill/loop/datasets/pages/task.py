@@ -3,6 +3,7 @@
 import html
 from typing import TYPE_CHECKING
 
+from tidemill.core.percent import percent
 from tidemill.evaluation import png, skeleton
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def render(task: "Task") -> str:
     if task.given is not None:
         facts["label now"] = task.given
     if task.suggestion is not None:
-        sure = f" ({task.confidence:.0%})" if task.confidence is not None else ""
+        sure = f" ({percent(task.confidence, 0)})" if task.confidence is not None else ""
         facts["suggested"] = f"{task.suggestion}{sure}"
     facts |= {f"{vote['author']} said": vote["label"] for vote in task.votes}
     rows = "".join(
