@@ -88,6 +88,7 @@ def test_a_cell_that_a_type_keeps_has_that_type_and_comes_back(
     assert import_files(datasets, "d", tmp_path / "out.csv", sync=True).rows == Changes()
 
 
+@pytest.mark.both_stores
 @pytest.mark.parametrize(
     ("texts", "kind"),
     [
@@ -114,6 +115,7 @@ def test_what_the_cells_of_a_column_have_in_common_comes_back(
     assert column(datasets, "d", tmp_path / "out.csv") == texts
 
 
+@pytest.mark.both_stores
 def test_a_later_file_does_not_lose_what_the_dataset_cannot_keep(datasets: Datasets, csv: Write):
     import_files(datasets, "d", csv("k,n,f,b\na,7,1.5,true\n"), key=["k"])
     for cells_, column, words in (
