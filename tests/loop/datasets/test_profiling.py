@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.loop.datasets.pages import Page
-from tidemill.core.errors import StorageError
+from tidemill.core.errors import InvalidInput
 from tidemill.data import import_files
 from tidemill.loop.datasets.profiling import profile
 from tidemill.loop.workspace import Workspace, open_workspace
@@ -105,6 +105,7 @@ def test_many_columns_are_ranked_and_the_rest_is_a_table(ws: Workspace, tmp_path
 
 def test_a_page_that_cannot_be_written_is_said(people: Workspace, tmp_path: Path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StorageError) as caught:
+    with pytest.raises(InvalidInput) as caught:
         profile(people, "people", html=tmp_path / "file" / "page.html")
-    assert "Cannot write" in caught.value.message
+    assert caught.value.code == "output-in-file"
+    assert f"{tmp_path / 'file'} is a file" in caught.value.message

@@ -131,11 +131,28 @@ def purge(
     for artifact in gone:
         write.remove(records.Artifact, {"digest": artifact.digest})
     for step in steps:
-        if step.log:
-            write.change(records.Step, {"run": step.run, "name": step.name}, log=None)
+        if step.log or step.error:
+            write.change(
+                records.Step, {"run": step.run, "name": step.name}, log=None, error=_silenced(step.error)
+            )
+    for run in runs:
+        if run.error:
+            write.change(records.Run, {"id": run.id}, error=_silenced(run.error))
     for digest in blobs - kept:
         ws.store.blobs.delete(Digest(digest))
     return len(gone)
+
+
+def _silenced(error: dict[str, Any] | None) -> dict[str, Any] | None:
+    """An error without its words, which may repeat cells, in whatever form; its code and its step stay."""
+    if error is None:
+        return None
+    step = error.get("details", {}).get("step")
+    return {
+        "code": error.get("code", "error"),
+        "message": "What it said was removed: it may have repeated rows that were forgotten since.",
+        **({"details": {"step": step}} if isinstance(step, str) else {}),
+    }
 
 
 def digests_in(tree: object) -> list[str]:

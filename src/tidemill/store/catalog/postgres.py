@@ -14,6 +14,7 @@ from sqlalchemy import exc
 from tidemill.core.errors import InvalidInput, NeedsExtra, NotAllowed, NotFound, StorageError, TidemillError
 from tidemill.core.identity import advisory_lock
 from tidemill.store.catalog.engine import Engine
+from tidemill.store.catalog.tables import metadata
 
 _SCHEMES = ("postgresql://", "postgres://")
 _WRITERS = advisory_lock("catalog", "writers")
@@ -103,7 +104,8 @@ class Postgres(Engine):
     def scrub(self) -> None:
         """Write the tables anew, without what was deleted; the server's log of changes keeps it for its time."""
         with self.sql.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql("vacuum full artifacts, cache, steps")
+            names = ", ".join(table.name for table in metadata.sorted_tables)
+            connection.exec_driver_sql(f"vacuum full {names}")
 
     def fault(self, error: exc.DBAPIError) -> TidemillError:
         """The error of ours for what PostgreSQL said."""

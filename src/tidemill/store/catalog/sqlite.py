@@ -48,10 +48,20 @@ class Sqlite(Engine):
         return connection
 
     def scrub(self) -> None:
-        """Write the file anew, without what was deleted."""
+        """Write the file anew, without what was deleted.
+
+        Raises:
+            StorageError: ``catalog-locked``, where a process that reads keeps the pages as they were in the log.
+        """
         with self.sql.connect() as connection:
             connection.exec_driver_sql("vacuum")
-            connection.exec_driver_sql("pragma wal_checkpoint(truncate)")
+            busy = connection.exec_driver_sql("pragma wal_checkpoint(truncate)").scalar()
+        if busy:
+            raise StorageError(
+                f"Another process reads the catalog {self.name}, which keeps what was deleted in its files.",
+                hint="Let it end ('tidemill gc', a backup, a database browser), then run the same command again.",
+                code="catalog-locked",
+            )
 
     def fault(self, error: exc.DBAPIError) -> StorageError:
         """The error of ours for what SQLite said."""
