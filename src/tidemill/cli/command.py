@@ -156,6 +156,11 @@ def command(name: str, *, example: str) -> Callable[[Callable[..., Any]], Comman
     return click.command(name, cls=Command, example=example)
 
 
+def at_least(number: int) -> click.IntRange:
+    """Whole numbers from this one on, as far as 64 bits go: nothing behind a command holds a larger one."""
+    return click.IntRange(number, 2**63 - 1)
+
+
 def page_option(more: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """``--html FILE``: what the command shows, as a page too, which has ``more``."""
     return click.option(

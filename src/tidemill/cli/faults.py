@@ -4,6 +4,7 @@ What only a failure needs is imported when there is one: every command pays for 
 """
 
 import errno
+import re
 import sys
 from collections.abc import Sequence
 
@@ -20,6 +21,8 @@ from tidemill.core.errors import (
     came_from,
 )
 
+_LONG = re.compile(r"\d{19,}")
+"""Digits that may be more than 64 bits hold."""
 INTERRUPTED = 130
 """128 and the number of SIGINT, as shells have it."""
 READER_GONE = 141
@@ -73,7 +76,8 @@ def _say_json(fault: TidemillError) -> None:
 def translated(error: BaseException, words: Sequence[str]) -> TidemillError:
     """Any error as one of Tidemill's own."""
     if isinstance(error, TidemillError):
-        return error
+        # A store that is given what is no text says that it cannot write, as if its disk were at fault.
+        return (_of_the_words(error, words) if error.code == "storage" else None) or error
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return Interrupted(
             "Stopped; what was finished is kept.", hint="Type the same command again to go on."
@@ -82,7 +86,7 @@ def translated(error: BaseException, words: Sequence[str]) -> TidemillError:
         return _usage(error)
     if isinstance(error, click.ClickException):
         return InvalidInput(error.format_message(), hint="Type 'tidemill --help'.", code="usage")
-    outside = _of_the_words(error, words) or _of_the_system(error)
+    outside = _of_the_words(error, words) or _of_a_number(error, words) or _of_the_system(error)
     if outside is not None:
         return outside
     import shlex  # noqa: PLC0415
@@ -105,6 +109,19 @@ def _of_the_words(error: BaseException, words: Sequence[str]) -> TidemillError |
         why="Some of its bytes are no characters of UTF-8.",
         hint="Type it in UTF-8; a file that is called so, rename.",
         code="not-text",
+    )
+
+
+def _of_a_number(error: BaseException, words: Sequence[str]) -> TidemillError | None:
+    """The error of ours where a reference has a number that no database and no table can hold."""
+    number = next((found[0] for word in words if (found := _LONG.search(word))), None)
+    if number is None or not any(isinstance(one, OverflowError) for one in came_from(error)):
+        return None
+    return InvalidInput(
+        f"The number {number} is too large.",
+        why="Numbers here have 64 bits.",
+        hint="Type a smaller one.",
+        code="number-too-large",
     )
 
 

@@ -61,15 +61,7 @@ def _by_lines(session: "Labeller") -> None:
         view = session.progress()
         card = render.card(task, view, lines=_LINES, keys=False, said=said)
         streams.note(streams.text(card, sys.stderr) + "\n")
-        try:
-            line = sys.stdin.readline()
-        except UnicodeDecodeError as error:
-            raise InvalidInput(
-                f"The answer to row {task.position} is not text in {error.encoding}.",
-                why="What was answered before is kept.",
-                hint="Give the answers as UTF-8, a line for each row.",
-                code="not-text",
-            ) from error
+        line = _line(task.position)
         if not line:
             return
         answer, said = meaning(line, view.classes)
@@ -77,6 +69,21 @@ def _by_lines(session: "Labeller") -> None:
             if answer.kind == "quit":
                 return
             said = _done(session, answer)
+
+
+def _line(row: int) -> str:
+    """The next line of standard input; empty at its end."""
+    # By bytes: as text, one byte that is wrong would take the good lines before it along.
+    line = sys.stdin.buffer.readline()
+    try:
+        return line.decode(sys.stdin.encoding or "utf-8", sys.stdin.errors or "strict")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(
+            f"The answer to row {row} is not text in {error.encoding}.",
+            why="What was answered before is kept.",
+            hint="Give the answers as UTF-8, a line for each row.",
+            code="not-text",
+        ) from error
 
 
 def _done(session: "Labeller", answer: Answer) -> str:

@@ -80,7 +80,7 @@ def load_project(folder: Path) -> Project:
     if file.is_file():
         try:
             raw = tomllib.loads(file.read_text("utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidInput(
                 f"{file} is not valid TOML: {error}.", code="invalid-settings", hint="Correct that line."
             ) from error

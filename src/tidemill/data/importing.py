@@ -1,5 +1,6 @@
 """The rows of a source become a dataset's next commit, or its first. Refused as a whole, or in as a whole."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,7 +137,7 @@ def import_rows(
         change = schema_change(schema, arriving) if schema is not None else SchemaChange()
         rows = _pieces(source, columns, kinds, arriving)
         into = datasets.guarded(_end_of_trial) if dry_run else datasets
-        text = message or f"Import {source.name}"
+        text = message or f"Import {_readable(source.name)}"
         try:
             if there:
                 commit, changes = into.open(name).commit(
@@ -179,6 +180,11 @@ class _TrialEnded(Exception):
 
 def _end_of_trial(proposal: Proposal) -> None:
     raise _TrialEnded(proposal.changes)
+
+
+def _readable(name: str) -> str:
+    """A file's name as a text that can be stored: on Linux, a name is any bytes."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _types(source: Source, columns: Sequence[Column]) -> "dict[str, pa.DataType]":

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from tidemill.cli.command import Group, State, command, pass_state
+from tidemill.cli.command import Group, State, at_least, command, pass_state
 
 
 class _Labelling(Group):
@@ -58,7 +58,7 @@ def _queue_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="What unsure means: a small distance between the two likeliest classes (usual), "
             "or a great entropy of all.",
         ),
-        click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N such rows."),
+        click.option("--limit", type=at_least(1), metavar="N", help="Only the first N such rows."),
         click.option(
             "--model", metavar="NAME[/VERSION]", help="A registered model: it suggests a label for each row."
         ),

@@ -2,14 +2,14 @@
 
 import click
 
-from tidemill.cli.command import State, command, pass_state
+from tidemill.cli.command import State, at_least, command, pass_state
 from tidemill.cli.parameters import assignments, labels_from, rows_from
 
 
 @command("predict", example="tidemill predict prod rows.json --limit 10")
 @click.argument("environment")
 @click.argument("file")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N rows.")
+@click.option("--limit", type=at_least(1), metavar="N", help="Only the first N rows.")
 @click.option(
     "--tensor",
     "tensors",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from tidemill.cli.command import State, command, page_option, pass_state
+from tidemill.cli.command import State, at_least, command, page_option, pass_state
 
 
 @command("compare", example="tidemill compare 20261124-105904-7f3a9c latest --html comparison.html")
@@ -29,7 +29,7 @@ def compare(state: State, a: str, b: str, html: Path | None) -> None:
 @click.option("--grep", metavar="TEXT", help="Only lines that hold this text, in small or capital letters.")
 @click.option(
     "--limit",
-    type=click.IntRange(min=1),
+    type=at_least(1),
     default=1000,
     show_default=True,
     help="Only the last so many lines.",

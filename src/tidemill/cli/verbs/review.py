@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tidemill.cli.command import Group, State, command, page_option, pass_state
+from tidemill.cli.command import Group, State, at_least, command, page_option, pass_state
 from tidemill.cli.verbs.data.merging import conflicts_drawn
 from tidemill.cli.verbs.data.options import decision_options, message_option
 
@@ -84,7 +84,7 @@ def list_(state: State, name: str | None, wanted: str) -> None:
 @click.argument("ref")
 @click.option(
     "--limit",
-    type=click.IntRange(min=0),
+    type=at_least(0),
     metavar="N",
     help="Changed cells, rows and conflicts to show at most; 20, and 200 on a page.",
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from tidemill.cli.command import State, command, pass_state
+from tidemill.cli.command import State, at_least, command, pass_state
 from tidemill.cli.parameters import file_and_name, given
 
 
@@ -88,7 +88,7 @@ def resume(state: State, run_id: str) -> None:
     metavar="CONDITION",
     help='Only runs that this holds for: metrics, parameters and facts compared with numbers and "texts".',
 )
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Only the newest.")
+@click.option("--limit", type=at_least(1), default=20, show_default=True, help="Only the newest.")
 @pass_state
 def runs(state: State, pipeline: str | None, where: str | None, limit: int) -> None:
     """List the runs, newest first.

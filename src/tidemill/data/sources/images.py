@@ -38,6 +38,8 @@ class Images(Typed):
     """
 
     def __init__(self, folders: Sequence[Path], resize: tuple[int, int] | None, sink: Sink) -> None:
+        # '.' and '..' have no name of their own to be called by, or to find a table of labels beside them.
+        folders = [folder if folder.name.strip(".") else folder.resolve() for folder in folders]
         self._folders = [_Folder(folder, resize, sink) for folder in folders]
         super().__init__(name_of(folders), self._folders, "of the images")
 
@@ -104,7 +106,7 @@ class _Folder:
         """What is known of each image beside its pixels: its folder, or its line in the CSV file."""
         import pyarrow as pa  # noqa: PLC0415
 
-        beside = [self._folder / _LABELS, self._folder.with_name(f"{self._folder.name}.csv")]
+        beside = [self._folder / _LABELS, self._folder.parent / f"{self._folder.name}.csv"]
         table = next((path for path in beside if path.is_file()), None)
         if table:
             return self._from_csv(table)

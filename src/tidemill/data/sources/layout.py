@@ -88,6 +88,8 @@ def layout(
     """
     header: list[str] = [field.name for field in fields]
     _check_names(head, header)
+    for name in tensors:
+        _check_name(head, "a tensor", name, name)
     folds = {**_stored_tensors(schema, header), **tensors}
     members = {name: tuple(_members(head, header, name, tensor)) for name, tensor in folds.items()}
     owner: dict[str, str] = {source: name for name, sources in members.items() for source in sources}
@@ -156,15 +158,19 @@ def _check_names(head: Place, header: Sequence[str]) -> None:
                 details=head.details(name),
             )
         first[name] = position
-        reserved = name.startswith("_") and name not in SYSTEM_COLUMNS
-        if not name or reserved or any(mark in name for mark in (".", "`", "\0")):
-            raise InvalidInput(
-                f"{head}: column {position} cannot be named {quoted(name)}.",
-                why="A column's name is not empty, has no '.', '`' or NUL, and does not begin with '_' (Tidemill's own).",
-                hint="Rename it.",
-                code="invalid-column-name",
-                details=head.details(position),
-            )
+        _check_name(head, f"column {position}", position, name)
+
+
+def _check_name(head: Place, what: str, column: str | int, name: str) -> None:
+    reserved = name.startswith("_") and name not in SYSTEM_COLUMNS
+    if not name or reserved or any(mark in name for mark in (".", "`", "\0")):
+        raise InvalidInput(
+            f"{head}: {what} cannot be named {quoted(name)}.",
+            why="A column's name is not empty, has no '.', '`' or NUL, and does not begin with '_' (Tidemill's own).",
+            hint="Rename it.",
+            code="invalid-column-name",
+            details=head.details(column),
+        )
 
 
 def _members(head: Place, header: Sequence[str], name: str, tensor: Tensor) -> list[str]:

@@ -77,7 +77,7 @@ def export(ws: Workspace, ref: str, path: Path) -> Exported:
         raise InvalidInput(
             f"'{path}' does not end in .csv or .parquet.",
             why="The ending says in which format to write.",
-            hint=f"Type '{path.with_suffix('.csv')}'.",
+            hint=f"Type '{path.with_suffix('.csv') if path.name else path / f'{dataset.name}.csv'}'.",
             code="unknown-format",
         )
     about = written.shown(ws.store, dataset.name, [snapshot.commit.id])

@@ -6,12 +6,12 @@ from pathlib import Path
 import click
 
 from tidemill.cli import streams
-from tidemill.cli.command import State, command, pass_state
+from tidemill.cli.command import State, at_least, command, pass_state
 
 
 @command("log", example="tidemill data log fashion@feedback --limit 5")
 @click.argument("ref")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the newest N.")
+@click.option("--limit", type=at_least(1), metavar="N", help="Only the newest N.")
 @click.option("--graph", is_flag=True, help="Also what merges brought, with lines from commit to commit.")
 @click.option("--author", metavar="TEXT", help="Only commits of an author whose name has this in it.")
 @click.option("--branch", metavar="NAME", help="Only commits that were made on this branch.")
@@ -32,7 +32,7 @@ def log(
 @click.argument("b")
 @click.option(
     "--limit",
-    type=click.IntRange(min=0),
+    type=at_least(0),
     metavar="N",
     help="Changed cells, added and removed rows to show at most; 20 in a table or JSON, 200 in HTML, else all.",
 )
@@ -102,9 +102,7 @@ def diff(
     "--id", "row", type=click.IntRange(0, 2**64 - 1), metavar="N", help="Only the row with this _id."
 )
 @click.option("--column", metavar="NAME", help="Only this column.")
-@click.option(
-    "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Rows to show at most."
-)
+@click.option("--limit", type=at_least(1), default=20, show_default=True, help="Rows to show at most.")
 @pass_state
 def blame(state: State, ref: str, where: str | None, row: int | None, column: str | None, limit: int) -> None:
     """Show which commit last changed each cell of the rows at REF, and who made it."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from tidemill.cli.command import State, command, pass_state
+from tidemill.cli.command import State, at_least, command, pass_state
 
 
 @command("list", example="tidemill data list")
@@ -19,7 +19,7 @@ def list_(state: State) -> None:
 
 @command("show", example="tidemill data show fashion@main --rows 3")
 @click.argument("ref")
-@click.option("--rows", type=click.IntRange(min=0), default=5, show_default=True, help="Rows to show.")
+@click.option("--rows", type=at_least(0), default=5, show_default=True, help="Rows to show.")
 @pass_state
 def show(state: State, ref: str, rows: int) -> None:
     """Show the columns and first rows of a dataset."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from tidemill.cli.command import State, command, pass_state
+from tidemill.cli.command import State, at_least, command, pass_state
 
 
 @command("suspects", example="tidemill data suspects fashion@main --label label --limit 200")
@@ -21,13 +21,11 @@ from tidemill.cli.command import State, command, pass_state
 )
 @click.option(
     "--limit",
-    type=click.IntRange(min=1),
+    type=at_least(1),
     metavar="N",
     help="Suspects at most. Without it: as many as confident learning counts, up to 1,000.",
 )
-@click.option(
-    "--folds", type=click.IntRange(min=2), default=5, show_default=True, help="How many models are trained."
-)
+@click.option("--folds", type=at_least(2), default=5, show_default=True, help="How many models are trained.")
 @click.option(
     "--trainer",
     metavar="FILE.py:NAME",
