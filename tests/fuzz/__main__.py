@@ -6,8 +6,10 @@ case is tried, for whoever watches: code in C that hangs or crashes takes the pr
 
 import argparse
 import faulthandler
+import importlib
 import json
 import os
+import signal
 import sys
 import time
 from dataclasses import asdict
@@ -25,6 +27,8 @@ def main() -> None:
     parser.add_argument("--at", type=Path)
     asked = parser.parse_args()
     faulthandler.enable()
+    # Who watches sends it to a process that hears no alarm: it writes its stacks, and ends as the signal has it.
+    faulthandler.register(signal.SIGUSR1, chain=True)
     # The threads of the libraries would take the cores from each other, for files of a few hundred bytes.
     os.environ.update(
         {
@@ -42,6 +46,9 @@ def main() -> None:
 
 
 def _try(asked: argparse.Namespace, root: Path) -> None:
+    # Loaded before any case, so that none pays for it.
+    importlib.import_module("sklearn.ensemble")
+
     from tests.fuzz import session, shop
     from tests.fuzz.files import Files
     from tests.fuzz.lines import Lines

@@ -1,19 +1,23 @@
 """Tries cases by the thousand in one process, and starts it anew behind a case that took it down."""
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from tests.fuzz.session import PATIENCE, SECONDS
+
 ROOT = Path(__file__).parents[2]
 Kind = Literal["files", "lines"]
-_SILENCE_SECONDS = 300
-"""A process that has not begun another case for so long is ended; its own watchdog should have done it before."""
+_SILENCE_SECONDS = 3 * SECONDS * PATIENCE
+"""A process that has not begun another case for so long is ended: it does not hear its own alarms."""
 
 
 @dataclass(slots=True)
@@ -58,10 +62,10 @@ def run(kind: Kind, *, first: int = 0, count: int, seconds: float = float("inf")
                 results.tried += summary["tried"]
                 results.longest_seconds = max(results.longest_seconds, summary["longest_seconds"])
                 break
-            # It is gone: what it was trying took it down.
+            # It is gone: the case that it was at took it down.
             last = int(at.read_text("utf-8")) if at.exists() else first
             said = errors.read_text("utf-8", "replace")
-            promise = "hang" if "Timeout" in said else "crash"
+            promise = "crash" if "Fatal Python error" in said else "hang"
             results.findings.append(
                 {
                     "number": last,
@@ -90,6 +94,8 @@ def _lines(kind: Kind, options: Mapping[str, object], at: Path, errors: Path) ->
             text=True,
         )
         assert process.stdout
+        watch = threading.Thread(target=_watch, args=(process, at), daemon=True)
+        watch.start()
         try:
             for line in process.stdout:
                 # What a library in C prints by itself is no finding.
@@ -99,6 +105,20 @@ def _lines(kind: Kind, options: Mapping[str, object], at: Path, errors: Path) ->
         finally:
             process.kill()
             process.wait()
+            watch.join()
+
+
+def _watch(process: "subprocess.Popen[str]", at: Path) -> None:
+    """End the process where it has not begun another case for too long; it then writes where it is."""
+    seen, since = "", time.monotonic()
+    while process.poll() is None:
+        time.sleep(1)
+        now = at.read_text("utf-8") if at.exists() else ""
+        if now != seen:
+            seen, since = now, time.monotonic()
+        elif time.monotonic() - since > _SILENCE_SECONDS:
+            process.send_signal(signal.SIGUSR1)
+            since = time.monotonic()
 
 
 def _innermost(said: str) -> str:

@@ -1,6 +1,5 @@
 """Calls of the command line in this process, each in its folder, with its time limit and its judge."""
 
-import faulthandler
 import io
 import json
 import os
@@ -196,8 +195,7 @@ def limit_memory() -> None:
 
 @contextmanager
 def _time_limit() -> Generator[None]:
-    # Code in C does not hear the alarm: then the process is ended with its stacks, and its parent goes on.
-    faulthandler.dump_traceback_later(2 * SECONDS * PATIENCE, exit=True, file=2)
+    # Code in C does not hear an alarm: then the campaign ends the process, and goes on behind the case.
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
     signal.setitimer(signal.ITIMER_REAL, SECONDS * PATIENCE)
     try:
@@ -205,7 +203,6 @@ def _time_limit() -> Generator[None]:
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        faulthandler.cancel_dump_traceback_later()
 
 
 def _alarmed(number: int, frame: object) -> None:
