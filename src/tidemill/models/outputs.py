@@ -66,6 +66,38 @@ class Arrange:
         )
 
 
+def order_of(known: Sequence[Any], classes: Sequence[str]) -> tuple[int, ...] | None:
+    """For each class its column in the answer of a model that names its columns; -1 for none, None where they agree.
+
+    Args:
+        known: What the model calls its columns: labels, or whole numbers that count the classes.
+        classes: The trainer's.
+
+    Raises:
+        InvalidInput: ``unknown-class``.
+    """
+    labels = [str(c) for c in known]
+    if set(labels) <= set(classes):
+        found = tuple(labels.index(c) if c in labels else -1 for c in classes)
+    elif all(_is_whole(c) and 0 <= int(c) < len(classes) for c in known):
+        indices = [int(c) for c in known]
+        found = tuple(indices.index(i) if i in indices else -1 for i in range(len(classes)))
+    else:
+        strange = sorted(set(labels) - set(classes))
+        raise InvalidInput(
+            f"The model was trained on classes that its trainer does not list: {', '.join(strange[:5])}.",
+            why=f"Listed are: {', '.join(classes)}.",
+            hint="Let 'classes' list the labels, in any order.",
+            code="unknown-class",
+            details={"classes": strange},
+        )
+    return None if found == tuple(range(len(classes))) else found
+
+
+def _is_whole(label: object) -> bool:
+    return isinstance(label, int) or (hasattr(label, "dtype") and getattr(label, "dtype").kind in "iu")  # noqa: B009
+
+
 def refuse_non_probabilities(probabilities: "np.ndarray[Any, Any]") -> None:
     """Raise if a classifier's answers are not in 0 to 1.
 

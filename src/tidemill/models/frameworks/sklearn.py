@@ -1,6 +1,8 @@
 """scikit-learn: estimators and pipelines of them, kept as skops files, exported through skl2onnx."""
 
-import re
+import copy
+import functools
+import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
 from tidemill.models import adapters, archive
+from tidemill.models.outputs import order_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,23 +19,21 @@ if TYPE_CHECKING:
 
 FILE = "model.skops"
 OPSET = 18
-_PLAIN_PARTS = re.compile(
-    r"sklearn\.(neural_network\._stochastic_optimizers\.(Adam|SGD)Optimizer"
-    r"|tree\._tree\.Tree"
-    r"|ensemble\._hist_gradient_boosting\.(predictor\.TreePredictor|binning\._BinMapper)"
-    r"|_loss\.(loss|link|_loss)\.\w+"
-    r"|metrics\._dist_metrics\.\w+"
-    r"|neighbors\._(kd|ball)_tree\.\w+)"
-)
-"""Parts of scikit-learn's own estimators that skops does not list as safe: they hold arrays and numbers."""
+_ONNX_FLOATS = (1, 11)
+"""``TensorProto.FLOAT`` and ``DOUBLE``."""
+_LISTS = Path(__file__).with_name("sklearn_types.json")
+"""By version of scikit-learn, the names of its classes and functions that a model file may hold.
+
+``requirements/sklearn_types.py`` makes them. A name that is harmless in one version is taken in every one.
+"""
 
 
 def save(model: Any, folder: Path) -> None:
     """Write a skops file.
 
     Raises:
-        InvalidInput: ``model-not-safe``, when the estimator holds something skops cannot write, or would not
-            load again without trusting it.
+        InvalidInput: ``model-not-safe``, when the estimator holds something that skops cannot write, or that is not
+            on the list of what may be read again.
     """
     io = _skops()
     try:
@@ -98,22 +99,7 @@ def order(model: Any, classes: Sequence[str]) -> tuple[int, ...] | None:
     if isinstance(known, list):
         # A forest trained on one-hot labels: one pair of classes a column, the columns in the given order.
         return None
-    labels = [str(c) for c in known]
-    if set(labels) <= set(classes):
-        found = tuple(labels.index(c) if c in labels else -1 for c in classes)
-    elif all(_is_whole(c) and 0 <= int(c) < len(classes) for c in known):
-        indices = [int(c) for c in known]
-        found = tuple(indices.index(i) if i in indices else -1 for i in range(len(classes)))
-    else:
-        strange = sorted(set(labels) - set(classes))
-        raise InvalidInput(
-            f"The model was trained on classes that its trainer does not list: {', '.join(strange[:5])}.",
-            why=f"Listed are: {', '.join(classes)}.",
-            hint="Let 'classes' list the labels, in any order.",
-            code="unknown-class",
-            details={"classes": strange},
-        )
-    return None if found == tuple(range(len(classes))) else found
+    return order_of(known, classes)
 
 
 def to_onnx(model: Any, features: "np.ndarray[Any, Any]") -> bytes:
@@ -136,10 +122,25 @@ def to_onnx(model: Any, features: "np.ndarray[Any, Any]") -> bytes:
             exported: Any = skl2onnx.to_onnx(model, sample, options=options, target_opset=OPSET)
     except Exception as error:
         raise adapters.NotExportable(_first_line(error)) from error
-    if options:
-        # The first output, the label, is ours to decide: keep the probabilities alone.
-        del exported.graph.output[0]
+    # Of a classifier the label is ours to decide: its probabilities alone are kept. Of others, what predict() gives.
+    outputs = exported.graph.output
+    numbers = [o.name for o in outputs if o.type.tensor_type.elem_type in _ONNX_FLOATS]
+    answer = numbers[0] if options and numbers else outputs[0].name
+    for output in [o for o in outputs if o.name != answer]:
+        outputs.remove(output)
     return exported.SerializeToString(deterministic=True)
+
+
+def takes_missing(model: Any, features: "np.ndarray[Any, Any]") -> bool:
+    """As the estimator says when it is asked: one that takes no NaN raises, in a pipeline at whichever step."""
+    import numpy as np  # noqa: PLC0415
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return bool(np.isfinite(predict(model, features)).all())
+    except Exception:  # noqa: BLE001 - an estimator says no by whatever it likes
+        return False
 
 
 def history(model: Any) -> dict[str, list[float]]:
@@ -172,22 +173,66 @@ def _skops() -> Any:
         import skops.io  # noqa: PLC0415
     except ImportError as error:
         raise adapters.needs_extra("sklearn", error) from error
+    _teach_birch()
     return skops.io
+
+
+@functools.cache
+def _teach_birch() -> None:
+    """Let skops write a Birch: without the tree, whose nodes hold each other, and which only ``partial_fit`` needs."""
+    try:
+        from skops.io._general import object_get_state  # noqa: PLC0415
+        from skops.io._utils import _get_state  # noqa: PLC0415
+    except ImportError:
+        # Another skops: it says itself that it cannot write one.
+        return
+    from sklearn.cluster import Birch  # noqa: PLC0415
+
+    def without_tree(model: Any, context: Any) -> Any:
+        answering = copy.copy(model)
+        for name in ("root_", "dummy_leaf_"):
+            vars(answering).pop(name, None)
+        # skops names objects by their address, so this one must not make room for another.
+        context.memoize(answering)
+        return object_get_state(answering, context)
+
+    _get_state.register(Birch)(without_tree)
+
+
+@functools.cache
+def _lists() -> dict[str, list[str]]:
+    return json.loads(_LISTS.read_text("utf-8"))
 
 
 def _trusted(io: Any, data: bytes, what: str) -> list[str]:
     """The types of a skops file beyond skops' own list, all of them known to be harmless."""
     types: list[str] = io.get_untrusted_types(data=data)
-    strange = [t for t in types if _PLAIN_PARTS.fullmatch(t) is None]
+    harmless = {name for names in _lists().values() for name in names}
+    strange = [t for t in types if t not in harmless]
     if strange:
         raise InvalidInput(
-            f"{what} holds types that are not known to be safe: {', '.join(strange[:5])}.",
-            why="Reading a model must not run code that came with it.",
-            hint="Use scikit-learn's own estimators, or wrap the model as a plain function of the project.",
+            f"{what} holds parts that are not known to be harmless: {', '.join(strange[:5])}.",
+            why=f"Reading a model must not run code that came with it.{_other_version(strange)}",
+            hint="Use scikit-learn's own estimators, and do what else there is in a tm.row_step or tm.transform "
+            "before the model; or let the trainer return a function at the top of a file of the project.",
             code="model-not-safe",
             details={"types": strange},
         )
     return types
+
+
+def _other_version(strange: Sequence[str]) -> str:
+    """What there is to say where the lists were made for other versions of scikit-learn than is installed."""
+    import sklearn  # noqa: PLC0415
+
+    known = _lists()
+    own = any(name.startswith("sklearn.") for name in strange)
+    if not own or any(v.split(".")[:2] == sklearn.__version__.split(".")[:2] for v in known):
+        return ""
+    return (
+        f" Tidemill knows the parts of scikit-learn {', '.join(known)}; {sklearn.__version__}, which is installed, "
+        "may have others."
+    )
 
 
 def _canonical(members: dict[str, bytes]) -> dict[str, bytes]:
@@ -203,9 +248,15 @@ def _canonical(members: dict[str, bytes]) -> dict[str, bytes]:
         if not isinstance(node, dict):
             return node
         walked: dict[str, Any] = {}
+        if node.get("__loader__") == "SetNode":
+            # A set has no order; each process would write it in another.
+            node = {**node, "content": sorted(node["content"], key=_without_addresses)}
         for name, value in node.items():
             if name == "__id__":
                 walked[name] = number(str(value))
+            elif name == "_stop_words_id":
+                # Where in memory a vectorizer's stop words were; it only remembers that it has checked them.
+                walked[name] = {**walk(value), "content": "null"}
             elif name == "file" and isinstance(value, str) and value in members:
                 address, dot, suffix = value.partition(".")
                 walked[name] = f"{number(address)}{dot}{suffix}"
@@ -221,8 +272,15 @@ def _canonical(members: dict[str, bytes]) -> dict[str, bytes]:
     return named
 
 
-def _is_whole(label: object) -> bool:
-    return isinstance(label, int) or (hasattr(label, "dtype") and getattr(label, "dtype").kind in "iu")  # noqa: B009
+def _without_addresses(node: Any) -> str:
+    def plain(node: Any) -> Any:
+        if isinstance(node, list):
+            return [plain(n) for n in node]
+        if isinstance(node, dict):
+            return {n: plain(v) for n, v in node.items() if n not in ("__id__", "file")}
+        return node
+
+    return json.dumps(plain(node), sort_keys=True)
 
 
 def _first_line(error: Exception) -> str:
