@@ -1,7 +1,9 @@
 """Models that people bring, the whole way on small tables: trained, judged, released, served, asked."""
 
+import json
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,9 @@ import numpy as np
 import pytest
 
 import tidemill as tm
+from tidemill.cli.main import main
+from tidemill.core.errors import InvalidInput
+from tidemill.loop import predict
 from tidemill.pipeline import load
 
 pytestmark = pytest.mark.sklearn
@@ -112,3 +117,148 @@ def test_a_plain_function_is_served(bring: Bring):
     served(project)
     (project.folder / "weights.py").write_text("SHIFT = 100.0\n")
     assert answers(project, [{"id": 0, "a": 1.5, "b": 2.25}]) == [3.75]
+
+
+GAPS = """
+@tm.row_step
+def features(rows: pl.DataFrame) -> tm.Table:
+    x = rows.select(pl.col("a", "b").cast(pl.Float64)).fill_null(float("nan")).to_numpy()
+    return tm.Table.of(rows).with_column("x", x)
+
+@tm.trainer(features="x", label="y")
+def train(rows: tm.Table):
+    from sklearn.ensemble import HistGradientBoostingRegressor
+    return HistGradientBoostingRegressor(max_iter=20, min_samples_leaf=2).fit(rows.numpy("x"), rows.numpy("y"))
+
+@tm.pipeline
+def brought(data: tm.Dataset = tm.dataset("rows@main")):
+    a, _, b = parts.split(features(data), test=0.3, validation=0.0)
+    model = train(a)
+    return {"model": model, "report": parts.evaluate(model, b)}
+"""
+
+
+def test_a_model_that_takes_missing_cells_gets_them(bring: Bring, capsys: pytest.CaptureFixture[str]):
+    # The first 64 rows, which a predictor is proven on, are whole: those with gaps must be looked for.
+    whole = [(i, i % 5, i % 3, 10.0 * (i % 5)) for i in range(120)]
+    rows = whole + [(i, None, i % 3, -50.0) for i in range(120, 160)]
+    project = served(bring("id,a,b,y", rows, "import polars as pl\n" + GAPS))
+    known = {"id": 0, "a": 2, "b": 1}
+    asked = [known, {**known, "a": None}, {**known, "b": None}, {**known, "a": float("nan")}]
+    found = answers(project, asked)
+    assert found == [pytest.approx(20, abs=5), pytest.approx(-50, abs=5), found[2], found[1]]
+
+    (project.folder / "asked.csv").write_text("id,a,b\n0,2,1\n0,,1\n")
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main(["-C", str(project.folder), "predict", "prod", str(project.folder / "asked.csv"), "--json"])
+    assert ended.value.code == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [p["value"] for p in said["predictions"]] == found[:2]
+
+
+def test_a_missing_cell_that_a_model_does_not_take_is_the_clients_row(bring: Bring):
+    rows = [(i, i % 17 + 0.5, i % 11 + 0.5, i % 17 + i % 11) for i in range(120)]
+    code = GAPS.replace("ensemble import HistGradientBoostingRegressor", "linear_model import Ridge")
+    code = code.replace("HistGradientBoostingRegressor(max_iter=20, min_samples_leaf=2)", "Ridge()")
+    project = served(bring("id,a,b,y", rows, "import polars as pl\n" + code))
+    whole = {"id": 0, "a": 1.5, "b": 2.5}
+    for gap in (None, float("nan")):
+        with pytest.raises(InvalidInput) as refused:
+            project.predict("prod", [whole, {**whole, "b": gap}])
+        assert refused.value.code == "missing-value"
+        assert (refused.value.details["field"], refused.value.details["row"]) == ("b", 1)
+    with predict.client(project._ws, "prod") as client:
+        columns = {"id": np.zeros(2, np.int64), "a": np.array([1.5, np.nan]), "b": np.array([2.5, 2.5])}
+        with pytest.raises(InvalidInput) as refused:
+            client.infer("brought", columns)
+        assert refused.value.code == "missing-value"
+        assert refused.value.details["field"] == "a"
+        columns["a"] = np.ma.MaskedArray([9.0, 1.5], mask=[True, False])
+        with pytest.raises(InvalidInput, match="'a' of row 0"):
+            client.infer("brought", columns)
+
+
+def test_dates_and_times_reach_the_steps_as_in_training(bring: Bring):
+    project = bring(
+        "id,day,moment,note,y",
+        [
+            (
+                i,
+                f"2026-{i % 12 + 1:02}-15",
+                f"2026-01-01T{i % 24:02}:30:00",
+                None if i % 2 else "x",
+                i % 24,
+            )
+            for i in range(96)
+        ],
+        """
+        import polars as pl
+
+        TYPES = {"day": pl.Date, "moment": pl.Datetime("us"), "local": pl.Datetime("us", "Europe/Berlin"),
+                 "note": pl.String}
+
+        @tm.row_step
+        def typed(rows: pl.DataFrame) -> pl.DataFrame:
+            # What a step is given has these types, in a run and in a server.
+            wrong = {n: str(t) for n, t in rows.schema.items() if n in TYPES and t != TYPES[n]}
+            if wrong:
+                raise TypeError(str(wrong))
+            return rows
+
+        @tm.row_step
+        def features(rows: pl.DataFrame) -> tm.Table:
+            x = rows.select(
+                pl.col("day").dt.month().cast(pl.Float64),
+                pl.col("moment").dt.hour().cast(pl.Float64),
+                pl.col("local").dt.hour().cast(pl.Float64),
+                pl.col("note").str.len_chars().fill_null(0).cast(pl.Float64),
+            ).to_numpy()
+            return tm.Table.of(rows).with_column("x", x)
+
+        def local_hour(x):
+            return x[:, 2] + 100 * x[:, 0] + 1000 * x[:, 3]
+
+        @tm.trainer(features="x", label="y")
+        def train(rows: tm.Table):
+            return local_hour
+
+        @tm.pipeline
+        def brought(data: tm.Dataset = tm.dataset("typed@main")):
+            a, _, b = parts.split(features(typed(data)), test=0.3, validation=0.0)
+            model = train(a)
+            return {"model": model, "report": parts.evaluate(model, b)}
+        """,
+    )
+    import polars as pl
+
+    rows = pl.read_csv(project.folder / "rows.csv", try_parse_dates=True).with_columns(
+        pl.col("moment").dt.replace_time_zone("UTC").dt.convert_time_zone("Europe/Berlin").alias("local"),
+    )
+    project.import_data("typed", rows, key="id")
+    served(project)
+    whole: dict[str, Any] = {
+        "id": 1,
+        "day": "2026-03-15",
+        "moment": "2026-01-01T10:30:00",
+        "local": "2026-01-01T10:30:00Z",
+        "note": None,
+        "y": 0,
+    }
+    as_text = answers(project, [whole, {**whole, "local": "2026-07-01T10:30:00-02:00", "note": "abc"}])
+    assert as_text == [11 + 300, 14 + 300 + 3000]
+    python = {
+        **whole,
+        "day": date(2026, 3, 15),
+        "moment": datetime.fromisoformat("2026-01-01T10:30"),
+    }
+    assert answers(project, [python]) == as_text[:1]
+    for name, bad in (
+        ("day", "15.3.2026"),
+        ("local", "2026-01-01T10:30:00"),
+        ("moment", 3),
+    ):
+        with pytest.raises(InvalidInput) as refused:
+            project.predict("prod", [whole, {**whole, name: bad}])
+        assert refused.value.code == "wrong-dtype"
+        assert (refused.value.details["field"], refused.value.details["row"]) == (name, 1)

@@ -342,7 +342,7 @@ BAD: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
     ({"name": np.array([1, 2])}, "wrong-dtype", {"field": "name"}),
     (
         {"vector": np.array([[1, 2, 3], [1, np.nan, 1]], np.float32)},
-        "non-finite",
+        "missing-value",
         {"field": "vector", "row": 1},
     ),
     (

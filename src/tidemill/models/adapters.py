@@ -51,6 +51,10 @@ class Adapter(Protocol):
         """
         ...
 
+    def takes_missing(self, model: Any, features: "np.ndarray[Any, Any]") -> bool:
+        """Whether the framework knows what to do with NaN among these features, for this model."""
+        ...
+
     def history(self, model: Any) -> dict[str, list[float]]:
         """The curves of its training, where the framework keeps them in the model."""
         ...
@@ -69,17 +73,19 @@ class Row:
         path: The adapter's module.
         extra: The extra of ``tidemill`` that installs it; None where the core suffices.
         roots: Top-level packages whose classes, and classes derived from them, are its models.
+        keeps_derived: Whether a class that somebody else derived from the framework's can be kept.
     """
 
     name: str
     path: str
     extra: str | None
     roots: tuple[str, ...]
+    keeps_derived: bool = True
 
 
 TABLE = (
     Row("keras", "tidemill.models.frameworks.keras", "keras", ("keras",)),
-    Row("sklearn", "tidemill.models.frameworks.sklearn", "sklearn", ("sklearn",)),
+    Row("sklearn", "tidemill.models.frameworks.sklearn", "sklearn", ("sklearn",), keeps_derived=False),
     Row("onnx", "tidemill.models.frameworks.onnx", None, ("onnx", "tidemill.models.frameworks.onnx")),
     Row("function", "tidemill.models.frameworks.function", None, ("tidemill.models.frameworks.function",)),
 )
@@ -91,15 +97,37 @@ def owner(model: object) -> str:
     Raises:
         InvalidInput: ``unknown-framework``.
     """
-    homes = {c.__module__ for c in type(model).__mro__}
+    return _row(type(model)).name
+
+
+def refuse_unkeepable(kind: type) -> None:
+    """Raise if a model of this type surely cannot be kept: what its type tells, before anything is trained.
+
+    Raises:
+        InvalidInput: ``unknown-framework`` or ``model-not-safe``.
+    """
+    row = _row(kind)
+    if row.keeps_derived or not row.roots or kind.__module__.partition(".")[0] in row.roots:
+        return
+    raise InvalidInput(
+        f"A {kind.__module__}.{kind.__qualname__} cannot be kept as a model.",
+        why=f"It is a class of its own, derived from {row.name}'s: reading it again would run its code.",
+        hint=f"Use {row.name}'s own estimators, and do what else there is in a tm.row_step or tm.transform before the "
+        "model; or let the trainer return a function at the top of a file of the project.",
+        code="model-not-safe",
+    )
+
+
+def _row(kind: type) -> Row:
+    homes = {c.__module__ for c in kind.__mro__}
     roots = homes | {h.partition(".")[0] for h in homes}
     for row in TABLE:
         if roots.intersection(row.roots):
-            return row.name
-    if isinstance(model, types.FunctionType):
-        return "function"
+            return row
+    if issubclass(kind, types.FunctionType):
+        return TABLE[-1]
     raise InvalidInput(
-        f"A {type(model).__module__}.{type(model).__qualname__} is not a model that Tidemill knows.",
+        f"A {kind.__module__}.{kind.__qualname__} is not a model that Tidemill knows.",
         why=f"It knows {', '.join(r.name for r in TABLE)}.",
         hint="Return a Keras model, a scikit-learn estimator, an ONNX model, or a function from features to "
         "answers.",

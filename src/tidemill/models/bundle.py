@@ -10,10 +10,10 @@ from tidemill.core.errors import AlreadyExists, Failed, InvalidInput, TidemillEr
 from tidemill.models import adapters, archive, sample
 from tidemill.models import state as states
 from tidemill.models.agreement import TOLERANCE, differences
-from tidemill.models.columns import Columns, from_table
+from tidemill.models.columns import Check, Columns, from_table, with_nan
 from tidemill.models.isolation import IsolatedCode
 from tidemill.models.predictor import CODE_FOLDER, FILE, LAYOUT, NATIVE_FOLDER, ONNX_FILE, Predictor
-from tidemill.models.signature import Signature, inputs_of, outputs_of
+from tidemill.models.signature import Signature, Tensor, inputs_of, outputs_of
 from tidemill.models.stages import Stages, StageSpec
 
 if TYPE_CHECKING:
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
     from tidemill.models.trained import TrainedModel
     from tidemill.store.table import Table
+
+
+_GAP_ROWS = 8
+"""Sample rows that lose a cell each, to see whether the model takes missing ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,8 @@ def build_predictor(
             hint="Give the same rows to both, at least one.",
             code="empty-sample",
         )
+    import numpy as np  # noqa: PLC0415
+
     folder.mkdir(parents=True, exist_ok=True)
     _write_code(folder / CODE_FOLDER, code_files)
     specs = _write_states(folder, stages)
@@ -96,13 +102,12 @@ def build_predictor(
     if inputs is None:
         inputs = [c for c in raw_sample.columns if not c.startswith("_") and c != model.label]
     raw = from_table(raw_sample, inputs)
-    features = _features(loaded, raw, len(raw_sample), model.features)
+    taken = inputs_of(raw_sample, list(inputs))
+    features = _features(loaded, raw, taken, model.features)
     sample.write(folder, raw, expected, model.classes)
     body: dict[str, Any] = {
         "layout": LAYOUT,
-        "signature": Signature(
-            name, inputs_of(raw_sample, list(inputs)), outputs_of(model.classes)
-        ).to_json(),
+        "signature": Signature(name, taken, outputs_of(model.classes)).to_json(),
         "stages": specs,
         "features": model.features,
         "label": model.label,
@@ -110,17 +115,27 @@ def build_predictor(
         "cell": list(features.shape[1:]),
     }
 
+    gaps = _gaps(model, features, expected)
+
     def proven(form: str, reason: str | None) -> Parity:
-        described = {"form": form, "framework": model.framework, "order": model.order}
+        described = {
+            "form": form,
+            "framework": model.framework,
+            "order": model.order,
+            "takes_missing": gaps is not None,
+        }
         predictor = Predictor.of(folder, body | {"model": described, "parity": {}}, loaded, code)
         needs = adapters.versions("onnxruntime", "numpy") if form == "onnx" else model.packages()
         difference = _difference(predictor, raw, expected)
+        if gaps is not None and len(gaps):
+            off = differences(predictor.answer(gaps), model.predict(gaps))
+            difference = float(np.max([difference, off.max()]))
         parity = Parity(form, reason, len(expected), difference, TOLERANCE, model.framework, needs)
         archive.write_json(folder / FILE, body | {"model": described, "parity": asdict(parity)})
         return parity
 
     try:
-        (folder / ONNX_FILE).write_bytes(model.adapter.to_onnx(model.native, features))
+        (folder / ONNX_FILE).write_bytes(model.adapter.to_onnx(model.native, np.ma.getdata(features)))
         parity = proven("onnx", None)
         if parity.max_difference <= TOLERANCE:
             return parity
@@ -147,13 +162,12 @@ def build_predictor(
     return parity
 
 
-def _features(
-    stages: Stages, raw: "dict[str, np.ndarray[Any, Any]]", rows: int, column: str
-) -> "np.ndarray[Any, Any]":
+def _features(stages: Stages, raw: Columns, taken: Sequence[Tensor], column: str) -> "np.ndarray[Any, Any]":
     import numpy as np  # noqa: PLC0415
 
     try:
-        prepared = stages.run(rows, dict(raw))
+        rows, checked = Check(taken)(raw)
+        prepared = stages.run(rows, checked, {t.name: t.type for t in taken if t.type})
     except InvalidInput as error:
         raise Failed(
             f"The predictor refused a row that the pipeline kept: {error.message}",
@@ -170,7 +184,30 @@ def _features(
             code="missing-column",
             details={"field": column},
         )
-    return np.asarray(prepared[column])
+    return np.asanyarray(prepared[column])
+
+
+def _gaps(
+    model: "TrainedModel", features: "np.ndarray[Any, Any]", expected: "np.ndarray[Any, Any]"
+) -> "np.ndarray[Any, Any] | None":
+    """Features with missing cells that a predictor has to answer as the model does; None where it takes none.
+
+    A model takes missing cells if rows of the sample have some and it answered them, or if its framework says so.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    if features.dtype.kind != "f":
+        return None
+    plain = with_nan(features)
+    missing = np.isnan(plain).reshape(len(plain), -1).any(axis=1)
+    if missing.any():
+        # The sample itself asks for them.
+        return plain[:0] if np.isfinite(np.asarray(expected)[missing]).all() else None
+    asked = plain[:_GAP_ROWS].copy()
+    flat = asked.reshape(len(asked), -1)
+    for row in range(len(flat)):
+        flat[row, row * flat.shape[1] // len(flat)] = np.nan
+    return flat.reshape(asked.shape) if model.adapter.takes_missing(model.native, asked) else None
 
 
 def _difference(predictor: Predictor, raw: Columns, expected: "np.ndarray[Any, Any]") -> float:

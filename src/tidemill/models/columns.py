@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import nearest
 from tidemill.models.signature import DATATYPES, Tensor
+from tidemill.store.spelling import Spelling, type_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,17 +18,51 @@ Columns = Mapping[str, "np.ndarray[Any, Any]"]
 
 
 def from_table(table: "Table", names: Sequence[str]) -> "dict[str, np.ndarray[Any, Any]]":
-    """These columns of a table; one with missing cells becomes a ``numpy.ma.MaskedArray``."""
+    """These columns of a table as a request has them: dates, times and decimals as text (``store.spelling``).
+
+    One with missing cells becomes a ``numpy.ma.MaskedArray``.
+    """
     import numpy as np  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415
 
     columns: dict[str, np.ndarray[Any, Any]] = {}
     for name in names:
         missing = table.missing(name)
-        if missing.any():
+        column = table.to_arrow().column(name)
+        spelled = type_of(column.type)
+        if spelled:
+            texts = Spelling(spelled).write(
+                pa.concat_arrays(column.chunks) if column.chunks else column.combine_chunks()
+            )
+            columns[name] = np.ma.MaskedArray(texts, mask=missing) if missing.any() else texts
+        elif missing.any():
             columns[name] = np.ma.MaskedArray(_filled(table, name), mask=missing)
         else:
             columns[name] = table.numpy(name)
     return columns
+
+
+def features_of(table: "Table", name: str) -> "np.ndarray[Any, Any]":
+    """A column as a model takes it: NaN where a cell of floating point numbers is missing.
+
+    Raises:
+        InvalidInput: ``missing-cells``, when a cell of another type is missing.
+    """
+    import pyarrow as pa  # noqa: PLC0415
+
+    kind = table.to_arrow().schema.field(name).type if name in table.columns else None
+    if kind is not None and table.shape_of(name):
+        kind = kind.value_type
+    if kind is None or not pa.types.is_floating(kind):
+        return table.numpy(name)
+    return with_nan(from_table(table, [name])[name])
+
+
+def with_nan(features: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """The array with NaN in place of a mask; its numbers are floating point."""
+    import numpy as np  # noqa: PLC0415
+
+    return features.filled(np.nan) if isinstance(features, np.ma.MaskedArray) else features
 
 
 def _filled(table: "Table", name: str) -> "np.ndarray[Any, Any]":
@@ -53,11 +88,13 @@ class Check:
 
         self._wanted = [(t.name, np.dtype(DATATYPES[t.datatype]), t.cell) for t in inputs]
         self._names = {t.name for t in inputs}
+        self._spelled = {t.name: Spelling(t.type) for t in inputs if t.type}
 
     def __call__(self, columns: Columns) -> "tuple[int, dict[str, np.ndarray[Any, Any]]]":
-        """The number of rows, and the columns in the signature's dtypes.
+        """The number of rows, and the columns in the signature's dtypes; dates, times and decimals read from text.
 
-        A dtype that widens without loss (``uint8`` where ``float32`` is wanted) is taken; any other is not.
+        A dtype that widens without loss (``uint8`` where ``float32`` is wanted) is taken; any other is not. NaN is a
+        missing cell, as it is in a table: it comes back masked.
 
         Raises:
             InvalidInput: ``unknown-column``, ``missing-column``, ``no-rows``, ``wrong-shape``,
@@ -75,10 +112,13 @@ class Check:
                 rows = shape[0] if shape else 0
             if shape != (rows, *cell):
                 raise _wrong_shape(name, shape, (rows, *cell), cell)
+            if name in self._spelled:
+                checked[name] = _read(name, array, self._spelled[name])
+                continue
             if array.dtype != dtype:
                 array = _widened(name, array, dtype)
             if dtype.kind == "f":
-                _refuse_non_finite(name, array)
+                array = _with_mask(name, array)
             checked[name] = array
         if rows == 0:
             raise InvalidInput(
@@ -139,19 +179,33 @@ def _widened(name: str, array: "np.ndarray[Any, Any]", dtype: "np.dtype[Any]") -
     )
 
 
-def _refuse_non_finite(name: str, array: "np.ndarray[Any, Any]") -> None:
+def _read(name: str, array: "np.ndarray[Any, Any]", spelling: Spelling) -> "np.ndarray[Any, Any]":
+    """The cells that texts say; cells that were read already stay as they are."""
     import numpy as np  # noqa: PLC0415
 
-    finite = np.isfinite(np.asarray(array))
-    if finite.all():
-        return
-    bad = ~(finite | np.ma.getmaskarray(array))
-    if bad.any():
-        row = int(np.argwhere(bad)[0][0])
+    if array.dtype.kind == "O" and not all(isinstance(v, str) for v in np.ma.compressed(array)):
+        return array
+    if array.dtype.kind in "OUT":
+        return spelling.read(name, array)
+    return array if array.dtype == spelling.dtype else _widened(name, array, spelling.dtype)
+
+
+def _with_mask(name: str, array: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """The array, masked where it holds NaN; infinity is refused."""
+    import numpy as np  # noqa: PLC0415
+
+    numbers = np.asarray(array)
+    if np.isfinite(numbers).all():
+        return array
+    missing = np.isnan(numbers) | np.ma.getmaskarray(array)
+    infinite = np.isinf(numbers) & ~missing
+    if infinite.any():
+        row = int(np.argwhere(infinite)[0][0])
         raise InvalidInput(
             f"'{name}' of row {row} holds a value that is not finite.",
-            why="NaN and infinity are not numbers that a model can weigh.",
+            why="Infinity is not a number that a model can weigh.",
             hint="Send a number; leave a missing cell out as null.",
             code="non-finite",
             details={"field": name, "row": row},
         )
+    return np.ma.MaskedArray(numbers, mask=missing) if missing.any() else array

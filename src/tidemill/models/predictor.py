@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import Failed, InvalidInput, TidemillError
 from tidemill.models import adapters, archive
-from tidemill.models.columns import Check, Columns
+from tidemill.models.columns import Check, Columns, with_nan
 from tidemill.models.isolation import IsolatedCode
 from tidemill.models.outputs import Arrange
 from tidemill.models.signature import Signature
@@ -52,6 +52,7 @@ class Predictor:
     _arrange: Arrange
     _labels: "np.ndarray[Any, Any] | None"
     _isfinite: Callable[..., Any]
+    _takes_missing: bool
 
     @classmethod
     def load(cls, folder: Path) -> "Predictor":
@@ -90,6 +91,8 @@ class Predictor:
             _arrange=Arrange(None if classes is None else len(classes), order),
             _labels=None if classes is None else np.array(classes),
             _isfinite=np.isfinite,
+            # A bundle of before this was recorded holds a model that was given no missing cells.
+            _takes_missing=bool(model.get("takes_missing", False)),
         )
 
     def predict(self, columns: Columns) -> "dict[str, np.ndarray[Any, Any]]":
@@ -110,11 +113,16 @@ class Predictor:
             Failed: ``stage-failed``, ``model-failed`` or ``model-not-finite``.
         """
         rows, checked = self._check(columns)
-        features = self._stages.run(rows, checked)[self._features]
+        features = self._stages.run(rows, checked, self.signature.types)[self._features]
         if hasattr(features, "mask"):
-            features = self._without_mask(features)
-        answer = self._arrange(self._run(features))
+            features = self._without_mask(features, columns)
+        try:
+            answer = self.answer(features)
+        except Failed:
+            self._refuse_missing(features, columns)
+            raise
         if not self._isfinite(answer).all():
+            self._refuse_missing(features, columns)
             raise Failed(
                 "The model answered with a value that is not finite.",
                 why="Its weights overflowed on this row, or hold NaN.",
@@ -127,20 +135,51 @@ class Predictor:
             answer = answer.astype("float32")
         return {"label": self._labels[answer.argmax(1)], "probabilities": answer}
 
-    def _without_mask(self, features: Any) -> "np.ndarray[Any, Any]":
+    def answer(self, features: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+        """What the model itself says to features: probabilities in the order of ``classes``, or values.
+
+        Raises:
+            Failed: ``model-failed``.
+        """
+        return self._arrange(self._run(features))
+
+    def _without_mask(self, features: Any, columns: Columns) -> "np.ndarray[Any, Any]":
+        """The features with NaN where a cell is missing, if the model takes that."""
         import numpy as np  # noqa: PLC0415
 
         mask = np.ma.getmaskarray(features)
-        if mask.any():
-            row = int(np.argwhere(mask)[0][0])
-            raise InvalidInput(
-                f"A cell of '{self._features}' of row {row} is missing.",
-                why="The pipeline neither fills missing cells nor drops such rows.",
-                hint="Send the whole row, or add parts.drop_missing or a filling step to the pipeline.",
-                code="missing-value",
-                details={"field": self._features, "row": row},
-            )
-        return features.data
+        if not mask.any():
+            return features.data
+        if self._takes_missing and features.dtype.kind == "f":
+            return with_nan(features)
+        raise self._missing(mask, columns)
+
+    def _refuse_missing(self, features: "np.ndarray[Any, Any]", columns: Columns) -> None:
+        """Raise if features without a mask hold NaN, which explains why the model gave no answer."""
+        import numpy as np  # noqa: PLC0415
+
+        if features.dtype.kind == "f" and np.isnan(features).any():
+            raise self._missing(np.isnan(features), columns)
+
+    def _missing(self, mask: "np.ndarray[Any, Any]", columns: Columns) -> InvalidInput:
+        """What to say of the first row whose features lack a cell: which cells of the row itself are missing."""
+        import numpy as np  # noqa: PLC0415
+
+        row = int(np.argwhere(mask)[0][0])
+        _, given = self._check(columns)
+        lacking = [name for name, cells in given.items() if np.ma.getmaskarray(cells)[row].any()]
+        named = " and ".join(f"'{name}'" for name in lacking)
+        return InvalidInput(
+            f"A cell of {named} of row {row} is missing."
+            if lacking
+            else f"'{self._features}' of row {row} is not a number after the pipeline's steps.",
+            why="The model takes no missing values, and the pipeline neither fills them nor drops such rows."
+            if lacking
+            else "No cell of the row is missing; a step made NaN of what it was given.",
+            hint="Send the whole row, or add parts.drop_missing or a filling step to the pipeline.",
+            code="missing-value",
+            details={"field": lacking[0] if lacking else self._features, "row": row},
+        )
 
 
 def _runner(

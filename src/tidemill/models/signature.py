@@ -1,9 +1,11 @@
 """What a predictor takes and gives, in the words of the Open Inference Protocol v2. Not the values themselves."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
+from tidemill.store.spelling import type_of
 
 if TYPE_CHECKING:
     from tidemill.store.table import Table
@@ -36,11 +38,14 @@ class Tensor:
         name: The column.
         datatype: A key of ``DATATYPES``.
         shape: Of a whole batch: -1 for the rows, then the shape of one cell.
+        type: The Arrow type of dates, times and decimals, which travel as text (``store.spelling``): such as
+            ``timestamp[us, tz=Europe/Berlin]``. Empty for all else.
     """
 
     name: str
     datatype: str
     shape: tuple[int, ...]
+    type: str = ""
 
     @property
     def cell(self) -> tuple[int, ...]:
@@ -49,15 +54,21 @@ class Tensor:
 
     def to_json(self) -> dict[str, object]:
         """As the protocol's model metadata spells it."""
-        return {"name": self.name, "datatype": self.datatype, "shape": list(self.shape)}
+        said: dict[str, object] = {"name": self.name, "datatype": self.datatype, "shape": list(self.shape)}
+        return {**said, "parameters": {"type": self.type}} if self.type else said
 
     @classmethod
     def from_json(cls, body: dict[str, Any]) -> "Tensor":
         """What ``to_json`` wrote."""
-        return cls(str(body["name"]), str(body["datatype"]), tuple(int(n) for n in body["shape"]))
+        return cls(
+            str(body["name"]),
+            str(body["datatype"]),
+            tuple(int(n) for n in body["shape"]),
+            str(body.get("parameters", {}).get("type", "")),
+        )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Signature:
     """The inputs and outputs of a predictor, in order.
 
@@ -70,6 +81,11 @@ class Signature:
     name: str
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
+
+    @cached_property
+    def types(self) -> dict[str, str]:
+        """The Arrow type of each input that travels as text without being text."""
+        return {t.name: t.type for t in self.inputs if t.type}
 
     def to_json(self) -> dict[str, object]:
         """As the protocol's model metadata spells it."""
@@ -93,9 +109,9 @@ def inputs_of(table: "Table", columns: "list[str]") -> tuple[Tensor, ...]:
     """The inputs that these columns of a table of raw rows are.
 
     Raises:
-        InvalidInput: ``no-datatype``, when the protocol has no word for a column's type (dates, nested lists).
+        InvalidInput: ``no-datatype``, when the protocol has no word for a column's type (nested lists, durations).
     """
-    return tuple(Tensor(c, _datatype(table, c), (-1, *table.shape_of(c))) for c in columns)
+    return tuple(_input(table, c) for c in columns)
 
 
 def outputs_of(classes: tuple[str, ...] | None) -> tuple[Tensor, ...]:
@@ -103,6 +119,12 @@ def outputs_of(classes: tuple[str, ...] | None) -> tuple[Tensor, ...]:
     if classes is None:
         return (Tensor("value", "FP64", (-1,)),)
     return (Tensor("label", "BYTES", (-1,)), Tensor("probabilities", "FP32", (-1, len(classes))))
+
+
+def _input(table: "Table", column: str) -> Tensor:
+    shape = (-1, *table.shape_of(column))
+    spelled = type_of(table.to_arrow().schema.field(column).type)
+    return Tensor(column, "BYTES" if spelled else _datatype(table, column), shape, spelled)
 
 
 def _datatype(table: "Table", column: str) -> str:
@@ -120,7 +142,7 @@ def _datatype(table: "Table", column: str) -> str:
     except (KeyError, NotImplementedError, AttributeError, TypeError):
         raise InvalidInput(
             f"Column '{column}' has type {kind}, for which the inference protocol has no word.",
-            why="A served model takes numbers, booleans and text.",
+            why="A served model takes numbers, booleans, text, dates, times and decimals.",
             hint=f"Turn '{column}' into a number or text in the dataset, or leave it out of the predictor's inputs.",
             code="no-datatype",
             details={"field": column},

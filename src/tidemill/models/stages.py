@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from tidemill.core.errors import Failed, InvalidInput, TidemillError
 from tidemill.models import state as states
+from tidemill.store.spelling import TypedColumns
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,8 +50,15 @@ class Stages:
             for spec in specs
         ]
 
-    def run(self, rows: int, columns: "dict[str, np.ndarray[Any, Any]]") -> "dict[str, np.ndarray[Any, Any]]":
+    def run(
+        self, rows: int, columns: "dict[str, np.ndarray[Any, Any]]", types: Mapping[str, str] | None = None
+    ) -> "dict[str, np.ndarray[Any, Any]]":
         """The columns as the model wants them.
+
+        Args:
+            rows: How many.
+            columns: The checked raw columns.
+            types: The Arrow type of each whose dtype does not say it, so that a step gets what it got in training.
 
         Raises:
             InvalidInput: ``row-refused``, when a stage drops a row; the details name ``row`` and ``stage``.
@@ -60,10 +68,10 @@ class Stages:
             return columns
         import numpy as np  # noqa: PLC0415
 
-        columns[ROW] = np.arange(rows)
+        columns = TypedColumns({**columns, ROW: np.arange(rows)}, types or {})
         for name, serve, settings, state in self._stages:
             try:
-                columns = serve(columns, settings, state)
+                columns = TypedColumns.after(serve(columns, settings, state), columns)
             except TidemillError as error:
                 error.details.setdefault("stage", name)
                 raise

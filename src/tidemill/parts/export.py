@@ -8,10 +8,14 @@ from tidemill.pipeline.components import step
 from tidemill.pipeline.progress import scratch
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from tidemill.models.trained import TrainedModel
     from tidemill.store.table import Table
 
 SAMPLE_ROWS = 64
+_ROWS_WITH_GAPS = 8
+"""So many rows of the sample at most have missing cells that the model was given, where it was given any."""
 
 
 @step
@@ -42,11 +46,12 @@ def predictor(
     import numpy as np  # noqa: PLC0415
 
     from tidemill.models.bundle import build_predictor  # noqa: PLC0415
+    from tidemill.models.columns import features_of  # noqa: PLC0415
     from tidemill.store.table import ID  # noqa: PLC0415
 
     ids = raw.numpy(ID)
     order = np.argsort(ids, kind="stable")
-    chosen = prepared.take(np.arange(min(SAMPLE_ROWS, len(prepared))))
+    chosen = prepared.take(_chosen(prepared, model.features))
     wanted = chosen.numpy(ID)
     at = order[np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)]
     there = ids[at] == wanted
@@ -57,7 +62,7 @@ def predictor(
             hint="Let every row_step keep the column '_id'.",
             code="no-sample",
         )
-    expected = model.predict(chosen.filter(there).numpy(model.features))
+    expected = model.predict(features_of(chosen.filter(there), model.features))
     folder = scratch() / "predictor"
     build_predictor(
         folder,
@@ -69,3 +74,14 @@ def predictor(
         code_files={path: text.encode() for path, text in code.items()},
     )
     return folder
+
+
+def _chosen(prepared: "Table", features: str) -> "np.ndarray[Any, Any]":
+    """Which rows the predictor is proven on: the first, some with missing cells among them if there are such."""
+    import numpy as np  # noqa: PLC0415
+
+    first = np.arange(min(SAMPLE_ROWS, len(prepared)))
+    missing = prepared.missing(features)
+    incomplete = np.flatnonzero(missing.reshape(len(prepared), -1).any(axis=1))[:_ROWS_WITH_GAPS]
+    later = incomplete[incomplete >= len(first)]
+    return np.concatenate([first[: SAMPLE_ROWS - len(later)], later])

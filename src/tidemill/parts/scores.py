@@ -18,9 +18,10 @@ def evaluate(model: "TrainedModel", test: "Table", name: str = "model") -> "Repo
         InvalidInput: ``no-rows``, when there are no test rows.
     """
     from tidemill.evaluation.report import of_classifier, of_regressor  # noqa: PLC0415
+    from tidemill.models.columns import features_of  # noqa: PLC0415
     from tidemill.store.table import ID  # noqa: PLC0415
 
-    features = test.numpy(model.features)
+    features = features_of(test, model.features)
     answers = model.predict(features)
     truth = test.numpy(model.label)
     if model.classes is None:

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
 from tidemill.pipeline.rowwise import apply_rows, apply_state, arguments_of
+from tidemill.store.spelling import Spelling, TypedColumns, type_of
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from tidemill.pipeline.component import Component
     from tidemill.store.table import Table
 
@@ -75,58 +78,91 @@ def _by_columns(
         made = component.function(*plain, **arguments_of(component, settings))
     else:
         made = component.instance(settings).apply(*plain, state)
-    return {**columns, component.options.get("to") or component.columns[0]: made}
+    target = component.options.get("to") or component.columns[0]
+    types = {n: t for n, t in getattr(columns, "types", {}).items() if n != target}
+    return TypedColumns({**columns, target: made}, types)
 
 
 def to_table(columns: Mapping[str, Any]) -> "Table":
-    """Columns as a table; missing cells of a masked array become missing cells."""
+    """Columns as a table: the types that they had in training; missing cells of a masked array become missing cells."""
     import numpy as np  # noqa: PLC0415
     import pyarrow as pa  # noqa: PLC0415
 
     from tidemill.store.table import ID, Table  # noqa: PLC0415
 
     rows = len(next(iter(columns.values()))) if columns else 0
+    types: Mapping[str, str] = getattr(columns, "types", {})
     table = Table(pa.table({ID: np.asarray(columns.get(ROW, np.arange(rows)), np.uint64)}))
     for name, values in columns.items():
         if name == ROW:
             continue
-        if not np.ma.isMaskedArray(values):
+        if name in types:
+            table = table.with_column(name, Spelling(types[name]).arrow(values))
+        elif values.dtype.kind == "O" or np.ma.isMaskedArray(values):
+            cell = values.shape[1:]
+            flat = _flat(values)
+            if cell:
+                flat = pa.FixedSizeListArray.from_arrays(flat, int(np.prod(cell)))
+            table = table.with_column(name, flat, shape=cell)
+        else:
             table = table.with_column(name, values)
-            continue
-        cell = values.shape[1:]
-        flat: Any = pa.array(
-            np.ascontiguousarray(values.data).reshape(-1), mask=np.ma.getmaskarray(values).reshape(-1)
-        )
-        if cell:
-            flat = pa.FixedSizeListArray.from_arrays(flat, int(np.prod(cell)))
-        table = table.with_column(name, flat, shape=cell)
     return table
+
+
+def _flat(values: Any) -> Any:
+    """The cells of an array of objects, or of a masked one; a column of text is text also where all of it is missing."""
+    import numpy as np  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415
+
+    mask = np.ma.getmaskarray(values).reshape(-1)
+    flat = np.ascontiguousarray(np.ma.getdata(values)).reshape(-1)
+    if flat.dtype.kind != "O":
+        return pa.array(flat, mask=mask)
+    cells = [None if m else v for v, m in zip(flat, mask, strict=True)]
+    return pa.array(cells, pa.string() if all(isinstance(v, str | None) for v in flat) else None)
 
 
 def from_table(table: "Table") -> dict[str, Any]:
     """A table's columns; ``_row`` from its ``_id``."""
     import numpy as np  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415
 
     from tidemill.store.table import ID, SYSTEM_COLUMNS  # noqa: PLC0415
 
-    found: dict[str, Any] = {}
+    found, types = dict[str, Any](), dict[str, str]()
     if ID in table.columns:
         found[ROW] = table.numpy(ID).astype(np.int64)
     for name in table.columns:
         if name in SYSTEM_COLUMNS:
+            continue
+        cells = table.to_arrow().column(name).combine_chunks()
+        if isinstance(cells, pa.ChunkedArray):
+            cells = cells.chunk(0) if cells.num_chunks else pa.array([], cells.type)
+        spelled = type_of(cells.type)
+        if spelled:
+            found[name], types[name] = Spelling(spelled).cells(cells), spelled
             continue
         missing = table.missing(name)
         if not missing.any():
             found[name] = table.numpy(name)
             continue
         shape = table.shape_of(name)
-        cells = table.to_arrow().column(name).combine_chunks()
         if shape:
             cells = cells.flatten()
-        import pyarrow.compute as pc  # noqa: PLC0415
+        text = str(cells.type) in ("string", "large_string", "string_view", "null")
+        filled = (
+            ["" if v is None else v for v in cells.to_pylist()]
+            if text
+            else cells.fill_null(_zero(cells.type))
+        )
+        data: Any = np.empty(len(cells), dtype=object) if text else filled.to_numpy(zero_copy_only=False)  # pyright: ignore[reportAttributeAccessIssue]
+        if text:
+            data[:] = filled
+        found[name] = np.ma.MaskedArray(data.reshape(len(table), *shape), missing)
+    return TypedColumns(found, types)
 
-        text = str(cells.type) in ("string", "large_string", "string_view")
-        filled = pc.fill_null(cells, "" if text else 0)  # pyright: ignore[reportAttributeAccessIssue]
-        data = filled.to_numpy(zero_copy_only=False).reshape(len(table), *shape)
-        found[name] = np.ma.MaskedArray(data, missing)
-    return found
+
+def _zero(kind: "pa.DataType") -> Any:
+    import pyarrow as pa  # noqa: PLC0415
+
+    return pa.scalar(0).cast(kind)

@@ -2,9 +2,12 @@
 
 import http.client
 import json
+import math
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, time
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlsplit
 
@@ -98,10 +101,10 @@ class Client:
         self._connection.close()
 
     def predict(self, rows: Sequence[Mapping[str, Any]], *, id: str | None = None) -> list[Predicted]:  # noqa: A002
-        """Ask with rows as plain values (numbers, text, nested lists; None where a cell is missing).
+        """Ask with rows as plain values (numbers, text, dates, nested lists; None where a cell is missing).
 
         Args:
-            rows: Each with every input of the model.
+            rows: Each with every input of the model; NaN is a missing cell too.
             id: The request's id: the same id and rows get the same answer, logged once. A new one if None.
 
         Raises:
@@ -131,7 +134,8 @@ class Client:
 
         Args:
             model: The model's name.
-            columns: Arrays of shape ``(rows, *cell)``, without missing cells; text as object or str arrays.
+            columns: Arrays of shape ``(rows, *cell)``; text as object or str arrays. Of missing cells, only
+                floating point numbers have a word: NaN, or a mask.
             id: As for ``predict``.
 
         Raises:
@@ -198,7 +202,7 @@ class Client:
         return self._send("GET", "/metrics", None, {})[1].decode()
 
     def _json(self, method: str, path: str, tree: Any) -> Any:
-        body = None if tree is None else json.dumps(tree).encode()
+        body = None if tree is None else _encoded(tree)
         return json.loads(self._send(method, path, body, {"Content-Type": "application/json"})[1])
 
     def _send(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> tuple[Any, bytes]:
@@ -236,6 +240,38 @@ class _Connection(http.client.HTTPConnection):
         """Connect, and send small requests at once."""
         super().connect()
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _encoded(tree: Any) -> bytes:
+    """JSON; NaN, which is a missing cell, as null. Looked for only where there is one: a row may be a whole image."""
+    try:
+        return json.dumps(tree, allow_nan=False, default=_word).encode()
+    except ValueError:
+        return json.dumps(_without_nan(tree), default=_word).encode()
+
+
+def _word(value: Any) -> Any:
+    """What JSON says of a value that it has no word for: dates and times in ISO 8601, a decimal's digits."""
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise errors.InvalidInput(
+        f"A value of type {type(value).__qualname__} cannot be sent.",
+        why="A row is sent as JSON.",
+        hint="Send numbers, text, truth values, dates, times, decimals, and lists of them; None where a cell is missing.",
+        code="wrong-dtype",
+    )
+
+
+def _without_nan(tree: Any) -> Any:
+    if isinstance(tree, Mapping):
+        return {name: _without_nan(member) for name, member in tree.items()}
+    if isinstance(tree, list):
+        return [_without_nan(member) for member in tree]
+    return None if isinstance(tree, float) and math.isnan(tree) else tree
 
 
 def _error(status: int, data: bytes) -> TidemillError:

@@ -90,6 +90,8 @@ def from_bytes(name: str, data: memoryview, datatype: str, shape: tuple[int, ...
 def to_bytes(values: Any, datatype: str) -> bytes:
     """The protocol's binary form of an array."""
     if datatype != "BYTES":
+        if isinstance(values, np.ma.MaskedArray) and values.dtype.kind == "f":
+            values = values.filled(np.nan)
         return np.ascontiguousarray(values, dtype=DATATYPES[datatype]).tobytes()
     texts = [str(t).encode() for t in np.asarray(values, dtype=object).reshape(-1)]
     return b"".join(struct.pack("<I", len(t)) + t for t in texts)
@@ -238,12 +240,16 @@ def _wrong_shape(name: str, got: Sequence[int], wanted: Sequence[int], row: int 
 
 
 def datatype_of(name: str, values: Any) -> str:
-    """The protocol's word for an array's type.
+    """The protocol's word for an array's type. A missing cell of floating point numbers is sent as NaN.
 
     Raises:
         InvalidInput: ``no-datatype`` or ``missing-cells``.
     """
-    if isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).any():
+    if (
+        isinstance(values, np.ma.MaskedArray)
+        and values.dtype.kind != "f"
+        and np.ma.getmaskarray(values).any()
+    ):
         raise InvalidInput(
             f"'{name}' has missing cells, and binary tensors have no word for them.",
             hint="Ask with rows, with None where a cell is missing.",

@@ -11,6 +11,7 @@ from tidemill.core.names import nearest
 from tidemill.serve import log_layout
 from tidemill.serve.log_reader import LogReader
 from tidemill.store.open import Store
+from tidemill.store.spelling import Spelling, type_of
 from tidemill.store.table import ID, PREDICTION, SHAPE, SYSTEM_COLUMNS, Table, array_size
 
 if TYPE_CHECKING:
@@ -190,8 +191,15 @@ def _cell(
         if any(isinstance(v, float) for v in values):
             # Arrow would cut the fraction off without a word.
             raise _no_fit(correction, field, f"its cell is no {kind}")
+    spelled = type_of(kind)
     try:
+        if spelled:
+            # Dates, times and decimals came as text; what that text says is what the row is.
+            texts = np.ma.MaskedArray(np.array(values, dtype=object), mask=[v is None for v in values])
+            values = Spelling(spelled).arrow(Spelling(spelled).read(field.name, texts)).to_pylist()
         pa.array(values, kind)
+    except InvalidInput as error:
+        raise _no_fit(correction, field, f"its cell is no {kind}") from error
     except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
         raise _no_fit(correction, field, f"its cell is no {kind}") from error
     return values

@@ -95,6 +95,12 @@ def to_onnx(model: Any, features: "np.ndarray[Any, Any]") -> bytes:
     raise adapters.NotExportable("it is a plain Python function")
 
 
+def takes_missing(model: Any, features: "np.ndarray[Any, Any]") -> bool:
+    """Not that one could know: a comparison with NaN answers as if nothing were missing."""
+    del model, features
+    return False
+
+
 def history(model: Any) -> dict[str, list[float]]:
     """None: a function is not trained."""
     del model
