@@ -188,3 +188,30 @@ def deep_png() -> bytes:
     head = struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0)
     pixel = zlib.compress(b"\0" + struct.pack(">HHH", 1000, 2000, 3000))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", pixel) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("ending", ["png", "gif", "bmp", "tiff", "jpeg", "webp"])
+def test_an_image_cut_anywhere_is_taken_or_said_to_be_unreadable(tmp_path: Path, ending: str):
+    folder = tmp_path / "cut"
+    folder.mkdir()
+    file = folder / f"a.{ending}"
+    frames = {"save_all": True, "append_images": [Image.new("L", (3, 2), 9)]} if ending == "gif" else {}
+    Image.new("L", (3, 2), 1).save(file, ending, **frames)
+    whole = file.read_bytes()
+    codes: list[str | None] = []
+    for kept in range(len(whole)):
+        file.write_bytes(whole[:kept])
+        codes.append(_refusal(folder))
+    assert set(codes) <= {"unreadable-image", None}
+    assert codes.count("unreadable-image") > 10
+
+
+def _refusal(folder: Path) -> str | None:
+    """The code of what refuses the folder's images; None where they are read."""
+    source = open_files([folder])
+    try:
+        types = {field.name: field.type for field in source.fields()}
+        list(source.pieces(types))
+    except InvalidInput as error:
+        return error.code
+    return None

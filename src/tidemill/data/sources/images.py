@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidemill.core.errors import InvalidInput, NeedsExtra, NotFound
+from tidemill.core.errors import InvalidInput, NeedsExtra, NotFound, TidemillError
 from tidemill.core.events import Progress, Sink
 from tidemill.data.sources.delimited import Delimited
 from tidemill.data.sources.layout import PREFIX
@@ -209,10 +209,13 @@ class _Folder:
             # Not by its path: a TIFF that is to be turned comes out scrambled where Pillow maps it into memory.
             with (self._folder / file).open("rb") as opened, Image.open(opened) as image:
                 yield image
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except TidemillError:
+            raise
+        except Exception as error:
+            # Pillow's readers raise whatever a damaged file leads them to: of an index, a size, a division.
             raise InvalidInput(
                 f"{self.name}/{file}: this image cannot be read.",
-                why=str(error),
+                why=str(error) or type(error).__name__,
                 hint="Save it again, or remove it from the folder.",
                 code="unreadable-image",
                 details={"file": f"{self.name}/{file}"},
