@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from tidemill.data.dataset import Dataset
     from tidemill.data.datasets import Datasets
     from tidemill.data.difference import Cell, Diff
-    from tidemill.data.forgetting import Matches, find, forget, settle, settled, that_lost, unsettled
+    from tidemill.data.forgetting import (
+        Matches,
+        find,
+        forget,
+        own_texts,
+        settle,
+        settled,
+        that_lost,
+        unsettled,
+    )
     from tidemill.data.heads import head_token
     from tidemill.data.importing import Imported, import_files, import_rows
     from tidemill.data.merge import Merged
@@ -60,6 +69,7 @@ _HOMES = {
     "head_token": "heads",
     "import_files": "importing",
     "import_rows": "importing",
+    "own_texts": "forgetting",
     "push": "sharing",
     "settle": "forgetting",
     "settled": "forgetting",
@@ -102,6 +112,7 @@ __all__ = [
     "head_token",
     "import_files",
     "import_rows",
+    "own_texts",
     "push",
     "settle",
     "settled",

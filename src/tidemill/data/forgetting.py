@@ -18,10 +18,15 @@ from tidemill.data.replay import Replay
 from tidemill.data.snapshot import Snapshot
 from tidemill.data.sweeping import sweep
 from tidemill.data.transfer import Copy
-from tidemill.store.table import PREDICTION
+from tidemill.store.table import ID, PREDICTION, SYSTEM_COLUMNS, Table
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from tidemill.store.open import Store
+
+_LEAST_TEXT = 4
+"""Characters of a text that may name a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +50,13 @@ class Matches:
         ids: Their ``_id``s, ascending.
         predictions: The predictions that feedback made some of them of.
         commits: Id of each commit that has some of them, and how many.
+        rows: The rows themselves with all their columns, as each file has them: one that was changed is there twice.
     """
 
     ids: tuple[int, ...]
     predictions: frozenset[str]
     commits: dict[str, int]
+    rows: "tuple[Table, ...]" = ()
 
 
 def find(store: "Store", name: str, condition: str, named: Collection[str]) -> Matches:
@@ -153,6 +160,7 @@ def matching(copy: Copy, condition: str, named: Collection[str]) -> Matches:
     seen: set[str] = set()
     found: set[int] = set()
     predictions: set[str] = set()
+    held: list[Table] = []
     refusal: InvalidInput | None = None
     asked = False
     kept = copy.history.kept(copy.refs(), named)
@@ -177,7 +185,10 @@ def matching(copy: Copy, condition: str, named: Collection[str]) -> Matches:
             refusal = refusal or error
             continue
         found |= set(here.tolist())
-        predictions |= {p for p in every.read([PREDICTION], here).to_arrow()[PREDICTION].to_pylist() if p}
+        if len(here):
+            cells = every.read([ID, PREDICTION, *every.columns], here)
+            held.append(cells)
+            predictions |= {p for p in cells.to_arrow()[PREDICTION].to_pylist() if p}
     if refusal is not None and not asked:
         raise refusal
     ids = np.array(sorted(found), np.uint64)
@@ -186,7 +197,49 @@ def matching(copy: Copy, condition: str, named: Collection[str]) -> Matches:
         for commit in kept.values()
         if (rows := sum(len(f.find(ids)[0]) for f in Snapshot(table, commit).fragments()))
     }
-    return Matches(tuple(sorted(found)), frozenset(predictions), lost)
+    return Matches(tuple(sorted(found)), frozenset(predictions), lost, tuple(held))
+
+
+def own_texts(store: "Store", name: str, found: Matches) -> frozenset[str]:
+    """The texts that only these rows have, by which others know them: names, addresses, numbers of a card.
+
+    A text of four characters or more that is in no other row at the head of a branch.
+    """
+    import numpy as np  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    copy = Copy.of(store, name)
+    texts: set[str] = set()
+    for rows in found.rows:
+        table = rows.to_arrow()
+        for column in _texts(table.schema):
+            texts |= {t for t in table[column].to_pylist() if t and len(t.strip()) >= _LEAST_TEXT}
+    ids = np.array(found.ids, np.uint64)
+    for head in copy.refs().branches.values():
+        if not texts:
+            break
+        snapshot = Snapshot(copy.table, copy.history.at(head))
+        columns = _texts(snapshot.schema)
+        for fragment in snapshot.fragments() if columns else ():
+            table = fragment.read([ID, *columns])
+            others = table.to_arrow().filter(pa.array(~np.isin(table.numpy(ID), ids)))
+            for column in columns:
+                known = pc.call_function(
+                    "is_in", [others[column]], pc.SetLookupOptions(pa.array(texts, others[column].type))
+                )
+                texts -= set(others[column].filter(known).to_pylist())
+    return frozenset(texts)
+
+
+def _texts(schema: "pa.Schema") -> list[str]:
+    import pyarrow as pa  # noqa: PLC0415
+
+    return [
+        f.name
+        for f in schema
+        if f.name not in SYSTEM_COLUMNS and (pa.types.is_string(f.type) or pa.types.is_large_string(f.type))
+    ]
 
 
 def rewrite(copy: Copy, new: Sequence[Tombstone], named: Collection[str], sink: Sink) -> Rewritten:

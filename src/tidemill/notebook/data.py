@@ -1,5 +1,6 @@
 """A project's methods about datasets: what is in them, what changed, what is merged."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,12 +130,19 @@ class DataMethods(Opened):
         return reading.export(self._ws, ref, Path(path))
 
     def forget(
-        self, name: str, where: str, reason: str, *, dry_run: bool = False, sink: Sink = silent
+        self,
+        name: str,
+        where: str,
+        reason: str,
+        *,
+        redact: Sequence[str] = (),
+        dry_run: bool = False,
+        sink: Sink = silent,
     ) -> "data_views.ForgottenView":
         """Remove rows from all of a dataset's history."""
         from tidemill.loop.datasets import forgetting
 
-        return forgetting.forget(self._ws, name, where, reason, dry_run=dry_run, sink=sink)
+        return forgetting.forget(self._ws, name, where, reason, redact=redact, dry_run=dry_run, sink=sink)
 
     def delete(self, name: str, *, force: bool = False) -> "data_views.DeletedView":
         """Delete a dataset that no release depends on."""

@@ -1,5 +1,6 @@
 """Removing for good: rows from all of history, which is a person's right; and a whole dataset."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,8 @@ from tidemill.core.errors import InvalidInput, NotAllowed
 from tidemill.core.events import Sink, silent
 from tidemill.loop.datasets.file_traces import FileTraces, forget_files, would_forget_files
 from tidemill.loop.datasets.labelling.forgetting import LabelTraces, forget_labels, label_traces
+from tidemill.loop.datasets.mentions import elsewhere, in_messages, in_server_logs, mentioned
+from tidemill.loop.datasets.mentions import redact as take_out
 from tidemill.loop.datasets.named import commits_of, named_commits
 from tidemill.loop.datasets.traces import commented, logged, purge, remove_unnamed, trained_on
 from tidemill.loop.datasets.views import DeletedView, ForgottenView
@@ -17,9 +20,19 @@ from tidemill.loop.workspace import Workspace
 if TYPE_CHECKING:
     from tidemill.store.catalog.database import Transaction
 
+_LEAST_WORD = 3
+"""Characters of a word that is taken out of texts."""
+
 
 def forget(
-    ws: Workspace, name: str, where: str, reason: str, *, dry_run: bool = False, sink: Sink = silent
+    ws: Workspace,
+    name: str,
+    where: str,
+    reason: str,
+    *,
+    redact: Sequence[str] = (),
+    dry_run: bool = False,
+    sink: Sink = silent,
 ) -> ForgottenView:
     """Remove the rows that a condition holds for in any commit from every commit.
 
@@ -34,16 +47,18 @@ def forget(
         name: The dataset.
         where: An SQL condition over its columns, such as ``customer_id = 7``.
         reason: Why; it stands in the marks.
+        redact: Words that are taken out of titles, descriptions, comments and what else people wrote, and by which
+            predictions are found too.
         dry_run: Only say what would be removed.
         sink: Gets ``Progress``.
 
     Raises:
-        InvalidInput: ``invalid-where``, ``no-reason``.
+        InvalidInput: ``invalid-where``, ``no-reason``, ``reason-names-row``, ``short-word``.
         Conflict: ``runs-in-progress``.
         NotFound: ``dataset-not-found``.
         StorageError: ``log-in-use``: a prediction log cannot be emptied of them now; nothing else is changed.
     """
-    from tidemill.data import Tombstone, find  # noqa: PLC0415
+    from tidemill.data import Tombstone, find, own_texts  # noqa: PLC0415
     from tidemill.data import forget as remove  # noqa: PLC0415
 
     if not reason.strip():
@@ -53,12 +68,22 @@ def forget(
             hint='Type --reason "what for".',
             code="no-reason",
         )
-    ws.datasets.open(name)
+    if any(len(word.strip()) < _LEAST_WORD for word in redact):
+        raise InvalidInput(
+            f"A word to redact has {_LEAST_WORD} characters or more.",
+            why="A shorter one is a part of many others.",
+            hint="Type the whole name, address or number.",
+            code="short-word",
+        )
+    key = ws.datasets.open(name).key or ()
     with no_run(ws) as write:
         named = named_commits(write, name)
         found = find(ws.store, name, where, named)
+        texts = own_texts(ws.store, name, found)
+        _check_reason(reason, [*texts, *redact])
         # Only the rows say which predictions they came from, so that these go before the rows do.
-        predictions = logged(ws, found.predictions, remove=not dry_run)
+        predictions = logged(ws, found, key, {*texts, *redact}, remove=not dry_run)
+        redacted = mentioned(write, redact) if dry_run else take_out(write, redact)
         trained, reviews = trained_on(write, name, found.commits), commented(write, name, found.ids)
         labels = label_traces(ws, write, name, found.ids) if dry_run else LabelTraces()
         files = would_forget_files(ws, name, found.ids, found.commits) if dry_run else FileTraces()
@@ -67,6 +92,12 @@ def forget(
             remove(ws.store, name, tombstone, named, sink)
     # Also what a forget that was killed, or a fetch, left to do.
     removed = Removed(0, labels, files) if dry_run else settle(ws, name, sink)
+    if redact and not dry_run:
+        # Also what a command that was killed had taken out of records, and not out of their file.
+        ws.store.catalog.scrub()
+    with ws.store.catalog.read() as read:
+        places = mentioned(read, sorted(texts.difference(redact)))
+    places += in_messages(ws, name, sorted({*texts, *redact}))
     return ForgottenView(
         name,
         where,
@@ -80,9 +111,22 @@ def forget(
         predictions,
         list(removed.files.rewritten),
         list(removed.files.deleted),
-        list(removed.files.left),
+        [*removed.files.left, *in_server_logs(ws, {*texts, *redact})],
+        redacted,
+        [p for p in places if not (dry_run and p.startswith("error of"))],
+        elsewhere(ws, name) if found.ids else [],
         dry_run=dry_run,
     )
+
+
+def _check_reason(reason: str, words: Sequence[str]) -> None:
+    if any(word in reason for word in words):
+        raise InvalidInput(
+            "The reason has a text of these rows in it.",
+            why="It is what stays in their place, for all who read the history.",
+            hint="Say it without naming the person: --reason 'asked on 3 May, ticket 12'.",
+            code="reason-names-row",
+        )
 
 
 @dataclass(frozen=True, slots=True)

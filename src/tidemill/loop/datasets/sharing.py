@@ -141,8 +141,10 @@ def _fetched(ws: Workspace, name: str, remote: str, theirs: "Store", sink: Sink)
 
     check_name("dataset", name)
     got = get(ws.store, theirs, name, remote, sink)
-    settle(ws, name, sink)
-    return _view(name, remote, got)
+    files = settle(ws, name, sink).files
+    cleared = [f"{path} was written anew without them" for path in files.rewritten]
+    cleared += [f"{path} showed them, and is deleted" for path in files.deleted]
+    return _view(name, remote, got, [*cleared, *files.left])
 
 
 def _open(ws: Workspace, remote: str, *, make: bool = False) -> "Store":
@@ -180,7 +182,7 @@ def _write_down(ws: Workspace, remote: str, address: str) -> None:
     part.replace(file)
 
 
-def _view(name: str, remote: str, done: "Shared") -> SharedView:
+def _view(name: str, remote: str, done: "Shared", cleared: Sequence[str] = ()) -> SharedView:
     return SharedView(
         name,
         remote,
@@ -191,4 +193,5 @@ def _view(name: str, remote: str, done: "Shared") -> SharedView:
         list(done.tags),
         done.forgotten,
         list(done.kept),
+        list(cleared),
     )

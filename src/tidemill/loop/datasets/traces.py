@@ -5,7 +5,7 @@ logs), all is removed where the run read a commit that had the rows; a registere
 people rely on them, and are listed. Predictions that such rows came from leave the logs of their environments.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.names import Digest
@@ -16,7 +16,8 @@ from tidemill.loop.workspace import Workspace
 if TYPE_CHECKING:
     import numpy as np
 
-    from tidemill.data import Tombstone
+    from tidemill.data import Matches, Tombstone
+    from tidemill.models.signature import Signature
     from tidemill.store.catalog import records
     from tidemill.store.catalog.database import Transaction
 
@@ -46,22 +47,63 @@ def commented(read: "Transaction", name: str, ids: Collection[int]) -> list[str]
     return [f"{name}#{number}" for number in sorted(found)]
 
 
-def logged(ws: Workspace, predictions: Collection[str], *, remove: bool) -> list[str]:
-    """The environments whose prediction log has some of these predictions, and how many; removed there, if asked."""
+def logged(
+    ws: Workspace, found: "Matches", key: Sequence[str], words: Collection[str], *, remove: bool
+) -> list[str]:
+    """The environments whose prediction log has predictions of these rows, and how many; removed there, if asked.
+
+    Args:
+        ws: The project.
+        found: The rows.
+        key: The columns that name a row of the dataset.
+        words: Texts by which a prediction is found too.
+        remove: Whether they are removed.
+    """
     from tidemill.serve import log_removal  # noqa: PLC0415
     from tidemill.serve.log_reader import LogReader  # noqa: PLC0415
 
-    ids = sorted(predictions)
-    found: list[str] = []
-    for file in sorted(ws.store.environments_folder.glob("*.predictions.db")) if ids else ():
-        if remove:
-            count = log_removal.remove(file, ids)
-        else:
-            with LogReader(file) as reader:
-                count = sum(1 for _ in reader.predictions(ids))
-        if count:
-            found.append(f"{file.name.removesuffix('.predictions.db')}: {count}")
-    return found
+    told: list[str] = []
+    for file in sorted(ws.store.environments_folder.glob("*.predictions.db")):
+        with LogReader(file) as reader:
+            known = {p.id for p in reader.predictions(sorted(found.predictions))}
+        known |= set(
+            log_removal.holding(
+                file, lambda s: _as_logged(found, s), lambda s: _keys_as_logged(found, key, s), words
+            )
+        )
+        if known and remove:
+            log_removal.remove(file, sorted(known))
+        if known:
+            told.append(f"{file.name.removesuffix('.predictions.db')}: {len(known)}")
+    return told
+
+
+def _as_logged(found: "Matches", signature: "Signature") -> list[bytes]:
+    """The rows as a log has requests that are about their very cells; none where the model asks for other columns."""
+    from tidemill.serve.log_layout import encode_rows  # noqa: PLC0415
+
+    rows: list[bytes] = []
+    for table in found.rows:
+        if all(t.name in table.columns for t in signature.inputs):
+            try:
+                rows += encode_rows({t.name: table.numpy(t.name) for t in signature.inputs}, signature.inputs)
+            except (TypeError, ValueError):
+                # Cells of another kind than the model takes: nobody asked it about such a row.
+                continue
+    return rows
+
+
+def _keys_as_logged(
+    found: "Matches", key: Sequence[str], signature: "Signature"
+) -> "tuple[Sequence[str], set[tuple[Any, ...]]]":
+    names = [t.name for t in signature.inputs]
+    if not key or not set(key) <= set(names):
+        return (), set()
+    values: set[tuple[Any, ...]] = set()
+    for table in found.rows:
+        if set(key) <= set(table.columns):
+            values |= set(zip(*(table.to_arrow()[name].to_pylist() for name in key), strict=True))
+    return key, values
 
 
 def remove_unnamed(ws: Workspace) -> None:

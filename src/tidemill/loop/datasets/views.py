@@ -293,6 +293,7 @@ class SharedView:
         tags: The tags that are new there.
         forgotten: How many rows were removed from all of history there, as they are forgotten here.
         kept: Tags that name another commit there, and were left as they are.
+        cleared: Sentences about files here that showed rows which are forgotten since.
     """
 
     dataset: str
@@ -304,6 +305,7 @@ class SharedView:
     tags: list[str]
     forgotten: int
     kept: list[str]
+    cleared: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,6 +380,9 @@ class ForgottenView:
         rewritten: Files outside the store that are written anew without such rows.
         deleted: Files outside the store that showed such rows and are deleted.
         left: Sentences about what could not be reached: which, why, and what to do.
+        redacted: Where words were taken out of what people wrote: ``comment 2 of review people#1``.
+        mentioned: Where people wrote a text that only such rows have, which stays.
+        elsewhere: Sentences about what no command here reaches: remotes, clones, backups.
     """
 
     dataset: str
@@ -393,6 +398,9 @@ class ForgottenView:
     rewritten: list[str]
     deleted: list[str]
     left: list[str]
+    redacted: list[str]
+    mentioned: list[str]
+    elsewhere: list[str]
     dry_run: bool
 
 

@@ -40,7 +40,43 @@ _TABLES: dict[type[Any], sa.Table] = {
 _CACHED = sa.select(tables.cache.c.key, tables.cache.c.outputs).where(
     tables.cache.c.key.in_(sa.bindparam("keys", expanding=True))
 )
+_COMPUTED = ("cache", "artifacts")
+"""Tables of what runs computed, which is removed where it came of what is forgotten."""
 R = TypeVar("R")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Mention:
+    """A column of a record in which a word is; ``key`` is the record's."""
+
+    table: str
+    key: dict[str, Any]
+    column: str
+    value: Any
+
+
+def _mentions(value: Any, word: str) -> bool:
+    match value:
+        case str():
+            return word in value
+        case dict():
+            return any(word in str(n) or _mentions(v, word) for n, v in value.items())
+        case list():
+            return any(_mentions(v, word) for v in value)
+        case _:
+            return False
+
+
+def _replaced(value: Any, word: str, instead: str) -> Any:
+    match value:
+        case str():
+            return value.replace(word, instead)
+        case dict():
+            return {str(n).replace(word, instead): _replaced(v, word, instead) for n, v in value.items()}
+        case list():
+            return [_replaced(v, word, instead) for v in value]
+        case _:
+            return value
 
 
 class Transaction:
@@ -172,6 +208,37 @@ class Transaction:
         """All of the cache: key and outputs."""
         rows = self._connection.execute(sa.select(tables.cache.c.key, tables.cache.c.outputs))
         yield from ((key, outputs) for key, outputs in rows)
+
+    def mentions(self, words: Sequence[str]) -> "list[Mention]":
+        """Where what people or steps wrote has one of these words, outside the cache and its artifacts."""
+        found: list[Mention] = []
+        for table in tables.metadata.sorted_tables if words else ():
+            if table.name in _COMPUTED:
+                continue
+            keys = list(table.primary_key.columns)
+            columns = [c for c in table.columns if c not in keys and isinstance(c.type, sa.String | sa.JSON)]
+            query = sa.select(*keys, *columns)
+            for row in self._connection.execute(query):
+                key = dict(zip([c.name for c in keys], row, strict=False))
+                values = row[len(keys) :]
+                found += [
+                    Mention(table.name, key, column.name, value)
+                    for column, value in zip(columns, values, strict=True)
+                    if any(_mentions(value, word) for word in words)
+                ]
+        return found
+
+    def redact(self, words: Sequence[str], instead: str) -> "list[Mention]":
+        """Put another text in the place of these words there; where it was done."""
+        found = self.mentions(words)
+        for one in found:
+            table = tables.metadata.tables[one.table]
+            value = one.value
+            for word in words:
+                value = _replaced(value, word, instead)
+            where = [table.c[name] == part for name, part in one.key.items()]
+            self._connection.execute(sa.update(table).where(*where).values({one.column: value}))
+        return found
 
 
 class Catalog:

@@ -54,6 +54,11 @@ def _names(view: "SharedView", where: str, before: str) -> list[str]:
         lines.append(f"  new tags: {', '.join(view.tags)}")
     if view.forgotten:
         lines.append(f"  {view.forgotten:,} forgotten rows were removed from all of history in {where}")
+        lines += [f"  {each}" for each in view.cleared]
+        if where == view.remote:
+            lines.append(
+                "  what was made of them there goes with the next 'tidemill gc' of a project of that store"
+            )
     if view.kept:
         lines.append(f"  left as they are, for they name another commit there: {', '.join(view.kept)}")
     return lines

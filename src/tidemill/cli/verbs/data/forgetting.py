@@ -11,20 +11,28 @@ from tidemill.cli.command import State, command, pass_state
     "--where", required=True, metavar="SQL", help="The rows: a condition over the columns, in any commit."
 )
 @click.option("--reason", required=True, metavar="TEXT", help="Why; it stays in the place of the rows.")
+@click.option(
+    "--redact",
+    multiple=True,
+    metavar="WORD",
+    help="Take this word out of titles, comments and what else people wrote; may be given again.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 @pass_state
-def forget(state: State, name: str, where: str, reason: str, *, dry_run: bool) -> None:
+def forget(
+    state: State, name: str, where: str, reason: str, redact: tuple[str, ...], *, dry_run: bool
+) -> None:
     """Remove rows from every commit of dataset NAME.
 
-    What was computed from them is removed too, the labels that people gave them, and the predictions that feedback
-    made them of. The models and releases that were trained on them are listed, and reviews that talk about them.
-    They do not come back by import, push or fetch.
+    What was computed from them is removed too, the labels that people gave them, predictions of them, and files that
+    Tidemill wrote beside the store. The models and releases that were trained on them are listed, and where people
+    wrote of them. They do not come back by import, push or fetch.
     """
     from tidemill.cli.render.data import forgetting as render  # noqa: PLC0415
     from tidemill.loop.datasets import forgetting as loop  # noqa: PLC0415
 
     with state.watch() as sink:
-        done = loop.forget(state.workspace(), name, where, reason, dry_run=dry_run, sink=sink)
+        done = loop.forget(state.workspace(), name, where, reason, redact=redact, dry_run=dry_run, sink=sink)
     state.show(done, render.forgotten)
 
 

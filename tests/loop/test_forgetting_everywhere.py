@@ -1,0 +1,207 @@
+"""One person's row is driven through the whole product, then forgotten: no byte of any place has it afterwards.
+
+Every file below the project, every object of the bucket and every row of the catalog's database is looked into, as it
+is and unpacked. What is left is what the command itself has named.
+"""
+
+import gzip
+import io
+import json
+import os
+import subprocess
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import tidemill as tm
+from tidemill.core.errors import Failed, InvalidInput
+from tidemill.loop.datasets import profiling, reviewing
+from tidemill.loop.datasets.review_showing import show_review
+from tidemill.models.signature import Signature, Tensor
+from tidemill.serve import log_layout
+from tidemill.serve.log_layout import log_file
+
+pytestmark = pytest.mark.both_stores
+
+NEEDLE = "Needle-8842-Haystack"
+PIPELINE = """
+import tidemill as tm
+
+@tm.row_step
+def louder(rows: tm.Table) -> tm.Table:
+    return rows.with_column("loud", [n.upper() + "!" for n in rows.to_polars()["name"].to_list()])
+
+@tm.step
+def listed(rows: tm.Table) -> list:
+    names = rows.to_polars()["name"].to_list()
+    print("names:", names)
+    return names
+
+@tm.step
+def failing(names: list, fail: bool) -> int:
+    if fail:
+        raise ValueError(f"cannot do {names}")
+    return len(names)
+
+@tm.pipeline
+def names(data: tm.Dataset = tm.dataset("d"), fail: bool = False, who: str = "nobody"):
+    return {"count": failing(listed(louder(data)), fail)}
+"""
+
+
+@pytest.fixture
+def project(project_store: None, tmp_path: Path) -> Iterator[tm.Project]:
+    home = tmp_path / "project"
+    home.mkdir()
+    (home / "pipeline.py").write_text(PIPELINE)
+    (home / "tidemill.toml").write_text(
+        f'author = "ada"\n[checks.d.columns.v]\none_of = ["a", "b"]\n[remotes.origin]\nstore = "{tmp_path / "remote"}"\n'
+    )
+    with tm.open(home) as opened:
+        yield opened
+
+
+def unpacked(content: bytes) -> Iterator[bytes]:
+    """A file's bytes, and what is packed in them: gzip, zip, tar, Parquet."""
+    yield content
+    with suppress(OSError, EOFError):
+        if content[:2] == b"\x1f\x8b":
+            yield from unpacked(gzip.decompress(content))
+    with suppress(zipfile.BadZipFile):
+        if content[:2] == b"PK":
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                for name in archive.namelist():
+                    yield from unpacked(archive.read(name))
+    with suppress(tarfile.TarError):
+        if content[257:262] == b"ustar":
+            with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+                for member in archive:
+                    if file := archive.extractfile(member):
+                        yield from unpacked(file.read())
+    if content[:4] == b"PAR1":
+        yield str(pq.read_table(io.BytesIO(content)).to_pydict()).encode()
+
+
+def has(content: bytes) -> bool:
+    needles = (NEEDLE.lower().encode(), NEEDLE.lower().encode("utf-16-le"))
+    return any(needle in part.lower() for part in unpacked(content) for needle in needles)
+
+
+def holding(project: tm.Project) -> list[str]:
+    """Where the needle is: files of the project, objects of the bucket, tables of the database."""
+    found = [
+        str(f.relative_to(project.folder.parent))
+        for f in project.folder.parent.rglob("*")
+        if f.is_file() and has(f.read_bytes())
+    ]
+    store = project._ws.store
+    if store.objects.path("") is None:
+        for entry in store.objects.list():
+            there = store.objects.get(entry.key)
+            if there and has(there[0]):
+                found.append(entry.key)
+    address = os.environ.get("TIDEMILL_CATALOG")
+    if address:
+        dump = subprocess.run(["pg_dump", "--inserts", address], capture_output=True, check=True).stdout
+        found += [line[:60].decode() for line in dump.splitlines() if has(line)]
+    return sorted(found)
+
+
+def bring(project: tm.Project, rows: str, branch: str | None = None) -> None:
+    file = project.folder / "d.csv"
+    file.write_text("id,name,v\n" + rows)
+    try:
+        project.import_data("d", file, key=["id"], branch=branch)
+    finally:
+        file.unlink()
+
+
+def log_requests(project: tm.Project) -> Path:
+    """A log as a server of an environment that was stopped since leaves it: one asks by name, one by key."""
+    file = log_file(project._ws.store.environments_folder, "prod")
+    asked = Signature("m", (Tensor("id", "INT64", (-1,)), Tensor("name", "BYTES", (-1,))), ())
+    rows = log_layout.encode_rows(
+        {"id": np.array([1, 1, 2, 2]), "name": np.array([NEEDLE, "other", "x", f"about {NEEDLE}"], object)},
+        asked.inputs,
+    )
+    with closing(log_layout.open_to_write(file)) as log:
+        log.execute("INSERT INTO releases VALUES (1, 'sha256:1', 1, ?)", (json.dumps(asked.to_json()),))
+        for number, inputs in enumerate(rows):
+            log.execute(
+                "INSERT INTO predictions (id, time, release, checking, inputs, outputs) VALUES (?, 't', 1, 0, ?, ?)",
+                (f"p{number}", inputs, b"\x90"),
+            )
+        log.execute("INSERT INTO feedback (prediction, label, time) VALUES ('p2', ?, 't')", (f"{NEEDLE}!",))
+        log.execute(
+            "INSERT INTO predictions (id, time, release, checking, inputs, outputs) VALUES ('q', 't', 1, 0, ?, ?)",
+            (rows[2], b"\x90"),
+        )
+    return file
+
+
+def drive(project: tm.Project) -> Path:
+    ws, folder = project._ws, project.folder
+    bring(project, f"1,{NEEDLE},a\n2,x,a\n3,y,b\n")
+    with pytest.raises(Failed):
+        bring(project, f"1,{NEEDLE} refused,zz\n2,x,zz\n")
+    assert project.run(folder / "pipeline.py").status == "succeeded"
+    assert project.run(folder / "pipeline.py", fail=True).status == "failed"
+    assert project.run(folder / "pipeline.py", who=NEEDLE).status == "succeeded"
+    project.branch("d", "side")
+    bring(project, f"1,{NEEDLE} again,b\n4,z,b\n", branch="side")
+    reviewing.open_review(ws, "d", "side", title=f"About {NEEDLE}", description=f"{NEEDLE} asked")
+    reviewing.comment(ws, "d#1", f"Is {NEEDLE} right?")
+    queue = project.label_queue("d", column="v", where=f"name = '{NEEDLE}' or id > 1", classes=["a", "b"])
+    assert queue.take() is not None
+    queue.answer("b")
+    profiling.profile(ws, "d", html=folder / "pages" / "profile.html")
+    show_review(ws, "d#1", html=folder / "pages" / "review.html")
+    project.export("d", folder / "out" / "d.csv")
+    project.export("d@side", folder / "out" / "side.parquet")
+    project.push("d", branches=["main", "side"])
+    return log_requests(project)
+
+
+def test_nothing_of_a_forgotten_row_is_left_but_what_is_named(project: tm.Project):
+    log = drive(project)
+    before = holding(project)
+    assert len(before) > 10
+    would = project.forget("d", "id = 1", "asked for", redact=[NEEDLE], dry_run=True)
+    assert holding(project) == before
+    with pytest.raises(InvalidInput) as caught:
+        project.forget("d", "id = 1", f"{NEEDLE} asked")
+    assert caught.value.code == "reason-names-row"
+    first = project.forget("d", "id = 1", "asked for")
+    assert first.logged == would.logged == ["prod: 4"]
+    with closing(log_layout.open_to_read(log)) as reader:
+        assert reader.execute("SELECT id FROM predictions").fetchall() == [("q",)]
+        assert reader.execute("SELECT count(*) FROM feedback").fetchone() == (0,)
+    told = " ".join(first.mentioned)
+    for place in (
+        "title of review d#1",
+        "description of review d#1",
+        "comment 1 of review d#1",
+        "selection of",
+        "parameters of run",
+    ):
+        assert place in told, first.mentioned
+    # What is left in the catalog is what people wrote; it is named, and goes on a word.
+    done = project.forget("d", "id = 1", "asked for", redact=[NEEDLE])
+    assert len(done.redacted) == len(first.mentioned)
+    assert any("data push d origin" in each for each in first.elsewhere)
+    remote = [f for f in holding(project) if f.startswith("remote")]
+    assert holding(project) == remote != []
+    pushed = project.push("d", branches=["main", "side"])
+    assert pushed.forgotten == 1
+    assert holding(project) == []
+    # What is recorded of it: that, when, by whom and why.
+    marks = [m for c in project._ws.datasets.open("d").log() for m in c.forgotten]
+    assert {(m.rows, m.author, m.reason) for m in marks} == {(1, "ada", "asked for")}
+    assert project.run(project.folder / "pipeline.py").status == "succeeded"
+    assert holding(project) == []
