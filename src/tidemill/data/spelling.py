@@ -240,10 +240,10 @@ def _float_kept(cells: Any, values: Any, kind: Any) -> bool:
     texts, numbers = cells.filter(some), values.filter(some)
     differs = pc.not_equal(numbers.cast(pa.string()), texts)
     texts, numbers = texts.filter(differs), numbers.filter(differs).cast(pa.float64())
-    return all(map(_digits_come_back, texts.to_pylist(), numbers.to_pylist()))
+    return all(map(digits_come_back, texts.to_pylist(), numbers.to_pylist()))
 
 
-def _digits_come_back(text: str, number: float) -> bool:
+def digits_come_back(text: str, number: float) -> bool:
     """Whether a float, written with as many significant digits as the text has, is the text's number."""
     mantissa = re.split("[eE]", text.lstrip("-"))[0]
     count = max(len(mantissa.replace(".", "").lstrip("0")), 1)

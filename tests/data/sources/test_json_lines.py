@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,19 @@ def test_what_json_does_not_have_is_a_broken_line(datasets: Datasets, csv: Write
     with pytest.raises(InvalidInput, match=r"some\.jsonl, line 1: this is no JSON object") as caught:
         import_files(datasets, "d", csv(text, "some.jsonl"))
     assert caught.value.code == "broken-line"
+
+
+@pytest.mark.parametrize(
+    "cell", ["0.12345678901234567890123", "1e400", "1e-400", "123456789012345678901234567890"]
+)
+def test_a_number_that_no_type_holds_keeps_its_digits_as_text(
+    datasets: Datasets, csv: Write, rows: Rows, cell: str
+):
+    import_files(datasets, "d", csv(f'{{"a": {cell}}}\n{{"a": 2.5}}\n', "some.jsonl"))
+    found = [row["a"] for row in rows()]
+    assert (Decimal(found[0]), found[1]) == (Decimal(cell), "2.5")
+    # Into a column of float64 it is refused: nothing of it may go.
+    import_files(datasets, "e", csv('{"a": 2.5}\n', "some.jsonl"))
+    with pytest.raises(InvalidInput) as caught:
+        import_files(datasets, "e", csv(f'{{"a": {cell}}}\n', "some.jsonl"))
+    assert caught.value.code == "wrong-type"

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +15,7 @@ from tidemill.data.sources.paths import name_of
 from tidemill.data.sources.source import Group, Note, Place
 from tidemill.data.sources.unpacking import NotUtf8, Unpacked
 from tidemill.data.sources.values import Kinds, column
+from tidemill.data.spelling import digits_come_back
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -155,7 +157,7 @@ def _rows(file: str, block: bytes, first: int) -> list[Row]:
     """The objects of whole lines, of which the first has the number ``first``."""
     import msgspec  # noqa: PLC0415
 
-    decoder = msgspec.json.Decoder(Row)
+    decoder = msgspec.json.Decoder(Row, float_hook=_number)
     text = block.removeprefix(b"\xef\xbb\xbf") if first == 1 else block
     try:
         rows = decoder.decode_lines(text)
@@ -169,6 +171,14 @@ def _rows(file: str, block: bytes, first: int) -> list[Row]:
             _check_line(file, number, line, decoder)
     assert rows is not None, file
     return rows
+
+
+def _number(text: str) -> float | Decimal:
+    """A number with a fraction or an exponent; one that float64 does not hold, with all its digits."""
+    number = float(text)
+    if (len(text) <= 15 and 1e-300 < abs(number) < 1e300) or digits_come_back(text, number):
+        return number
+    return Decimal(text)
 
 
 def _keys(value: Any) -> int:

@@ -18,6 +18,7 @@ _WORDS: dict[type, str] = {
     bool: "true or false",
     int: "a number",
     float: "a number",
+    decimal.Decimal: "a number",
     str: "a text",
     bytes: "bytes",
     dt.datetime: "a time",
@@ -67,8 +68,9 @@ class Kinds:
             kind = group.known or pa.string()
         elif kinds == {int}:
             kind = self._whole(group)
-        elif kinds <= {int, float}:
-            kind = pa.float64() if max(-self._low, self._high) <= LARGE else pa.string()
+        elif kinds <= {int, float, decimal.Decimal}:
+            held = decimal.Decimal not in kinds and max(-self._low, self._high) <= LARGE
+            kind = pa.float64() if held else pa.string()
         else:
             zone = "UTC" if True in self._zoned else None
             plain = {
@@ -170,6 +172,8 @@ def _array(values: Sequence[Any], kind: Any) -> Any:
     kinds = set(map(type, values))
     if bool in kinds and not pa.types.is_boolean(kind):
         return None
+    if decimal.Decimal in kinds and pa.types.is_floating(kind):  # It has more digits than a float holds.
+        return None
     if not (float in kinds and pa.types.is_integer(kind)):  # Arrow would cut them off.
         try:
             return pa.array(values, kind)
@@ -183,7 +187,9 @@ def _array(values: Sequence[Any], kind: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    return value.isoformat() if isinstance(value, (dt.date, dt.time)) else json.dumps(value, default=str)
+    if isinstance(value, (dt.date, dt.time)):
+        return value.isoformat()
+    return str(value) if isinstance(value, decimal.Decimal) else json.dumps(value, default=str)
 
 
 def _article(kind: type) -> str:
