@@ -228,6 +228,52 @@ class ExecutorSuite:
         error = self.error(project, "def deeper():\n    return deeper()\nreturn deeper()")
         assert "raised RecursionError" in error["message"]
 
+    @pytest.mark.parametrize(
+        ("body", "code", "words"),
+        [
+            (
+                """
+                class Odd(Exception):
+                    def __str__(self):
+                        raise RuntimeError
+                raise Odd
+                """,
+                "step-failed",
+                "raised Odd: (its message cannot be shown: __str__ raised RuntimeError)",
+            ),
+            (
+                """
+                from tidemill.core.errors import InvalidInput
+                class Text(str):
+                    def __reduce__(self):
+                        os._exit(3)
+                class Odd:
+                    def __repr__(self):
+                        raise RuntimeError
+                raise InvalidInput(Text("own"), details={Text("a"): [threading.Lock(), Odd(), Text("b")]})
+                """,
+                "invalid-input",
+                "own",
+            ),
+            ("raise KeyboardInterrupt", "step-failed", "raised KeyboardInterrupt"),
+            ("tm.progress(lambda: 1); return 1", "wrong-call", "takes numbers, not a function"),
+        ],
+    )
+    def test_what_cannot_be_sent_back_is_told_in_words(
+        self, project: Project, body: str, code: str, words: str
+    ):
+        error = self.error(project, body)
+        assert error["code"] == code
+        assert words in error["message"]
+
+    def test_a_result_that_holds_itself(self, project: Project):
+        text = source("members = []\nmembers.append(members)\nreturn members")
+        project.write(text.replace("-> int:", "-> list:").replace("(x: int)", "(x: list)"))
+        error = project.run(executor=self.name, folder=str(project.folder)).run.error
+        assert error is not None
+        assert error["code"] == "no-artifact-kind"
+        assert "'odd' returned a list as 'result' that holds itself" in error["message"]
+
     def test_a_thread_that_is_left_behind(self, project: Project):
         body = """
         def work():

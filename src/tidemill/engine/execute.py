@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core.errors import Conflict, Failed, InvalidInput, TidemillError
 from tidemill.engine import artifacts, failures, project_files, tables, workplace
 from tidemill.engine.arguments import Given
-from tidemill.engine.orders import ChunkTask, Memo, Order, Outcome, Ref
+from tidemill.engine.orders import ChunkTask, Memo, Order, Outcome, Ref, Saved
 from tidemill.engine.secrecy import NOTHING, Secrecy
 from tidemill.pipeline import load, spelling, values
 from tidemill.pipeline.annotations import TABLE_FORMS, results_of, shown
@@ -53,10 +53,14 @@ def execute(
             secrecy.check(outcome, order.step)
     except TidemillError as error:
         outcome.error = failures.described(error, order)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001 - a Rust library's panic and sys.exit() fail the step too
+    except BaseException as error:
+        # A Rust library's panic and sys.exit() fail the step too. Ctrl-C is the run's; in a process of its own, where
+        # that is not heard, it is the step's.
+        if isinstance(error, KeyboardInterrupt) and not own_process:
+            raise
         outcome.error = failures.raised(error, order)
+    if outcome.error is not None:
+        outcome.error = failures.plain(outcome.error)
     if secrecy and outcome.error is not None:
         # Nothing else of it: an output that was saved before another one failed may have a secret in it.
         outcome = Outcome(error=secrecy.mask_all(outcome.error), rows_in=outcome.rows_in)
@@ -305,14 +309,27 @@ def _save_results(
     annotation = component.result if component.kind not in ("trainer", "check") else EMPTY
     if len(order.outputs) == 1:
         _check_type(order, "result", annotation, returned)
-        outcome.saved["result"] = artifacts.save(blobs, returned, order.step)
+        outcome.saved["result"] = _saved(order, blobs, "result", returned)
         return
     if not isinstance(returned, tuple) or len(returned) != len(order.outputs):
         raise _wrong_type(order, "result", f"a tuple of {len(order.outputs)}", returned)
     wanted = results_of(annotation) or (EMPTY,) * len(order.outputs)
     for name, kind, value in zip(order.outputs, wanted, returned, strict=True):
         _check_type(order, name, kind, value)
-        outcome.saved[name] = artifacts.save(blobs, value, order.step, name)
+        outcome.saved[name] = _saved(order, blobs, name, value)
+
+
+def _saved(order: Order, blobs: Blobs, output: str, value: Any) -> Saved:
+    try:
+        return artifacts.save(blobs, value, order.step, output)
+    except RecursionError:
+        raise Failed(
+            f"Step '{order.step}' returned a {type(value).__qualname__} as '{output}' that holds itself, or is nested "
+            "too deep to be stored.",
+            hint="Return a list or dict that ends: name what refers back by a number or a text.",
+            code="no-artifact-kind",
+            details={"step": order.step, "output": output},
+        ) from None
 
 
 def _check_type(order: Order, output: str, annotation: Any, value: Any) -> None:

@@ -2,7 +2,7 @@
 
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tidemill.core.errors import Failed, TidemillError
 from tidemill.engine.machine import Machine
@@ -11,6 +11,7 @@ from tidemill.pipeline import load
 from tidemill.pipeline.graph import Node
 from tidemill.pipeline.resources import shown_bytes
 
+_SHOWN_CHARACTERS = 500
 _HERE = str(Path(__file__).parent.parent)
 _ELSEWHERE = (
     "A step works in an empty folder of its own. Let it take the file by a parameter annotated pathlib.Path: "
@@ -30,7 +31,7 @@ def described(error: TidemillError, order: Order) -> dict[str, Any]:
 
 def raised(error: BaseException, order: Order) -> dict[str, Any]:
     """An exception of the step's own."""
-    text = str(error)
+    text = said(error)
     relative = isinstance(error, FileNotFoundError) and not Path(str(error.filename or "/")).is_absolute()
     return {
         "code": "step-failed",
@@ -42,6 +43,50 @@ def raised(error: BaseException, order: Order) -> dict[str, Any]:
             "traceback": _trimmed(error) or "".join(traceback.format_exception(error)),
         },
     }
+
+
+def said(error: BaseException) -> str:
+    """What an exception says; of one that cannot say it, that."""
+    try:
+        return str.__str__(str(error))
+    except Exception as failed:  # noqa: BLE001 - its own __str__ may raise anything
+        return f"(its message cannot be shown: __str__ raised {type(failed).__name__})"
+
+
+def plain(tree: Any) -> Any:
+    """An error as any process can be told it: what JSON does not have is shown in words.
+
+    An exception of the project's may carry anything, a lock or a type of the step's own, in its details.
+    """
+    kind = type(tree)
+    if tree is None or kind in (bool, int, float, str):
+        return tree
+    if isinstance(tree, str):
+        return str.__str__(tree)
+    if isinstance(tree, dict):
+        pairs = cast("dict[Any, Any]", tree).items()
+        return {name if type(name) is str else _shown(name): plain(v) for name, v in pairs}
+    if kind in (list, tuple):
+        return [plain(v) for v in cast("list[Any]", tree)]
+    return _shown(tree)
+
+
+def _shown(value: object) -> str:
+    try:
+        return str.__str__(repr(value))[:_SHOWN_CHARACTERS]
+    except Exception:  # noqa: BLE001 - its own __repr__ may raise anything
+        return f"a {type(value).__qualname__}"
+
+
+def not_sent(order: Order, error: Exception) -> dict[str, Any]:
+    """What came of a step cannot be told to the process that asked for it."""
+    failed = Failed(
+        f"What came of step '{order.step}' cannot be sent back: {type(error).__name__}: {said(error)}.",
+        hint="Return plain values, arrays, tables or models; raise exceptions that hold plain values.",
+        code="no-wire-form",
+        details={"step": order.step},
+    )
+    return failed.to_json()
 
 
 def timed_out(order: Order, printed: str, *, ended: bool = True) -> dict[str, Any]:

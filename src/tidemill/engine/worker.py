@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from multiprocessing.connection import Connection
+from pickle import PicklingError
 from typing import NoReturn
 
 from tidemill.engine import workplace
@@ -32,7 +33,15 @@ def main(descriptor: int) -> None:
             _end()
         outcome = carry_out(order, capture, lambda report: connection.send(("progress", report)))
         # A worker that is still busy with something of that step is not given another.
-        connection.send(("done" if leftovers() is None else "last", outcome))
+        word = "done" if leftovers() is None else "last"
+        try:
+            connection.send((word, outcome))
+        except (TypeError, AttributeError, ValueError, RecursionError, PicklingError) as error:
+            # Nothing of it was written: it is made bytes before.
+            from tidemill.engine import failures  # noqa: PLC0415 - a worker is there before the engine is
+            from tidemill.engine.orders import Outcome  # noqa: PLC0415
+
+            connection.send((word, Outcome(error=failures.not_sent(order, error))))
 
 
 def _watch(descriptor: int) -> None:

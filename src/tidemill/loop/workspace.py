@@ -111,6 +111,19 @@ def open_workspace(folder: Path | None = None, *, make: bool = False) -> Workspa
         return Workspace(load_project((folder or Path.cwd()).resolve()))
 
 
+def of_script() -> Path | None:
+    """The folder of the project that the script lies in which Python was started with; None where there is none."""
+    from tidemill.pipeline.script import file_of  # noqa: PLC0415
+
+    file = file_of()
+    if file is None:
+        return None
+    try:
+        return find_project(file.parent).folder
+    except NotFound:
+        return None
+
+
 def init(folder: Path, name: str | None = None) -> Initialised:
     """Make ``folder`` a project: settings, a first pipeline, a store. What is there already stays as it is.
 

@@ -43,6 +43,13 @@ class Project(DataMethods, TeamMethods):
         """The project's folder."""
         return self._ws.folder
 
+    def _found(self, pipeline: Any) -> Any:
+        """A pipeline's file: as it is named from the working directory, else from the project's folder."""
+        if not isinstance(pipeline, (str, Path)) or Path(pipeline).exists():
+            return pipeline
+        inside = self._ws.folder / pipeline
+        return inside if inside.is_file() else pipeline
+
     # -- runs and models
 
     def run(
@@ -75,7 +82,7 @@ class Project(DataMethods, TeamMethods):
         try:
             return runs.run(
                 self._ws,
-                pipeline,
+                self._found(pipeline),
                 given,
                 name=how.name,
                 executor=how.executor,
@@ -111,7 +118,9 @@ class Project(DataMethods, TeamMethods):
 
         how, given = options_of(options), parameters_of(parameters, more)
         try:
-            return runs.forecast(self._ws, pipeline, given, name=how.name, commits=how.commits, sink=how.sink)
+            return runs.forecast(
+                self._ws, self._found(pipeline), given, name=how.name, commits=how.commits, sink=how.sink
+            )
         except InvalidInput as error:
             raise told(error) from error.__cause__
 
@@ -291,14 +300,17 @@ class Project(DataMethods, TeamMethods):
 
 
 def open_project(folder: str | Path | None = None) -> Project:
-    """Open the project that ``folder`` (default: the working directory) lies in; ``folder`` itself if in none.
+    """Open the project that ``folder`` lies in; ``folder`` itself if in none.
+
+    Without it, that of the script that Python was started with, wherever it was started; else, and in a notebook,
+    that of the working directory.
 
     Raises:
         InvalidInput: ``invalid-settings``.
     """
     from tidemill.loop import workspace
 
-    return Project(workspace.open_workspace(Path(folder) if folder else None, make=True))
+    return Project(workspace.open_workspace(Path(folder) if folder else workspace.of_script(), make=True))
 
 
 def run(

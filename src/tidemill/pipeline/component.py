@@ -23,6 +23,7 @@ from tidemill.pipeline.dataset import Dataset
 from tidemill.pipeline.handles import Handle
 from tidemill.pipeline.model import Model
 from tidemill.pipeline.parameters import EMPTY, Parameter, parameters_of
+from tidemill.pipeline.script import may_be_imported
 from tidemill.pipeline.secret import Secret, replaced
 
 P = ParamSpec("P")
@@ -109,8 +110,9 @@ class Component(Generic[P, R]):
     def importable(self) -> bool:
         """Whether another process can find it: it is a module-level name of a module with a file."""
         home = sys.modules.get(self.module)
-        has_file = bool(getattr(home, "__file__", None))
-        return has_file and _is_at(home, self.variable, self.origin)
+        if home is None or not getattr(home, "__file__", None) or not may_be_imported(home):
+            return False
+        return self.module != "__main__" and _is_at(home, self.variable, self.origin)
 
     @property
     def columns(self) -> tuple[str, ...]:

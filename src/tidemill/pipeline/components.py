@@ -10,6 +10,7 @@ from tidemill.core.names import nearest
 from tidemill.pipeline.carrying import CARRYING, check_carrying, check_uses
 from tidemill.pipeline.component import TRAINER_SETTINGS, Component, Kind, P, R
 from tidemill.pipeline.resources import Resources
+from tidemill.pipeline.script import importable_name
 
 _ANY = ("ignore", "uses", "version", "code_version", *CARRYING)
 """What every component may say: of its key, and of how it is carried out."""
@@ -231,5 +232,5 @@ def _component(kind: Kind, function: Any, options: dict[str, Any], module: str) 
 def _module_of(function: Any, caller: str) -> str:
     # An estimator's own module is scikit-learn's; the component lives where the decorator was used.
     if inspect.isroutine(function) or inspect.isclass(function):
-        return str(getattr(function, "__module__", None) or caller)
-    return caller
+        caller = str(getattr(function, "__module__", None) or caller)
+    return importable_name(caller)

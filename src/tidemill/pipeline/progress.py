@@ -13,10 +13,32 @@ scratch_folder: ContextVar[Path | None] = ContextVar("scratch_folder", default=N
 
 
 def progress(done: float, total: float | None = None, label: str = "", unit: str = "") -> None:
-    """Tell how far the step is: ``tm.progress(epoch, epochs, "training", "epochs")``. Outside a run, nothing."""
+    """Tell how far the step is: ``tm.progress(epoch, epochs, "training", "epochs")``. Outside a run, nothing.
+
+    Raises:
+        InvalidInput: ``wrong-call``, when ``done`` or ``total`` is no number.
+    """
     report = reporter.get()
     if report is not None:
-        report(done, total, label, unit)
+        report(_number(done), None if total is None else _number(total), _text(label), _text(unit))
+
+
+def _number(value: object) -> float:
+    if type(value) in (int, float):
+        return value  # pyright: ignore[reportReturnType]
+    try:
+        return float(value)  # pyright: ignore[reportArgumentType]
+    except (TypeError, ValueError):
+        raise InvalidInput(
+            f"tm.progress takes numbers, not a {type(value).__qualname__}.",
+            hint="Type tm.progress(epoch, epochs, 'training', 'epochs').",
+            code="wrong-call",
+        ) from None
+
+
+def _text(value: object) -> str:
+    """A text that any process can be told: of no type that a step has made."""
+    return str.__str__(str(value))
 
 
 def scratch() -> Path:
