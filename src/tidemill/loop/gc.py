@@ -116,7 +116,7 @@ def _needed(ws: Workspace, read: "Transaction") -> set[Digest]:
     needed |= {Digest(queue.content) for queue in read.find(records.LabelQueue)}
     for release in read.find(records.Release):
         needed |= set(bundle.holds(ws.store, release))
-    return needed
+    return ws.store.blobs.with_replacements(needed)
 
 
 def _dead_entries(read: "Transaction", gone: set[str]) -> list[str]:

@@ -39,6 +39,20 @@ def write(
     state.write({"columns": columns, "outputs": outputs}, folder / FILE)
 
 
+def without(folder: Path, gone: "np.ndarray[Any, Any]") -> None:
+    """Take the rows out of a bundle's sample that ``gone`` is true for; (rows,), bool."""
+    body = state.read(folder / FILE)
+
+    def left(values: "np.ndarray[Any, Any] | None") -> "np.ndarray[Any, Any] | None":
+        return None if values is None else values[~gone]
+
+    columns = {n: {"data": left(c["data"]), "mask": left(c["mask"])} for n, c in body["columns"].items()}
+    outputs = {n: left(values) for n, values in body["outputs"].items()}
+    part = folder / f".{FILE}.part"
+    state.write({**body, "columns": columns, "outputs": outputs}, part)
+    part.replace(folder / FILE)
+
+
 def read(folder: Path) -> "tuple[dict[str, np.ndarray[Any, Any]], dict[str, np.ndarray[Any, Any]]]":
     """The raw rows of a bundle's sample as columns, and the pipeline's answers by output name.
 

@@ -7,13 +7,14 @@ against its digest, and stays there: the cache has no limit of its own, and can 
 
 import copy
 import hashlib
+import json
 import os
 import secrets
 import shutil
 import socket
 import time
 import zlib
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -29,6 +30,8 @@ from tidemill.store.hashed_file import HashedFile
 from tidemill.store.objects import Objects
 
 _FOLDER = "blobs"
+_INSTEAD = "replaced"
+"""Objects by the digest of a blob whose bytes are gone: which blob took its place."""
 _PIECE_BYTES = 8 * 1024 * 1024
 _HEX_DIGITS = 64
 
@@ -98,7 +101,7 @@ class Blobs:
             StorageError: ``disk-full``, ``storage`` or ``store-unreachable``; then nothing is stored.
         """
         digest = digest_of(data)
-        if not self.exists(digest):
+        if not self._is_stored(digest):
             stored = bytes(data)
             self._objects.put(_key(digest), stored)
             self.written_bytes += len(stored)
@@ -107,7 +110,7 @@ class Blobs:
     def put_file(self, path: Path) -> Digest:
         """Store the bytes of a file without reading it into memory at once. ``path`` stays."""
         digest = _digest_of_file(path)
-        if not self.exists(digest):
+        if not self._is_stored(digest):
             self._objects.put_file(_key(digest), path)
             self.written_bytes += path.stat().st_size
         return digest
@@ -127,7 +130,7 @@ class Blobs:
                     yield out
                 finally:
                     out.close()
-            if not self.exists(out.digest):
+            if not self._is_stored(out.digest):
                 self.adopt_file(path, out.digest)
         finally:
             path.unlink(missing_ok=True)
@@ -163,7 +166,7 @@ class Blobs:
         path = self.path(digest)
         with translated(str(path)):
             data = path.read_bytes()
-        if digest_of(data) != digest:
+        if (found := digest_of(data)) != digest and found != self.instead_of(digest):
             raise _damaged(digest)
         return data
 
@@ -193,6 +196,15 @@ class Blobs:
             NotFound: ``blob-not-found``.
             StorageError: ``blob-damaged``, when a remote store holds other bytes under this digest.
         """
+        try:
+            return self._path(digest)
+        except NotFound as error:
+            instead = self.instead_of(digest) if error.code == "blob-not-found" else None
+            if instead is None:
+                raise
+            return self.path(instead)
+
+    def _path(self, digest: Digest) -> Path:
         path = self.path_of(digest)
         if self._below is not None and not path.is_file():
             path = self._below.path(digest)
@@ -215,6 +227,13 @@ class Blobs:
 
     def exists(self, digest: Digest) -> bool:
         """Whether the blob is stored."""
+        if self._is_stored(digest):
+            return True
+        instead = self.instead_of(digest)
+        return instead is not None and self.exists(instead)
+
+    def _is_stored(self, digest: Digest) -> bool:
+        """The same, of the blob's own bytes only."""
         if self._objects.look(_key(digest)) is not None:
             return True
         return self._below is not None and self._below.exists(digest)
@@ -224,12 +243,16 @@ class Blobs:
         entry = self._objects.look(_key(digest))
         if entry is None and self._below is not None:
             return self._below.size_bytes(digest)
+        if entry is None and (instead := self.instead_of(digest)):
+            return self.size_bytes(instead)
         if entry is None:
             raise _missing(digest)
         return entry.size_bytes
 
     def verify(self, digest: Digest) -> bool:
-        """Whether the stored bytes, not a copy of them, still have this digest."""
+        """Whether the stored bytes, not a copy of them, still have this digest; or what took its place has its own."""
+        if self._objects.look(_key(digest)) is None and (instead := self.instead_of(digest)):
+            return self.verify(instead)
         if not self._remote:
             return _digest_of_file(self.path(digest)) == digest
         fetched = self._fetched(digest)
@@ -237,6 +260,31 @@ class Blobs:
             return _digest_of_file(fetched) == digest
         finally:
             fetched.unlink()
+
+    def replace(self, digest: Digest, by: Digest) -> None:
+        """Let another blob be found under a digest whose own bytes must go; they are removed.
+
+        For what records name for good, a release above all, and what may not stay as it was: rows that were
+        forgotten. Killed in between, both are there, and doing it again ends it.
+        """
+        self._objects.put(_instead_key(digest), json.dumps({"layout": 1, "digest": by}).encode())
+        self.delete(digest)
+
+    def instead_of(self, digest: Digest) -> Digest | None:
+        """The blob that took the place of one whose bytes are gone, if one did."""
+        found = self._objects.get(_instead_key(digest))
+        return Digest(json.loads(found[0])["digest"]) if found else None
+
+    def with_replacements(self, digests: Iterable[Digest]) -> set[Digest]:
+        """These, and what took the place of some of them."""
+        known = {Digest(f"sha256:{entry.key.rpartition('/')[2]}") for entry in self._objects.list(_INSTEAD)}
+        found = set(digests)
+        waiting = found & known
+        while waiting:
+            new = {i for d in waiting if (i := self.instead_of(d))} - found
+            found |= new
+            waiting = new & known
+        return found
 
     def delete(self, digest: Digest) -> None:
         """Remove a blob; one that is not there is no error."""
@@ -286,6 +334,10 @@ _latest: tuple[Place, Blobs] | None = None
 def _key(digest: Digest) -> str:
     algorithm, _, text = digest.partition(":")
     return f"{_FOLDER}/{algorithm}/{text[:2]}/{text}"
+
+
+def _instead_key(digest: Digest) -> str:
+    return f"{_INSTEAD}/{digest.partition(':')[2]}"
 
 
 def _writer(process: int) -> str:

@@ -12,7 +12,16 @@ from tidemill.loop.datasets.labelling.forgetting import LabelTraces, forget_labe
 from tidemill.loop.datasets.mentions import elsewhere, in_messages, in_server_logs, mentioned
 from tidemill.loop.datasets.mentions import redact as take_out
 from tidemill.loop.datasets.named import commits_of, named_commits
-from tidemill.loop.datasets.traces import commented, logged, purge, remove_unnamed, trained_on
+from tidemill.loop.datasets.release_traces import clear_releases
+from tidemill.loop.datasets.traces import (
+    commented,
+    logged,
+    purge,
+    remove_unnamed,
+    runs_on,
+    sought,
+    trained_on,
+)
 from tidemill.loop.datasets.views import DeletedView, ForgottenView
 from tidemill.loop.quiet import no_run
 from tidemill.loop.workspace import Workspace
@@ -83,6 +92,8 @@ def forget(
         _check_reason(reason, [*texts, *redact])
         # Only the rows say which predictions they came from, so that these go before the rows do.
         predictions = logged(ws, found, key, {*texts, *redact}, remove=not dry_run)
+        known = sought(found, key, {*texts, *redact})
+        samples = clear_releases(ws, write, runs_on(write, name, found.commits), known, do=not dry_run)
         redacted = mentioned(write, redact) if dry_run else take_out(write, redact)
         trained, reviews = trained_on(write, name, found.commits), commented(write, name, found.ids)
         labels = label_traces(ws, write, name, found.ids) if dry_run else LabelTraces()
@@ -109,6 +120,7 @@ def forget(
         trained,
         reviews,
         predictions,
+        samples,
         list(removed.files.rewritten),
         list(removed.files.deleted),
         [*removed.files.left, *in_server_logs(ws, {*texts, *redact})],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core.names import Digest
 from tidemill.loop import origins
 from tidemill.loop.datasets.named import commits_of
+from tidemill.loop.datasets.release_traces import Sought
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -78,6 +79,18 @@ def logged(
     return told
 
 
+def sought(found: "Matches", key: Sequence[str], words: Collection[str]) -> Sought:
+    """How these rows are known in what releases carry."""
+    return Sought(
+        frozenset(found.ids), lambda s: _as_logged(found, s), lambda s: _keys_as_logged(found, key, s), words
+    )
+
+
+def runs_on(read: "Transaction", name: str, commits: Collection[str]) -> set[str]:
+    """The ids of the runs that read one of these commits."""
+    return {run.id for run in _runs_on(read, name, commits)}
+
+
 def _as_logged(found: "Matches", signature: "Signature") -> list[bytes]:
     """The rows as a log has requests that are about their very cells; none where the model asks for other columns."""
     from tidemill.serve.log_layout import encode_rows  # noqa: PLC0415
@@ -125,6 +138,7 @@ def remove_unnamed(ws: Workspace) -> None:
         named |= origins.blobs_of(ws, write.find(records.Run))
         for release in write.find(records.Release):
             named |= set(bundle.holds(ws.store, release))
+        named = ws.store.blobs.with_replacements(Digest(d) for d in named)
         for digest in ws.store.blobs.all():
             if digest not in named:
                 ws.store.blobs.delete(digest)

@@ -377,6 +377,8 @@ class ForgottenView:
             ``NAME/NUMBER``.
         reviews: Those with comments about such rows, which stay: ``NAME#NUMBER``.
         logged: Predictions that such rows came from, removed from the logs, as ``ENVIRONMENT: COUNT``.
+        samples: Releases that carried such rows in a sample or a report, and no longer do:
+            ``NAME/NUMBER: 2 sample rows, 1 mistake``.
         rewritten: Files outside the store that are written anew without such rows.
         deleted: Files outside the store that showed such rows and are deleted.
         left: Sentences about what could not be reached: which, why, and what to do.
@@ -395,6 +397,7 @@ class ForgottenView:
     trained: list[str]
     reviews: list[str]
     logged: list[str]
+    samples: list[str]
     rewritten: list[str]
     deleted: list[str]
     left: list[str]

@@ -40,6 +40,8 @@ def _told(view: "ForgottenView") -> list[str]:
     removed = "Would remove" if view.dry_run else "Removed"
     if view.logged:
         lines.append(f"{removed} predictions of them, in the logs of {', '.join(view.logged)}.")
+    if view.samples:
+        lines.append(f"{removed} them from what releases carry: {'; '.join(view.samples)}.")
     if view.rewritten:
         again = "Would write" if view.dry_run else "Wrote"
         lines.append(f"{again} without them: {', '.join(view.rewritten)}.")
