@@ -227,3 +227,18 @@ def test_values_of_each_row_come_back_and_must_fit() -> None:
         with pytest.raises(InvalidInput) as caught:
             Report("own", metrics, per_row=values, ids=given)
         assert caught.value.code == "wrong-report"
+
+
+def test_the_page_shows_the_metrics_that_tidemill_does_not_know_by_name() -> None:
+    page = render(Report("own", {"n": 10, "silhouette": 0.4321, "<b>": 12345.0, "mae": 2.5}))
+    assert "silhouette" in page
+    assert "0.4321" in page
+    assert "&lt;b&gt;" in page
+    assert "<b>mean" not in page
+    assert "mean absolute error" in page
+    assert "10 test rows" in page
+    # A report that does not count its rows does not claim that there were none.
+    alone = render(Report("own", {"silhouette": 0.4321}))
+    assert "test rows</span>" not in alone
+    assert "computed from the answers" not in alone
+    assert "Metrics of its own" not in render(Report("known", {"n": 1, "mae": 1.0, "f1_micro": 1.0}))

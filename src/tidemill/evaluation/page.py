@@ -20,6 +20,8 @@ _TILES = {
     "rmse": "root mean squared error",
     "r2": "R²",
 }
+_ELSEWHERE = frozenset({"n", "precision_micro", "recall_micro", "f1_micro"})
+"""Shown in the subtitle and in the table of classes."""
 _SHARES = frozenset(n for n in _TILES if n not in {"log_loss", "mae", "rmse", "r2"})
 
 
@@ -39,6 +41,7 @@ def render(
     """
     sections = [
         _tiles(report),
+        _own_metrics(report),
         _verdict(verdict),
         two_accuracies(report) if report.classes else "",
         _classes(report),
@@ -53,13 +56,18 @@ def render(
         heading=report.name,
         subtitle=_subtitle(report, verdict),
         sections=sections,
-        footer="Made by Tidemill. Every number on this page is computed from the answers on the test rows, "
-        "none is taken from the training framework.",
+        footer="Made by Tidemill. "
+        + (
+            "The numbers are those that the pipeline's own step put into its report."
+            if _own(report)
+            else "Every number on this page is computed from the answers on the test rows, none is taken from the "
+            "training framework."
+        ),
     )
 
 
 def _subtitle(report: Report, verdict: Mapping[str, Any] | None) -> list[str]:
-    parts = [f"{int(report.metrics.get('n', 0)):,} test rows"]
+    parts = [f"{int(report.metrics['n']):,} test rows"] if "n" in report.metrics else []
     if report.classes:
         parts.append(f"{len(report.classes)} classes")
     if verdict is not None:
@@ -70,7 +78,26 @@ def _subtitle(report: Report, verdict: Mapping[str, Any] | None) -> list[str]:
 
 def _tiles(report: Report) -> str:
     shown = [(number(n, report.metrics[n]), words) for n, words in _TILES.items() if n in report.metrics]
-    return skeleton.tiles(shown, lead=_TILES["accuracy"])
+    return skeleton.tiles(shown, lead=_TILES["accuracy"]) if shown else ""
+
+
+def _own(report: Report) -> dict[str, float]:
+    """The metrics that Tidemill does not know by name."""
+    return {n: v for n, v in report.metrics.items() if n not in _TILES and n not in _ELSEWHERE}
+
+
+def _own_metrics(report: Report) -> str:
+    rows = "".join(
+        f'<tr><th scope=row>{html.escape(n)}</th><td class="n">{html.escape(_plain(v))}</td></tr>'
+        for n, v in _own(report).items()
+    )
+    if not rows:
+        return ""
+    return f'<section><h2>Metrics of its own</h2><div class="scroll"><table><tbody>{rows}</tbody></table></div></section>'
+
+
+def _plain(value: object) -> str:
+    return f"{value:,.4g}" if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
 
 
 def number(name: str, value: float) -> str:
