@@ -249,10 +249,28 @@ RUN = views.RunView(
                 {
                     "environment": "prod",
                     "accepted": 2,
-                    "collected": views.Collected("fashion", "feedback", "a1", 3, views.RowCounts(2, 0, 0)),
+                    "refused": [views.LeftOut("p3", "unknown-class", "'cow' is no class of the model.")],
+                    "collected": views.Collected(
+                        "fashion",
+                        "feedback",
+                        "a1",
+                        3,
+                        views.RowCounts(2, 0, 0),
+                        waiting=1,
+                        review="fashion#1",
+                        left=[views.LeftOut("p4", "no-key", "Its request did not have 'id'.")],
+                    ),
                 }
             ),
-            ["prod: 2 labels taken.", "2 added", "tidemill data merge fashion feedback"],
+            [
+                "prod: 2 labels taken.",
+                "1 label: refused.",
+                "p3: 'cow' is no class",
+                "2 added",
+                "p4: Its request did not have 'id'.",
+                "tidemill review show fashion#1",
+                "tidemill data merge fashion feedback",
+            ],
         ),
         (
             circle.refit(

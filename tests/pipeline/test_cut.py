@@ -139,3 +139,58 @@ def test_a_transform_called_with_rows_says_how_it_is_used() -> None:
     with pytest.raises(InvalidInput) as caught:
         graph_of(lambda d: Scale(d))
     assert "Scale.fit(train)" in (caught.value.hint or "")
+
+
+@tm.row_step(columns=("area", "rooms"), to="x")
+def features(area: np.ndarray, rooms: np.ndarray) -> np.ndarray:
+    return np.stack([area, rooms], axis=1)
+
+
+@tm.row_step(columns="price", to="log_price")
+def with_log(price: np.ndarray) -> np.ndarray:
+    return np.log(price)
+
+
+@tm.row_step(columns=("price", "area"), to="price_by_area")
+def by_area(price: np.ndarray, area: np.ndarray) -> np.ndarray:
+    return price / area
+
+
+@tm.trainer(features="x", label="log_price")
+def learn_log(train: tm.Table):
+    return None
+
+
+@tm.trainer(features="x", label="price_by_area")
+def learn_by_area(train: tm.Table):
+    return None
+
+
+def test_a_step_that_makes_only_the_label_is_not_served_and_its_column_is_not_asked_for():
+    @tm.pipeline
+    def flats(data: tm.Dataset = tm.dataset("flats@main")):
+        return {"model": learn_log(with_log(features(data)))}
+
+    found = outline(flats.build({}), "model")
+    assert [s.step for s in found.stages] == ["features"]
+    assert found.reads == ("area", "rooms")
+    assert found.target == "price"
+
+
+def test_a_label_of_several_columns_has_no_column_that_feedback_could_fill():
+    @tm.pipeline
+    def flats(data: tm.Dataset = tm.dataset("flats@main")):
+        return {"model": learn_by_area(by_area(features(data)))}
+
+    assert outline(flats.build({}), "model").target is None
+
+
+def test_a_stage_that_takes_whole_rows_may_read_all_of_them():
+    @tm.pipeline
+    def flats(data: tm.Dataset = tm.dataset("flats@main")):
+        return {"model": learn_log(features(clean(with_log(data))))}
+
+    found = outline(flats.build({}), "model")
+    assert [s.step for s in found.stages] == ["with-log", "clean", "features"]
+    assert found.reads is None
+    assert found.target == "price"

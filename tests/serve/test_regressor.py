@@ -113,3 +113,14 @@ def test_a_label_that_the_log_cannot_hold_is_the_clients_fault(address: str, lab
         "label",
         0,
     )
+
+
+@pytest.mark.parametrize("label", ["two", "", "nan", "Infinity", "1_000", True, "\u0661"])
+def test_a_label_that_is_no_finite_number_is_refused_and_the_others_are_taken(
+    address: str, label: str | bool
+) -> None:
+    with Client(address) as asking:
+        (one, other) = asking.predict([{"x": 1.0}, {"x": 2.0}])
+        found = asking.send_labels([(one.prediction, label), (other.prediction, "1e-3")])
+    assert found.recorded == 1
+    assert [(e.code, e.details["row"]) for e in found.refused] == [("label-not-a-number", 0)]

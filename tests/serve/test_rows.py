@@ -107,15 +107,60 @@ def test_feedback_is_kept_and_the_later_label_wins(deploy: Deploy, tmp_path: Pat
         answers = client.predict([{"image": image.tolist()} for image in images(3, 16)])
         ids = [a.prediction for a in answers]
         assert client.feedback({ids[0]: "a", ids[1]: "b"}) == 2
+        # Each for itself: what is refused holds up nothing.
+        found = client.send_labels([("nobody", "d"), (ids[0], "c"), (ids[2], "zebra")])
+        assert found.recorded == 1
+        assert [(e.code, e.details["row"]) for e in found.refused] == [
+            ("prediction-not-found", 0),
+            ("unknown-class", 2),
+        ]
         with pytest.raises(NotFound) as caught:
-            client.feedback({ids[2]: "c", "nobody": "d"})
-        assert caught.value.code == "prediction-not-found" and caught.value.details["row"] == 1
-        assert client.feedback({ids[0]: "c"}) == 1
+            client.feedback({"nobody": "d"})
+        assert caught.value.code == "prediction-not-found"
     with LogReader(tmp_path / "environments" / "prod.predictions.db") as log:
         given = log.feedback()
         assert [(f.prediction, f.label) for f in given] == [(ids[0], "a"), (ids[1], "b"), (ids[0], "c")]
         assert {i: f.label for i, f in log.labels(ids).items()} == {ids[0]: "c", ids[1]: "b"}
         assert [f.label for f in log.feedback(after=given[1].sequence)] == ["c"]
+
+
+def test_a_label_that_is_no_class_is_refused_with_the_classes_named(asked: httpx.Client) -> None:
+    answers = asked.post("/predict", json={"rows": [{"image": i.tolist()} for i in images(2, 5)]}).json()
+    ids = [p["prediction"] for p in answers["predictions"]]
+
+    def send(*items: dict[str, object]) -> httpx.Response:
+        return asked.post("/feedback", json={"feedback": list(items)})
+
+    refused = send({"prediction": ids[0], "label": "zebra"})
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"], error["row"]) == (400, "unknown-class", 0)
+    assert error["classes"] == list(CLASSES)
+    assert ", ".join(CLASSES) in error["why"]
+    mixed = send(
+        {"prediction": ids[0], "label": "a"},
+        {"prediction": ids[1], "label": True},
+        {"prediction": ids[1], "label": [1]},
+        {"prediction": 7, "label": "a"},
+        {"prediction": ids[1]},
+        {"prediction": ids[1], "label": "b", "who": "me"},
+        "text",
+        {"prediction": ids[1], "label": "zebra", "new_class": True},
+        {"prediction": ids[1], "label": " ", "new_class": True},
+        {"prediction": ids[1], "label": "b", "new_class": 1},
+    )
+    assert mixed.status_code == 200
+    assert mixed.json()["recorded"] == 2
+    told = [(r["item"], r["code"]) for r in mixed.json()["refused"]]
+    assert told == [
+        (1, "unknown-class"),
+        *((item, "wrong-field") for item in (2, 3, 4, 5, 6)),
+        (8, "unknown-class"),
+        (9, "wrong-field"),
+    ]
+    # Where none is taken it is an error, with the reason of each.
+    none = send({"prediction": ids[0], "label": "x"}, {"prediction": "nobody", "label": "a"})
+    assert none.status_code == 400
+    assert [r["code"] for r in none.json()["error"]["refused"]] == ["unknown-class", "prediction-not-found"]
 
 
 @pytest.mark.parametrize(

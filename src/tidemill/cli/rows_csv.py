@@ -10,12 +10,13 @@ from typing import Any
 import click
 
 from tidemill.core.errors import InvalidInput
+from tidemill.core.given import Text
 
 _TENSOR = re.compile(r"(?P<prefix>[^*]+)\*:(?P<shape>[1-9]\d*(?:x[1-9]\d*)*)")
 
 
 def rows(name: str, text: str, tensors: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The rows of a CSV text: whole numbers, numbers, texts, and None for an empty cell.
+    """The rows of a CSV text: each cell as ``Text``, which the model's signature reads; tensors as lists of numbers.
 
     Args:
         name: The file, for errors.
@@ -43,7 +44,7 @@ def rows(name: str, text: str, tensors: Mapping[str, str]) -> list[dict[str, Any
                 raise _invalid(
                     name, reader.line_num, f"{len(cells)} cells where the header has {len(header)}"
                 )
-            row = {c: _value(cells[i]) for i, c in enumerate(header) if i not in folded}
+            row: dict[str, Any] = {c: Text(cells[i]) for i, c in enumerate(header) if i not in folded}
             for column, places, shape in folds:
                 row[column] = _shaped(
                     [_number(name, reader.line_num, header[i], cells[i]) for i in places], shape

@@ -204,6 +204,21 @@ class Dataset:
 
         return self._landing.in_turn(put, once=not isinstance(table, Table))
 
+    def ids_of(self, keys: Table) -> "np.ndarray[Any, Any]":
+        """The ``_id`` of the rows with these keys; uint64. Each key once.
+
+        Raises:
+            InvalidInput: ``missing-key``, ``duplicate-key``, ``id-collision``.
+        """
+        return Identities(self.key, identity_of(self.schema)).ids(keys)
+
+    def is_forgotten(self, ids: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+        """Which of these ``_id`` are of rows that were forgotten: bool, one for each."""
+        import numpy as np  # noqa: PLC0415
+
+        forgotten = [i for tombstone in self._history.refs().forgotten for i in tombstone.ids]
+        return np.isin(ids, np.array(forgotten, np.uint64))
+
     def diff(self, a: str | None, b: str | None) -> Diff:
         """What differs from ``a`` to ``b``."""
         return Diff(self.snapshot(a), self.snapshot(b))
@@ -311,10 +326,8 @@ class Dataset:
 
     def _remembered(self, rows: Table) -> Table:
         """These rows without the ones that were forgotten: importing an old file again does not bring them back."""
-        import numpy as np  # noqa: PLC0415
-
-        forgotten = [i for tombstone in self._history.refs().forgotten for i in tombstone.ids]
-        return rows.filter(~np.isin(rows.numpy(ID), np.array(forgotten, np.uint64))) if forgotten else rows
+        forgotten = self.is_forgotten(rows.numpy(ID))
+        return rows.filter(~forgotten) if forgotten.any() else rows
 
     def _check_key(self, key: Sequence[str] | None) -> tuple[str, ...] | None:
         own = self.key

@@ -17,9 +17,8 @@ from tidemill.data.lance_table import LanceTable
 from tidemill.data.landing import lock_name
 from tidemill.data.proposal import Guard, Proposal
 from tidemill.data.refs import MAIN, Refs, load, refs_key
-from tidemill.data.shape import KEY
 from tidemill.data.snapshot import Snapshot
-from tidemill.store.table import Table
+from tidemill.store.table import KEY, Table
 
 if TYPE_CHECKING:
     import pyarrow as pa

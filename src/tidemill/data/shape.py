@@ -9,13 +9,11 @@ from tidemill.data.columns import cast_exactly, differs
 from tidemill.data.difference import Diff
 from tidemill.data.schema_change import SchemaChange, refused, schema_change
 from tidemill.data.snapshot import Snapshot
-from tidemill.store.table import PREDICTION, SYSTEM_COLUMNS, Table
+from tidemill.store.table import KEY, PREDICTION, SYSTEM_COLUMNS, Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-KEY = b"tidemill.key"
-"""The schema's metadata that holds a dataset's key columns (JSON)."""
 _IDENTITY = b"tidemill.identity"
 """The columns that rows were named by at first, and their types then; there once a column has changed."""
 

@@ -11,6 +11,7 @@ from tidemill.core.errors import Failed, InvalidInput
 from tidemill.core.events import Progress, Sink, StageFinished, StageStarted, silent
 from tidemill.core.settings import FILE
 from tidemill.loop import deploy, refit, releases, runs
+from tidemill.loop import feedback as labels_back
 from tidemill.loop import lineage as tracing
 from tidemill.loop import predict as predictions
 from tidemill.loop.datasets import history, importing, merging
@@ -295,11 +296,11 @@ def _predict(work: _Demo) -> str:
 def _feedback(work: _Demo) -> str:
     labels = work.traffic.labels
     items = [(prediction_id(n), str(label)) for n, label in enumerate(labels)]
-    sent = predictions.send_feedback(work.ws, "prod", items, sink=work.sink)
+    sent = labels_back.send_feedback(work.ws, "prod", items, sink=work.sink)
     known = {b.branch for b in history.branches(work.ws, work.name)}
     if _FEEDBACK_BRANCH not in known:
         history.branch(work.ws, _first_commit(work), _FEEDBACK_BRANCH)
-    collected = predictions.collect_feedback(work.ws, "prod", work.name, _FEEDBACK_BRANCH)
+    collected = labels_back.collect_feedback(work.ws, "prod", work.name, _FEEDBACK_BRANCH)
     merged = merging.merge(
         work.ws, work.name, _FEEDBACK_BRANCH, message="labels from production", fire=False, sink=work.sink
     )

@@ -110,6 +110,8 @@ class _Predictors:
                 "name": self._name,
                 "stages": stages,
                 "code": self._code,
+                "reads": None if cut.reads is None else list(cut.reads),
+                "target": cut.target,
                 **({} if states else {"states": {}}),
             },
             inputs={

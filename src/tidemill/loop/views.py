@@ -315,22 +315,40 @@ class Predicted:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A label that was not taken, or that became no row: whose, and why, as a code and in words."""
+
+    prediction: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class FeedbackSent:
-    """Labels that an environment took."""
+    """Labels that an environment took, and those that it refused."""
 
     environment: str
     accepted: int
+    refused: list[LeftOut] = field(default_factory=list[LeftOut])
 
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """Feedback that became rows of a dataset."""
+    """Feedback that became rows of a dataset.
+
+    Attributes:
+        waiting: Rows whose correction was asked with other cells; they wait in ``review``.
+        left: What became no row.
+    """
 
     dataset: str
     branch: str
     commit: str
     number: int
     rows: RowCounts
+    waiting: int = 0
+    review: str | None = None
+    left: list[LeftOut] = field(default_factory=list[LeftOut])
 
 
 @dataclass(frozen=True, slots=True)

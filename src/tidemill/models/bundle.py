@@ -59,7 +59,9 @@ def build_predictor(
     raw_sample: "Table",
     expected: "np.ndarray[Any, Any]",
     code_files: Mapping[str, bytes | Path],
-    inputs: Sequence[str] | None = None,
+    reads: Sequence[str] | None = None,
+    key: Sequence[str] = (),
+    target: str | None = None,
 ) -> Parity:
     """Write a bundle and prove it on sample rows: ONNX where that agrees, the framework itself otherwise.
 
@@ -73,7 +75,11 @@ def build_predictor(
         raw_sample: Raw rows that the pipeline kept.
         expected: What the pipeline answered for them: probabilities, or values.
         code_files: The project's files that the stages need, by path below ``code/``.
-        inputs: The raw columns that a request must have; all but the label and the system columns if None.
+        reads: The raw columns that a stage or the model takes; None where a stage takes whole rows. Only they are
+            asked of a client; where that is not known, all but the label and, if the features are the same without
+            them, the key and the target.
+        key: The columns that name a row of the dataset; a request may have them.
+        target: The raw column that the label is made from; feedback fills it.
 
     Raises:
         AlreadyExists: ``folder-not-empty``.
@@ -99,15 +105,20 @@ def build_predictor(
     specs = _write_states(folder, stages)
     code = IsolatedCode(folder / CODE_FOLDER)
     loaded = Stages(specs, folder, code)
-    if inputs is None:
-        inputs = [c for c in raw_sample.columns if not c.startswith("_") and c != model.label]
+    inputs = _inputs(loaded, raw_sample, model, reads, {*key, *([] if target is None else [target])})
     raw = from_table(raw_sample, inputs)
-    taken = inputs_of(raw_sample, list(inputs))
+    taken = inputs_of(raw_sample, inputs)
     features = _features(loaded, raw, taken, model.features)
     sample.write(folder, raw, expected, model.classes)
     body: dict[str, Any] = {
         "layout": LAYOUT,
-        "signature": Signature(name, taken, outputs_of(model.classes)).to_json(),
+        "signature": Signature(
+            name,
+            taken,
+            outputs_of(model.classes),
+            _identity(raw_sample, key, inputs),
+            _target(raw_sample, target, model.label),
+        ).to_json(),
         "stages": specs,
         "features": model.features,
         "label": model.label,
@@ -160,6 +171,59 @@ def build_predictor(
             details={"max_difference": parity.max_difference, "tolerance": TOLERANCE},
         )
     return parity
+
+
+def _inputs(
+    stages: Stages,
+    rows: "Table",
+    model: "TrainedModel",
+    reads: Sequence[str] | None,
+    spare: set[str],
+) -> list[str]:
+    """The raw columns that a client is asked for, in the dataset's order."""
+    from tidemill.store.table import SYSTEM_COLUMNS  # noqa: PLC0415 - a server loads no tables
+
+    columns = [c for c in rows.columns if c not in SYSTEM_COLUMNS and c != model.label]
+    if reads is not None:
+        return [c for c in columns if c in reads]
+    without = [c for c in columns if c not in spare]
+    if len(without) == len(columns):
+        return columns
+    # A stage that takes whole rows may read any of them; whether it does, it shows on the sample.
+    try:
+        all_of_them = _features(stages, from_table(rows, columns), inputs_of(rows, columns), model.features)
+        fewer = _features(stages, from_table(rows, without), inputs_of(rows, without), model.features)
+    except TidemillError:
+        return columns
+    return without if _same(all_of_them, fewer) else columns
+
+
+def _same(one: "np.ndarray[Any, Any]", other: "np.ndarray[Any, Any]") -> bool:
+    import numpy as np  # noqa: PLC0415
+
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    masks = np.array_equal(np.ma.getmaskarray(one), np.ma.getmaskarray(other))
+    return masks and np.array_equal(
+        np.ma.getdata(one), np.ma.getdata(other), equal_nan=one.dtype.kind in "fc"
+    )
+
+
+def _identity(rows: "Table", key: Sequence[str], inputs: Sequence[str]) -> tuple[Tensor, ...]:
+    """The key's columns that no stage reads; none where one of them cannot be sent."""
+    try:
+        return inputs_of(rows, [c for c in key if c not in inputs])
+    except InvalidInput:
+        return ()
+
+
+def _target(rows: "Table", column: str | None, label: str) -> Tensor | None:
+    if column is None or column == label or column not in rows.columns:
+        return None
+    try:
+        return inputs_of(rows, [column])[0]
+    except InvalidInput:
+        return None
 
 
 def _features(stages: Stages, raw: Columns, taken: Sequence[Tensor], column: str) -> "np.ndarray[Any, Any]":

@@ -76,11 +76,21 @@ class Signature:
         name: The model's name in the protocol.
         inputs: The raw columns that a row must have.
         outputs: ``label`` and ``probabilities``, or ``value``.
+        identity: The columns that name a row of the dataset, where nothing reads them: they may be sent, so that
+            feedback finds the row again, and need not be.
+        target: The dataset's column that feedback fills, where the model's label is made from it; None: the label.
     """
 
     name: str
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
+    identity: tuple[Tensor, ...] = ()
+    target: Tensor | None = None
+
+    @property
+    def logged(self) -> tuple[Tensor, ...]:
+        """What is kept of a request."""
+        return (*self.inputs, *self.identity)
 
     @cached_property
     def types(self) -> dict[str, str]:
@@ -93,6 +103,9 @@ class Signature:
             "name": self.name,
             "inputs": [t.to_json() for t in self.inputs],
             "outputs": [t.to_json() for t in self.outputs],
+            # Left out where there are none, so that the logs and bundles of such models stay as they were.
+            **({"identity": [t.to_json() for t in self.identity]} if self.identity else {}),
+            **({"target": self.target.to_json()} if self.target else {}),
         }
 
     @classmethod
@@ -102,6 +115,8 @@ class Signature:
             str(body["name"]),
             tuple(Tensor.from_json(t) for t in body["inputs"]),
             tuple(Tensor.from_json(t) for t in body["outputs"]),
+            tuple(Tensor.from_json(t) for t in body.get("identity", ())),
+            Tensor.from_json(body["target"]) if "target" in body else None,
         )
 
 

@@ -266,17 +266,19 @@ class Project(DataMethods, TeamMethods):
 
         return predict.predict(self._ws, environment, rows)
 
-    def feedback(self, environment: str, labels: Mapping[str, str]) -> "views.FeedbackSent":
-        """Send labels by prediction id."""
-        from tidemill.loop import predict
+    def feedback(
+        self, environment: str, labels: Mapping[str, str], *, new_classes: bool = False
+    ) -> "views.FeedbackSent":
+        """Send labels by prediction id; a label that is no class of the model only with ``new_classes``."""
+        from tidemill.loop import feedback
 
-        return predict.send_feedback(self._ws, environment, list(labels.items()))
+        return feedback.send_feedback(self._ws, environment, list(labels.items()), new_classes=new_classes)
 
     def collect(self, environment: str, dataset: str, branch: str = "feedback") -> "views.Collected":
         """Make rows of the feedback, on a branch of a dataset."""
-        from tidemill.loop import predict
+        from tidemill.loop import feedback
 
-        return predict.collect_feedback(self._ws, environment, dataset, branch)
+        return feedback.collect_feedback(self._ws, environment, dataset, branch)
 
     def refit(
         self, pipeline: str | None = None, *, force: bool = False, sink: Sink = silent

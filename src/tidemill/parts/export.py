@@ -1,5 +1,6 @@
 """The last step of a run with a model: write what serves it, and prove that it answers as the pipeline does."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ def predictor(
     name: str,
     stages: list[dict[str, Any]],
     code: dict[str, str],
+    reads: list[str] | None = None,
+    target: str | None = None,
 ) -> Path:
     """Write the predictor's folder.
 
@@ -38,6 +41,8 @@ def predictor(
         name: The model's name in the inference protocol.
         stages: What lies between raw row and model, in order.
         code: Text of the project's files that the stages need, by path.
+        reads: The raw columns that a stage or the model takes; None where a stage takes whole rows.
+        target: The raw column that the model's label is made from.
 
     Raises:
         InvalidInput: ``no-sample``, when no prepared row is among the raw ones.
@@ -72,6 +77,9 @@ def predictor(
         raw_sample=raw.take(at[there]),
         expected=expected,
         code_files={path: text.encode() for path, text in code.items()},
+        reads=reads,
+        key=_key(raw),
+        target=target,
     )
     return folder
 
@@ -85,3 +93,11 @@ def _chosen(prepared: "Table", features: str) -> "np.ndarray[Any, Any]":
     incomplete = np.flatnonzero(missing.reshape(len(prepared), -1).any(axis=1))[:_ROWS_WITH_GAPS]
     later = incomplete[incomplete >= len(first)]
     return np.concatenate([first[: SAMPLE_ROWS - len(later)], later])
+
+
+def _key(raw: "Table") -> list[str]:
+    """The columns that name a row of the dataset."""
+    from tidemill.store.table import KEY  # noqa: PLC0415
+
+    stored = (raw.to_arrow().schema.metadata or {}).get(KEY)
+    return json.loads(stored) if stored else []

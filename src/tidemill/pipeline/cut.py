@@ -51,13 +51,17 @@ class Cut:
         trainer: The step that made the model.
         dataset: The step name of the dataset whose rows it takes.
         table: The rows as the trainer takes them.
-        stages: From raw row to the model's table, in order.
+        stages: From raw row to the model's table, in order; without those of which the model takes nothing.
+        reads: The raw columns that a stage or the model takes; None where a stage takes whole rows.
+        target: The raw column that the label is made from, one to one; the label itself where no step makes it.
     """
 
     trainer: str
     dataset: str
     table: Port
     stages: tuple[StageSpec, ...]
+    reads: tuple[str, ...] | None = None
+    target: str | None = None
 
 
 class Undecided(Exception):
@@ -120,8 +124,10 @@ def _outline(graph: Graph, trainer: Node) -> Cut:
                     details={"step": trainer.name},
                 )
             if end.role == "dataset":
+                served, reads = _taken([n for n in path if _served(n)], _fact(trainer, "features"))
+                stages = tuple(_stage(n) for n in reversed(served))
                 return Cut(
-                    trainer.name, end.name, start, tuple(_stage(n) for n in reversed(path) if _served(n))
+                    trainer.name, end.name, start, stages, reads, _target(path, _fact(trainer, "label"))
                 )
             if end.role == "call" and blocked is None:
                 blocked = end
@@ -171,6 +177,52 @@ def _path(graph: Graph, start: Port) -> tuple[list[Node], Node]:
     if node.role == "choice":
         raise Undecided(node)
     return path, node
+
+
+def _fact(trainer: Node, name: str) -> str | None:
+    """``features`` or ``label``, as the call or the decorator says it."""
+    said = trainer.settings.get(name)
+    if said is None and trainer.component is not None:
+        said = trainer.component.options.get(name)
+    return said if isinstance(said, str) else None
+
+
+def _taken(path: list[Node], features: str | None) -> tuple[list[Node], tuple[str, ...] | None]:
+    """Of the served nodes, the last first: those that the features come from, and the raw columns that they read.
+
+    What a node in column form reads and makes is known; one that takes whole rows may read all that came before.
+    """
+    needed = None if features is None else {features}
+    kept: list[Node] = []
+    for node in path:
+        known = _columns(node)
+        if needed is None or known is None:
+            needed = None
+            kept.append(node)
+            continue
+        reads, makes = known
+        if makes in needed:
+            needed = needed - {makes} | {*reads}
+            kept.append(node)
+    return kept, None if needed is None else tuple(sorted(needed))
+
+
+def _target(path: list[Node], label: str | None) -> str | None:
+    """The raw column that the label is made from by steps of one column each."""
+    for node in path:
+        known = _columns(node)
+        if known is not None and known[1] == label and known[0] != (label,):
+            label = known[0][0] if len(known[0]) == 1 else None
+    return label
+
+
+def _columns(node: Node) -> tuple[tuple[str, ...], str] | None:
+    """What a node reads and what it makes; None where it takes whole rows, or is served otherwise than it runs."""
+    component = node.component
+    assert component is not None
+    if not component.columns or component.options.get("served") or hasattr(component.function, "serve"):
+        return None
+    return component.columns, component.options.get("to") or component.columns[0]
 
 
 def _served(node: Node) -> bool:

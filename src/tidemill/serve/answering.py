@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from tidemill.core.errors import Conflict, NotFound
+from tidemill.core.errors import Conflict, TidemillError
 from tidemill.models.predictor import Predictor
-from tidemill.serve import log_layout
+from tidemill.serve import labels, log_layout
 from tidemill.serve.bodies import Answer, Asked, new_id, row_ids
+from tidemill.serve.labels import Item
 from tidemill.serve.metrics import Metrics
 from tidemill.serve.prediction_log import Entry, Expected, Logged, PredictionLog
 
@@ -65,6 +66,7 @@ class Answering:
         self._predictor, self._log, self._metrics = predictor, log, metrics
         self._release, self._number = release, number
         self._signature = predictor.signature
+        self._spare = frozenset(t.name for t in predictor.signature.identity)
         self._loop = asyncio.get_running_loop()
         self._jobs: list[_Job] = []
         self._scheduled = self._busy = False
@@ -97,29 +99,29 @@ class Answering:
         return job.written
 
     async def correct(
-        self, labels: Sequence[tuple[str, str | float | int]], expected: Expected | None
-    ) -> None:
+        self, items: Sequence[Item], expected: Expected | None
+    ) -> tuple[int, dict[int, TidemillError]]:
         """Log labels for predictions; durable when it returns.
 
+        Returns:
+            How many were logged, and why the others were not, by their place: no such prediction.
+
         Raises:
-            NotFound: ``prediction-not-found``; then none is logged.
-            StorageError: As ``answer``.
+            StorageError: As ``answer``; then none is logged.
         """
-        unknown = self._log.missing([name for name, _ in labels])
-        if unknown:
-            row = next(at for at, (name, _) in enumerate(labels) if name in unknown)
-            raise NotFound(
-                f"There is no prediction '{labels[row][0]}' in this environment.",
-                why=f"{len(unknown)} of {len(labels)} ids are not in its log; nothing was recorded.",
-                hint="Send the 'prediction' that the answer had.",
-                code="prediction-not-found",
-                details={"field": "prediction", "row": row},
-            )
-        entry = Entry(self._loop.create_future(), feedback=labels)
+        missing = self._log.missing([item.prediction for item in items]) if items else set[str]()
+        refused: dict[int, TidemillError] = {
+            item.row: labels.unknown(item) for item in items if item.prediction in missing
+        }
+        known = [(item.prediction, item.label) for item in items if item.prediction not in missing]
+        if not known:
+            return 0, refused
+        entry = Entry(self._loop.create_future(), feedback=known)
         self._log.write(entry)
         if expected is not None:
             expected.arrived()
         await entry.done
+        return len(known), refused
 
     def close(self) -> None:
         """End the predictor's thread."""
@@ -202,10 +204,11 @@ class Answering:
             return error
 
     def _predict_columns(self, columns: dict[str, Any]) -> _Outcome:
-        outputs = self._predictor.predict(columns)
+        asked = {n: c for n, c in columns.items() if n not in self._spare} if self._spare else columns
+        outputs = self._predictor.predict(asked)
         return _Outcome(
             outputs,
-            log_layout.encode_rows(columns, self._signature.inputs),
+            log_layout.encode_rows(columns, self._signature.logged),
             log_layout.encode_rows(outputs, self._signature.outputs),
         )
 

@@ -28,8 +28,9 @@ from tidemill.models.predictor import Predictor
 from tidemill.serve import inference, metrics
 from tidemill.serve.answering import Answering
 from tidemill.serve.bodies import encode, error_body
+from tidemill.serve.labels import Labels
 from tidemill.serve.prediction_log import Expected, PredictionLog
-from tidemill.serve.rows import Rows, read_feedback
+from tidemill.serve.rows import Rows
 
 _LINGER_SECONDS = 5.0
 _JSON = b"application/json"
@@ -75,6 +76,7 @@ class Application:
         self._info = {"model": name, "number": str(number), "release": release, "environment": environment}
         self._inference = inference.Inference(predictor.signature, name, number, release)
         self._rows = Rows(predictor.signature, predictor.classes)
+        self._labels = Labels(predictor.signature, predictor.classes)
         model = f"/v2/models/{name}"
         versioned = f"{model}/versions/{number}"
         described = encode(inference.metadata(predictor.signature, name, number, predictor.form))
@@ -212,10 +214,18 @@ class Application:
 
     async def _feedback(self, scope: Any, body: bytes, expected: Expected | None) -> Response:
         del scope
-        labels = read_feedback(body, self._limits.request_rows)
-        await self._answering.correct(labels, expected)
-        self._metrics.feedback += len(labels)
-        return 200, _JSON, encode({"recorded": len(labels)}), []
+        items, refused = self._labels.read(body, self._limits.request_rows)
+        recorded, unknown = await self._answering.correct(items, expected)
+        refused |= unknown
+        self._metrics.feedback += recorded
+        told = [{"item": row, **error_body(refused[row])} for row in sorted(refused)]
+        if refused and not recorded:
+            first = refused[min(refused)]
+            if len(told) > 1:
+                first.details["refused"] = told
+            raise first
+        answer = {"recorded": recorded, **({"refused": told} if told else {})}
+        return 200, _JSON, encode(answer), []
 
     async def _ready(self, scope: Any, body: bytes, expected: Expected | None) -> Response:
         del scope, body, expected

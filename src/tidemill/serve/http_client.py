@@ -63,6 +63,14 @@ class Inferred:
     outputs: "dict[str, np.ndarray[Any, Any]]"
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What came of labels that were sent: how many are in the log, and why each of the others is not."""
+
+    recorded: int
+    refused: list[TidemillError]
+
+
 class Client:
     """Speaks with the server at an address, over one connection that is kept. For one thread.
 
@@ -180,11 +188,37 @@ class Client:
         """Send labels by prediction id; how many were recorded. A later label for the same one wins.
 
         Raises:
-            NotFound: ``prediction-not-found``; then none is recorded.
+            NotFound: ``prediction-not-found``. What can be recorded is, whatever is refused beside it.
+            InvalidInput: ``unknown-class``, ``label-not-a-number``; likewise.
             StorageError, Failed: As ``predict``.
         """
-        body = {"feedback": [{"prediction": name, "label": label} for name, label in labels.items()]}
-        return int(self._json("POST", "/feedback", body)["recorded"])
+        found = self.send_labels(list(labels.items()))
+        if found.refused:
+            raise found.refused[0]
+        return found.recorded
+
+    def send_labels(
+        self, labels: Sequence[tuple[str, str | float | int]], *, new_classes: bool = False
+    ) -> "Recorded":
+        """Send labels by prediction id: what was recorded, and why anything was not.
+
+        Args:
+            labels: Prediction id and label of each; of several for one prediction, the last counts.
+            new_classes: Whether a label may be a class that the model does not know yet.
+
+        Raises:
+            StorageError, Failed: As ``predict``; then none is recorded.
+        """
+        more = {"new_class": True} if new_classes else {}
+        body = {"feedback": [{"prediction": name, "label": label, **more} for name, label in labels]}
+        try:
+            answer = self._json("POST", "/feedback", body)
+        except (errors.InvalidInput, errors.NotFound) as error:
+            # None of them was taken; each has its own reason, and a body that is wrong as a whole has one.
+            each = error.details.pop("refused", None)
+            return Recorded(0, [_refusal(one) for one in each] if isinstance(each, list) else [error])
+        refused = [_refusal(one) for one in answer.get("refused", [])]
+        return Recorded(int(answer["recorded"]), refused)
 
     def ready(self) -> bool:
         """Whether the server answers and can log."""
@@ -285,6 +319,18 @@ def _error(status: int, data: bytes) -> TidemillError:
             why=data[:200].decode("utf-8", "replace"),
             hint="Check that a Tidemill server listens at that address: 'tidemill status'.",
         )
-    why, hint = body.pop("why", None), body.pop("hint", None)
     body.pop("error", None)
-    return _BY_STATUS.get(status, Failed)(message, why=why, hint=hint, code=code, details=body)
+    return _made(_BY_STATUS.get(status, Failed), message, code, body)
+
+
+def _refusal(body: dict[str, Any]) -> TidemillError:
+    """Why one item of a request was refused."""
+    body = dict(body)
+    message, code = body.pop("message"), body.pop("code")
+    kind = errors.NotFound if code == "prediction-not-found" else errors.InvalidInput
+    return _made(kind, message, code, body)
+
+
+def _made(kind: type[TidemillError], message: str, code: str, body: dict[str, Any]) -> TidemillError:
+    why, hint = body.pop("why", None), body.pop("hint", None)
+    return kind(message, why=why, hint=hint, code=code, details=body)

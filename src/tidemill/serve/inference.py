@@ -53,7 +53,8 @@ class Inference:
     """The protocol for one model."""
 
     def __init__(self, signature: Signature, name: str, number: int, release: str) -> None:
-        self._inputs = {t.name: t for t in signature.inputs}
+        self._inputs = {t.name: t for t in signature.logged}
+        self._identity = signature.identity
         self._outputs = {t.name: t for t in signature.outputs}
         self._name, self._number, self._release = name, number, release
         self._all = Wanted(tuple((t, False) for t in signature.outputs))
@@ -112,6 +113,9 @@ class Inference:
                 code="wrong-size",
                 details={"field": "inputs"},
             )
+        for t in self._identity:
+            if t.name not in columns:
+                columns[t.name] = tensors.from_rows(t.name, [None] * rows, t)
         return Asked(columns, rows, request_id(request.id)), self._wanted(request)
 
     def write(self, answer: Answer, wanted: Wanted) -> tuple[bytes, int | None]:
@@ -169,6 +173,14 @@ class Inference:
                 details={"field": name, "dtype": given.datatype, "wanted": self._inputs[name].datatype},
             )
         tensor = self._inputs[name]
+        if given.datatype != tensor.datatype and tensor in self._identity:
+            # What a step reads may be narrower; what names a row is its key, and stays what it is.
+            raise InvalidInput(
+                f"'{name}' has the datatype '{given.datatype}', and names rows as {tensor.datatype}.",
+                hint=f"Send it as {tensor.datatype}.",
+                code="wrong-dtype",
+                details={"field": name, "dtype": given.datatype, "wanted": tensor.datatype},
+            )
         # Before anything of that size is made.
         fits = len(shape) == len(tensor.shape) and all(
             n >= 0 and n == w for n, w in zip(shape[1:], tensor.cell, strict=True) if w >= 0
@@ -250,15 +262,23 @@ def _no_tail(name: str, size: Any, left: int, *, framed: bool) -> InvalidInput:
 
 
 def metadata(signature: Signature, name: str, number: int, form: str) -> Mapping[str, Any]:
-    """What ``GET /v2/models/{name}`` answers."""
+    """What ``GET /v2/models/{name}`` answers.
+
+    Beside the protocol's own: ``identity``, columns that a request may have so that feedback finds its row, and
+    ``target``, the column that feedback fills where it is not the label.
+    """
 
     def listed(members: Sequence[Tensor]) -> list[dict[str, object]]:
         return [t.to_json() for t in members]
 
+    more: dict[str, Any] = {"identity": listed(signature.identity)} if signature.identity else {}
+    if signature.target is not None:
+        more["target"] = signature.target.to_json()
     return {
         "name": name,
         "versions": [str(number)],
         "platform": f"tidemill_{form}",
         "inputs": listed(signature.inputs),
         "outputs": listed(signature.outputs),
+        **more,
     }

@@ -160,7 +160,7 @@ class LogReader:
             number=number,
             checking=bool(checking),
             signature=signature,
-            inputs=_one(log_layout.decode_rows([inputs], signature.inputs)),
+            inputs=_one(log_layout.decode_rows([inputs], signature.logged)),
             outputs=_one(log_layout.decode_rows([outputs], signature.outputs)),
         )
 

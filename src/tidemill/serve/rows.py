@@ -1,4 +1,4 @@
-"""The plain face: ``POST /predict`` with rows as JSON objects, and ``POST /feedback``.
+"""The plain face: ``POST /predict`` with rows as JSON objects.
 
 Loaded only in a server, never by ``import tidemill``.
 """
@@ -14,25 +14,13 @@ from tidemill.models.signature import Signature
 from tidemill.serve import tensors
 from tidemill.serve.bodies import Answer, Asked, decode, encode, request_id
 
-_LARGEST = 2**63 - 1
-
 
 class _Rows(msgspec.Struct, forbid_unknown_fields=True):
     rows: list[dict[str, Any]]
     id: str | None = None
 
 
-class _Correction(msgspec.Struct, forbid_unknown_fields=True):
-    prediction: str
-    label: str | int | float
-
-
-class _Feedback(msgspec.Struct, forbid_unknown_fields=True):
-    feedback: list[_Correction]
-
-
 _rows = msgspec.json.Decoder(_Rows)
-_feedback = msgspec.json.Decoder(_Feedback)
 
 
 class Rows:
@@ -40,7 +28,9 @@ class Rows:
 
     def __init__(self, signature: Signature, classes: Sequence[str] | None) -> None:
         self._inputs = signature.inputs
+        self._identity = signature.identity
         self._names = frozenset(t.name for t in signature.inputs)
+        self._all_names = frozenset(t.name for t in signature.logged)
         self._classes = None if classes is None else tuple(classes)
 
     def read(self, body: bytes, max_rows: int) -> Asked:
@@ -66,9 +56,11 @@ class Rows:
                 details={"field": "rows", "rows": len(rows), "most": max_rows},
             )
         for at, row in enumerate(rows):
-            if row.keys() != self._names:
+            if row.keys() != self._names and not self._names <= row.keys() <= self._all_names:
                 raise self._wrong_names(at, row)
         columns = {t.name: tensors.from_rows(t.name, [row[t.name] for row in rows], t) for t in self._inputs}
+        for t in self._identity:
+            columns[t.name] = tensors.from_rows(t.name, [row.get(t.name) for row in rows], t)
         return Asked(columns, len(rows), request_id(request.id))
 
     def write(self, answer: Answer) -> bytes:
@@ -93,8 +85,8 @@ class Rows:
 
     def _wrong_names(self, at: int, row: dict[str, Any]) -> InvalidInput:
         for name in row:
-            if name not in self._names:
-                close = nearest(name, self._names)
+            if name not in self._all_names:
+                close = nearest(name, self._all_names)
                 return InvalidInput(
                     f"Row {at} has '{name}', which the model does not take.",
                     hint=f"Did you mean '{close}'?"
@@ -110,28 +102,3 @@ class Rows:
             code="missing-column",
             details={"field": lacking, "row": at},
         )
-
-
-def read_feedback(body: bytes, max_rows: int) -> list[tuple[str, str | float | int]]:
-    """Prediction ids and labels.
-
-    Raises:
-        InvalidInput: What is wrong with it.
-    """
-    given = decode(_feedback, body).feedback
-    if not given or len(given) > max_rows:
-        raise InvalidInput(
-            f"The request has {len(given)} labels; the server takes 1 to {max_rows}.",
-            hint='Send {"feedback": [{"prediction": "...", "label": "..."}]}.',
-            code="no-rows" if not given else "too-many-rows",
-            details={"field": "feedback"},
-        )
-    for at, one in enumerate(given):
-        if isinstance(one.label, int) and not -_LARGEST - 1 <= one.label <= _LARGEST:
-            raise InvalidInput(
-                f"The label of item {at} is a whole number of more than 64 bits.",
-                hint="Send it as text.",
-                code="out-of-range",
-                details={"field": "label", "row": at},
-            )
-    return [(one.prediction, one.label) for one in given]

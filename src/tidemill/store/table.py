@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SHAPE = b"tidemill.shape"
 ID = "_id"
+KEY = b"tidemill.key"
+"""In a schema's metadata: the columns that name a row, as a JSON list."""
 PREDICTION = "_prediction"
 SYSTEM_COLUMNS = (ID, PREDICTION)
 """Columns that Tidemill keeps beside the user's: identity, and the prediction that a row corrects."""

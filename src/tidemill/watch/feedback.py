@@ -32,6 +32,7 @@ class Correction:
         inputs: The row as it was asked: a cell a column, in the predictor's dtypes; masked where cells
             are missing.
         predicted: What was answered: a label, or a value.
+        target: The column that the label is a value of, where it is not what the model answers.
     """
 
     prediction: str
@@ -41,6 +42,7 @@ class Correction:
     number: int
     inputs: "Mapping[str, np.ndarray[Any, Any]]"
     predicted: str | float | None
+    target: str | None = None
 
 
 def harvest(store: Store, environment: str, *, after: int = 0) -> list[Correction]:
@@ -72,6 +74,7 @@ def harvest(store: Store, environment: str, *, after: int = 0) -> list[Correctio
             number=given[label.prediction].number,
             inputs=given[label.prediction].inputs,
             predicted=_predicted(given[label.prediction].outputs),
+            target=target.name if (target := given[label.prediction].signature.target) else None,
         )
         for label in sorted(latest.values(), key=lambda label: label.sequence)
         if label.prediction in given
@@ -143,6 +146,9 @@ def _label(given: str | float, kind: "pa.DataType") -> object:
 
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return str(given)
+    if pa.types.is_boolean(kind) and isinstance(given, str):
+        # As classes are called, and as JSON and CSV write them.
+        given = given.strip().lower()
     value = json.loads(given) if isinstance(given, str) else given
     if pa.types.is_integer(kind) and value != int(value):
         raise ValueError(value)

@@ -42,6 +42,9 @@ def predict(state: State, environment: str, file: str, limit: int | None, tensor
     "--collect", metavar="DATASET", help="Then make rows of all feedback, on a branch of this dataset."
 )
 @click.option("--branch", default="feedback", show_default=True, metavar="NAME", help="That branch.")
+@click.option(
+    "--new-class", "new_classes", is_flag=True, help="Labels may be classes that the model does not know yet."
+)
 @pass_state
 def feedback(
     state: State,
@@ -51,6 +54,7 @@ def feedback(
     label: str | None,
     collect: str | None,
     branch: str,
+    new_classes: bool,  # noqa: FBT001 - click gives it by name
 ) -> None:
     """Tell an environment what its predictions should have been.
 
@@ -60,16 +64,21 @@ def feedback(
     if not items and collect is None:
         raise click.UsageError("Give a FILE, or --prediction with --label, or --collect.")
     from tidemill.cli.render import predictions as render  # noqa: PLC0415
-    from tidemill.loop import predict as loop  # noqa: PLC0415
+    from tidemill.loop import feedback as loop  # noqa: PLC0415
 
     workspace = state.workspace()
     sent = collected = None
     if items is not None:
         with state.watch() as sink:
-            sent = loop.send_feedback(workspace, environment, items, sink=sink)
+            sent = loop.send_feedback(workspace, environment, items, new_classes=new_classes, sink=sink)
     if collect is not None:
         collected = loop.collect_feedback(workspace, environment, collect, branch)
     state.show(
-        {"environment": environment, "accepted": sent.accepted if sent else 0, "collected": collected},
+        {
+            "environment": environment,
+            "accepted": sent.accepted if sent else 0,
+            "refused": sent.refused if sent else [],
+            "collected": collected,
+        },
         render.feedback,
     )

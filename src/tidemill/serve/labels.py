@@ -1,0 +1,171 @@
+"""The labels of ``POST /feedback``: each is taken or refused for itself.
+
+Loaded only in a server, never by ``import tidemill``.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from tidemill.core.errors import InvalidInput, NotFound, TidemillError
+from tidemill.core.names import nearest
+from tidemill.models.signature import Signature, Tensor
+from tidemill.serve.bodies import decode
+
+_LARGEST = 2**63 - 1
+_FIELDS = ("prediction", "label", "new_class")
+_SHOWN = 20
+
+Label = str | float | int
+
+
+class _Feedback(msgspec.Struct, forbid_unknown_fields=True):
+    feedback: list[Any]
+
+
+_decoder = msgspec.json.Decoder(_Feedback)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A label that may be recorded; ``row`` is its place in the request."""
+
+    row: int
+    prediction: str
+    label: Label
+
+
+class Labels:
+    """What labels one model may be given.
+
+    Args:
+        signature: Of the model.
+        classes: Its classes; None for a regressor.
+    """
+
+    def __init__(self, signature: Signature, classes: Sequence[str] | None) -> None:
+        # A label that is made from another column comes back as a value of that column, not as a class.
+        self._target = signature.target
+        self._classes = tuple(classes) if classes is not None and self._target is None else None
+
+    def read(self, body: bytes, most: int) -> tuple[list[Item], dict[int, TidemillError]]:
+        """The items that may be recorded, and why each of the others is not, by its place.
+
+        Raises:
+            InvalidInput: ``not-json``, ``wrong-field``, ``no-rows`` or ``too-many-rows``: nothing of the body is taken.
+        """
+        given = decode(_decoder, body).feedback
+        if not given or len(given) > most:
+            raise InvalidInput(
+                f"The request has {len(given)} labels; the server takes 1 to {most}.",
+                hint='Send {"feedback": [{"prediction": "...", "label": "..."}]}.',
+                code="no-rows" if not given else "too-many-rows",
+                details={"field": "feedback"},
+            )
+        taken: list[Item] = []
+        refused: dict[int, TidemillError] = {}
+        for row, one in enumerate(given):
+            try:
+                taken.append(self._item(row, one))
+            except InvalidInput as error:
+                refused[row] = error
+        return taken, refused
+
+    def _item(self, row: int, given: Any) -> Item:
+        if not isinstance(given, dict):
+            raise _wrong(row, "feedback", "it is no object")
+        for name in given:
+            if name not in _FIELDS:
+                close = nearest(str(name), _FIELDS)
+                raise _wrong(row, str(name), f"there is no such field{f', but {close}' if close else ''}")
+        for name in ("prediction", "label"):
+            if name not in given:
+                raise _wrong(row, name, "it is missing")
+        prediction, label, new = given["prediction"], given["label"], given.get("new_class", False)
+        if not isinstance(prediction, str):
+            raise _wrong(row, "prediction", "it is no text")
+        if not isinstance(new, bool):
+            raise _wrong(row, "new_class", "it is neither true nor false")
+        if not isinstance(label, (str, int, float)):
+            raise _wrong(row, "label", "it is neither text nor a number")
+        return Item(row, prediction, self._label(row, label, new=new))
+
+    def _label(self, row: int, label: Label, *, new: bool) -> Label:
+        if self._classes is not None:
+            return self._class(row, self._classes, label, new=new)
+        if self._target is not None and self._target.datatype in ("BYTES", "BOOL"):
+            return str(label)
+        return _number(row, label, self._target)
+
+    def _class(self, row: int, classes: Sequence[str], label: Label, *, new: bool) -> str:
+        whole = isinstance(label, float) and label.is_integer()
+        text = str(int(label)) if whole and str(label) not in classes else str(label)
+        if text in classes:
+            return text
+        if new and text.strip():
+            return text
+        shown = ", ".join(classes[:_SHOWN]) + (
+            f" and {len(classes) - _SHOWN} more" if len(classes) > _SHOWN else ""
+        )
+        close = nearest(text, classes)
+        raise InvalidInput(
+            f"'{text[:80]}', the label of item {row}, is no class of the model.",
+            why=f"Its classes are: {shown}.",
+            hint=(f"Did you mean '{close}'? " if close else "")
+            + 'Send "new_class": true with the item if it is a class that the model shall learn.',
+            code="unknown-class",
+            details={"field": "label", "row": row, "classes": list(classes[:_SHOWN])},
+        )
+
+
+def unknown(item: Item) -> NotFound:
+    """The refusal of an item whose prediction is not in the log."""
+    return NotFound(
+        f"There is no prediction '{item.prediction[:200]}' in this environment.",
+        why="Its log has no such answer.",
+        hint="Send the 'prediction' that the answer had.",
+        code="prediction-not-found",
+        details={"field": "prediction", "row": item.row},
+    )
+
+
+def _number(row: int, label: Label, target: Tensor | None) -> Label:
+    if isinstance(label, int) and not isinstance(label, bool) and not -_LARGEST - 1 <= label <= _LARGEST:
+        raise InvalidInput(
+            f"The label of item {row} is a whole number of more than 64 bits.",
+            hint="Send it as text." if target is None else "Send a smaller one.",
+            code="out-of-range",
+            details={"field": "label", "row": row},
+        )
+    try:
+        finite = math.isfinite(float(label)) and not isinstance(label, bool)
+        # Python's float() takes underscores, which no one means in a number that is sent.
+        finite = finite and not (isinstance(label, str) and ("_" in label or not label.isascii()))
+    except ValueError:
+        finite = False
+    if not finite:
+        column = (
+            f", the column '{target.name}' that feedback fills, holds numbers"
+            if target
+            else " answers numbers"
+        )
+        raise InvalidInput(
+            f"'{str(label)[:80]}', the label of item {row}, is no finite number.",
+            why=f"The model{column}.",
+            hint="Send the number that it should have been.",
+            code="label-not-a-number",
+            details={"field": "label", "row": row},
+        )
+    return label
+
+
+def _wrong(row: int, name: str, why: str) -> InvalidInput:
+    return InvalidInput(
+        f"The field 'feedback[{row}].{name}' is not as it must be: {why}.",
+        hint='An item is {"prediction": "...", "label": "..."}, with "new_class": true for a class that is new.',
+        code="wrong-field",
+        details={"field": f"feedback[{row}].{name}", "row": row},
+    )
