@@ -29,10 +29,10 @@ def ws(people: People, tmp_path: Path) -> Workspace:
     return people("ada")
 
 
-def imported(ws: Workspace, tmp_path: Path, text: str = CSV, name: str = "pets", **options: Any) -> Dataset:
+def imported(ws: Workspace, tmp_path: Path, text: str = CSV, name: str = "pets") -> Dataset:
     file = tmp_path / f"{name}.csv"
     file.write_text(text)
-    import_files(ws.datasets, name, file, **{"key": ["id"], **options})
+    import_files(ws.datasets, name, file, key=["id"])
     return ws.datasets.open(name)
 
 

@@ -128,7 +128,7 @@ def test_a_label_that_is_no_class_is_refused_with_the_classes_named(asked: httpx
     answers = asked.post("/predict", json={"rows": [{"image": i.tolist()} for i in images(2, 5)]}).json()
     ids = [p["prediction"] for p in answers["predictions"]]
 
-    def send(*items: dict[str, object]) -> httpx.Response:
+    def send(*items: object) -> httpx.Response:
         return asked.post("/feedback", json={"feedback": list(items)})
 
     refused = send({"prediction": ids[0], "label": "zebra"})

@@ -82,7 +82,7 @@ def test_the_first_correction_of_a_row_that_is_not_known_makes_it() -> None:
 def test_whatever_comes_each_row_is_there_once_with_the_last_label_that_fits(
     came: list[tuple[int, float | None, str]],
 ) -> None:
-    labels = {1: ("cat", 0.5), 2: ("dog", None)}
+    labels: dict[int, tuple[str, float | None]] = {1: ("cat", 0.5), 2: ("dog", None)}
     for key, n, label in came:
         _, own = labels.setdefault(key, (label, n))
         if n == own:
