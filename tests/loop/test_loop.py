@@ -238,7 +238,7 @@ def test_a_model_that_is_chosen_of_many_is_released_where_they_take_the_same_row
     assert made.verdict is not None
     assert project.release(made.run).number == 1
     told: list[Any] = []
-    inside = project.run(project.folder / "chosen.py", inside=True, sink=told.append)
+    inside = project.run(project.folder / "chosen.py", inside=True, options={"sink": told.append})
     assert inside.status == "succeeded", inside.error
     assert any("its rows are made in the function of a tm.each" in getattr(e, "text", "") for e in told)
 
