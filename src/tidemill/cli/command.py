@@ -14,6 +14,8 @@ from tidemill.cli import streams
 from tidemill.cli.render import errors
 
 if TYPE_CHECKING:
+    import os
+
     from tidemill.core.events import Sink
     from tidemill.loop.workspace import Workspace
 
@@ -161,11 +163,31 @@ def at_least(number: int) -> click.IntRange:
     return click.IntRange(number, 2**63 - 1)
 
 
+class OutputFile(click.Path):
+    """A file that a command writes. What stands in its way is said by whoever writes it."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "str | bytes | os.PathLike[str]":
+        """The path; ``-`` is refused, since standard output has the command's own answer."""
+        if str(value) == "-":
+            self.fail(
+                "'-' would be standard output, which has the command's own answer; "
+                "type './-' for a file of that name",
+                param,
+                ctx,
+            )
+        return super().convert(value, param, ctx)
+
+
 def page_option(more: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """``--html FILE``: what the command shows, as a page too, which has ``more``."""
     return click.option(
         "--html",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=OutputFile(),
         metavar="FILE",
         help=f"Write it as one HTML page too{more}.",
     )

@@ -32,11 +32,11 @@ def replacing(path: Path) -> Generator[Path]:
             hint=f"Name a file in it, such as {path / 'NAME'}.",
             code="output-is-folder",
         )
-    target = Path(os.path.realpath(path))
     try:
-        if _is_stream(target) or _is_part(target):
-            yield target
+        if _is_stream(path) or _is_part(path):
+            yield path
             return
+        target = Path(os.path.realpath(path))
         _make_folder(path, target.parent)
         part = target.with_name(part_name(target, os.getpid()))
         try:
@@ -100,5 +100,5 @@ def _is_part(path: Path) -> bool:
 
 
 def _is_stream(path: Path) -> bool:
-    """Whether there is something that is no plain file: ``/dev/null``, ``/dev/stdout``, a pipe."""
-    return path.exists() and not path.is_file()
+    """Whether there is something that is no plain file of its own: ``/dev/null``, ``/dev/stdout``, a pipe."""
+    return path.exists() and (not path.is_file() or path.is_relative_to("/dev"))

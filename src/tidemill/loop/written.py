@@ -120,7 +120,7 @@ def writing(store: "Store", path: Path, kind: Kind, about: Sequence[Shown]) -> G
     """
     with files.replacing(path) as part:
         place = os.path.realpath(path)
-        if os.fspath(part) == place:  # a device or a pipe: nothing stays there
+        if part == path:  # a device or a pipe: nothing stays there
             yield part
             return
         record = Written(socket.gethostname(), place, kind, (), tuple(about), stamp(now()))

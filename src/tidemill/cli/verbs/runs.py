@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from tidemill.cli.command import State, at_least, command, pass_state
+from tidemill.cli.command import OutputFile, State, at_least, command, pass_state
 from tidemill.cli.parameters import file_and_name, given
 
 
@@ -140,7 +140,7 @@ def why(state: State, run: str, step: str) -> None:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputFile(),
     metavar="FILE",
     help="Where to write it; without it, into the project.",
 )

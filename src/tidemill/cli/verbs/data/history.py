@@ -42,7 +42,12 @@ def log(
     type=click.Choice(["table", "json", "csv", "html"]),
     help="How to show it; HTML draws images, old and new. The output's ending says it else.",
 )
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to a file instead.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write to a file instead; '-' is standard output, as without it.",
+)
 @click.option("--stat", is_flag=True, help="How much changed in each column, and for each label.")
 @click.option(
     "--label", default="label", show_default=True, metavar="COLUMN", help="The labels' column, for --stat."
@@ -64,6 +69,7 @@ def diff(
     from tidemill.loop.datasets import diffing as loop  # noqa: PLC0415
     from tidemill.loop.datasets.views import DiffStat  # noqa: PLC0415
 
+    output = None if output == Path("-") else output
     kind = kind or (output.suffix.removeprefix(".") if output else "table")
     if kind not in ("table", "json", "csv", "html", "txt"):
         raise click.UsageError(

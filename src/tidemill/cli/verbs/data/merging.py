@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tidemill.cli import resolving, streams
-from tidemill.cli.command import State, command, pass_state
+from tidemill.cli.command import OutputFile, State, command, pass_state
 from tidemill.cli.verbs.data.options import branch_option, decision_options, message_option
 from tidemill.core.errors import Conflict
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option(
     "--conflicts",
     "listed",
-    type=click.Path(path_type=Path),
+    type=OutputFile(),
     metavar="FILE",
     help="Merge nothing; write what cannot be decided to a CSV file, for --choices.",
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from tidemill.cli.command import State, at_least, command, pass_state
+from tidemill.cli.command import OutputFile, State, at_least, command, pass_state
 
 
 @command("list", example="tidemill data list")
@@ -31,7 +31,7 @@ def show(state: State, ref: str, rows: int) -> None:
 
 @command("export", example="tidemill data export fashion@v1 fashion.parquet")
 @click.argument("ref")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=OutputFile())
 @pass_state
 def export(state: State, ref: str, file: Path) -> None:
     """Write a dataset to FILE, which ends in .csv or .parquet."""

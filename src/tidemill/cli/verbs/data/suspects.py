@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from tidemill.cli.command import State, at_least, command, pass_state
+from tidemill.cli.command import OutputFile, State, at_least, command, pass_state
 
 
 @command("suspects", example="tidemill data suspects fashion@main --label label --limit 200")
@@ -33,9 +33,7 @@ from tidemill.cli.command import State, at_least, command, pass_state
     "and labels to a trained model. Without it: trees and small networks of scikit-learn.",
 )
 @click.option("--branch", metavar="NAME", help="What the review's branch is called.")
-@click.option(
-    "--csv", type=click.Path(path_type=Path), metavar="FILE", help="Also write the suspects as CSV."
-)
+@click.option("--csv", type=OutputFile(), metavar="FILE", help="Also write the suspects as CSV.")
 @pass_state
 def suspects(
     state: State,
