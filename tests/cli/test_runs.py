@@ -122,7 +122,7 @@ def test_runs_show_and_why(tidemill: Tidemill):
     assert json.loads(tidemill("show", "latest", "--json").stdout)["run"] == latest["run"]
     text = tidemill("show", first["run"]).stdout
     assert f"run       {first['run']}" in text
-    assert "result  12" in text
+    assert "result  int 12" in text
     why = json.loads(tidemill("why", "latest", "double", "--json").stdout)
     assert (why["step"], why["status"]) == ("double", "computed")
     assert why["changes"]
@@ -291,3 +291,12 @@ def test_parameters_are_read_by_their_annotation_or_given_as_json(tidemill: Tide
     wrong = tidemill("run", "typed.py", "-p", "a=1", "-p", "b=1.0", "-p", "c=1")
     assert wrong.returncode == 2
     assert "'b' must be int, not '1.0'" in wrong.stderr
+
+
+def test_an_output_says_its_type(tidemill: Tidemill, project: Path):
+    (project / "typed.py").write_text(
+        "import tidemill as tm\n\n\n@tm.step\ndef given(value):\n    return value\n\n\n"
+        "@tm.pipeline\ndef typed():\n    return {'text': given('2'), 'number': given(2), 'nothing': given(None)}\n"
+    )
+    words = [line.split(maxsplit=1) for line in tidemill("run", "typed.py").stdout.splitlines()[-3:]]
+    assert dict(words) == {"text": "str 2", "number": "int 2", "nothing": "none"}

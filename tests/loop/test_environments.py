@@ -92,7 +92,7 @@ def test_another_version_of_a_package_is_noticed_and_brought_back(elsewhere: Els
     elsewhere.install("1.0")
     made = elsewhere.run()
     elsewhere.install("2.0")
-    assert "result  2" in elsewhere.tidemill("run", "pipeline.py")
+    assert "result  int 2" in elsewhere.tidemill("run", "pipeline.py")
     said = elsewhere.tidemill("reproduce", made)
     assert "gauge 1.0 (here 2.0)" in said
     assert "identical: all 1 steps" in said

@@ -110,9 +110,12 @@ def _outputs(view: "RunView") -> "RenderableType | None":
     return heading("Outputs", facts((name, _output(value)) for name, value in view.outputs.items()))
 
 
-def _output(value: Any) -> Any:
-    if not isinstance(value, Mapping) or "kind" not in value or "digest" not in value:
+def _output(value: Any) -> str:
+    """An output as one line. A plain value is shown with its type, so that the text ``2`` and the number are told apart."""
+    if value is None:
         return exact(value)
+    if not isinstance(value, Mapping) or "kind" not in value or "digest" not in value:
+        return f"{type(value).__name__} {exact(value)}"
     rest = {name: fact for name, fact in value.items() if name not in {"kind", "digest"} and fact is not None}
     return " ".join([str(value["kind"]), *([written(rest)] if rest else []), short(str(value["digest"]))])
 
