@@ -21,10 +21,15 @@ def lost(source: Path, target: Path, *, tensors: bool) -> str:
     """
     if source.suffix != ".csv" or target.suffix != ".csv" or tensors:
         return ""
-    before, after = _rows(source), _rows(target)
-    if before is None or after is None:
+    after = _rows(target, ",")
+    if after is None:
         return ""
-    (head, rows), (kept_head, kept) = before, after
+    kept_head, kept = after
+    # Which mark parts the cells is for the import to find; of a file that is read by none, nothing is compared.
+    read = [found for mark in ",;\t|" if (found := _rows(source, mark)) is not None]
+    head, rows = max(read, key=lambda found: len(found[0]), default=([], []))
+    if not head:
+        return ""
     if sorted(head) != sorted(kept_head):
         return f"columns {head} became {kept_head}"
     order = [kept_head.index(name) for name in head]
@@ -36,11 +41,11 @@ def lost(source: Path, target: Path, *, tensors: bool) -> str:
     return f"went in: {_some(was - now)}\ncame out: {_some(now - was)}"
 
 
-def _rows(path: Path) -> tuple[list[str], list[list[str]]] | None:
+def _rows(path: Path, delimiter: str) -> tuple[list[str], list[list[str]]] | None:
     """The header and the rows; None where Python's reader sees no table in it."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
-        read = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+        read = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
     except (ValueError, csv.Error):
         return None
     if not read:
