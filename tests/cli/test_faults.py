@@ -207,7 +207,7 @@ def test_ctrl_c_in_a_run_ends_it_with_130_and_keeps_what_was_finished(project: P
         assert process.poll() is None
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=180)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     [run] = json.loads(tidemill("runs", "--json").stdout)
@@ -225,7 +225,7 @@ def test_a_reader_that_goes_away_is_no_error(project: Path):
         text=True,
     )
     os.close(writing)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=180)
     assert (process.returncode, errors) == (141, "")
 
 

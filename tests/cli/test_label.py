@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Tidemill
+from tests.services.waiting import WATCHDOG_SECONDS
 from tidemill.cli.answers import Answer, Typing, meaning
 from tidemill.loop.datasets.labelling.classes import with_keys
 
@@ -68,7 +69,7 @@ class Terminal:
 
     def wait_for(self, words: str, *, more_than: int = 0) -> str:
         """Read on until what was written after the first ``more_than`` characters has ``words``."""
-        until = time.monotonic() + 60
+        until = time.monotonic() + WATCHDOG_SECONDS
         while words not in self.text()[more_than:]:
             assert time.monotonic() < until, self.text()
             self._read()
@@ -79,7 +80,7 @@ class Terminal:
         return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.seen)
 
     def end(self) -> int:
-        until = time.monotonic() + 60
+        until = time.monotonic() + WATCHDOG_SECONDS
         while self._process.poll() is None:
             assert time.monotonic() < until, self.text()
             self._read()

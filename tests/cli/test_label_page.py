@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.cli.conftest import Tidemill
+from tests.services.waiting import WATCHDOG_SECONDS
 
 CHROMIUM = shutil.which("chromium")
 WITH_PIPES = """
@@ -52,7 +53,7 @@ def address(project: Path, tidemill: Tidemill) -> Generator[str]:
         yield served.stdout.readline().strip()
     finally:
         served.send_signal(signal.SIGINT)
-        served.communicate(timeout=60)
+        served.communicate(timeout=180)
     assert served.returncode == 130
 
 
@@ -60,7 +61,7 @@ def ask(
     address: str, what: str, body: Any = None, *, method: str = "POST", host: str | None = None
 ) -> tuple[int, bytes]:
     parts = urlsplit(address)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=60)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=180)
     headers = {"host": host} if host else {}
     data = None if method == "GET" else json.dumps(body or {})
     connection.request(method, parts.path + what, data, headers)
@@ -163,7 +164,7 @@ class Browser:
         return self.call("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
 
     def wait_for(self, script: str) -> None:
-        until = time.monotonic() + 60
+        until = time.monotonic() + WATCHDOG_SECONDS
         while not self.value(script):
             assert time.monotonic() < until, self.value("document.body.innerText")
             time.sleep(0.05)

@@ -189,11 +189,11 @@ def serve_until(number: signal.Signals, sides: Path, tidemill: Tidemill, *, as_j
     assert process.stdout is not None
     first = process.stdout.readline()
     address = json.loads(first)["address"] if as_json else first.strip()
-    assert re.fullmatch(r"http://127\.0\.0\.1:[1-9]\d+", address), process.communicate(timeout=10)
-    with urllib.request.urlopen(f"{address}/v2/health/ready", timeout=10) as response:
+    assert re.fullmatch(r"http://127\.0\.0\.1:[1-9]\d+", address), process.communicate(timeout=180)
+    with urllib.request.urlopen(f"{address}/v2/health/ready", timeout=180) as response:
         assert response.status == 200
     os.killpg(process.pid, number)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=180)
     assert (process.returncode, output) == (0, ""), errors
     assert errors.splitlines()[-1] == "prod stopped."
     deadline = time.monotonic() + 30

@@ -101,7 +101,7 @@ def test_on_a_terminal_the_steps_are_live_and_stay_when_done(project: Path):
             break
         seen += data
     os.close(leader)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=180)
     assert process.returncode == 0
     assert json.loads(output)["outputs"] == {"result": 4}
     assert b"2 of 2 steps" in seen

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Tidemill
-from tests.suites.executors import is_alive, wait_for
+from tests.services.waiting import until
+from tests.suites.executors import is_alive
 
 SLOW = """
 import os, signal, subprocess, sys, time
@@ -83,7 +84,7 @@ class Terminal:
             self.read()
             return happened()
 
-        wait_for(looked, 60)
+        until(looked)
 
     def ended(self) -> int:
         self.until(lambda: self.process.poll() is not None)
@@ -115,7 +116,7 @@ def pids(project: Path) -> list[int]:
 
 def goes_on(project: Path, tidemill: Tidemill) -> None:
     """The run is recorded, its lock is free, and the next one takes what was finished from the cache."""
-    wait_for(lambda: not any(map(is_alive, pids(project))))
+    until(lambda: not any(map(is_alive, pids(project))))
     [run] = json.loads(tidemill("runs", "--json").stdout)
     assert run["status"] == "interrupted"
     (project / "go").touch()
@@ -192,9 +193,9 @@ def test_a_signal_from_outside(slow: Path, tidemill: Tidemill, number: signal.Si
         text=True,
         start_new_session=True,
     )
-    wait_for((slow / "pids").exists, 60)
+    until((slow / "pids").exists)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=180)
     assert process.returncode == (-number if number is signal.SIGKILL else 130)
     assert "Traceback" not in errors
     assert ("tidemill resume" in errors) == (number is not signal.SIGKILL)
@@ -228,7 +229,7 @@ def test_the_second_one_ends_also_what_does_not_listen():
             process.send_signal(signal.SIGINT)
             return process.poll() is not None
 
-        wait_for(ended)
+        until(ended)
     assert process.returncode == 130
 
 

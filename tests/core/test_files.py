@@ -99,6 +99,6 @@ def test_a_pipe_gets_what_is_written(tmp_path: Path):
     reader = threading.Thread(target=lambda: got.append(pipe.read_text()))
     reader.start()
     write_text(pipe, "through")
-    reader.join(timeout=60)
+    reader.join(timeout=180)
     assert got == ["through"]
     assert pipe.is_fifo()

@@ -5,13 +5,12 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.engine.projects import Project, numbers, statuses, step
+from tests.services.waiting import until
 from tidemill.core import events
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import Digest
@@ -42,13 +41,6 @@ def third(x: int) -> int:
 def p(by: int = 0):
     return third(second(first(1), by))
 """
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def test_a_step_that_raises_shows_its_own_traceback_and_nothing_else(project: Project) -> None:
@@ -388,12 +380,12 @@ def is_alive(pid: int) -> bool:
 def test_a_killed_run_is_marked_and_the_next_one_goes_on(project: Project) -> None:
     project.write(SLOW)
     process = start(project, project.folder)
-    wait_for((project.folder / "slow.pid").exists)
+    until((project.folder / "slow.pid").exists)
     assert mark_interrupted(project.store) == []
     process.kill()
     process.communicate()
     worker = int((project.folder / "slow.pid").read_text())
-    wait_for(lambda: not is_alive(worker))
+    until(lambda: not is_alive(worker))
     (killed,) = mark_interrupted(project.store)
     with project.store.catalog.read() as transaction:
         record = transaction.first(records.Run, {"id": killed})
@@ -408,12 +400,12 @@ def test_a_killed_run_is_marked_and_the_next_one_goes_on(project: Project) -> No
 def test_ctrl_c_stops_the_run_and_its_workers(project: Project) -> None:
     project.write(SLOW)
     process = start(project, project.folder)
-    wait_for((project.folder / "slow.pid").exists)
+    until((project.folder / "slow.pid").exists)
     worker = int((project.folder / "slow.pid").read_text())
     os.killpg(process.pid, signal.SIGINT)
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=180)
     assert out.split() == ["interrupted"]
-    wait_for(lambda: not is_alive(worker))
+    until(lambda: not is_alive(worker))
     with project.store.catalog.read() as transaction:
         (record,) = transaction.find(records.Run)
     assert record.status == "interrupted"
@@ -423,16 +415,16 @@ def test_ctrl_c_stops_the_run_and_its_workers(project: Project) -> None:
 def test_two_runs_at_once_compute_a_step_once(project: Project) -> None:
     project.write(SLOW)
     one = start(project, project.folder)
-    wait_for((project.folder / "slow.pid").exists)
+    until((project.folder / "slow.pid").exists)
     two = start(project, project.folder)
 
     def both_run() -> bool:
         with project.store.catalog.read() as transaction:
             return len(transaction.find(records.Run, {"status": "running"})) == 2
 
-    wait_for(both_run)
+    until(both_run)
     (project.folder / "go").touch()
-    outs = sorted(p.communicate(timeout=60)[0].strip() for p in (one, two))
+    outs = sorted(p.communicate(timeout=180)[0].strip() for p in (one, two))
     assert outs == ["succeeded cached cached", "succeeded computed computed"]
     assert (project.folder / "slow").read_text() == "x"
 

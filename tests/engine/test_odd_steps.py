@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.engine.projects import Project, statuses, step
-from tests.suites.executors import source, wait_for
+from tests.services.waiting import until
+from tests.suites.executors import source
 from tidemill.core import clock
 from tidemill.core.names import Digest
 from tidemill.engine.run import mark_interrupted
@@ -120,7 +121,7 @@ def small_group() -> Generator[Path]:
                 folder.rmdir()
             continue
         yield folder
-        wait_for(partial(_is_empty, folder))
+        until(partial(_is_empty, folder))
         folder.rmdir()
         return
     pytest.skip("this needs the right to make a cgroup with a limit of memory")

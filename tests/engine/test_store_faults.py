@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.engine.projects import Project, statuses
-from tests.engine.test_failures import SLOW, is_alive, start, wait_for
+from tests.engine.test_failures import SLOW, is_alive, start
 from tests.services import postgres as postgres_service
+from tests.services.waiting import until
 from tidemill.core import events
 from tidemill.core.errors import StorageError
 from tidemill.engine.ledger import Ledger, mark_interrupted
@@ -70,7 +71,7 @@ def held_later(project: Project, started: threading.Event) -> Generator[threadin
         started.wait()
         with held(project):
             (project.folder / "go").touch()
-            wait_for((project.folder / "slow").exists)
+            until((project.folder / "slow").exists)
 
     holding = threading.Thread(target=hold)
     holding.start()
@@ -298,15 +299,15 @@ def test_a_disk_without_a_byte_is_said_and_space_lets_the_run_go_on(
 def test_a_step_whose_engine_was_killed_is_taken_over_by_the_one_that_waits(project: Project) -> None:
     project.write(SLOW)
     one = start(project, project.folder)
-    wait_for((project.folder / "slow.pid").exists)
+    until((project.folder / "slow.pid").exists)
     worker = int((project.folder / "slow.pid").read_text())
     two = start(project, project.folder)
-    wait_for(lambda: len(runs(project)) == 2)
+    until(lambda: len(runs(project)) == 2)
     one.kill()
     one.communicate()
-    wait_for(lambda: not is_alive(worker))
+    until(lambda: not is_alive(worker))
     (project.folder / "go").touch()
-    assert two.communicate(timeout=60)[0].strip() == "succeeded cached computed"
+    assert two.communicate(timeout=180)[0].strip() == "succeeded cached computed"
     assert (project.folder / "slow").read_text() == "x"
     mark_interrupted(project.store)
     assert sorted(r.status for r in runs(project)) == ["interrupted", "succeeded"]

@@ -209,7 +209,7 @@ def test_one_that_is_stopped_leaves_no_run_and_no_process(project: tm.Project):
         assert time.monotonic() < deadline, "the run did not begin"
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=180)
     assert process.returncode == 130, said
     assert {r.run for r in project.runs()} == set(made)
     with pytest.raises(ProcessLookupError):

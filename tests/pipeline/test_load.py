@@ -155,4 +155,4 @@ load(Path({str(tmp_path / "flow.py")!r})).build()
 heavy = {{"numpy", "polars", "pyarrow", "lance", "sqlalchemy", "obstore", "keras"}} & set(sys.modules)
 assert not heavy, heavy
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=180)

@@ -335,7 +335,7 @@ def start_creating(store: Store, prefix: str, count: int) -> "subprocess.Popen[s
 def test_two_processes_never_give_one_number_twice(store: Store):
     assert store.catalog
     processes = [start_creating(store, prefix, 15) for prefix in ("a", "b")]
-    lines = [line for process in processes for line in process.communicate(timeout=60)[0].splitlines()]
+    lines = [line for process in processes for line in process.communicate(timeout=180)[0].splitlines()]
     assert sorted(int(line.split()[0]) for line in lines) == list(range(1, 31))
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from tests.release.conftest import IMAGES, Release, tar_of
+from tests.services.waiting import until
 from tidemill.core.errors import Failed, NotAllowed, NotFound
 from tidemill.core.events import Event, Note
 from tidemill.core.settings import EnvironmentSettings, Settings
@@ -50,7 +51,7 @@ def two(make_release: Release, predictor_tar: bytes) -> tuple[records.Release, r
 def ask(address: str) -> dict[str, Any]:
     body = json.dumps({"rows": [{"image": IMAGES[0].tolist()}]}).encode()
     request = urllib.request.Request(f"{address}/predict", body, {"content-type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=180) as answer:
         return json.load(answer)
 
 
@@ -72,13 +73,6 @@ def servers_of(store: Store) -> list[int]:
     mark = str(store.environments_folder)
     lines = (line.split(maxsplit=1) for line in listed.stdout.splitlines())
     return [int(pid) for pid, arguments in lines if "tidemill.serve" in arguments and mark in arguments]
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 def test_a_promoted_release_answers(store: Store, promote: Promote, two: tuple[records.Release, ...]):

@@ -117,5 +117,5 @@ def run_server(*arguments: str, bundle: Bundle, folder: Path) -> "subprocess.Com
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )

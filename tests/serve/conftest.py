@@ -84,5 +84,5 @@ def live(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Generator[
 @pytest.fixture
 def asked(live: Status) -> Generator[httpx.Client]:
     """An HTTP client of that server that knows nothing of Tidemill."""
-    with httpx.Client(base_url=live.address, timeout=60) as client:
+    with httpx.Client(base_url=live.address, timeout=180) as client:
         yield client

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.serve.bundles import images
+from tests.services.waiting import WATCHDOG_SECONDS
 
 
 @dataclass
@@ -34,7 +35,7 @@ class Load:
 
         with self.some:
             wanted = count() + more
-            reached = self.some.wait_for(lambda: count() >= wanted or bool(self.failures), 60)
+            reached = self.some.wait_for(lambda: count() >= wanted or bool(self.failures), WATCHDOG_SECONDS)
         assert reached, "the load came to a halt"
 
 
@@ -46,7 +47,7 @@ def load(address: str, connections: int, *, fails: bool = False) -> Generator[Lo
     bodies = [json.dumps({"rows": [{"image": image.tolist()}]}) for image in images(16, 3)]
 
     def ask(at: int) -> None:
-        connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=60)
+        connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=180)
         try:
             while not seen.stopping.is_set():
                 connection.request("POST", "/predict", bodies[at % len(bodies)])

@@ -1,7 +1,6 @@
 """Requests that come at once share a call of the model; none suffers from another's."""
 
 import threading
-import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.serve.bundles import digest
+from tests.services.waiting import until
 from tidemill.core.errors import Failed, InvalidInput, TidemillError
 from tidemill.serve import client
 from tidemill.serve.http_client import Client
@@ -150,9 +150,7 @@ def test_a_slow_model_does_not_make_the_server_deaf(address: str) -> None:
         )
         thread.start()
         # The model is busy for a second or more; liveness is answered meanwhile.
-        deadline = time.monotonic() + 30
-        while calls(asking.metrics()) == before:
-            assert time.monotonic() < deadline
+        until(lambda: calls(asking.metrics()) != before)
         assert asking.ready() and not answers
         thread.join()
     assert answers == [[100.0] * 50] * 4

@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ import pytest
 
 from tests.serve.bundles import Bundle, Deploy, Start, digest, images, run_server
 from tests.serve.load import load
+from tests.services.waiting import until
 from tidemill.core.errors import Conflict, Failed
 from tidemill.serve import client, control
 from tidemill.serve.http_client import Client
@@ -71,10 +71,7 @@ def test_a_request_half_sent_is_answered_by_the_old_one(
             assert asking.ready()
         taking = threading.Thread(target=deploy, args=(other_bundle, 2))
         taking.start()
-        deadline = time.monotonic() + 30
-        while client.status(tmp_path / "environments", "prod") == live:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until(lambda: client.status(tmp_path / "environments", "prod") != live)
         connection.sendall(b"st: x\r\n\r\n")
         answer = whole(connection)
         taking.join()
@@ -242,10 +239,7 @@ def test_a_standby_that_could_not_take_over_ends_with_its_promoter(bundle: Bundl
 
 
 def wait_until_it_serves(live: client.Status, folder: Path) -> None:
-    deadline = time.monotonic() + 30
-    while client.status(folder, "prod") != live:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: client.status(folder, "prod") == live)
 
 
 def test_a_folder_with_a_long_name(deploy: Deploy, tmp_path: Path) -> None:
@@ -302,10 +296,7 @@ def whole(connection: socket.socket) -> bytes:
 
 
 def wait_for_end(pid: int) -> None:
-    deadline = time.monotonic() + 30
-    while is_running(pid):
-        assert time.monotonic() < deadline, f"process {pid} still runs"
-        time.sleep(0.01)
+    until(lambda: not is_running(pid), f"process {pid} still runs")
 
 
 def is_running(pid: int) -> bool:

@@ -2,8 +2,6 @@
 
 import os
 import textwrap
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.engine.projects import Project, numbers, rows, statuses, step
+from tests.services.waiting import until
 from tidemill.core.events import Progress
 from tidemill.core.names import Digest
 from tidemill.engine.run import RunResult
@@ -73,14 +72,6 @@ def source(body: str) -> str:
         + "\n\n@tm.step\ndef after(x: int) -> int:\n    print('after')\n    return x + 1\n\n"
         "@tm.pipeline\ndef p(folder: str):\n    return after(odd(folder))\n"
     )
-
-
-def wait_for(happened: Callable[[], bool], seconds: float = 30) -> None:
-    """Until it happened; a test that waits longer has failed."""
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
 
 
 def is_alive(pid: int) -> bool:
@@ -287,7 +278,7 @@ class ExecutorSuite:
         result = self.run(project, body)
         assert project.value(result) == 2
         assert self.log(project, step(result, "after")) == "after\n"
-        wait_for(lambda: not is_alive(int((project.folder / "pid").read_text())))
+        until(lambda: not is_alive(int((project.folder / "pid").read_text())))
 
     @pytest.mark.parametrize("how", ["fork", "new program"])
     def test_a_child_that_outlives_its_step(self, project: Project, how: str):
@@ -299,7 +290,7 @@ class ExecutorSuite:
         return 1
         """
         assert self.value(project, f"how = {how!r}\n{textwrap.dedent(body)}") == 2
-        wait_for(lambda: not is_alive(int((project.folder / "pid").read_text())))
+        until(lambda: not is_alive(int((project.folder / "pid").read_text())))
 
     def test_a_child_that_comes_back_from_the_step_is_no_second_answer(self, project: Project):
         body = """
@@ -320,7 +311,7 @@ class ExecutorSuite:
         """
         error = self.error(project, f"{textwrap.dedent(body)}\n{end}")
         assert error["code"] == "worker-died"
-        wait_for(lambda: not is_alive(int((project.folder / "pid").read_text())))
+        until(lambda: not is_alive(int((project.folder / "pid").read_text())))
 
     def test_the_working_directory_is_empty_and_its_own(self, project: Project, monkeypatch: Any):
         (project.folder / "here.txt").write_text("of the project")
@@ -456,7 +447,7 @@ def q():
         assert error["details"]["printed"] == "last words"
         assert (step(result, "odd").status, step(result, "after").status) == ("failed", "skipped")
         pids = [int(p) for p in (project.folder / "pids").read_text().split()]
-        wait_for(lambda: not any(map(is_alive, pids)))
+        until(lambda: not any(map(is_alive, pids)))
         assert list((project.store.folder / "blobs" / "tmp").iterdir()) == []
         assert self.value(project, "return 7") == 8
 
@@ -512,5 +503,5 @@ def p(folder: str):
         with pytest.raises(Interrupted):
             project.run(executor=self.name, folder=str(project.folder))
         pids = [int(p) for p in (project.folder / "pids").read_text().split()]
-        wait_for(lambda: not any(map(is_alive, pids)))
+        until(lambda: not any(map(is_alive, pids)))
         assert os.getpid() not in pids

@@ -95,7 +95,7 @@ def post(address: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
     request = urllib.request.Request(
         address + path, json.dumps(body).encode(), {"content-type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=180) as answer:
         return json.load(answer)
 
 

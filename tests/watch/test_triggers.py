@@ -112,6 +112,6 @@ def test_a_killed_claim_is_taken_up_again(store: Store):
 def test_of_many_processes_one_answers(store: Store):
     assert store.catalog
     processes = [start(store, "settle") for _ in range(6)]
-    said = [process.communicate(timeout=60)[0] for process in processes]
+    said = [process.communicate(timeout=180)[0] for process in processes]
     assert sorted(said) == ["claimed\n", *["refused\n"] * 5]
     assert [firing.outcome for firing in triggers.firings(store)] == ["done"]
