@@ -105,6 +105,7 @@ def _lines(kind: Kind, options: Mapping[str, object], at: Path, errors: Path) ->
         finally:
             process.kill()
             process.wait()
+            process.stdout.close()
             watch.join()
 
 

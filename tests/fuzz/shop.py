@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -76,10 +77,13 @@ def make(folder: Path) -> None:
 
 
 def _typed(words: list[str]) -> object:
+    before, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO())
     try:
         main(words)
     except SystemExit as end:
         return end.code
+    finally:
+        sys.stdin = before
 
 
 def copy(made: Path, to: Path) -> None:
