@@ -117,3 +117,13 @@ def test_an_unlisted_type_is_an_error(thing: object):
     with pytest.raises(InvalidInput, match="has no identity") as caught:
         identity.value([thing])  # pyright: ignore[reportArgumentType]
     assert caught.value.code == "no-identity"
+
+
+def test_cell():
+    assert identity.cell(["12.5", None, {"a": 1}]).hex() == PINNED_CELL
+
+
+PINNED_CELL = (
+    "73000000000000000f746964656d696c6c2f63656c6c2f316c000000000000000373000000000000000431322e356e6d0000"
+    "0000000000017300000000000000016169000000000000000131"
+)

@@ -291,9 +291,8 @@ def test_export_and_import_again_changes_nothing(datasets: Datasets, csv: Write,
     assert snapshot.write_parquet(tmp_path / "out.parquet") == 3
     written = Table(pq.read_table(tmp_path / "out.parquet")).to_polars()
     assert written.equals(snapshot.read().to_polars())
-    with pytest.raises(TidemillError) as caught:
-        snapshot.write_csv(out / "out.csv")
-    assert caught.value.code == "output-in-file"
+    with pytest.raises(TidemillError, match="Cannot write"):
+        snapshot.write_csv(tmp_path / "no" / "out.csv")
 
 
 def test_datasets_are_listed_and_removed(datasets: Datasets, shop: Dataset):

@@ -1,6 +1,7 @@
 """The identity of rows, pinned: another identity would make every import of an old file add its rows again."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.data import cells
 from tidemill.core import identity
 from tidemill.core.errors import InvalidInput
 from tidemill.data import pre_images
+from tidemill.data.cell_types import keep
 from tidemill.data.identities import Identities
 from tidemill.store.table import SHAPE, Table
 
@@ -153,3 +156,97 @@ def test_ids_that_are_given_occur_once_in_all_batches(batches: list[list[int]]):
             return
         assert identities.give(table) is table
         seen |= {*batch}
+
+
+def test_the_ids_of_every_type_are_pinned():
+    for name, (array, _) in cells.TYPES.items():
+        ids = content_ids(Table(pa.table({"c": keep(array)})))
+        assert [f"{ids[row]:016x}" for row in (0, 2)] == PINNED_CELLS[name], name
+
+
+def test_a_cell_is_written_as_core_says():
+    price = pa.array([Decimal("12.50"), None], pa.decimal128(7, 2))
+    boxes = pa.array([[{"y": 0.5, "x": [1, None]}, None], None])
+    table = pa.table({"price": price, "boxes": boxes})
+    first = [b"", None, identity.cell("12.5"), identity.cell([{"y": 0.5, "x": [1, None]}, None])]
+    second = [b"", None, None, None]
+    assert content_ids(Table(table)) == [identity.row(first, 0), identity.row(second, 0)]
+
+
+def test_a_decimal_is_its_value_whatever_its_places():
+    one, other = (pa.array([Decimal("12.5"), Decimal(3)], pa.decimal128(9, n)) for n in (1, 4))
+    assert content_ids(Table(pa.table({"c": one}))) == content_ids(Table(pa.table({"c": other})))
+    assert key_ids(["c"], Table(pa.table({"c": one}))) == [
+        identity.key_row(["12.5"]),
+        identity.key_row(["3"]),
+    ]
+
+
+PINNED_CELLS = {
+    "decimal": ["f21fb9dd639a9ade", "a5600f597b65be94"],
+    "long_decimal": ["6f1c490edd29edb4", "a5600f597b65be94"],
+    "short_decimal": ["1004709ce04a2532", "a5600f597b65be94"],
+    "hundreds": ["b3b8017102cca3d4", "a5600f597b65be94"],
+    "half": ["f1b9d1345ead8243", "258a56965c45cd94"],
+    "float": ["6e3dc119b773678b", "4db2c36f410d58e2"],
+    "uuid": ["93d882eeb34c0d38", "a5600f597b65be94"],
+    "json": ["23592fd5653c9b97", "a5600f597b65be94"],
+    "flag": ["0427b7bdb19000a8", "4ff166ee342ba58e"],
+    "binary": ["bba50e212938c8cb", "a5600f597b65be94"],
+    "large_binary": ["bba50e212938c8cb", "a5600f597b65be94"],
+    "code": ["93d97581c906c7f9", "a5600f597b65be94"],
+    "large_text": ["11de8384c9f275c8", "a5600f597b65be94"],
+    "text_view": ["11de8384c9f275c8", "a5600f597b65be94"],
+    "category": ["11de8384c9f275c8", "a5600f597b65be94"],
+    "runs": ["6f207f796c4eceea", "d90b22a00553fa61"],
+    "nothing": ["a5600f597b65be94", "d14d24cd29b60592"],
+    "day": ["fee31a7b21ed34c2", "4db2c36f410d58e2"],
+    "seconds": ["0e90545686ebd180", "4db2c36f410d58e2"],
+    "nanos": ["d727d9414fbab900", "2e70c9c250e1e7e5"],
+    "moment": ["d727d9414fbab900", "2e70c9c250e1e7e5"],
+    "far": ["449b64c7dd5b29da", "2e70c9c250e1e7e5"],
+    "zoned": ["dfdbb50bfca46575", "2e70c9c250e1e7e5"],
+    "offset": ["d727d9414fbab900", "2e70c9c250e1e7e5"],
+    "span": ["d727d9414fbab900", "2e70c9c250e1e7e5"],
+    "list": ["8301fe6fef6999b6", "a5600f597b65be94"],
+    "large_list": ["e71febda82a6d04f", "a5600f597b65be94"],
+    "list_view": ["8d5d7e191ff986ac", "a5600f597b65be94"],
+    "lists": ["16dfeba2ff9ae210", "a5600f597b65be94"],
+    "record": ["aa2b80dbf7215f6f", "a5600f597b65be94"],
+    "boxes": ["8e324155bc5f3108", "a5600f597b65be94"],
+    "prices": ["ef60b4393488548d", "a5600f597b65be94"],
+    "names": ["19de9d557a73e67b", "a5600f597b65be94"],
+    "blobs": ["c788921e675fee80", "a5600f597b65be94"],
+    "times": ["efc0b72fd3bd2c4d", "a5600f597b65be94"],
+    "map": ["24346858ff68725d", "a5600f597b65be94"],
+    "table": ["15a0735e71552b8c", "a5600f597b65be94"],
+    "vector": ["27052a473daf2501", "a7b3690adb81639e"],
+    "half_vector": ["0babe0f8e4afc2be", "1d7e384a8d1e89ed"],
+    "price_vector": ["ef60b4393488548d", "32d561aa15e1cd83"],
+    "matrix": ["af24bf332dac0368", "13e5a886155ac420"],
+    "words": ["e71febda82a6d04f", "a5600f597b65be94"],
+    "image": ["60edcceb71afcf55", "d61b14f63fb619e1"],
+}
+"""The first row of each column of ``cells.TYPES``, and its missing one."""
+
+
+@pytest.mark.parametrize("zone", [None, "America/New_York", "Europe/Berlin"])
+def test_a_time_of_nanoseconds_is_a_key_of_its_own(zone: str | None):
+    times = pa.array([0, 1, 1_500_000_000], pa.int64()).view(pa.timestamp("ns", zone))
+    texts = {
+        None: ["1970-01-01 00:00:00", "1970-01-01 00:00:00.000000001", "1970-01-01 00:00:01.500000"],
+        "America/New_York": [
+            "1969-12-31 19:00:00-05:00",
+            "1969-12-31 19:00:00.000000001-05:00",
+            "1969-12-31 19:00:01.500000-05:00",
+        ],
+        "Europe/Berlin": [
+            "1970-01-01 01:00:00+01:00",
+            "1970-01-01 01:00:00.000000001+01:00",
+            "1970-01-01 01:00:01.500000+01:00",
+        ],
+    }[zone]
+    assert key_ids(["t"], Table(pa.table({"t": times}))) == [identity.key_row([text]) for text in texts]
+    clock = pa.array([0, 1], pa.int64()).view(pa.time64("ns"))
+    expected = [identity.key_row(["00:00:00"]), identity.key_row(["00:00:00.000000001"])]
+    assert key_ids(["t"], Table(pa.table({"t": clock}))) == expected

@@ -101,13 +101,14 @@ def plain(tree: Any) -> Any:
     """
     from datetime import date, time, timedelta  # noqa: PLC0415
     from decimal import Decimal  # noqa: PLC0415
+    from uuid import UUID  # noqa: PLC0415
 
     match tree:
         case None | bool() | int() | str():
             return tree
         case float():
             return tree if math.isfinite(tree) else None
-        case PurePath() | Decimal():
+        case PurePath() | Decimal() | UUID():
             return str(tree)
         case date() | time():
             return tree.isoformat()

@@ -82,6 +82,14 @@ def row(cells: Sequence[Value], occurrence: int) -> int:
     return _short("row/1", [list(cells), occurrence])
 
 
+def cell(tree: Value) -> bytes:
+    """The written form of a row's cell that is neither of fixed width nor a text: a decimal, a list, a record.
+
+    ``data.cell_images`` says which tree each type of cell is.
+    """
+    return pre_image("cell/1", tree)
+
+
 def key_row(cells: Sequence[Value]) -> int:
     """A row's ``_id`` from the user's key columns: an unsigned 64-bit integer."""
     return _short("key/1", list(cells))

@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
+from tidemill.data.casting import cast_column, cast_exactly
+from tidemill.data.comparison import unequal
 from tidemill.data.schema_change import ALLOW, SchemaChange, refused, schema_change
 from tidemill.store.table import ID, PREDICTION, SYSTEM_COLUMNS, Table
 
@@ -98,17 +100,6 @@ def _cast(array: Any, field: "pa.Field", dataset: str) -> Any:
         ) from error
 
 
-def _cast_tensor(array: Any, kind: Any) -> Any:
-    import pyarrow as pa  # noqa: PLC0415
-
-    size = kind.list_size
-    if size != array.type.list_size:
-        raise pa.ArrowInvalid(f"{array.type} is no {kind}")
-    inner = array.values[array.offset * size : (array.offset + len(array)) * size].cast(kind.value_type)
-    mask = array.is_null() if array.null_count else None
-    return pa.FixedSizeListArray.from_arrays(inner, type=kind, mask=mask)
-
-
 def as_before(arrow: "pa.Table", first: "pa.Schema") -> "tuple[pa.Table, np.ndarray[Any, Any]]":
     """The columns of ``first`` in its types, and which rows hold exactly the same in them.
 
@@ -137,34 +128,17 @@ def _cast_cells(array: Any, kind: Any) -> Any:
     try:
         return cast_exactly(array, kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return pa.array([_cast_cell(cell, kind) for cell in array], kind)
+        cells = [_cast_cell(array.slice(row, 1), kind) for row in range(len(array))]
+        return pa.concat_arrays(cells) if cells else pa.nulls(0, kind)
 
 
 def _cast_cell(cell: Any, kind: Any) -> Any:
     import pyarrow as pa  # noqa: PLC0415
 
     try:
-        return cell.cast(kind).as_py()
+        return cast_exactly(cell, kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return None
-
-
-def cast_column(column: "pa.ChunkedArray", kind: Any) -> "pa.ChunkedArray":
-    """A column in another type; raises what Arrow does where a cell would lose something."""
-    import pyarrow as pa  # noqa: PLC0415
-
-    if column.type == kind:
-        return column
-    return pa.chunked_array([cast_exactly(c, kind) for c in column.chunks], kind)
-
-
-def cast_exactly(array: Any, kind: Any) -> Any:
-    """An array in another type; raises what Arrow does where a cell would lose something."""
-    import pyarrow as pa  # noqa: PLC0415
-
-    if pa.types.is_fixed_size_list(kind) and pa.types.is_fixed_size_list(array.type):
-        return _cast_tensor(array, kind)
-    return array.cast(kind)
+        return pa.nulls(1, kind)
 
 
 def differs(old: "pa.ChunkedArray", new: "pa.ChunkedArray") -> "np.ndarray[Any, Any]":
@@ -173,7 +147,6 @@ def differs(old: "pa.ChunkedArray", new: "pa.ChunkedArray") -> "np.ndarray[Any, 
     Where their types differ, a cell equals one that becomes the same in the other's type, and the other way round.
     """
     import numpy as np  # noqa: PLC0415
-    import pyarrow as pa  # noqa: PLC0415
 
     rows = len(old)
     if not rows:
@@ -181,28 +154,7 @@ def differs(old: "pa.ChunkedArray", new: "pa.ChunkedArray") -> "np.ndarray[Any, 
     a, b = _one(old), _one(new)
     if a.type != b.type:
         return differs(_cast_cells(a, b.type), b) | differs(a, _cast_cells(b, a.type))
-    if pa.types.is_fixed_size_list(a.type):
-        size = a.type.list_size
-        outer = np.asarray(a.is_null()) != np.asarray(b.is_null())
-        both = np.asarray(a.is_null()) & np.asarray(b.is_null())
-        inner = differs(
-            a.values[a.offset * size : (a.offset + rows) * size],
-            b.values[b.offset * size : (b.offset + rows) * size],
-        )
-        return (outer | inner.reshape(rows, size).any(axis=1)) & ~both
-    import pyarrow.compute as pc  # noqa: PLC0415
-
-    lacks_a, lacks_b = np.asarray(a.is_null()), np.asarray(b.is_null())
-    unequal = np.asarray(pc.not_equal(a, b).fill_null(pa.scalar(0).cast(pa.bool_())))
-    if pa.types.is_floating(a.type):
-        unequal &= ~(_is_nan(a) & _is_nan(b))
-    return np.where(lacks_a | lacks_b, lacks_a != lacks_b, unequal)
-
-
-def _is_nan(array: Any) -> "np.ndarray[Any, Any]":
-    import numpy as np  # noqa: PLC0415
-
-    return np.asarray(array.is_null(nan_is_null=True)) & ~np.asarray(array.is_null())
+    return unequal(a, b)
 
 
 def _one(array: Any) -> Any:

@@ -3,6 +3,7 @@
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tidemill.data.cell_values import value
 from tidemill.data.columns import alike, differs
 from tidemill.data.commits import Changes
 from tidemill.data.schema_change import schema_change
@@ -86,7 +87,7 @@ class Diff:
                     continue
                 if limit is not None and len(found) >= limit:
                     return found
-                old, new = before.column(name)[row].as_py(), after.column(name)[row].as_py()
+                old, new = value(before.column(name), row), value(after.column(name), row)
                 found.append(Cell(int(self._moved[row]), name, old, new))
         return found
 

@@ -1,12 +1,17 @@
-"""A snapshot as a file for other programs: CSV as it was imported, or Parquet."""
+"""A snapshot as a file for other programs: CSV and JSON lines as they are imported again, Parquet and Arrow."""
 
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.files import replacing
-from tidemill.data.sources.layout import PREFIX
+from tidemill.data.cell_images import digits
+from tidemill.data.cell_text import as_json, text_form, to_text
+from tidemill.data.cell_types import as_logical, logical_type
+from tidemill.data.nested import cells_with_missing
+from tidemill.data.sources.layout import prefix_of
 from tidemill.data.spelling import spelling, written
 
 if TYPE_CHECKING:
@@ -44,9 +49,14 @@ def _cells(column: Any, field: "pa.Field") -> Any:
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.compute as pc  # noqa: PLC0415
 
-    array = column.chunk(0) if column.num_chunks else pa.array([], field.type)
-    texts = written(array, spelling(field))
-    if not (pa.types.is_string(field.type) or pa.types.is_large_string(field.type)):
+    array = _one(column)
+    if text_form(array.type):
+        texts = to_text(array)
+    elif pa.types.is_decimal(array.type):
+        texts = digits(array, trimmed=False)
+    else:
+        texts = written(array, spelling(field))
+    if not (pa.types.is_string(field.type) or text_form(array.type) in ("JSON", "base64")):
         return texts
     return pc.binary_join_element_wise('"', pc.replace_substring(texts, '"', '""'), '"', "")
 
@@ -55,13 +65,65 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def write_json_lines(path: Path, schema: "pa.Schema", pieces: "Iterable[pa.Table]") -> None:
+    """Write the rows of all pieces, an object a line; a tensor is a flat list, and a missing cell is left out."""
+    with replacing(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
+        for piece in pieces:
+            for start in range(0, piece.num_rows, _BATCH_ROWS):
+                rows = piece.slice(start, _BATCH_ROWS).combine_chunks()
+                columns = [as_json(_one(rows.column(name))) for name in schema.names]
+                for cells in zip(*columns, strict=True):
+                    there = (
+                        f"{n}: {c}" for n, c in zip(map(json.dumps, schema.names), cells, strict=True) if c
+                    )
+                    file.write("{" + ", ".join(there) + "}\n")
+
+
 def write_parquet(path: Path, schema: "pa.Schema", pieces: "Iterable[pa.Table]") -> None:
-    """Write the rows of all pieces as they are."""
+    """Write the rows of all pieces, in the types that other programs know them by."""
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    with replacing(path) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
+    known = _logical_schema(schema)
+    with replacing(path) as part, pq.ParquetWriter(part, known, compression="zstd") as writer:
         for piece in pieces:
-            writer.write_table(piece.cast(schema))
+            writer.write_table(_logical(piece, known))
+
+
+def write_arrow(path: Path, schema: "pa.Schema", pieces: "Iterable[pa.Table]") -> None:
+    """Write the rows of all pieces as an Arrow file, in the types that other programs know them by."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    known = _logical_schema(schema)
+    with (
+        replacing(path) as part,
+        pa.OSFile(os.fspath(part), "wb") as file,
+        pa.ipc.new_file(file, known) as writer,
+    ):
+        for piece in pieces:
+            writer.write_table(_logical(piece, known))
+
+
+def _logical_schema(schema: "pa.Schema") -> "pa.Schema":
+    import pyarrow as pa  # noqa: PLC0415
+
+    return pa.schema([f.with_type(logical_type(f)) for f in schema], metadata=schema.metadata)
+
+
+def _logical(piece: "pa.Table", schema: "pa.Schema") -> "pa.Table":
+    import pyarrow as pa  # noqa: PLC0415
+
+    arrays = [as_logical(_one(piece.column(field.name)), field.type) for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _one(column: Any) -> Any:
+    """A column as one array."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    array = column.combine_chunks()
+    if not isinstance(array, pa.ChunkedArray):
+        return array
+    return array.chunk(0) if array.num_chunks else pa.array([], array.type)
 
 
 def _unfolded(rows: "pa.Table") -> "pa.Table":
@@ -70,15 +132,14 @@ def _unfolded(rows: "pa.Table") -> "pa.Table":
     fields: list[pa.Field] = []
     arrays: list[Any] = []
     for field in rows.schema:
-        column = rows.column(field.name)
+        array = _one(rows.column(field.name))
         if not pa.types.is_fixed_size_list(field.type):
             fields.append(field)
-            arrays.append(column)
+            arrays.append(array)
             continue
         size = field.type.list_size
-        prefix = (field.metadata or {}).get(PREFIX, f"{field.name}_".encode()).decode()
-        array = column.chunk(0) if column.num_chunks else pa.array([], field.type)
-        cells = array.values[array.offset * size : (array.offset + len(array)) * size]
+        prefix = prefix_of(field)
+        cells = cells_with_missing(array)
         for at in range(size):
             fields.append(pa.field(f"{prefix}{at + 1}", field.type.value_type))
             arrays.append(cells[at::size])

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
 from tidemill.data import pre_images
+from tidemill.data.cell_types import words
 from tidemill.data.columns import as_before
+from tidemill.data.nested import is_list, is_record
 from tidemill.store.table import ID, Table
 
 if TYPE_CHECKING:
@@ -91,6 +93,14 @@ class Identities:
         assert self._key
         columns, before = table.select(self._key).to_arrow(), self._seen.count
         for name in self._key:
+            if is_list(kind := columns.schema.field(name).type) or is_record(kind):
+                raise InvalidInput(
+                    f"Key column '{name}' holds lists or records ({words(kind)}).",
+                    why="A key is a value that people and other tables can name.",
+                    hint="Choose columns of plain values; or none, so that a row's content names it.",
+                    code="key-not-plain",
+                    details={"column": name},
+                )
             row = columns.column(name).is_null(nan_is_null=True).index(True).as_py()
             if row >= 0:
                 raise InvalidInput(

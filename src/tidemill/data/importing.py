@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from tidemill.core.errors import AlreadyExists, Conflict, InvalidInput
 from tidemill.core.events import Sink, silent
 from tidemill.core.names import check_name, nearest
+from tidemill.data.cell_types import shown_type
 from tidemill.data.commits import Changes, Commit
 from tidemill.data.dataset import Dataset
 from tidemill.data.datasets import Datasets
@@ -215,7 +216,8 @@ def _pieces(
 def _described(columns: Sequence[Column], schema: "pa.Schema") -> tuple[ImportedColumn, ...]:
     empty = Table(schema.empty_table())
     return tuple(
-        ImportedColumn(c.name, schema.field(c.name).type, empty.shape_of(c.name), c.how) for c in columns
+        ImportedColumn(c.name, shown_type(schema.field(c.name)), empty.shape_of(c.name), c.how)
+        for c in columns
     )
 
 

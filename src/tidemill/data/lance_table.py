@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import Conflict
-from tidemill.data.columns import cast_exactly
+from tidemill.data.casting import cast_exactly
 from tidemill.data.commit_file import CommitFile
 from tidemill.data.id_files import IdFiles
 from tidemill.data.refs import REMOVED, refs_key
@@ -38,6 +38,8 @@ MAX_VERSION = 2**64 - 1
 _FILE_BYTES = 256 * 1024 * 1024
 """A fragment's size at most: what is read as one piece must fit in memory several times."""
 _ATTEMPTS = 100
+_ALIGNED_BYTES = 16
+"""Where the widest of Arrow's numbers must lie."""
 _ORDER = b"tidemill.columns"
 """The schema's metadata that holds the order of its columns (JSON), once one has changed."""
 
@@ -338,10 +340,21 @@ class _Rows:
         try:
             for batch in itertools.chain([self._first], self._batches):
                 self._ids.append(batch.column(ID).to_numpy())
-                yield from batch.select(self._schema.names).cast(self._schema).to_batches()
+                yield from _aligned(batch.select(self._schema.names)).cast(self._schema).to_batches()
         except Exception as error:
             self._error = error
             raise
+
+
+def _aligned(batch: "pa.Table") -> "pa.Table":
+    """A batch that Lance can take over: a file's or another library's numbers of 128 bits may lie anywhere."""
+    import numpy as np  # noqa: PLC0415
+
+    for at, column in enumerate(batch.columns):
+        buffers = (buffer for chunk in column.chunks for buffer in chunk.buffers())
+        if any(buffer is not None and buffer.address % _ALIGNED_BYTES for buffer in buffers):
+            batch = batch.set_column(at, batch.schema.field(at), column.take(np.arange(len(column))))
+    return batch
 
 
 def ordered(schema: "pa.Schema") -> "pa.Schema":

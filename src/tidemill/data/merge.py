@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
 from tidemill.data.bases import base_rows
+from tidemill.data.cell_text import from_text, text_form
+from tidemill.data.cell_values import value
 from tidemill.data.columns import conform, differs
 from tidemill.data.commits import Changes, Commit
 from tidemill.data.conflicts import Choice, Choices, Clash, Value
@@ -101,7 +103,7 @@ class Merge:
         for name, mask in self._merged.unknown.items():
             for place in np.flatnonzero(mask).tolist():
                 base, ours, theirs = (
-                    r.table.column(name)[place].as_py() for r in (self._base, self._mine, self._other)
+                    value(r.table.column(name), place) for r in (self._base, self._mine, self._other)
                 )
                 row, in_base = int(self._merged.ids[place]), bool(self._base.there[place])
                 has_base = in_base and not self._base.doubt(name)[place]
@@ -239,19 +241,20 @@ def _taken(sources: "list[pa.ChunkedArray]", written: list[Any], origin: Any, ki
         origin < count, np.arange(rows) + np.minimum(origin, count - 1) * rows, count * rows + origin - count
     )
     chunks = [c for s in sources for c in s.chunks]
-    return pa.chunked_array([*chunks, pa.array(written, kind)], kind).take(pa.array(index))
+    return pa.chunked_array([*chunks, *written], kind).take(pa.array(index))
 
 
 def _parsed(clash: Clash, choice: Value, field: "pa.Field") -> Any:
-    """What was written for a cell, as a value of its column."""
+    """What was written for a cell, as an array of it."""
     import pyarrow as pa  # noqa: PLC0415
 
     if choice.text is None:
-        return None
-    if pa.types.is_nested(field.type):
+        return pa.nulls(1, field.type)
+    if pa.types.is_fixed_size_list(field.type):
         raise _no_value(clash, choice, f"column '{field.name}' holds tensors")
     try:
-        return pa.array([choice.text]).cast(field.type)[0].as_py()
+        texts = pa.array([choice.text])
+        return from_text(texts, field.type) if text_form(field.type) else texts.cast(field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise _no_value(clash, choice, f"column '{field.name}' holds {field.type}") from error
 
@@ -269,7 +272,7 @@ def _no_value(clash: Clash, choice: Choice, reason: str) -> InvalidInput:
 def _row(rows: Rows, place: int) -> dict[str, object] | None:
     if not rows.there[place]:
         return None
-    return {name: rows.table.column(name)[place].as_py() for name in rows.table.column_names}
+    return {name: value(rows.table.column(name), place) for name in rows.table.column_names}
 
 
 def _with_ids(table: "pa.Table", ids: Any, schema: "pa.Schema") -> "pa.Table":

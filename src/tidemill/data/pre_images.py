@@ -6,10 +6,10 @@ Arrow joins the parts of all rows in one pass, so that what is left to do for a 
 import hashlib
 import itertools
 import struct
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core import identity
+from tidemill.data.cell_images import cells, digits, fixed, float_bytes, joined, sized
 from tidemill.store.table import SYSTEM_COLUMNS
 
 if TYPE_CHECKING:
@@ -17,15 +17,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _DIGEST_BYTES = 8
-_HEADER_BYTES = 9
-"""A type letter, and a length of 8 bytes."""
 
 
 def content(arrow: "pa.Table") -> "pa.Array":
     """Each row's content as ``core.identity`` writes it: a list of cells.
 
     The bytes of all fixed-width cells, in column order, missing ones as zeros; which of these are missing,
-    as bits, or None when none is; then each text or binary cell. System columns are not content.
+    as bits, or None when none is; then each other cell: a text, bytes, or what ``core.identity.cell`` makes of a
+    decimal, a UUID, a list or a record. System columns are not content.
     """
     import numpy as np  # noqa: PLC0415
     import pyarrow as pa  # noqa: PLC0415
@@ -40,7 +39,9 @@ def content(arrow: "pa.Table") -> "pa.Array":
         if pa.types.is_null(array.type):
             texts.append([b"n"])
         elif _is_text(array.type):
-            texts.append(_sized(_letter(array.type), array))
+            texts.append(sized(_letter(array.type), array))
+        elif _is_written(array.type):
+            texts.append(_written(array))
         else:
             values, absent = _values(array)
             data.append(np.ascontiguousarray(values).view(np.uint8).reshape(rows, -1))
@@ -49,11 +50,37 @@ def content(arrow: "pa.Table") -> "pa.Array":
     parts = [
         _list_of(2 + len(texts)),
         _header(b"b", packed.shape[1]),
-        _fixed(packed),
+        fixed(packed),
         *(_bits(absent) if absent.any() else [b"n"]),
         *(part for text in texts for part in text),
     ]
-    return _joined(parts, rows)
+    return joined(parts, rows)
+
+
+def _is_written(kind: Any) -> bool:
+    """Whether a cell is neither of fixed width nor a text."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    inner = kind.value_type if pa.types.is_fixed_size_list(kind) else kind
+    return any(
+        test(inner)
+        for test in (
+            lambda k: isinstance(k, pa.BaseExtensionType),
+            pa.types.is_decimal,
+            pa.types.is_nested,
+        )
+    )
+
+
+def _written(array: Any) -> list[Any]:
+    """What ``core.identity.cell`` makes of each cell, as parts; None for one that is missing."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    images = joined([_begin("cell/1"), cells(array)], len(array))
+    if array.null_count and not pa.types.is_fixed_size_list(array.type):
+        images = pc.if_else(array.is_null(), pa.scalar(None, images.type), images)
+    return sized(b"b", images)
 
 
 def _bits(absent: "np.ndarray[Any, Any]") -> list[Any]:
@@ -63,8 +90,8 @@ def _bits(absent: "np.ndarray[Any, Any]") -> list[Any]:
     import pyarrow.compute as pc  # noqa: PLC0415
 
     some = pa.array(np.asarray(absent.any(axis=1)))
-    bits = _fixed(np.packbits(absent, axis=1))
-    return _sized(b"b", pc.if_else(some, bits, pa.scalar(None, bits.type)))
+    bits = fixed(np.packbits(absent, axis=1))
+    return sized(b"b", pc.if_else(some, bits, pa.scalar(None, bits.type)))
 
 
 def occurring(contents: "pa.Array", occurrences: list[int] | None) -> "pa.Array":
@@ -72,8 +99,8 @@ def occurring(contents: "pa.Array", occurrences: list[int] | None) -> "pa.Array"
     import pyarrow as pa  # noqa: PLC0415
 
     digits = pa.array([str(n) for n in occurrences or [0]], pa.string())
-    last = [_header(b"i", 1) + b"0"] if occurrences is None else _sized(b"i", digits)
-    return _joined([_begin("row/1") + _list_of(2), contents, *last], len(contents))
+    last = [_header(b"i", 1) + b"0"] if occurrences is None else sized(b"i", digits)
+    return joined([_begin("row/1") + _list_of(2), contents, *last], len(contents))
 
 
 def keyed(columns: "pa.Table") -> "pa.Array":
@@ -81,12 +108,11 @@ def keyed(columns: "pa.Table") -> "pa.Array":
     parts = [_begin("key/1") + _list_of(columns.num_columns)]
     for column in columns.columns:
         parts += _key_cell(column.combine_chunks())
-    return _joined(parts, columns.num_rows)
+    return joined(parts, columns.num_rows)
 
 
 def _key_cell(array: Any) -> list[Any]:
     """A key's cells, as parts; a date or time by its ISO text."""
-    import numpy as np  # noqa: PLC0415
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.compute as pc  # noqa: PLC0415
 
@@ -97,13 +123,35 @@ def _key_cell(array: Any) -> list[Any]:
         letters = [pa.scalar(letter, pa.large_binary()) for letter in (b"t", b"f")]
         return [pc.if_else(array, *letters)]
     if pa.types.is_integer(kind):
-        return _sized(b"i", array.cast(pa.string()))
+        return sized(b"i", array.cast(pa.string()))
     if pa.types.is_floating(kind):
-        values = array.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(">f8")
-        return [b"d", _fixed(values.view(np.uint8).reshape(-1, 8))]
+        return [b"d", fixed(float_bytes(array))]
+    if pa.types.is_decimal(kind):
+        return sized(b"s", digits(array))
     if _is_text(kind):
-        return _sized(_letter(kind), array)
-    return _sized(b"s", pa.array([str(cell) for cell in array.to_pylist()], pa.string()))
+        return sized(_letter(kind), array)
+    fine = getattr(kind, "unit", "") == "ns" and not pa.types.is_duration(kind)
+    texts = _fine_texts(array) if fine else [str(cell) for cell in array.to_pylist()]
+    return sized(b"s", pa.array(texts, pa.string()))
+
+
+def _fine_texts(array: Any) -> list[str]:
+    """Times of nanoseconds in ISO form, as Python writes them: with as many places as the cell needs."""
+    import numpy as np  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415
+
+    kind = array.type
+    coarse = pa.time64("us") if pa.types.is_time(kind) else pa.timestamp("us", kind.tz)
+    micros, nanos = np.divmod(array.view(pa.int64()).to_numpy(zero_copy_only=False), 1000)
+    texts: list[str] = []
+    for cell, rest in zip(pa.array(micros).view(coarse).to_pylist(), nanos.tolist(), strict=True):
+        text = str(cell)
+        if rest:
+            second = 8 if pa.types.is_time(kind) else 19
+            end = second + 7 if text[second : second + 1] == "." else second
+            text = f"{text[:second]}{text[second:end] or '.000000'}{rest:03}{text[end:]}"
+        texts.append(text)
+    return texts
 
 
 def _letter(kind: Any) -> bytes:
@@ -148,6 +196,7 @@ def _is_text(kind: Any) -> bool:
             pa.types.is_large_string,
             pa.types.is_binary,
             pa.types.is_large_binary,
+            pa.types.is_fixed_size_binary,
         )
     )
 
@@ -181,46 +230,3 @@ def _header(letter: bytes, size: int) -> bytes:
 def _begin(tag: str) -> bytes:
     """How the pre-image of a kind of identity begins."""
     return identity.pre_image(tag, None)[:-1]
-
-
-def _sized(letter: bytes, array: Any) -> "list[Any]":
-    """Texts or bytes with their headers, as parts; a missing one is the letter of None alone."""
-    import numpy as np  # noqa: PLC0415
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.compute as pc  # noqa: PLC0415
-
-    data = array.cast(pa.large_binary())
-    lengths = pc.binary_length(data).fill_null(0).to_numpy(zero_copy_only=False).astype(">u8")
-    headers = np.empty((len(data), _HEADER_BYTES), np.uint8)
-    headers[:, 0] = letter[0]
-    headers[:, 1:] = lengths.view(np.uint8).reshape(-1, 8)
-    whole = _fixed(headers)
-    if array.null_count:
-        none = pa.scalar(b"n", pa.large_binary())
-        whole = pc.if_else(array.is_null(), none, whole)
-        data = data.fill_null(b"")
-    return [whole, data]
-
-
-def _fixed(rows: "np.ndarray[Any, Any]") -> "pa.Array":
-    """The bytes of each row of a matrix."""
-    import numpy as np  # noqa: PLC0415
-    import pyarrow as pa  # noqa: PLC0415
-
-    count, width = rows.shape
-    offsets = (
-        np.arange(0, (count + 1) * width, width, dtype=np.int64) if width else np.zeros(count + 1, np.int64)
-    )
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(rows))]
-    return pa.Array.from_buffers(pa.large_binary(), count, buffers)
-
-
-def _joined(parts: Sequence[Any], rows: int) -> "pa.Array":
-    """The parts of each row, one after the other; a part is bytes for all rows, or an array."""
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.compute as pc  # noqa: PLC0415
-
-    kind = pa.large_binary()
-    arrays = [pa.scalar(part, kind) if isinstance(part, bytes) else part for part in parts]
-    made = pc.binary_join_element_wise(*arrays, pa.scalar(b"", kind))
-    return made if isinstance(made, pa.Array) else pa.array([made.as_py()] * rows, kind)

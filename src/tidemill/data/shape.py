@@ -5,7 +5,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import Conflict, InvalidInput
-from tidemill.data.columns import cast_exactly, differs
+from tidemill.data.casting import cast_exactly
+from tidemill.data.columns import differs
 from tidemill.data.difference import Diff
 from tidemill.data.schema_change import SchemaChange, refused, schema_change
 from tidemill.data.snapshot import Snapshot

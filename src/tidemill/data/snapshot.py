@@ -311,6 +311,17 @@ class Snapshot:
         export.write_parquet(path, self._part_of_schema(names), self._pieces(names))
         return self.rows
 
+    def write_arrow(self, path: Path, *, ids: bool = True) -> int:
+        """Write the rows as an Arrow file, as ``write_parquet`` does."""
+        names = [n for n in self.schema.names if ids or n not in SYSTEM_COLUMNS]
+        export.write_arrow(path, self._part_of_schema(names), self._pieces(names))
+        return self.rows
+
+    def write_json_lines(self, path: Path) -> int:
+        """Write the rows as JSON lines. Importing the file again changes nothing."""
+        export.write_json_lines(path, self._part_of_schema(self.columns), self._pieces(self.columns))
+        return self.rows
+
     def made_of(self) -> "tuple[Any, list[Piece]]":
         """What a version with these rows is made of: Lance's own schema, and its fragments."""
         return self._opened.lance_schema, pieces_of(self._table, self._opened)

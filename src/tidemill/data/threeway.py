@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import Conflict
-from tidemill.data.columns import cast_column, differs
+from tidemill.data.casting import cast_column
+from tidemill.data.columns import differs
 from tidemill.data.snapshot import Snapshot
 from tidemill.store.table import ID, PREDICTION
 

@@ -208,10 +208,12 @@ def _listed(proposal: "Proposal", checks_of: dict[int, list[str]]) -> list[dict[
     """The first rows that are said no to, with the cells that are asked about."""
     import numpy as np  # noqa: PLC0415
 
+    from tidemill.data import cell_values  # noqa: PLC0415
+
     first = dict(list(checks_of.items())[:_SHOWN])
     rows = proposal.result.read(ids=np.fromiter(first, np.uint64, len(first)))
     plain = [n for n in proposal.result.columns if not rows.shape_of(n)]
-    cells = {row[ID]: row for row in rows.select([ID, *plain]).to_arrow().to_pylist()}
+    cells = {row[ID]: row for row in cell_values.rows(rows.select([ID, *plain]).to_arrow())}
     return [
         {
             "id": str(row),

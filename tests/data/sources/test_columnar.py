@@ -182,14 +182,10 @@ def test_a_file_that_is_cut_short(datasets: Datasets, tmp_path: Path, write: Wri
 
 
 @WAYS
-def test_a_file_without_rows_and_one_with_nested_values(datasets: Datasets, tmp_path: Path, write: Write):
+def test_a_file_without_rows(datasets: Datasets, tmp_path: Path, write: Write):
     with pytest.raises(InvalidInput, match="has no row") as caught:
         import_files(datasets, "d", write(TABLE.slice(0, 0), tmp_path / "a"))
     assert caught.value.code == "empty-file"
-    for values in ([[1], [2, 3]], [{"a": 1}, {"a": 2}]):
-        with pytest.raises(InvalidInput, match=r"b, column 'x': a cell is") as caught:
-            import_files(datasets, "d", write(pa.table({"x": values}), tmp_path / "b"))
-        assert caught.value.code == "nested-value"
 
 
 def test_a_key_that_repeats_is_named_with_its_row(datasets: Datasets, tmp_path: Path):

@@ -128,6 +128,8 @@ def written(value: object, limit: int | None = _CELL) -> str:
             text = f"{value:.4g}"
         case str():
             text = value if limit is None else " ".join(value.split())
+        case bytes():
+            text = value.hex()
         case Mapping():
             text = ", ".join(f"{name} {written(member, limit)}" for name, member in value.items())
         case list() | tuple():

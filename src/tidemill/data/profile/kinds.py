@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from tidemill.data.cell_types import words
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -10,7 +12,7 @@ if TYPE_CHECKING:
 
 def type_text(type_: Any, shape: tuple[int, ...]) -> str:
     """A column's type as people write it: ``string``, ``uint8[28x28]``."""
-    return f"{type_.value_type}[{'x'.join(map(str, shape))}]" if shape else str(type_)
+    return f"{words(type_.value_type)}[{'x'.join(map(str, shape))}]" if shape else words(type_)
 
 
 def kind_of(type_: Any) -> str:
@@ -80,9 +82,11 @@ def cells(part: Any, size: int) -> "tuple[Array, Array | None]":
     rows = len(part)
     inner = part.values[part.offset * size : (part.offset + rows) * size]
     there = None
+    if pa.types.is_decimal(inner.type):
+        inner = inner.cast(pa.float64())
     if inner.null_count:
         there = ~np.asarray(inner.is_null()).reshape(rows, size)
-        inner = inner.fill_null(pa.scalar(0).cast(inner.type))
+        inner = inner.fill_null(pa.scalar(0, inner.type))
     if part.null_count:
         outer = ~np.asarray(part.is_null())[:, None]
         there = np.broadcast_to(outer, (rows, size)) if there is None else there & outer

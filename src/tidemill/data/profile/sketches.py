@@ -198,7 +198,7 @@ class Frequent:
             return None
         rows = self._counts["value"].rank("dense").to_numpy().astype(np.int64) - 1
         columns = self._counts["class"].to_numpy()
-        found = np.zeros((int(rows.max()) + 1, classes + 1), np.int64)
+        found = np.zeros((int(rows.max(initial=-1)) + 1, classes + 1), np.int64)
         np.add.at(found, (rows, columns), self._counts["rows"].to_numpy())
         return found[:, :classes]
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _PIECE_ROWS = 65_536
 _PIECE_BYTES = 32 * 1024 * 1024
 _COPY_BYTES = 1024 * 1024
+_DAMAGE = (OSError, ValueError, TypeError, KeyError, IndexError, MemoryError, NotImplementedError)
+"""What Arrow raises while it reads a damaged file: its own errors are some of these."""
 
 
 def parquet(paths: Sequence[Path], sink: Sink) -> Typed:
@@ -62,11 +64,11 @@ class _File:
                     yield pa.BufferReader(self._copy)
                 else:
                     yield pa.OSFile(str(self._path))
-            except (pa.ArrowInvalid, OSError) as error:
+            except _DAMAGE as error:
                 data.check()
                 raise InvalidInput(
                     f"{self.name}: this is not readable as {self.kind}.",
-                    why=str(error).splitlines()[0],
+                    why=(str(error) or type(error).__name__).splitlines()[0],
                     hint="The file may be cut short or damaged: get or write it again.",
                     code="unreadable-file",
                     details={"file": self.name},
@@ -172,7 +174,14 @@ def _batches(source: Any) -> "Iterator[Any]":
 
 def _whole(batch: Any) -> Any:
     """The batch, if its offsets and indices stay inside of it: Arrow reads them as they are, and past the end."""
-    batch.validate(full=True)
+    import pyarrow as pa  # noqa: PLC0415
+
+    try:
+        batch.validate(full=True)
+    except pa.ArrowInvalid as error:
+        # A text that is not UTF-8 is told with its row and column, when the cells are taken.
+        if "UTF8" not in str(error):
+            raise
     return batch
 
 

@@ -54,6 +54,10 @@ def _fold(arrow: "pa.Table") -> Any:
     import pyarrow as pa  # noqa: PLC0415
 
     kind = arrow.schema.field(0).type
+    if pa.types.is_decimal(kind):
+        order = np.arange(arrow.num_rows * arrow.num_columns).reshape(arrow.num_columns, -1).T.reshape(-1)
+        cells = pa.concat_arrays([chunk for column in arrow.columns for chunk in column.chunks])
+        return pa.FixedSizeListArray.from_arrays(cells.take(pa.array(order)), arrow.num_columns)
     dtype = np.dtype(bool) if pa.types.is_boolean(kind) else np.dtype(kind.to_pandas_dtype())
     width = arrow.num_columns
     matrix = np.empty((arrow.num_rows, width), dtype)

@@ -25,6 +25,11 @@ _TYPES = (*_INTEGERS, "float32", "float64", "bool", "string", "date", "timestamp
 _TENSOR_TYPES = frozenset(_TYPES) - {"string", "date", "timestamp"}
 
 
+def prefix_of(field: "pa.Field") -> str:
+    """What the columns of a tensor are called in CSV, before their number."""
+    return (field.metadata or {}).get(PREFIX, f"{field.name}_".encode()).decode()
+
+
 @dataclass(frozen=True, slots=True)
 class Tensor:
     """Columns to fold into one: those named ``prefix`` and a number, in the number's order, row by row.
@@ -144,7 +149,8 @@ def holds_numbers(kind: "pa.DataType") -> bool:
     """Whether the cells of a tensor may have this type."""
     import pyarrow as pa  # noqa: PLC0415
 
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal)
+    return any(test(kind) for test in tests)
 
 
 def _check_names(head: Place, header: Sequence[str]) -> None:
@@ -197,11 +203,14 @@ def _members(head: Place, header: Sequence[str], name: str, tensor: Tensor) -> l
 
 def _stored_tensors(schema: "pa.Schema | None", header: Sequence[str]) -> dict[str, Tensor]:
     """The tensors of the dataset, except one that the file does not touch at all (that is said later)."""
+    import pyarrow as pa  # noqa: PLC0415
+
     found: dict[str, Tensor] = {}
     for field in schema or ():
-        metadata = field.metadata or {}
-        if PREFIX in metadata and SHAPE in metadata:
-            tensor = Tensor(metadata[PREFIX].decode(), tuple(json.loads(metadata[SHAPE])))
+        if pa.types.is_fixed_size_list(field.type) and field.name not in header:
+            stored = (field.metadata or {}).get(SHAPE)
+            shape = tuple(json.loads(stored)) if stored else (field.type.list_size,)
+            tensor = Tensor(prefix_of(field), shape)
             if any(re.fullmatch(re.escape(tensor.prefix) + r"\d+", name) for name in header):
                 found[field.name] = tensor
     return found

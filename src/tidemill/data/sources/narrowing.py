@@ -61,6 +61,13 @@ def widest(one: "pa.DataType", other: "pa.DataType") -> "pa.DataType":
         return pa.float64()
     if all(pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.tz is None) for kind in both):
         return max(both, key=lambda kind: _UNITS.index(getattr(kind, "unit", "day")))
+    if all(pa.types.is_decimal(kind) for kind in both):
+        scale = max(kind.scale for kind in both)
+        digits = scale + max(kind.precision - kind.scale for kind in both)
+        if digits <= 76:
+            return pa.decimal128(digits, scale) if digits <= 38 else pa.decimal256(digits, scale)
+    if all(pa.types.is_list(kind) for kind in both):
+        return pa.list_(widest(one.value_type, other.value_type))
     return pa.string()
 
 

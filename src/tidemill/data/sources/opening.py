@@ -96,8 +96,11 @@ def open_files(
 
         return JsonLines(paths, sink)
     from tidemill.data.sources.delimited import Delimited  # noqa: PLC0415
+    from tidemill.data.sources.interpreting import Interpreted  # noqa: PLC0415
 
-    return Delimited(paths, "\t" if first == "tsv" else ",", sink, delimiter=delimiter, missing=missing)
+    return Interpreted(
+        Delimited(paths, "\t" if first == "tsv" else ",", sink, delimiter=delimiter, missing=missing)
+    )
 
 
 def format_of(path: Path) -> Format:

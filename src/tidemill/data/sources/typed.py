@@ -1,16 +1,16 @@
 """Rows whose columns have types already: tables in files and in memory. What all such sources do alike."""
 
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property, reduce
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tidemill.core.errors import InvalidInput
-from tidemill.data.sources.narrowing import fits, narrowest_whole, widest
+from tidemill.data.casting import cast_column
+from tidemill.data.cell_types import NotKeptError, keep, kept_field, words
+from tidemill.data.sources.narrowing import narrowest_whole, widest
 from tidemill.data.sources.paths import check_same_columns
 from tidemill.data.sources.source import Group, Note, Place
-from tidemill.store.table import SHAPE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,20 +45,24 @@ class Typed:
         name: What to call them together.
         parts: The tables.
         how: Where the types come from, for a person.
+        notes: What a person should know beside that.
     """
 
     sparse = False
     spellings: Mapping[str, str] = MappingProxyType({})
 
-    def __init__(self, name: str, parts: Sequence[Part], how: str = "of the file") -> None:
+    def __init__(
+        self, name: str, parts: Sequence[Part], how: str = "of the file", notes: Sequence[Note] = ()
+    ) -> None:
         self.name = name
         self.how = how
+        self._notes = notes
         self._parts = list(parts)
 
     @property
     def notes(self) -> Sequence[Note]:
-        """Nothing: what has types already is not read in one way or another."""
-        return ()
+        """What a person should know beside the types."""
+        return self._notes
 
     @property
     def head(self) -> Place:
@@ -68,11 +72,11 @@ class Typed:
     @cached_property
     def _fields(self) -> "list[pa.Field]":
         first, *others = self._parts
-        found = [_stored(first.name, field) for field in first.schema()]
+        found = [kept_field(first.name, field) for field in first.schema()]
         for part in others:
             names = part.schema().names
             check_same_columns(first.name, [f.name for f in found], part.name, names)
-            found = [_both(part.name, f, _stored(part.name, part.schema().field(f.name))) for f in found]
+            found = [_both(part.name, f, kept_field(part.name, part.schema().field(f.name))) for f in found]
         if not sum(part.rows for part in self._parts):
             raise InvalidInput(
                 f"{self.name} has no row.",
@@ -112,7 +116,7 @@ class Typed:
             start = 0
             for table in part.tables():
                 arrays = [
-                    cast(
+                    _typed(
                         table.column(name), types[name], name, lambda row, n=start, p=part: _place(p, n + row)
                     )
                     for name in names
@@ -131,7 +135,7 @@ class Typed:
     def _columns(self, names: Sequence[str]) -> Iterator[Any]:
         for part in self._parts:
             for table in part.tables():
-                yield from (table.column(name) for name in names)
+                yield from (_kept(table.column(name)) for name in names)
 
     def _narrowest(self, names: Sequence[str]) -> "pa.DataType":
         import pyarrow.compute as pc  # noqa: PLC0415
@@ -143,14 +147,72 @@ class Typed:
         return narrowest_whole(low, high)
 
     def _fit(self, group: Group) -> bool:
-        return all(fits(column, group.known) for column in self._columns(group.sources))
+        return all(_fits(column, group.known) for column in self._columns(group.sources))
+
+
+def _kept(column: Any) -> Any:
+    """A column in the type that a dataset keeps it in; raises ``ArrowInvalid`` for cells that are not what they say."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    # A file, or another library, may give texts that are not UTF-8, and places outside of the data.
+    column.validate(full=True)
+    chunks = [keep(chunk) for chunk in column.chunks]
+    return pa.chunked_array(chunks) if chunks else keep(column.combine_chunks())
+
+
+def _fits(column: Any, kind: Any) -> bool:
+    """Whether each cell can be of another type without losing anything."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    try:
+        cast_column(column, kind)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        return False
+    return True
+
+
+def _typed(column: Any, kind: Any, name: str, place: Any) -> Any:
+    """A column of a part, kept and then cast.
+
+    Raises:
+        InvalidInput: ``not-utf8``, ``unreadable-file``, ``unknown-cells``, ``wrong-type``, ``tensor-shape``.
+    """
+    import pyarrow as pa  # noqa: PLC0415
+
+    try:
+        own = _kept(column)
+    except (NotKeptError, pa.ArrowInvalid) as error:
+        rows = (n for n in range(len(column)) if not _can_be_kept(column.slice(n, 1)))
+        at, said = place(next(rows, 0)), str(error).splitlines()[0]
+        if isinstance(error, NotKeptError):
+            what, hint, code = "a dataset cannot keep the cell.", error.hint, "unknown-cells"
+        elif "UTF8" in said:
+            what, code = "a text is not UTF-8.", "not-utf8"
+            hint = "Write it as UTF-8, or the column as binary, where it holds no text."
+        else:
+            what, code = "the cells are not what their type says.", "unreadable-file"
+            hint = "The file may be damaged: get or write it again."
+        raise InvalidInput(
+            f"{at}, column '{name}': {what}", why=said, hint=hint, code=code, details=at.details(name)
+        ) from error
+    return cast(own, kind, name, place)
+
+
+def _can_be_kept(column: Any) -> bool:
+    import pyarrow as pa  # noqa: PLC0415
+
+    try:
+        _kept(column)
+    except (NotKeptError, pa.ArrowInvalid):
+        return False
+    return True
 
 
 def cast(column: Any, kind: Any, name: str, place: Any) -> Any:
     """A column in another type, every cell of it.
 
     Args:
-        column: The cells.
+        column: The cells, of a type that a dataset keeps.
         kind: The type.
         name: The column's name, for the complaint.
         place: Gives a row's ``Place`` by its number in ``column``.
@@ -162,12 +224,8 @@ def cast(column: Any, kind: Any, name: str, place: Any) -> Any:
 
     if column.type == kind:
         return column
-    if isinstance(column.type, pa.ExtensionType):
-        column = pa.chunked_array([c.storage for c in column.chunks], column.type.storage_type)
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if fits(column, kind):
-        return column.cast(kind)
+    if _fits(column, kind):
+        return cast_column(column, kind)
     tensors = [k for k in (column.type, kind) if pa.types.is_fixed_size_list(k)]
     if len(tensors) == 2 and tensors[0].list_size != tensors[1].list_size:
         raise InvalidInput(
@@ -182,13 +240,13 @@ def cast(column: Any, kind: Any, name: str, place: Any) -> Any:
     low, high = 0, len(column)
     while low < high:
         middle = (low + high) // 2
-        low, high = (middle + 1, high) if fits(column.slice(0, middle + 1), kind) else (low, middle)
+        low, high = (middle + 1, high) if _fits(column.slice(0, middle + 1), kind) else (low, middle)
     at = place(low)
     value = repr(column[low].as_py())
     value = value if len(value) <= 60 else value[:59] + "…"
     raise InvalidInput(
-        f"{at}, column '{name}': {value} is not {kind}.",
-        why=f"The column's type is {kind}, and the value's is {column.type}.",
+        f"{at}, column '{name}': {value} is not {words(kind)}.",
+        why=f"The column's type is {words(kind)}, and the value's is {words(column.type)}.",
         hint="Correct that cell, or give the column another type when the dataset is made; to change a dataset's "
         "type, add --allow-schema-change.",
         code="wrong-type",
@@ -207,48 +265,10 @@ def _both(file: str, one: "pa.Field", other: "pa.Field") -> "pa.Field":
     wide = widest(one.type, other.type)
     if one.type != other.type and pa.types.is_string(wide):
         raise InvalidInput(
-            f"{file}, column '{one.name}': it is {other.type} here and {one.type} before.",
+            f"{file}, column '{one.name}': it is {words(other.type)} here and {words(one.type)} before.",
             why="Files that are imported together become one table.",
             hint="Write the files with one type a column, or import them one by one.",
             code="files-differ",
             details={"file": file, "column": one.name},
         )
     return one.with_type(wide)
-
-
-def _stored(file: str, field: "pa.Field") -> "pa.Field":
-    """A field in the type that a dataset keeps it in."""
-    import pyarrow as pa  # noqa: PLC0415
-
-    kind, metadata = field.type, field.metadata
-    if isinstance(kind, pa.FixedShapeTensorType):
-        metadata = {**(metadata or {}), SHAPE: json.dumps(kind.shape).encode()}
-        return pa.field(field.name, kind.storage_type, metadata=metadata)
-    if isinstance(kind, pa.ExtensionType):
-        kind = kind.storage_type
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    instead = (
-        (pa.types.is_null, pa.string()),
-        (pa.types.is_large_string, pa.string()),
-        (pa.types.is_string_view, pa.string()),
-        (pa.types.is_large_binary, pa.binary()),
-        (pa.types.is_binary_view, pa.binary()),
-        (pa.types.is_fixed_size_binary, pa.binary()),
-        (pa.types.is_decimal, pa.float64()),
-        (pa.types.is_date64, pa.date32()),
-    )
-    kind = next((other for test, other in instead if test(kind)), kind)
-    inner = kind
-    if pa.types.is_fixed_size_list(kind):
-        # Writers call the inner field differently, which makes types differ that are the same.
-        inner, kind = kind.value_type, pa.list_(kind.value_type, kind.list_size)
-    if pa.types.is_nested(inner):
-        raise InvalidInput(
-            f"{file}, column '{field.name}': a cell is {field.type}, and a dataset's cell is one value or a tensor.",
-            why="Lists of different lengths and records have no place in a table of cells.",
-            hint="Spread it over columns of its own, or make it a list of fixed size.",
-            code="nested-value",
-            details={"file": file, "column": field.name},
-        )
-    return pa.field(field.name, kind, metadata=metadata)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
+from tidemill.data.cell_text import NOT_FINITE, from_json, text_form
+from tidemill.data.cell_types import words
 from tidemill.data.sources.narrowing import LARGE, narrowest_whole, widest
 from tidemill.data.sources.source import Group, Place
 
@@ -128,6 +130,12 @@ def column(values: Sequence[Any], kind: Any, name: str, place: Callable[[int], P
     """
     import pyarrow as pa  # noqa: PLC0415
 
+    if text_form(kind) or (pa.types.is_time(kind) and str in set(map(type, values))):
+        try:
+            return _said(values, kind)
+        except pa.ArrowInvalid:
+            row = next(n for n, v in enumerate(values) if not _is_said(v, kind))
+            raise _wrong(values[row], kind, name, place(row)) from None
     if pa.types.is_string(kind):
         nested = next((n for n, v in enumerate(values) if isinstance(v, (list, dict))), None)
         if nested is not None:
@@ -138,13 +146,44 @@ def column(values: Sequence[Any], kind: Any, name: str, place: Callable[[int], P
         return array
     row = next(n for n, v in enumerate(values) if _array([v], kind) is None)
     Kinds(name, place).see([values[row]], row)
-    raise InvalidInput(
-        f"{place(row)}, column '{name}': {values[row]!r} is not {kind}.",
-        why=f"The column's type is {kind}.",
+    raise _wrong(values[row], kind, name, place(row))
+
+
+def _said(values: Sequence[Any], kind: Any) -> Any:
+    """Values of a type that have a form in JSON (see ``cell_text``), in it or as they are; raises ``ArrowInvalid``."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    try:
+        return from_json(values, kind)
+    except pa.ArrowInvalid:
+        if any(isinstance(value, (dict, str)) for value in values):
+            raise
+    try:
+        # A database gives bytes, times and lists of them as such.
+        return pa.array(values, kind)
+    except (pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, TypeError, ValueError) as error:
+        raise pa.ArrowInvalid(str(error)) from error
+
+
+def _is_said(value: Any, kind: Any) -> bool:
+    import pyarrow as pa  # noqa: PLC0415
+
+    try:
+        _said([value], kind)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _wrong(value: Any, kind: Any, name: str, at: Place) -> InvalidInput:
+    shown = repr(value)
+    return InvalidInput(
+        f"{at}, column '{name}': {shown if len(shown) <= 60 else shown[:59] + '…'} is not {words(kind)}.",
+        why=f"The column's type is {words(kind)}.",
         hint="Correct that value, or give the column another type when the dataset is made; to change a dataset's "
         "type, add --allow-schema-change.",
         code="wrong-type",
-        details=place(row).details(name),
+        details=at.details(name),
     )
 
 
@@ -169,6 +208,8 @@ def _array(values: Sequence[Any], kind: Any) -> Any:
         TypeError,
         ValueError,
     )
+    if pa.types.is_floating(kind):
+        values = [NOT_FINITE.get(v, v) if type(v) is str else v for v in values]
     kinds = set(map(type, values))
     if bool in kinds and not pa.types.is_boolean(kind):
         return None

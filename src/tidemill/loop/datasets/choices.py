@@ -1,5 +1,6 @@
 """What a person says to the conflicts of a merge, as it is typed or written into a CSV file."""
 
+import base64
 import csv
 import json
 from collections.abc import Mapping, Sequence
@@ -76,12 +77,12 @@ def write_conflicts(path: Path, conflicts: Sequence[ConflictView]) -> None:
 
 
 def as_text(value: Any) -> str:
-    """A cell, or a row, as text in a CSV file; a missing one is empty."""
+    """A cell, or a row, as text in a CSV file, as an export spells it; a missing one is empty."""
     if value is None:
         return ""
-    return (
-        json.dumps(value, default=str, ensure_ascii=False) if isinstance(value, list | dict) else str(value)
-    )
+    if isinstance(value, list | dict):
+        return json.dumps(value, default=as_text, ensure_ascii=False)
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
 
 
 def _read(path: Path, decisions: Decisions) -> dict[tuple[int, str | None], Choice]:

@@ -101,6 +101,8 @@ def write(ws: Workspace, path: Path, about: written.Shown, text: str) -> None:
 
 def as_view(found: "Diff", a: str, b: str, limit: int | None) -> DiffView:
     """A difference as facts, called by what was asked for; of cells and rows at most so many."""
+    from tidemill.data import cell_values as values  # noqa: PLC0415
+
     counts = found.counts
     cells = [
         {"id": str(i), "column": column, "old": old, "new": new} for i, column, old, new in found.cells(limit)
@@ -111,7 +113,7 @@ def as_view(found: "Diff", a: str, b: str, limit: int | None) -> DiffView:
             ("added", found.new, found.added),
             ("removed", found.old, found.removed),
         )
-        for row in snapshot.read([ID, *snapshot.columns], ids=ids[:limit]).to_arrow().to_pylist()
+        for row in values.rows(snapshot.read([ID, *snapshot.columns], ids=ids[:limit]).to_arrow())
     ]
     return DiffView(a, b, counts.added, counts.changed, counts.removed, cells, rows)
 

@@ -91,6 +91,8 @@ def blame(
     """
     import numpy as np  # noqa: PLC0415
 
+    from tidemill.data import cell_values  # noqa: PLC0415
+
     dataset, at = open_reference(ws, ref)
     snapshot = dataset.snapshot(at)
     ids = snapshot.where(where) if where is not None else snapshot.read([ID]).numpy(ID)
@@ -105,7 +107,7 @@ def blame(
     chosen_ids = np.sort(ids[:limit])
     table = snapshot.read([ID, *([column] if column else snapshot.columns)], ids=chosen_ids)
     found = dataset.blame(snapshot.commit.id, dict.fromkeys(table.columns[1:], chosen_ids))
-    lines = [_blamed(cells, found) for cells in table.to_arrow().to_pylist()]
+    lines = [_blamed(cells, found) for cells in cell_values.rows(table.to_arrow())]
     return BlameView(
         dataset.name, snapshot.commit.id, len(ids), len(chosen_ids), [line for row in lines for line in row]
     )

@@ -39,13 +39,15 @@ def datasets(ws: Workspace) -> list[DatasetView]:
 
 def show_data(ws: Workspace, ref: str, rows: int = 5) -> DataShow:
     """A dataset's columns and its first rows at ``ref``; nothing else of it is read."""
+    from tidemill.data import cell_values as values  # noqa: PLC0415
+    from tidemill.data.cell_types import shown_type  # noqa: PLC0415
     from tidemill.data.profile import type_text  # noqa: PLC0415
 
     dataset, at = open_reference(ws, ref)
     snapshot = dataset.snapshot(at)
     head = snapshot.first(rows)
     columns = [
-        {"name": name, "type": type_text(snapshot.schema.field(name).type, head.shape_of(name))}
+        {"name": name, "type": type_text(shown_type(snapshot.schema.field(name)), head.shape_of(name))}
         for name in snapshot.columns
     ]
     parents, commit = snapshot.commit.parents, snapshot.commit.id
@@ -53,7 +55,7 @@ def show_data(ws: Workspace, ref: str, rows: int = 5) -> DataShow:
         dataset.name,
         commit_view(snapshot.commit, tags_by_commit(dataset)),
         columns,
-        head.to_arrow().to_pylist(),
+        values.rows(head.to_arrow()),
         row_counts(dataset.diff(parents[0], commit).counts) if parents else None,
     )
 
@@ -65,25 +67,36 @@ def read(ws: Workspace, ref: str) -> "Table":
 
 
 def export(ws: Workspace, ref: str, path: Path) -> Exported:
-    """Write a dataset at ``ref`` to a ``.csv`` or ``.parquet`` file.
+    """Write a dataset at ``ref`` to a file; its ending says as what: ``.csv``, ``.jsonl``, ``.parquet`` or ``.arrow``.
 
     Raises:
         InvalidInput: ``unknown-format``; and what ``core.files.replacing`` raises.
     """
+    from tidemill.data.cell_text import text_form  # noqa: PLC0415
+    from tidemill.data.nested import cell_type  # noqa: PLC0415
+
     dataset, at = open_reference(ws, ref)
     snapshot = dataset.snapshot(at)
     kind = path.suffix.removeprefix(".").lower()
-    if kind not in ("csv", "parquet"):
+    ways = {
+        "csv": snapshot.write_csv,
+        "jsonl": snapshot.write_json_lines,
+        "parquet": snapshot.write_parquet,
+        "arrow": snapshot.write_arrow,
+    }
+    if kind not in ways:
         raise InvalidInput(
-            f"'{path}' does not end in .csv or .parquet.",
+            f"'{path}' does not end in .csv, .jsonl, .parquet or .arrow.",
             why="The ending says in which format to write.",
             hint=f"Type '{path.with_suffix('.csv') if path.name else path / f'{dataset.name}.csv'}'.",
             code="unknown-format",
         )
     about = written.shown(ws.store, dataset.name, [snapshot.commit.id])
     with written.writing(ws.store, path, "export", [about]) as part:
-        if kind == "csv":
-            snapshot.write_csv(part)
-        else:
-            snapshot.write_parquet(part)
-    return Exported(dataset.name, snapshot.commit.id, str(path), snapshot.rows, kind)
+        ways[kind](part)
+    said: dict[str, str] = {}
+    if kind in ("csv", "jsonl"):
+        own = {name: text_form(cell_type(snapshot.schema.field(name).type)) for name in snapshot.columns}
+        plain = {"JSON", "text"} if kind == "jsonl" else {"text"}
+        said = {name: way for name, way in own.items() if way and way not in plain}
+    return Exported(dataset.name, snapshot.commit.id, str(path), snapshot.rows, kind, said)

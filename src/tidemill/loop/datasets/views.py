@@ -241,13 +241,14 @@ class BlameView:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A file that was written."""
+    """A file that was written; ``forms`` is how it writes the columns that such a file has no cells for."""
 
     dataset: str
     commit: str
     path: str
     rows: int
     format: str
+    forms: dict[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,5 +69,8 @@ def _cell(name: str, value: object) -> str:
 
 
 def exported(view: "Exported") -> str:
-    """The file that was written."""
-    return f"{view.path}: {view.rows:,} rows of {view.dataset} at {view.commit}, as {view.format}."
+    """The file that was written, and in which form its unusual cells are."""
+    said = f"{view.path}: {view.rows:,} rows of {view.dataset} at {view.commit}, as {view.format}."
+    ways = dict.fromkeys(view.forms.values())
+    columns = {way: [name for name, own in view.forms.items() if own == way] for way in ways}
+    return said + "".join(f" Written as {way}: {', '.join(names)}." for way, names in columns.items())

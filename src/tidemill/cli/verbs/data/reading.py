@@ -34,7 +34,7 @@ def show(state: State, ref: str, rows: int) -> None:
 @click.argument("file", type=OutputFile())
 @pass_state
 def export(state: State, ref: str, file: Path) -> None:
-    """Write a dataset to FILE, which ends in .csv or .parquet."""
+    """Write a dataset to FILE, which ends in .csv, .jsonl, .parquet or .arrow."""
     from tidemill.cli.render.data import reading as render  # noqa: PLC0415
     from tidemill.loop.datasets import reading as loop  # noqa: PLC0415
 

@@ -49,11 +49,12 @@ class QueueRows:
 
     def cells(self, table: "Table") -> dict[str, Any]:
         """The row's plain cells but the label; a tensor is drawn, or too much to be told."""
+        from tidemill.data.cell_values import value  # noqa: PLC0415
         from tidemill.store.table import SYSTEM_COLUMNS  # noqa: PLC0415
 
         names = [c for c in table.columns if c not in (self._queue.column, *SYSTEM_COLUMNS)]
         plain = [n for n in names if not table.shape_of(n)]
-        return {n: table.to_arrow().column(n)[0].as_py() for n in plain} if len(table) else {}
+        return {n: value(table.to_arrow().column(n), 0) for n in plain} if len(table) else {}
 
     @cached_property
     def _content(self) -> "Table":
@@ -64,7 +65,9 @@ class QueueRows:
         return self._ws.datasets.open(self._queue.dataset)
 
     def _at(self, position: int, column: str) -> Any:
-        return self._content.to_arrow().column(column)[position - 1].as_py()
+        from tidemill.data.cell_values import value  # noqa: PLC0415
+
+        return value(self._content.to_arrow().column(column), position - 1)
 
 
 def picture(table: "Table") -> Picture | None:

@@ -67,10 +67,12 @@ class _Side:
         """A cell as an image; nothing where it is missing."""
         import numpy as np  # noqa: PLC0415
 
+        from tidemill.data.cell_values import value  # noqa: PLC0415
+
         at = self._places.get(int(row))
         if at is None or column not in self.images:
             return ""
-        cells = self._table.to_arrow()[column][at].as_py()
+        cells = value(self._table.to_arrow()[column], at)
         if cells is None:
             return ""
         pixels = np.array([0 if c is None else c for c in cells]).reshape(self._table.shape_of(column))
