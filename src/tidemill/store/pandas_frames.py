@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core.errors import NeedsExtra
 from tidemill.store import values
 
 if TYPE_CHECKING:
@@ -84,8 +85,18 @@ def pack(frame: "pd.DataFrame", *, with_index: bool = True) -> "pa.Table":
 
 
 def unpack(arrow: "pa.Table") -> "pd.DataFrame":
-    """The frame that ``pack`` was given; of any other Arrow table, the frame that pandas makes of it."""
-    import pandas as pd  # noqa: PLC0415
+    """The frame that ``pack`` was given; of any other Arrow table, the frame that pandas makes of it.
+
+    Raises:
+        NeedsExtra: When pandas is not installed.
+    """
+    try:
+        import pandas as pd  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise NeedsExtra(
+            "A pandas frame is asked for, and pandas is not installed.",
+            hint="Type: pip install 'tidemill[pandas]'; or take the rows by to_polars() or to_arrow().",
+        ) from error
 
     meta = metadata_of(arrow)
     if meta is None:
