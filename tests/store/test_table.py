@@ -1,5 +1,7 @@
 """A table keeps its values, shapes and missing cells through every frame and through a file."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -116,3 +118,25 @@ def test_what_is_no_table_is_refused(thing: object):
     with pytest.raises(InvalidInput, match="is not a table") as caught:
         Table.of(thing)
     assert caught.value.code == "not-a-table"
+
+
+def test_a_pandas_frame_without_pandas_names_the_extra():
+    code = """
+import sys
+
+class WithoutPandas:
+    def find_spec(self, name, path=None, target=None):
+        if name == "pandas":
+            raise ModuleNotFoundError(name, name=name)
+
+sys.meta_path.insert(0, WithoutPandas())
+from tidemill.core.errors import NeedsExtra
+from tidemill.store.table import Table
+
+try:
+    Table.of({"a": [1]}).to_pandas()
+except NeedsExtra as error:
+    print(error.code, error.hint)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("needs-extra Type: pip install 'tidemill[pandas]'")

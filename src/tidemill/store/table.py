@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidemill.core.errors import InvalidInput, NotFound
+from tidemill.core.errors import InvalidInput, NeedsExtra, NotFound
 from tidemill.core.names import nearest
 
 if TYPE_CHECKING:
@@ -136,10 +136,20 @@ class Table:
         return frame.with_columns(pl.col(c).reshape((-1, *s)) for c, s in deep.items()) if deep else frame
 
     def to_pandas(self) -> "pd.DataFrame":
-        """A pandas frame; a tensor cell is a flat array. One that a step returned has its index and types again."""
+        """A pandas frame; a tensor cell is a flat array. One that a step returned has its index and types again.
+
+        Raises:
+            NeedsExtra: ``needs-extra``, when pandas is not installed.
+        """
         from tidemill.store.pandas_frames import unpack  # noqa: PLC0415
 
-        return unpack(self._arrow)
+        try:
+            return unpack(self._arrow)
+        except ModuleNotFoundError as error:
+            raise NeedsExtra(
+                f"A pandas frame needs {error.name}, which is not installed.",
+                hint="Type: pip install 'tidemill[pandas]'; or take the rows by to_polars() or to_arrow().",
+            ) from error
 
     @classmethod
     def of(cls, frame: object) -> "Table":
