@@ -105,3 +105,43 @@ def test_only_row_wise_components_can_be_stages() -> None:
 
     with pytest.raises(InvalidInput, match="cannot be a stage"):
         whole.serve(columns(), {}, None)
+
+
+@tm.row_step
+def lengths(rows: pl.DataFrame) -> pl.DataFrame:
+    assert rows.schema["word"] == pl.String
+    assert rows.schema["a"] == pl.Int64
+    return rows.with_columns(n=pl.col("word").str.len_chars(), empty=pl.lit(None))
+
+
+def test_a_column_that_is_missing_in_every_row_keeps_its_type():
+    for rows in (1, 3):
+        columns = {
+            "word": np.ma.MaskedArray(np.array([""] * rows, dtype=object), mask=True),
+            "a": np.ma.MaskedArray(np.zeros(rows, np.int64), mask=True),
+        }
+        made = lengths.serve(columns, {}, None)
+        for name in ("word", "a", "n", "empty"):
+            assert np.ma.getmaskarray(made[name]).all(), name
+        again = to_table(made)
+        assert again.missing("n").all()
+
+
+def test_times_keep_their_zone_from_step_to_step():
+    from tidemill.store.spelling import TypedColumns
+
+    kind = "timestamp[us, tz=Europe/Berlin]"
+    moments = np.array(["2026-07-01T08:00", "2026-01-01T08:00"], "datetime64[us]")
+    seen: list[str] = []
+
+    @tm.row_step
+    def hours(rows: pl.DataFrame) -> pl.DataFrame:
+        seen.append(str(rows.schema["when"]))
+        return rows.with_columns(hour=pl.col("when").dt.hour())
+
+    columns = TypedColumns({"when": moments, "a": np.array([1, 2])}, {"when": kind})
+    first = hours.serve(columns, {}, None)
+    second = hours.serve(TypedColumns.after(dict(first.items()), first), {}, None)  # pyright: ignore[reportArgumentType]
+    assert second["hour"].tolist() == [10, 9]
+    assert len(set(seen)) == 1 and "Europe/Berlin" in seen[0]
+    assert second["when"].dtype == moments.dtype
