@@ -44,6 +44,14 @@ def kept(model: Any, folder: Path) -> Any:
     return adapters.adapter("sklearn").load(folder, None)
 
 
+def assert_same(got: Any, wanted: Any, what: str) -> None:
+    """Equal; numbers but for the last digits: how an array lies in memory decides how its sums are rounded."""
+    if np.asarray(wanted).dtype.kind == "f":
+        np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-12, err_msg=what)
+    else:
+        np.testing.assert_array_equal(got, wanted, err_msg=what)
+
+
 def of_numbers() -> Iterator[Any]:
     from sklearn import (
         calibration,
@@ -124,9 +132,9 @@ def test_scikit_learns_own_estimators_come_back_as_they_were(tmp_path: Path) -> 
     for number, estimator in enumerate(of_numbers()):
         fitted = estimator.fit(X, Y)
         back = kept(fitted, tmp_path / str(number))
-        assert (back.predict(X) == fitted.predict(X)).all(), estimator
+        assert_same(back.predict(X), fitted.predict(X), str(estimator))
         if hasattr(fitted, "predict_proba"):
-            assert (back.predict_proba(X) == fitted.predict_proba(X)).all(), estimator
+            assert_same(back.predict_proba(X), fitted.predict_proba(X), str(estimator))
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -147,9 +155,9 @@ def test_estimators_of_text_isotonic_and_missing_cells_come_back_as_they_were(tm
         method = "predict_proba" if positive else "transform"
         assert abs(getattr(back, method)(texts) - getattr(fitted, method)(texts)).max() == 0
     isotonic = IsotonicRegression(out_of_bounds="clip").fit(X[:, 0], Y)
-    assert (kept(isotonic, tmp_path / "isotonic").predict(X[:, 1]) == isotonic.predict(X[:, 1])).all()
+    assert_same(kept(isotonic, tmp_path / "isotonic").predict(X[:, 1]), isotonic.predict(X[:, 1]), "isotonic")
     boosted = HistGradientBoostingRegressor(max_iter=3).fit(GAPS, Y)
-    assert (kept(boosted, tmp_path / "gaps").predict(GAPS) == boosted.predict(GAPS)).all()
+    assert_same(kept(boosted, tmp_path / "gaps").predict(GAPS), boosted.predict(GAPS), "gaps")
 
 
 def test_text_vectorizers_have_the_same_bytes_in_every_process(tmp_path: Path) -> None:
@@ -398,6 +406,9 @@ def test_every_estimator_of_scikit_learn_comes_back_as_it_was(tmp_path: Path) ->
     for number, (name, estimator) in enumerate(script["estimators"]()):
         if "(" in name:
             continue
+        if "random_state" in estimator.get_params(deep=False):
+            # Some draw when they answer, too.
+            estimator.set_params(random_state=0)
         for x, y in script["data"](estimator):
             try:
                 fitted = estimator.fit(x) if y is None else estimator.fit(x, y)
@@ -414,12 +425,17 @@ def test_every_estimator_of_scikit_learn_comes_back_as_it_was(tmp_path: Path) ->
                     continue
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    wanted, got = getattr(fitted, method)(x), getattr(back, method)(x)
+                    try:
+                        wanted = getattr(fitted, method)(x)
+                    except Exception:  # noqa: BLE001, S112
+                        # It was fitted with what it cannot answer for: it does not know better before it was kept.
+                        continue
+                    got = getattr(back, method)(x)
                 for one, other in zip(
                     *(a if isinstance(a, list) else [a] for a in (got, wanted)), strict=True
                 ):
                     plain = [np.asarray(a.todense() if hasattr(a, "todense") else a) for a in (one, other)]
-                    np.testing.assert_array_equal(*plain, err_msg=f"{name}.{method}")
+                    assert_same(plain[0], plain[1], f"{name}.{method}")
     assert not lost
 
 
