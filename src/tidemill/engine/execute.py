@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import Conflict, Failed, InvalidInput, TidemillError
-from tidemill.engine import artifacts, failures, project_files, tables, workplace
+from tidemill.engine import artifacts, failures, keeping, project_files, tables, workplace
 from tidemill.engine.arguments import Given
 from tidemill.engine.orders import ChunkTask, Memo, Order, Outcome, Ref, Saved
 from tidemill.engine.secrecy import NOTHING, Secrecy
@@ -52,6 +52,10 @@ def execute(
             _carry_out(secrecy.given(order), component, blobs, scratch, outcome)
             secrecy.check(outcome, order.step)
     except TidemillError as error:
+        outcome.error = failures.described(error, order)
+    except keeping.NotKept as lost:
+        # A secret may be in what was trained, and a file beside the store is no place for one.
+        error = lost.reason if secrecy else lost.aside(Path(order.blobs.local), order.step)
         outcome.error = failures.described(error, order)
     except BaseException as error:
         # A Rust library's panic and sys.exit() fail the step too. Ctrl-C is the run's; in a process of its own, where
@@ -159,12 +163,12 @@ def _run(order: Order, component: Component[..., Any], blobs: Blobs, scratch: Pa
     outcome.rows_in = _rows_in(order)
     seed(order.seed)
     if component.kind == "trainer":
-        returned = _trained(component, arguments, loaded, order)
+        _train(order, component, blobs, (arguments, loaded), outcome)
     else:
         returned = component.function(**arguments)
-    if component.kind == "check":
-        returned = _checked(order, returned)
-    _save_results(order, component, blobs, returned, outcome)
+        if component.kind == "check":
+            returned = _checked(order, returned)
+        _save_results(order, component, blobs, returned, outcome)
     outcome.rows_computed = outcome.rows_in
 
 
@@ -218,17 +222,31 @@ def _redropped(blobs: Blobs, task: ChunkTask, memo: Memo) -> "dict[str, Any]":
 # -- what came of it
 
 
-def _trained(
-    component: Component[..., Any], arguments: dict[str, Any], loaded: dict[str, Any], order: Order
-) -> Any:
+def _train(
+    order: Order,
+    component: Component[..., Any],
+    blobs: Blobs,
+    given: tuple[dict[str, Any], dict[str, Any]],
+    outcome: Outcome,
+) -> None:
+    """Train and store; what was trained and cannot be stored is kept aside."""
+    arguments, loaded = given
     facts = {n: component.options.get(n) for n in TRAINER_SETTINGS}
     said = {n: spelling.unspell(order.settings[n]) for n in TRAINER_SETTINGS if n in order.settings}
     facts |= {n: v for n, v in said.items() if v is not None}
     table = next((v for v in loaded.values() if type(v).__qualname__ == "Table"), None)
     if component.is_object:
+        keeping.refuse_before_fit(component)
         native = _fitted_object(component, table, facts, order)
     else:
         native = component.function(**arguments)
+    try:
+        _save_results(order, component, blobs, _as_trained(native, facts, table), outcome)
+    except TidemillError as error:
+        raise keeping.NotKept(native) from error
+
+
+def _as_trained(native: Any, facts: dict[str, Any], table: Any) -> Any:
     if type(native).__qualname__ == "TrainedModel":
         return native
     if facts["classes"] is None and facts["label"] and table is not None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core import events
 from tidemill.core.errors import Conflict, InvalidInput, TidemillError
 from tidemill.core.names import Reference
-from tidemill.engine import cache, inputs, lists, plan, sources
+from tidemill.engine import cache, inputs, keeping, lists, plan, sources
 from tidemill.engine.attempts import Attempt
 from tidemill.engine.closure import Closure
 from tidemill.engine.dispatch import Dispatch
@@ -228,7 +228,7 @@ class Execution:
         if not self._is_checked:
             self._is_checked = True
             nodes += [n for n in certain(self.graph.nodes) if n.name in self._schedule.unfinished]
-        error = self.executor.lacking(nodes)
+        error = self.executor.lacking(nodes) or keeping.unkeepable(nodes)
         if error is not None:
             self._refuse(self._schedule.unfinished[str(error.details["step"])], error, 0.0)
         return error is None
