@@ -8,7 +8,7 @@ KINDS: dict[str, tuple[int, str]] = {
     "drop": (
         1,
         """
-@tm.row_step
+@tm.row_step(ids=True)
 def drop{i}(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(pl.col("x") % {k} != 0)
 """,
@@ -40,7 +40,7 @@ def beside{i}(x: np.ndarray) -> np.ndarray:
     "arrow": (
         1,
         """
-@tm.row_step
+@tm.row_step(ids=True)
 def arrow{i}(rows: pa.Table) -> pa.Table:
     return rows.filter(pc.greater(rows["x"], {k}))
 """,
@@ -66,7 +66,7 @@ def table{i}(rows: tm.Table) -> tm.Table:
         """
 @tm.row_step
 def halves{i}(rows: tm.Table) -> tuple[tm.Table, tm.Table]:
-    low = rows.numpy("_id") % {k} == 0
+    low = rows.ids % {k} == 0
     return rows.filter(low), rows.filter(~low)
 """,
     ),
@@ -85,7 +85,7 @@ class centre{i}:
     "common": (
         1,
         """
-@tm.transform(sees_test_rows=True)
+@tm.transform(sees_test_rows=True, ids=True)
 class common{i}:
     def fit(self, rows: pl.DataFrame) -> dict:
         return {{"words": sorted(w for w in rows["word"].unique() if w)[:{k}]}}
@@ -105,7 +105,7 @@ def looked{i}(rows: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
     "join": (
         1,
         """
-@tm.step
+@tm.step(ids=True)
 def join{i}(one: tm.Table, other: tm.Table) -> tm.Table:
     both = []
     for at, table in enumerate((one, other)):

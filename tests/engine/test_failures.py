@@ -151,23 +151,28 @@ def p():
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("ids", "body", "words"),
     [
-        ("return rows[list(range(len(rows)))[::-1]]", "its rows in another order, or twice"),
-        ("return pl.concat([rows, rows])", "its rows in another order, or twice"),
-        ("return rows.with_columns(_id=pl.col('_id') + 100)", "rows that it did not get"),
-        ("return rows.drop('_id')", "without the column '_id'"),
-        ("return 3", "must return a table, not a int"),
+        ("ids", "return rows[list(range(len(rows)))[::-1]]", "its rows in another order, or twice"),
+        ("ids", "return pl.concat([rows, rows])", "its rows in another order, or twice"),
+        ("ids", "return rows.with_columns(_id=pl.col('_id') + 100)", "rows that it did not get"),
+        ("ids", "return rows.drop('_id')", "without the column '_id'"),
+        ("", "return rows[list(range(len(rows)))[::-1]]", "nothing shows that its rows are in the order"),
+        ("", "return pl.concat([rows, rows])", "of 10 rows for 5"),
+        ("", "return rows.with_columns(_id=pl.col('x'))", "a name that Tidemill keeps for itself"),
+        ("", "return 3", "must return a table, not a int"),
     ],
 )
-def test_a_row_step_that_is_not_row_wise_is_refused(project: Project, body: str, words: str) -> None:
+def test_a_row_step_that_is_not_row_wise_is_refused(
+    project: Project, ids: str, body: str, words: str
+) -> None:
     project.datasets.create("numbers", numbers(5), message="first")
     project.write(
         f"""
 import polars as pl
 import tidemill as tm
 
-@tm.row_step
+@tm.row_step(ids={bool(ids)})
 def odd(rows: pl.DataFrame):
     {body}
 

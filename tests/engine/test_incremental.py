@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 import tidemill as tm
 
-@tm.row_step
+@tm.row_step(ids=True)
 def few(rows: pl.DataFrame, modulus: int) -> pl.DataFrame:
     return rows.filter(pl.col("x") % modulus != 0)
 
@@ -30,7 +30,7 @@ def squared(x: np.ndarray) -> np.ndarray:
 
 @tm.row_step
 def halves(rows: tm.Table) -> tuple[tm.Table, tm.Table]:
-    low = rows.numpy("_id") % 2 == 0
+    low = rows.ids % 2 == 0
     return rows.filter(low), rows.filter(~low)
 
 @tm.transform(columns="y")

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import tidemill as tm
 
-@tm.row_step
+@tm.row_step(ids=True)
 def even(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(pl.col("x") % 2 == 0)
 

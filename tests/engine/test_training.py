@@ -19,7 +19,7 @@ learn = tm.trainer(LogisticRegression(max_iter=50), features="image", label="lab
 
 @tm.row_step
 def halves(rows: tm.Table) -> tuple[tm.Table, tm.Table]:
-    low = rows.numpy("_id") % 3 > 0
+    low = rows.ids % 3 > 0
     return rows.filter(low), rows.filter(~low)
 
 @tm.step

@@ -118,7 +118,7 @@ from helpers import amplified
 from parts import deep
 
 
-@tm.row_step
+@tm.row_step(ids=True)
 def clean(rows: pl.DataFrame, modulus: int) -> pl.DataFrame:
     return rows.filter(helpers.keeps(pl.col("x"), modulus)).with_columns(word=pl.col("word").fill_null("none"))
 
@@ -131,7 +131,7 @@ def squared(x: np.ndarray) -> np.ndarray:
 
 @tm.row_step
 def halves(rows: tm.Table) -> tuple[tm.Table, tm.Table]:
-    low = rows.numpy("_id") % (2 + {split}) < 2
+    low = rows.ids % (2 + {split}) < 2
     return rows.filter(low), rows.filter(~low)
 
 

@@ -29,7 +29,7 @@ def joined(members: list) -> int:
     return sum(members)
 
 
-@tm.row_step
+@tm.row_step(ids=True)
 def keep(rows: pl.DataFrame, least: float = 0.5) -> pl.DataFrame:
     return rows.filter(pl.col("x") > least)
 

@@ -23,7 +23,7 @@ def summed(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return a + b
 
 
-@tm.row_step
+@tm.row_step(ids=True)
 def positive(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(pl.col("a") > 0)
 

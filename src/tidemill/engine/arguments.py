@@ -16,6 +16,7 @@ from tidemill.pipeline.component import Component
 from tidemill.pipeline.frames import to_form
 from tidemill.pipeline.rowwise import arguments_of
 from tidemill.store.blobs import Blobs
+from tidemill.store.table import Table
 
 _WANTED = {"model": "model", "native-model": "model", "report": "report", "path": "file"}
 
@@ -50,6 +51,10 @@ class Given:
         """
         return {n: self._value(s, n) for n, s in self._order.inputs.items()}
 
+    def tables(self) -> "list[Table]":
+        """The tables among the inputs, as they are stored."""
+        return [t for t in self._read.values() if isinstance(t, Table)]
+
     def _value(self, source: Any, name: str) -> Any:
         if isinstance(source, tuple):
             return [self._value(s, name) for s in source]
@@ -62,7 +67,14 @@ class Given:
         if missing and name in self._optional:
             return None
         if source.kind == "table":
-            return to_form(value, form, step=self._order.step, parameter=name)
+            return to_form(
+                value,
+                form,
+                step=self._order.step,
+                parameter=name,
+                ids=bool(self._component.options.get("ids")),
+                identified=self._component.kind != "trainer",
+            )
         if source.kind == "model" and form == "native-model":
             return value.native
         wanted = _WANTED.get(form)

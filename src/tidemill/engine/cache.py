@@ -129,12 +129,19 @@ def plan_chunks(store: "Store", base: str, table: Any) -> ChunkPlan:
             plan.tasks.append(ChunkTask(index, chunk))
         elif memo["without"] == chunk["dropped"]:
             plan.done[index], plan.memos[index] = memo["outputs"], memo
-        elif tables.read_ids(store.blobs, memo["without"]) <= tables.read_ids(store.blobs, chunk["dropped"]):
+        elif _has_ids(memo) and tables.read_ids(store.blobs, memo["without"]) <= tables.read_ids(
+            store.blobs, chunk["dropped"]
+        ):
             plan.memos[index] = memo
             plan.tasks.append(ChunkTask(index, chunk, memo))
         else:
             plan.tasks.append(ChunkTask(index, chunk))
     return plan
+
+
+def _has_ids(memo: Memo) -> bool:
+    """Whether rows can be taken out of what was made; new rows do not say which they came from."""
+    return all(any(c["name"] == "_id" for c in columns) for columns in memo["columns"].values())
 
 
 def _memo_stored(store: "Store", memo: Memo) -> bool:

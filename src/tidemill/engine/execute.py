@@ -168,7 +168,7 @@ def _run(order: Order, component: Component[..., Any], blobs: Blobs, scratch: Pa
         returned = component.function(**arguments)
         if component.kind == "check":
             returned = _checked(order, returned)
-        _save_results(order, component, blobs, returned, outcome)
+        _save_results(order, component, blobs, returned, outcome, given)
     outcome.rows_computed = outcome.rows_in
 
 
@@ -322,19 +322,26 @@ def _checked(order: Order, returned: Any) -> bool:
 
 
 def _save_results(
-    order: Order, component: Component[..., Any], blobs: Blobs, returned: Any, outcome: Outcome
+    order: Order,
+    component: Component[..., Any],
+    blobs: Blobs,
+    returned: Any,
+    outcome: Outcome,
+    given: Given,
 ) -> None:
     annotation = component.result if component.kind not in ("trainer", "check") else EMPTY
     if len(order.outputs) == 1:
         _check_type(order, "result", annotation, returned)
-        outcome.saved["result"] = _saved(order, blobs, "result", returned)
+        value = _identified(order, component, returned, "result", given)
+        outcome.saved["result"] = _saved(order, blobs, "result", value)
         return
     if not isinstance(returned, tuple) or len(returned) != len(order.outputs):
         raise _wrong_type(order, "result", f"a tuple of {len(order.outputs)}", returned)
     wanted = results_of(annotation) or (EMPTY,) * len(order.outputs)
     for name, kind, value in zip(order.outputs, wanted, returned, strict=True):
         _check_type(order, name, kind, value)
-        outcome.saved[name] = _saved(order, blobs, name, value)
+        kept = _identified(order, component, value, name, given)
+        outcome.saved[name] = _saved(order, blobs, name, kept)
 
 
 def _saved(order: Order, blobs: Blobs, output: str, value: Any) -> Saved:
@@ -348,6 +355,22 @@ def _saved(order: Order, blobs: Blobs, output: str, value: Any) -> Saved:
             code="no-artifact-kind",
             details={"step": order.step, "output": output},
         ) from None
+
+
+def _identified(order: Order, component: Component[..., Any], value: Any, output: str, given: Given) -> Any:
+    """A table with the identity of its rows; anything else as it is."""
+    if not artifacts.is_table(value):
+        return value
+    from tidemill.pipeline.identified import of_step  # noqa: PLC0415
+
+    ids = bool(component.options.get("ids"))
+    table, is_new = of_step(order.step, output, value, given.tables(), ids=ids)
+    if is_new:
+        # What the step prints is its log: that is where a person looks who wonders what became of the rows.
+        sys.stdout.write(
+            f"tidemill: the rows of '{output}' are new: they do not say which of the given rows they are.\n"
+        )
+    return table
 
 
 def _check_type(order: Order, output: str, annotation: Any, value: Any) -> None:

@@ -14,7 +14,19 @@ from tidemill.pipeline import spelling, values
 from tidemill.pipeline.graph import Input, Node
 from tidemill.pipeline.secret import spelled
 
-_OPTIONS = ("columns", "to", "outputs", "features", "label", "classes", "epochs", "batch_size", "version")
+_OPTIONS = (
+    "columns",
+    "to",
+    "ids",
+    "rows",
+    "outputs",
+    "features",
+    "label",
+    "classes",
+    "epochs",
+    "batch_size",
+    "version",
+)
 """Options of a component that can change its result; shown in brackets beside the settings."""
 
 Inputs = dict[str, Any]

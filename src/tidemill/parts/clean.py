@@ -49,8 +49,6 @@ def cast(rows: "Table", types: dict[str, str]) -> "Table":
     """
     import pyarrow as pa  # noqa: PLC0415
 
-    from tidemill.store.table import Table  # noqa: PLC0415
-
     arrow = rows.to_arrow()
     for name, kind in types.items():
         if kind not in TYPES:
@@ -77,7 +75,7 @@ def cast(rows: "Table", types: dict[str, str]) -> "Table":
                 code="does-not-fit",
             ) from error
         arrow = arrow.set_column(at, pa.field(name, target, metadata=field.metadata), column)
-    return Table(arrow)
+    return rows.with_columns(arrow)
 
 
 def _drop_missing_columns(batch: Columns, /, *, columns: Sequence[str] | None = None) -> Columns:

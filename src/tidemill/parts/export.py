@@ -52,19 +52,20 @@ def predictor(
 
     from tidemill.models.bundle import build_predictor  # noqa: PLC0415
     from tidemill.models.columns import features_of  # noqa: PLC0415
-    from tidemill.store.table import ID  # noqa: PLC0415
 
-    ids = raw.numpy(ID)
-    order = np.argsort(ids, kind="stable")
+    ids = raw.ids
     chosen = prepared.take(_chosen(prepared, model.features))
-    wanted = chosen.numpy(ID)
+    wanted = chosen.ids
+    if ids is None or wanted is None:
+        ids, wanted = np.zeros(1, np.uint64), np.ones(len(chosen), np.uint64)
+    order = np.argsort(ids, kind="stable")
     at = order[np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)]
     there = ids[at] == wanted
     if not there.any():
         raise InvalidInput(
             "None of the model's rows is a row of the dataset.",
-            why="The predictor is proven on rows that the pipeline answered; their '_id' is how they are found.",
-            hint="Let every row_step keep the column '_id'.",
+            why="The predictor is proven on rows that the pipeline answered; their identity is how they are found.",
+            hint="Let no step between dataset and trainer make new rows (rows='new', a group-by, a join).",
             code="no-sample",
         )
     expected = model.predict(features_of(chosen.filter(there), model.features))

@@ -19,7 +19,6 @@ def evaluate(model: "TrainedModel", test: "Table", name: str = "model") -> "Repo
     """
     from tidemill.evaluation.report import of_classifier, of_regressor  # noqa: PLC0415
     from tidemill.models.columns import features_of  # noqa: PLC0415
-    from tidemill.store.table import ID  # noqa: PLC0415
 
     features = features_of(test, model.features)
     answers = model.predict(features)
@@ -27,5 +26,5 @@ def evaluate(model: "TrainedModel", test: "Table", name: str = "model") -> "Repo
     if model.classes is None:
         return of_regressor(name, truth, answers, curves=model.history)
     return of_classifier(
-        name, truth, answers, model.classes, features=features, ids=test.numpy(ID), curves=model.history
+        name, truth, answers, model.classes, features=features, ids=test.ids, curves=model.history
     )

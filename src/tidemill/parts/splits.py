@@ -50,17 +50,27 @@ def split(
 
 
 def _keys(rows: "Table", group: str | None) -> "np.ndarray[Any, Any]":
-    from tidemill.store.table import ID  # noqa: PLC0415
-
-    if group is None:
-        return rows.numpy(ID)
     import numpy as np  # noqa: PLC0415
 
     from tidemill.core.identity import key_row  # noqa: PLC0415
 
+    if group is None:
+        ids = rows.ids
+        return by_content(rows) if ids is None else ids
     values = rows.to_arrow().column(group).to_pylist()
     known = {v: key_row(["group", v]) for v in set(values)}
     return np.fromiter((known[v] for v in values), np.uint64, len(values))
+
+
+def by_content(rows: "Table") -> "np.ndarray[Any, Any]":
+    """A number for each row that has no identity (of a group-by, a join): equal rows have the same."""
+    import hashlib  # noqa: PLC0415
+
+    import numpy as np  # noqa: PLC0415
+
+    cells = zip(*(column.to_pylist() for column in rows.to_arrow().columns), strict=True)
+    numbers = (int.from_bytes(hashlib.sha256(repr(c).encode()).digest()[:8], "little") for c in cells)
+    return np.fromiter(numbers, np.uint64, len(rows))
 
 
 def unit_hash(ids: "np.ndarray[Any, Any]", seed: int) -> "np.ndarray[Any, Any]":

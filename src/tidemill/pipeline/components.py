@@ -3,7 +3,7 @@
 import inspect
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import nearest
@@ -27,6 +27,7 @@ def step(function: Callable[P, R], /) -> Component[P, R]: ...
 def step(
     *,
     outputs: Sequence[str] | None = None,
+    ids: bool = False,
     ignore: Sequence[str] = (),
     uses: Sequence[object] = (),
     version: str | None = None,
@@ -41,7 +42,9 @@ def step(function: Any = None, /, **options: Any) -> Any:
 
     Args:
         function: The function; omitted when options are given.
-        **options: ``outputs``, names for the results of a function annotated ``tuple[...]``; ``ignore``, global
+        **options: ``outputs``, names for the results of a function annotated ``tuple[...]``; ``ids``, that tables in
+            Polars and Arrow have a column ``_id``, the identity of their rows, and that such a column of what it returns
+            is that (pandas frames have it as their index, ``tm.Table`` as ``table.ids``); ``ignore``, global
             names that do not matter to the result (a client, a connection), left out of the cache key;
             ``uses``, what it reaches that its code does not show, as parts of the key: names of modules that it
             imports by a computed name (``"plugins"``), files beside its own that it opens
@@ -51,9 +54,10 @@ def step(function: Any = None, /, **options: Any) -> Any:
             ``retries``, how often it is tried again when it raises or its process is ended (a process that was
             killed is tried once more unasked); ``retry_seconds``, the pause before the first of these, twice
             as long before each further one, and at most five minutes; ``timeout_seconds``, how long one try may
-            take before it is ended; ``resources``, what it needs of the machine (``tm.resources``). All but ``outputs`` any component has.
+            take before it is ended; ``resources``, what it needs of the machine (``tm.resources``). All but ``outputs`` and
+            ``ids`` any component has.
     """
-    return _decorate("step", function, options, ("outputs", *_ANY), _caller_module())
+    return _decorate("step", function, options, ("outputs", "ids", *_ANY), _caller_module())
 
 
 @overload
@@ -66,6 +70,8 @@ def row_step(
     training_only: bool = False,
     split: bool = False,
     served: Callable[..., Any] | None = None,
+    ids: bool = False,
+    rows: Literal["new"] | None = None,
     outputs: Sequence[str] | None = None,
     ignore: Sequence[str] = (),
     uses: Sequence[object] = (),
@@ -80,18 +86,22 @@ def row_step(function: Any = None, /, **options: Any) -> Any:
     """Make a function a step that treats each row by itself, so that only changed rows are computed again.
 
     Table form: ``f(rows: T, ...) -> T`` with T a Polars, pandas or Arrow frame or ``tm.Table``; it may drop
-    rows, never reorder, repeat or mix them, and keeps ``_id``. Column form (``columns=``):
-    ``f(array, ...) -> array`` of the same length.
+    rows, never reorder, repeat or mix them. A pandas frame has the identity of its rows as the index ``_id``, which what
+    is returned must have too; ``tm.Table`` keeps it beside its columns. Polars and Arrow have no place for it: as many
+    rows in the same order keep theirs, and a function that changes their number says ``ids=True`` or ``rows="new"``.
+    Column form (``columns=``): ``f(array, ...) -> array`` of the same length.
 
     Args:
         function: The function; omitted when options are given.
         **options: ``columns``, the column (or columns) the function takes as arrays; ``to``, the column it
             makes (default: it replaces the first); ``training_only``, for what concerns labels: not part of the
             predictor; ``split``, for what parts rows into training and test; ``served``, the NumPy form that
-            the predictor uses: ``f(columns, **settings) -> columns``; ``outputs``, ``ignore``, ``uses``,
+            the predictor uses: ``f(columns, **settings) -> columns``; ``ids``, that the rows have a column ``_id``
+            (Polars, Arrow, ``tm.Table``), which what is returned must have too; ``rows="new"``, that what is returned are
+            new rows, any number of them for each that was given; ``outputs``, ``ignore``, ``uses``,
             ``version`` and ``code_version`` as for ``step``.
     """
-    known = ("columns", "to", "training_only", "split", "served", "outputs", *_ANY)
+    known = ("columns", "to", "training_only", "split", "served", "ids", "rows", "outputs", *_ANY)
     return _decorate("row_step", function, options, known, _caller_module())
 
 
@@ -106,6 +116,7 @@ def transform(
     to: str | None = None,
     training_only: bool = False,
     sees_test_rows: bool = False,
+    ids: bool = False,
     ignore: Sequence[str] = (),
     uses: Sequence[object] = (),
     version: str | None = None,
@@ -125,10 +136,10 @@ def transform(function: Any = None, /, **options: Any) -> Any:
         function: The class, or the scikit-learn object; omitted when only options are given.
         **options: ``columns``, the column (or columns) that ``fit`` and ``apply`` take as arrays; ``to``, the
             column it makes; ``training_only``, not part of the predictor; ``sees_test_rows``, says that
-            fitting before the split is meant (a list of labels, say), so that it is no leak; ``ignore``,
-            ``uses``, ``version`` and ``code_version`` as for ``step``.
+            fitting before the split is meant (a list of labels, say), so that it is no leak; ``ids`` as for
+            ``row_step``; ``ignore``, ``uses``, ``version`` and ``code_version`` as for ``step``.
     """
-    known = ("columns", "to", "training_only", "sees_test_rows", *_ANY)
+    known = ("columns", "to", "training_only", "sees_test_rows", "ids", *_ANY)
     return _decorate("transform", function, options, known, _caller_module())
 
 
@@ -197,6 +208,12 @@ def _decorate(kind: Kind, function: Any, options: dict[str, Any], known: Sequenc
             )
     check_carrying(kind, options)
     check_uses(kind, options)
+    if options.get("rows") not in (None, "new"):
+        raise InvalidInput(
+            f"{kind} has no rows={options['rows']!r}.",
+            hint="Say rows='new', or leave it out: then its rows are some of those that it was given.",
+            code="wrong-definition",
+        )
     if function is None:
         return lambda given: _component(kind, given, options, module)
     return _component(kind, function, options, module)

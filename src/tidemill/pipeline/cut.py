@@ -241,6 +241,14 @@ def _stage(node: Node) -> StageSpec:
             hint="Say training_only=True, or use the secret in a step that the rows come from.",
             code="secret-in-predictor",
         )
+    if component.options.get("rows") == "new":
+        raise InvalidInput(
+            f"No predictor can be cut: step '{node.name}' makes new rows (rows='new').",
+            why="An answer belongs to a row of the request, and a new row is none of them.",
+            hint="Say training_only=True, where it concerns training alone (more rows of a class, say).",
+            code="not-servable",
+            details={"step": node.name},
+        )
     state = node.inputs.get("state") if node.role == "apply" else None
     file = component.file
     return StageSpec(

@@ -14,17 +14,34 @@ if TYPE_CHECKING:
     from tidemill.store.table import Table
 
 
-def to_form(table: "Table", form: "Form", *, step: str, parameter: str) -> Any:
-    """``table`` as a Polars, pandas or Arrow frame, an array, or as it is.
+def to_form(
+    table: "Table", form: "Form", *, step: str, parameter: str, ids: bool = False, identified: bool = True
+) -> Any:
+    """``table`` as a Polars, pandas or Arrow frame, an array, or as it is; without Tidemill's own columns.
+
+    Args:
+        table: The rows as they are stored.
+        form: What the function asks for.
+        step: Whose function it is, for errors.
+        parameter: Which of its parameters takes it.
+        ids: Whether the identity of the rows is a column, ``_id``, in a form that cannot carry it otherwise.
+        identified: Whether the function may know which rows they are at all.
 
     Raises:
         InvalidInput: ``not-one-column``, when an array is asked for and the table has several columns.
     """
-    from tidemill.store.table import SYSTEM_COLUMNS, Table  # noqa: PLC0415
+    from tidemill.store.table import ID, SYSTEM_COLUMNS, Table  # noqa: PLC0415
 
+    table = table.apart()
+    if not identified:
+        table = table.anonymous()
     if form == "pandas":
         return table.to_pandas()
-    table = Table(without(table.to_arrow()))
+    if form not in ("table", "any"):
+        table = table.with_columns(without(table.to_arrow()))
+    if ids and table.ids is not None:
+        whole = table.whole()
+        table = whole.select([c for c in whole.columns if c == ID or c not in SYSTEM_COLUMNS])
     if form == "polars":
         return table.to_polars()
     if form == "arrow":
@@ -44,8 +61,14 @@ def to_form(table: "Table", form: "Form", *, step: str, parameter: str) -> Any:
     return table
 
 
-def to_table(frame: Any, *, step: str, output: str = "result") -> "Table":
+def to_table(frame: Any, *, step: str, output: str = "result", with_index: bool = True) -> "Table":
     """A frame that a step returned, as a table that the same frame is read from again.
+
+    Args:
+        frame: What was returned.
+        step: Which step, for errors.
+        output: Which of its results, for errors.
+        with_index: Whether the index of a pandas frame is kept; if not, it is the identity of the rows.
 
     Raises:
         Failed: ``table-not-kept``, for one that another frame would be read from.
@@ -56,7 +79,7 @@ def to_table(frame: Any, *, step: str, output: str = "result") -> "Table":
     home = type(frame).__module__.partition(".")[0]
     try:
         if home == "pandas":
-            return Table(pack(frame))
+            return Table(pack(frame, with_index=with_index))
         return _from_polars(frame) if home == "polars" else _from_arrow(Table.of(frame))
     except NotKept as error:
         raise Failed(

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import Failed, InvalidInput
 from tidemill.pipeline import values
-from tidemill.pipeline.frames import to_form, to_table, with_types_of
+from tidemill.pipeline.frames import to_form
+from tidemill.pipeline.identified import identified
 from tidemill.pipeline.parameters import parameters_of
 from tidemill.pipeline.secret import Secret
 
@@ -18,12 +19,18 @@ if TYPE_CHECKING:
 
 
 def apply_rows(
-    component: "Component[..., Any]", table: "Table", arguments: Mapping[str, Any]
+    component: "Component[..., Any]", table: "Table", arguments: Mapping[str, Any], *, proven: bool = False
 ) -> "tuple[Table, ...]":
     """Run a ``row_step`` on a table; one table for each of its outputs.
 
+    Args:
+        component: The row step.
+        table: The rows, with their identity.
+        arguments: What else the function takes.
+        proven: Whether a run has shown already that the function keeps the order of rows.
+
     Raises:
-        Failed: ``not-row-wise``, ``step-returned-wrong-type``.
+        Failed: ``not-row-wise``, ``table-not-kept``, ``step-returned-wrong-type``, ``reserved-column``.
     """
     step = component.short_name
     if component.columns:
@@ -31,18 +38,33 @@ def apply_rows(
         made = component.function(*arrays, **arguments)
         return (_with_result(component, table, made),)
     first = component.parameters[0]
-    frame = to_form(table, first.form, step=step, parameter=first.name)
-    returned = component.function(frame, **arguments)
-    several = returned if len(component.outputs) > 1 else (returned,)
-    if not isinstance(several, (tuple, list)) or len(several) != len(component.outputs):
-        raise _wrong_type(step, f"{len(component.outputs)} tables", returned)
-    return tuple(_checked(step, table, member) for member in several)
+    ids = bool(component.options.get("ids"))
+
+    def call(rows: "Table") -> Any:
+        frame = to_form(rows, first.form, step=step, parameter=first.name, ids=ids)
+        returned = component.function(frame, **arguments)
+        several = returned if len(component.outputs) > 1 else (returned,)
+        if not isinstance(several, (tuple, list)) or len(several) != len(component.outputs):
+            raise _wrong_type(step, f"{len(component.outputs)} tables", returned)
+        return several
+
+    given = table.apart()
+    several = call(given)
+    return tuple(
+        identified(component, given, member, None if proven else lambda rows, at=at: call(rows)[at])
+        for at, member in enumerate(several)
+    )
 
 
 def apply_state(
-    component: "Component[..., Any]", table: "Table", settings: Mapping[str, Any], state: Any
+    component: "Component[..., Any]",
+    table: "Table",
+    settings: Mapping[str, Any],
+    state: Any,
+    *,
+    proven: bool = False,
 ) -> "Table":
-    """Run a fitted transform on a table."""
+    """Run a fitted transform on a table; ``proven`` as for ``apply_rows``."""
     instance = component.instance(settings)
     if component.is_object:
         made = _transform_object(component, table, state)
@@ -52,8 +74,13 @@ def apply_state(
         return _with_result(component, table, instance.apply(*arrays, state))
     form = _form(instance.apply)
     step = component.short_name
-    returned = instance.apply(to_form(table, form, step=step, parameter="table"), state)
-    return _checked(step, table, returned)
+    ids = bool(component.options.get("ids"))
+
+    def call(rows: "Table") -> Any:
+        return instance.apply(to_form(rows, form, step=step, parameter="table", ids=ids), state)
+
+    given = table.apart()
+    return identified(component, given, call(given), None if proven else call)
 
 
 def fit_state(component: "Component[..., Any]", table: "Table", settings: Mapping[str, Any]) -> Any:
@@ -66,7 +93,8 @@ def fit_state(component: "Component[..., Any]", table: "Table", settings: Mappin
     if component.columns:
         return instance.fit(*(table.numpy(c) for c in component.columns))
     form = _form(instance.fit)
-    return instance.fit(to_form(table, form, step=component.short_name, parameter="table"))
+    ids = bool(component.options.get("ids"))
+    return instance.fit(to_form(table, form, step=component.short_name, parameter="table", ids=ids))
 
 
 def arguments_of(component: "Component[..., Any]", settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,57 +172,6 @@ def _with_result(component: "Component[..., Any]", table: "Table", made: Any) ->
 def _plain_strings(made: "np.ndarray[Any, Any]") -> Any:
     # Arrow takes NumPy's fixed-width text only one by one.
     return made.tolist() if made.dtype.kind in "UT" else made
-
-
-def _as_table(step: str, returned: Any) -> "Table":
-    try:
-        return to_table(returned, step=step)
-    except InvalidInput as error:
-        if error.code != "not-a-table":
-            raise
-        raise _wrong_type(step, "a table", returned) from error
-
-
-def _checked(step: str, before: "Table", returned: Any) -> "Table":
-    """What a function returned, if its rows are some of ``before``'s, in their order."""
-    after = _as_table(step, returned)
-    rows = _rows_in(step, before, after)
-    is_pandas = type(returned).__module__.partition(".")[0] == "pandas"
-    return with_types_of(after, before, rows) if is_pandas else after
-
-
-def _rows_in(step: str, before: "Table", after: "Table") -> "np.ndarray[Any, Any] | None":
-    """Where each row of ``after`` is in ``before``; None where rows have no identity."""
-    from tidemill.store.table import ID  # noqa: PLC0415
-
-    if ID not in before.columns:
-        return None
-    if ID not in after.columns:
-        raise Failed(
-            f"Step '{step}' returned a table without the column '{ID}'.",
-            why="A row_step's rows keep their identity: by it only changed rows are computed again.",
-            hint=f"Keep '{ID}' when you choose columns.",
-            code="not-row-wise",
-        )
-    import numpy as np  # noqa: PLC0415
-
-    old, new = before.numpy(ID), after.numpy(ID)
-    if len(old) == len(new) and bool((old == new).all()):
-        return np.arange(len(old))
-    order = np.argsort(old, kind="stable")
-    places = np.searchsorted(old, new, sorter=order)
-    inside = places < len(old)
-    rows = order[np.where(inside, places, 0)] if len(old) else np.zeros(len(new), np.int64)
-    known = inside & (old[rows] == new) if len(old) else np.zeros(len(new), bool)
-    if not known.all() or (np.diff(rows) <= 0).any():
-        what = "rows that it did not get" if not known.all() else "its rows in another order, or twice"
-        raise Failed(
-            f"Step '{step}' returned {what}.",
-            why="A row_step may change or drop rows; it never adds, repeats or reorders them.",
-            hint="Use @tm.step for what needs the whole table.",
-            code="not-row-wise",
-        )
-    return rows
 
 
 def _wrong_type(step: str, wanted: str, got: Any) -> Failed:

@@ -48,9 +48,9 @@ def serve(
         return _by_columns(component, columns, settings, state)
     table = to_table(columns)
     if component.kind == "row_step":
-        (made,) = apply_rows(component, table, arguments_of(component, settings))
+        (made,) = apply_rows(component, table, arguments_of(component, settings), proven=True)
     else:
-        made = apply_state(component, table, settings, state)
+        made = apply_state(component, table, settings, state, proven=True)
     return from_table(made)
 
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 METADATA = b"tidemill.pandas"
-_LEVEL = "__index_level_{}__"
+INDEX_LEVEL = "__index_level_"
+"""How the column of an index level without a name begins."""
 _UNITS = ("s", "ms", "us", "ns")
 
 
@@ -108,7 +109,8 @@ def unpack(arrow: "pa.Table") -> "pd.DataFrame":
     names = [n for n in arrow.column_names if n not in hidden]
     frame = arrow.select(names).to_pandas(ignore_metadata=True)
     for at, name in enumerate(names):
-        if name in special:
+        # A function may have put another column in its place.
+        if name in special and special[name]["arrow"] == str(arrow.schema.field(name).type):
             restored = _restored(arrow.column(name), special[name])
             frame = frame.drop(columns=name)
             frame.insert(at, name, restored, allow_duplicates=True)
@@ -134,7 +136,7 @@ def without(arrow: "pa.Table") -> "pa.Table":
     meta = metadata_of(arrow)
     if meta is None:
         return arrow
-    hidden = {n for n in meta.get("index", {}).get("columns", ()) if n.startswith("__index_level_")}
+    hidden = {n for n in meta.get("index", {}).get("columns", ()) if n.startswith(INDEX_LEVEL)}
     rest = {k: v for k, v in arrow.schema.metadata.items() if k != METADATA}
     arrow = arrow.replace_schema_metadata(rest or None)
     return arrow.select([n for n in arrow.column_names if n not in hidden]) if hidden else arrow
@@ -215,7 +217,7 @@ def _packed(column: "pd.Series", what: str, *, is_plain: bool) -> tuple[Any, Any
         for array, spec in _tries(column):
             restored = _restored(pa.chunked_array([array]), spec)
             if same_series(column, restored):
-                return array, None if spec["kind"] == "default" else spec
+                return array, None if spec["kind"] == "default" else {**spec, "arrow": str(array.type)}
     except (pa.ArrowException, TypeError, ValueError, OverflowError, NotImplementedError, AttributeError):
         pass
     if isinstance(column.dtype, pd.SparseDtype):
@@ -335,7 +337,7 @@ def _add_index(index: "pd.Index", columns: dict[str, Any], meta: dict[str, Any])
     for at, level in enumerate(levels):
         name = level.name
         if type(name) is not str or name in columns or name.startswith("__"):
-            name = _LEVEL.format(at)
+            name = f"{INDEX_LEVEL}{at}__"
         series = pd.Series(level, dtype=level.dtype)
         columns[name], one = _packed(series, f"index level {level.name!r}", is_plain=_is_plain(level.dtype))
         names.append(name)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput, NeedsExtra, NotFound
 from tidemill.core.names import nearest
+from tidemill.store.pandas_frames import INDEX_LEVEL, unpack
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,13 +31,19 @@ SYSTEM_COLUMNS = (ID, PREDICTION)
 
 
 class Table:
-    """Columns of equal length. Immutable; conversions share memory where they can."""
+    """Columns of equal length. Immutable; conversions share memory where they can.
 
-    def __init__(self, arrow: "pa.Table") -> None:
+    The identity of the rows is a column, ``_id``, where a table is stored; it is beside the columns (``apart``) where
+    somebody computes with them, so that it is no feature by mistake.
+    """
+
+    def __init__(self, arrow: "pa.Table", beside: "pa.Table | None" = None, order: Sequence[str] = ()) -> None:
         self._arrow = arrow
+        self._beside = beside
+        self._order = tuple(order)
 
     def __len__(self) -> int:
-        return self._arrow.num_rows
+        return self._arrow.num_rows if self._beside is None else self._beside.num_rows
 
     def __repr__(self) -> str:
         return f"Table({len(self)} rows: {', '.join(self.columns)})"
@@ -45,6 +52,48 @@ class Table:
     def columns(self) -> list[str]:
         """The column names, in order."""
         return list(self._arrow.column_names)
+
+    @property
+    def ids(self) -> "np.ndarray[Any, Any] | None":
+        """The identity of each row: uint64; None where the rows have none."""
+        where = self._beside if self._beside is not None else self._arrow
+        return Table(where).numpy(ID) if ID in where.column_names else None
+
+    def apart(self) -> "Table":
+        """This table with Tidemill's own columns, and index levels without a name, beside the user's, not among them."""
+        own = [c for c in self.columns if c in SYSTEM_COLUMNS or c.startswith(INDEX_LEVEL)]
+        if self._beside is not None or not own:
+            return self
+        rest = self._arrow.select([c for c in self.columns if c not in own])
+        return Table(rest, self._arrow.select(own), self.columns)
+
+    def whole(self) -> "Table":
+        """This table with Tidemill's own columns where they were among the user's."""
+        if self._beside is None:
+            return self
+        names = self.columns
+        for own in self._beside.column_names:
+            before = set(self._order[: self._order.index(own)])
+            at = max((i for i, n in enumerate(names) if n in before), default=-1) + 1
+            names.insert(at, own)
+        fields = [
+            (self._beside if n in self._beside.column_names else self._arrow).schema.field(n) for n in names
+        ]
+        import pyarrow as pa  # noqa: PLC0415
+
+        columns = [
+            (self._beside if n in self._beside.column_names else self._arrow).column(n) for n in names
+        ]
+        return Table(pa.table(columns, schema=pa.schema(fields, metadata=self._arrow.schema.metadata)))
+
+    def anonymous(self) -> "Table":
+        """This table without Tidemill's own columns."""
+        whole = self.whole()
+        return Table(_without_own(whole.to_arrow())).apart()
+
+    def with_columns(self, arrow: "pa.Table") -> "Table":
+        """The same rows, in the same order, with these columns in place of theirs."""
+        return Table(arrow, self._beside, self._order)
 
     def shape_of(self, column: str) -> tuple[int, ...]:
         """The shape of one cell: ``()`` for a plain column, ``(28, 28)`` for a tensor of that shape."""
@@ -105,26 +154,29 @@ class Table:
         arrow = (
             self._arrow.append_column(field, array) if at < 0 else self._arrow.set_column(at, field, array)
         )
-        return Table(arrow)
+        return self.with_columns(arrow)
 
     def select(self, columns: Sequence[str]) -> "Table":
         """Only these columns, in this order."""
         for column in columns:
             self._field(column)
-        return Table(self._arrow.select(list(columns)))
+        return self.with_columns(self._arrow.select(list(columns)))
 
     def filter(self, keep: "np.ndarray[Any, Any]") -> "Table":
         """The rows where ``keep`` (bool, one a row) is true."""
         import pyarrow as pa  # noqa: PLC0415
 
-        return Table(self._arrow.filter(pa.array(keep)))
+        mask = pa.array(keep)
+        beside = None if self._beside is None else self._beside.filter(mask)
+        return Table(self._arrow.filter(mask), beside, self._order)
 
     def take(self, rows: "np.ndarray[Any, Any] | Sequence[int]") -> "Table":
         """These rows, by position."""
-        return Table(self._arrow.take(rows))
+        beside = None if self._beside is None else self._beside.take(rows)
+        return Table(self._arrow.take(rows), beside, self._order)
 
     def to_arrow(self) -> "pa.Table":
-        """The Arrow table underneath."""
+        """The Arrow table underneath; the identity of the rows is in it where it is a column."""
         return self._arrow
 
     def to_polars(self) -> "pl.DataFrame":
@@ -138,18 +190,27 @@ class Table:
     def to_pandas(self) -> "pd.DataFrame":
         """A pandas frame; a tensor cell is a flat array. One that a step returned has its index and types again.
 
+        The identity of the rows, where it is beside the columns, is the index ``_id``: filters, sorts and ``assign``
+        keep it.
+
         Raises:
             NeedsExtra: ``needs-extra``, when pandas is not installed.
         """
-        from tidemill.store.pandas_frames import unpack  # noqa: PLC0415
-
         try:
-            return unpack(self._arrow)
+            frame = unpack(self._arrow if self._beside is None else _without_own(self.whole().to_arrow()))
         except ModuleNotFoundError as error:
             raise NeedsExtra(
                 f"A pandas frame needs {error.name}, which is not installed.",
                 hint="Type: pip install 'tidemill[pandas]'; or take the rows by to_polars() or to_arrow().",
             ) from error
+        ids = None if self._beside is None else self.ids
+        if ids is not None:
+            import pandas as pd  # noqa: PLC0415
+
+            if not self.columns:
+                frame = pd.DataFrame(index=range(len(ids)))
+            frame.index = pd.Index(ids, name=ID)
+        return frame
 
     @classmethod
     def of(cls, frame: object) -> "Table":
@@ -184,9 +245,12 @@ class Table:
         at = self._arrow.schema.get_field_index(column)
         if at < 0:
             close = nearest(column, self.columns)
+            hint = f"Did you mean '{close}'?" if close else f"There are: {', '.join(self.columns)}."
+            if column == ID:
+                hint = "The identity of the rows is no column here: take table.ids."
             raise NotFound(
                 f"There is no column '{column}'.",
-                hint=f"Did you mean '{close}'?" if close else f"There are: {', '.join(self.columns)}.",
+                hint=hint,
                 code="column-not-found",
             )
         return self._arrow.schema.field(at)
@@ -195,6 +259,10 @@ class Table:
         self._field(column)
         chunked = self._arrow.column(column)
         return chunked.chunk(0) if chunked.num_chunks == 1 else chunked.combine_chunks()
+
+
+def _without_own(arrow: "pa.Table") -> "pa.Table":
+    return arrow.select([c for c in arrow.column_names if c not in SYSTEM_COLUMNS])
 
 
 def write(table: Table, path: Path) -> None:
