@@ -41,7 +41,9 @@ def people(ids: list[int]) -> Any:
 
 
 def ran(project: Project, code: str, made: str = "f(data)") -> Any:
-    project.write(f'{HEAD}{code}\n@tm.pipeline\ndef p(data: tm.Dataset = tm.dataset("d")):\n    return {made}\n')
+    project.write(
+        f'{HEAD}{code}\n@tm.pipeline\ndef p(data: tm.Dataset = tm.dataset("d")):\n    return {made}\n'
+    )
     return project.run()
 
 
@@ -62,7 +64,9 @@ def test_nobody_sees_the_identity_among_the_columns(project: Project, form: str,
         has = "rows.index.name != '_id' and list(rows.index) == [0, 1, 2]" if kind == "trainer" else None
         looked += f"    assert {has or 'sorted(rows.index) == [1, 2, 3] and rows.index.name == chr(95) + chr(105) + chr(100)'}\n"
     if form == "tm.Table":
-        looked += f"    assert {'rows.ids is None' if kind == 'trainer' else 'sorted(rows.ids) == [1, 2, 3]'}\n"
+        looked += (
+            f"    assert {'rows.ids is None' if kind == 'trainer' else 'sorted(rows.ids) == [1, 2, 3]'}\n"
+        )
     if kind == "transform":
         body = looked.replace("    ", "        ")
         code = f"@tm.transform(sees_test_rows=True)\nclass t:\n    def fit(self, rows: {form}) -> dict:\n{body}        return {{}}\n"
@@ -103,7 +107,7 @@ ROW_STEPS = {
 
 
 @pytest.mark.parametrize("name", ROW_STEPS)
-@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.integers(0, 60), min_size=1, max_size=30, unique=True),
     st.lists(st.integers(0, 80), max_size=6, unique=True),
@@ -149,7 +153,11 @@ REFUSED = {
     "an explosion": ("pl.DataFrame", "return pl.concat([rows, rows])", "of 10 rows for 5"),
     "reset_index": ("pd.DataFrame", "return rows.reset_index(drop=True)", "another index than '_id'"),
     "a merge": ("pd.DataFrame", "return rows.merge(rows, on='tag')", "another index than '_id'"),
-    "a group-by": ("pd.DataFrame", "return rows.groupby('word').sum()", "another index than '_id' (Index 'word')"),
+    "a group-by": (
+        "pd.DataFrame",
+        "return rows.groupby('word').sum()",
+        "another index than '_id' (Index 'word')",
+    ),
     "a column of that name": ("pl.DataFrame", "return rows.with_columns(_id=1)", "keeps for itself"),
     "a prediction": ("pl.DataFrame", "return rows.with_columns(_prediction=1)", "keeps for itself"),
 }
@@ -162,7 +170,7 @@ def test_a_row_step_that_loses_its_rows_is_an_error_that_names_the_line(project:
     error = ran(project, f"@tm.row_step\ndef f(rows: {form}):\n    {body}\n").run.error
     assert error is not None
     assert words in error["message"]
-    if words != "keeps for itself" and words != "another order":
+    if words not in {"keeps for itself", "another order"}:
         assert error["code"] == "not-row-wise"
         assert "pipeline.py:10" in error["message"]
         assert "rows='new'" in error["hint"]
@@ -178,8 +186,7 @@ def test_a_row_step_that_loses_its_rows_is_an_error_that_names_the_line(project:
     ],
 )
 def test_rows_that_are_meant_to_be_new_are_new(project: Project, form: str, body: str) -> None:
-    first = project.datasets.create("d", people([1, 5, 2, 4, 3]), message="first")
-    assert first
+    project.datasets.create("d", people([1, 5, 2, 4, 3]), message="first")
     code = f"@tm.row_step(rows='new')\ndef f(rows: {form}):\n    {body}\n@tm.row_step\ndef g(rows: {form}):\n    return rows\n"
     result = ran(project, code, "g(f(data))")
     assert "_id" not in project.value(result).columns

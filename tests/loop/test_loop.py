@@ -281,7 +281,7 @@ def test_what_a_release_was_made_from_is_not_deleted_and_who_learned_a_forgotten
         project.delete("points")
     assert refused.value.code == "dataset-in-use"
     assert "small/1" in refused.value.message
-    row = project.read("points").numpy("_id")[5]
+    row = project.read("points").ids[5]
     done = project.forget("points", f"_id = {row}", "asked for")
     assert (done.rows, done.trained) == (1, ["model:small/1", "small/1"])
     # All of the release is there and as it was, but the data that it was made from.
@@ -365,7 +365,7 @@ def test_corrections_come_back_as_rows_and_a_merge_refits_and_deploys(project: t
     assert (fired.trigger, fired.release, fired.deployed) == ("trigger:more", 2, True)
     assert fired.verdict is not None
     rows = project.read("points")
-    assert rows.to_arrow().column("_prediction").drop_null().to_pylist() == list(labels)
+    assert rows.whole().to_arrow().column("_prediction").drop_null().to_pylist() == list(labels)
     again = project.merge("points", "feedback")
     assert again.already
     assert again.fired == []

@@ -40,10 +40,14 @@ class DataMethods(Opened):
         return history.log(self._ws, ref, limit)
 
     def read(self, ref: str) -> Any:
-        """The rows of a dataset at ``ref``, as a ``tm.Table`` (``to_polars()``, ``to_pandas()``, ``numpy(column)``)."""
+        """The rows of a dataset at ``ref``, as a ``tm.Table`` (``to_polars()``, ``to_pandas()``, ``numpy(column)``).
+
+        The identity of the rows is beside the columns: ``table.ids``, and the index ``_id`` of ``to_pandas()``.
+        ``table.whole()`` has it, and the predictions that rows correct, as columns.
+        """
         from tidemill.loop.datasets import reading
 
-        return reading.read(self._ws, ref)
+        return reading.read(self._ws, ref).apart()
 
     def diff(self, a: str, b: str, limit: int = 20) -> "data_views.DiffView":
         """What changed from one commit to another."""

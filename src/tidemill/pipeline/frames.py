@@ -30,7 +30,7 @@ def to_form(
     Raises:
         InvalidInput: ``not-one-column``, when an array is asked for and the table has several columns.
     """
-    from tidemill.store.table import ID, SYSTEM_COLUMNS, Table  # noqa: PLC0415
+    from tidemill.store.table import ID, SYSTEM_COLUMNS  # noqa: PLC0415
 
     table = table.apart()
     if not identified:
@@ -80,7 +80,11 @@ def to_table(frame: Any, *, step: str, output: str = "result", with_index: bool 
     try:
         if home == "pandas":
             return Table(pack(frame, with_index=with_index))
-        return _from_polars(frame) if home == "polars" else _from_arrow(Table.of(frame))
+        return (
+            _from_polars(frame)
+            if home == "polars"
+            else _from_arrow(frame if isinstance(frame, Table) else Table.of(frame))
+        )
     except NotKept as error:
         raise Failed(
             f"Step '{step}' returned a {type(frame).__module__.partition('.')[0]} table as '{output}' with "

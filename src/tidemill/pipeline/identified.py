@@ -43,7 +43,9 @@ def identified(
     is_pandas = _home(returned) == "pandas"
     if is_pandas:
         found = identity.ids_of(returned.index)
-        made, _ = _parted(_as_table(step, returned, with_index=is_new and found is None), step, takes_ids=False)
+        made, _ = _parted(
+            _as_table(step, returned, with_index=is_new and found is None), step, takes_ids=False
+        )
         if is_new or ids is None:
             return with_types_of(made, given, None)
         if found is None and len(returned):
@@ -60,7 +62,9 @@ def identified(
     if found is None and len(made) == len(given) and len(given):
         shown = again is None or identity.is_in_order(given.to_arrow(), made.to_arrow())
         if not shown and not identity.is_kept(_as_call(step, again), given, made, made.to_arrow()):
-            raise _lost(component, "of which nothing shows that its rows are in the order in which they were given")
+            raise _lost(
+                component, "of which nothing shows that its rows are in the order in which they were given"
+            )
         return identity.attached(made, given, None)
     if found is None:
         if len(made):
@@ -84,7 +88,9 @@ def of_step(
     """
     if _home(returned) == "pandas":
         found = identity.ids_of(returned.index)
-        made = _parted(to_table(returned, step=step, output=output, with_index=found is None), step, takes_ids=ids)
+        made = _parted(
+            to_table(returned, step=step, output=output, with_index=found is None), step, takes_ids=ids
+        )
         if made[1] is not None:
             found = made[1]
         return (made[0], _had(inputs)) if found is None else (identity.with_ids(made[0], found), False)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core.errors import Failed
 
 if TYPE_CHECKING:
+    from typing import TypeGuard
+
     import numpy as np
     import pyarrow as pa
 
@@ -211,5 +213,5 @@ def _is_close(one: "pa.ChunkedArray", other: "pa.ChunkedArray") -> bool:
     )
 
 
-def _is_numbers(cell: Any) -> bool:
+def _is_numbers(cell: Any) -> "TypeGuard[list[float]]":
     return isinstance(cell, list) and all(isinstance(v, float) for v in cell)

@@ -37,7 +37,9 @@ class Table:
     somebody computes with them, so that it is no feature by mistake.
     """
 
-    def __init__(self, arrow: "pa.Table", beside: "pa.Table | None" = None, order: Sequence[str] = ()) -> None:
+    def __init__(
+        self, arrow: "pa.Table", beside: "pa.Table | None" = None, order: Sequence[str] = ()
+    ) -> None:
         self._arrow = arrow
         self._beside = beside
         self._order = tuple(order)
@@ -81,9 +83,7 @@ class Table:
         ]
         import pyarrow as pa  # noqa: PLC0415
 
-        columns = [
-            (self._beside if n in self._beside.column_names else self._arrow).column(n) for n in names
-        ]
+        columns = [(self._beside if n in self._beside.column_names else self._arrow).column(n) for n in names]
         return Table(pa.table(columns, schema=pa.schema(fields, metadata=self._arrow.schema.metadata)))
 
     def anonymous(self) -> "Table":
@@ -222,7 +222,7 @@ class Table:
         import pyarrow as pa  # noqa: PLC0415
 
         if isinstance(frame, Table):
-            return frame
+            return frame.whole()
         if isinstance(frame, pa.Table):
             return cls(frame)
         if isinstance(frame, Mapping):

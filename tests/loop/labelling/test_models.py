@@ -60,7 +60,7 @@ def project(folder: Path) -> Iterator[tm.Project]:
 def points(project: tm.Project) -> dict[str, int]:
     """``_id`` to the sum of the coordinates."""
     table = project.read("points")
-    return dict(zip(map(str, table.numpy("_id").tolist()), table.numpy("x").sum(1).tolist(), strict=True))
+    return dict(zip(map(str, table.ids.tolist()), table.numpy("x").sum(1).tolist(), strict=True))
 
 
 def test_a_suggestion_is_taken_or_not_and_that_is_counted(project: tm.Project):
