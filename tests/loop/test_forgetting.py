@@ -174,7 +174,7 @@ def labelled(project: tm.Project) -> "Labeller":
 
 def test_labels_of_forgotten_rows_are_gone_and_do_not_come_back(project: tm.Project):
     at_queue = labelled(project)
-    rows = project.read("d").to_polars()
+    rows = project.read("d").whole().to_polars()
     row = str(rows.filter(rows["customer_id"] == 7)["_id"][0])
     project.branch("d", "side")
     bring_on(project, "side", "11,c\n")
@@ -266,7 +266,7 @@ def test_the_predictions_that_forgotten_rows_came_from_leave_the_log(project: tm
                 values,
             )
         log.execute("INSERT INTO feedback (prediction, label, time) VALUES ('p7', ?, 't')", (NEEDLE,))
-    rows = project.read("d").to_arrow()
+    rows = project.read("d").whole().to_arrow()
     named = {"_id": [7, 8], "customer_id": [7, 8], "name": [NEEDLE, "d"], "_prediction": ["p7", "p8"]}
     table = tm.Table(pa.table({n: pa.array(named[n], rows.schema.field(n).type) for n in rows.schema.names}))
     project._ws.datasets.open("d").commit(table, branch="main", message="feedback")
