@@ -96,7 +96,7 @@ def test_a_failure_is_not_cached(project: Project) -> None:
         ("tuple[int, int]", "(1, 2, 3)", "step-returned-wrong-type", "a tuple of 2"),
         ("tuple[int, str]", "(1, 2)", "step-returned-wrong-type", "must return str as '1', not int 2"),
         ("object", "object()", "no-artifact-kind", "returned a builtins.object"),
-        ("object", "{1: object()}", "no-artifact-kind", "returned a builtins.dict"),
+        ("object", "{1: object()}", "no-artifact-kind", "returned a builtins.object at [1]"),
         ("dict", "{'a': object()}", "no-artifact-kind", "cannot be stored"),
     ],
 )

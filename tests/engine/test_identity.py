@@ -146,6 +146,8 @@ REFUSED = {
     "a sort in Polars": ("pl.DataFrame", "return rows.sort('word', 'tag')", "in the order"),
     "a sort of one column": ("pl.DataFrame", "return rows.select(pl.col('half').sort())", "in the order"),
     "a sort downwards": ("pl.DataFrame", "return rows.sort('tag', descending=True)", "in the order"),
+    "turned round": ("pl.DataFrame", "return rows.reverse()", "in the order"),
+    "moved on": ("pl.DataFrame", "return pl.concat([rows.tail(2), rows.head(3)])", "in the order"),
     "a shuffle": ("pl.DataFrame", "return rows.sample(fraction=1, shuffle=True, seed=3)", "in the order"),
     "a sort in Arrow": ("pa.Table", "return rows.sort_by([('tag', 'descending')])", "in the order"),
     "a sort in pandas": ("pd.DataFrame", "return rows.sort_values('tag', ascending=False)", "another order"),

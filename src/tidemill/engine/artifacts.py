@@ -49,8 +49,8 @@ def save(blobs: Blobs, value: Any, step: str, output: str = "result") -> Saved:
     try:
         return value_artifact(blobs, value)
     except NoSpelling as error:
-        if (path := _nan_in(value)) is not None:
-            raise _nan(step, path) from None
+        if (found := _nan_in(value)) is not None:
+            raise _nan(step, *found) from None
         if type(value) is dict and all(type(k) is str for k in cast("dict[Any, Any]", value)):
             return _save_state(blobs, cast("dict[str, Any]", value), step, output)
         raise refused(step, output, error.value, error.hint, path=error.path) from None
@@ -163,17 +163,17 @@ def refused(step: str, output: str, value: object, hint: str, *, path: str = "")
     )
 
 
-def _nan_in(value: Any, path: str = "") -> str | None:
-    """Where in a result a number is that is not finite; None where there is none."""
+def _nan_in(value: Any, path: str = "") -> tuple[str, Any] | None:
+    """Where in a result a number is that is not finite, and the number; None where there is none."""
     if isinstance(value, dict):
-        members = [(f"[{k!r}]", v) for k, v in cast("dict[Any, Any]", value).items()]
+        members = [(f".{k}", v) for k, v in cast("dict[Any, Any]", value).items()]
     elif isinstance(value, (list, tuple, set, frozenset)):
         members = [(f"[{i}]", v) for i, v in enumerate(cast("list[Any]", value))]
     else:
         try:
             encode(value)
         except NoSpelling as error:
-            return path + error.path if error.is_nan else None
+            return (path.lstrip("."), error.value) if error.is_nan else None
         return None
     for where, member in members:
         if (found := _nan_in(member, path + where)) is not None:
@@ -181,9 +181,10 @@ def _nan_in(value: Any, path: str = "") -> str | None:
     return None
 
 
-def _nan(step: str, path: str) -> Failed:
+def _nan(step: str, path: str, value: Any) -> Failed:
+    what = "infinity" if value == value else "NaN"  # noqa: PLR0124 - in every library, NaN alone is not itself
     return Failed(
-        f"Step '{step}' returned NaN or infinity{f' at {path}' if path else ''}.",
+        f"Step '{step}' returned {what}{f' at {path}' if path else ''}.",
         why="It is not a number that can be compared, stored as JSON or trusted in a report.",
         hint="Find where it comes from (a division by zero, an empty mean); return None for 'no number'.",
         code="step-returned-nan",

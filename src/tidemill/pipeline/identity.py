@@ -46,9 +46,10 @@ def _in_both(given: "pa.Table", made: "pa.Table") -> "list[str]":
 def is_kept(
     call: "Callable[[Table], Table | None]", given: "Table", made: "Table", columns: "pa.Table"
 ) -> bool:
-    """Whether some rows, given to the function backwards, come back backwards.
+    """Whether some rows, given to the function in another order or alone, come back as they did among all.
 
-    A function that treats each row by itself gives them so; one that sorts does not.
+    A function that treats each row by itself gives them so; one that sorts, turns round or shuffles does not. Rows
+    alone are asked for since what turns the rows round does so in any number of them.
 
     Args:
         call: Calls the function on other rows.
@@ -58,13 +59,15 @@ def is_kept(
     """
     import numpy as np  # noqa: PLC0415
 
-    count = min(_TRIED_ROWS, len(given))
-    places = np.linspace(0, len(given) - 1, count).astype(np.int64)[::-1]
-    again = call(given.take(places))
-    if again is None or len(again) != count or again.columns != made.columns:
-        return False
-    expected = columns.take(places)
-    return all(_is_close(expected.column(n), again.to_arrow().column(n)) for n in expected.column_names)
+    some = np.linspace(0, len(given) - 1, min(_TRIED_ROWS, len(given))).astype(np.int64)
+    for places in (np.roll(some[::-1], 1), some[:1], some[-1:]):
+        again = call(given.take(places))
+        if again is None or len(again) != len(places) or again.columns != made.columns:
+            return False
+        expected = columns.take(places)
+        if not all(_is_close(expected.column(n), again.to_arrow().column(n)) for n in expected.column_names):
+            return False
+    return True
 
 
 def line_of(function: Any) -> str:
