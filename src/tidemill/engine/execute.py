@@ -7,7 +7,7 @@ import random
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -168,7 +168,7 @@ def _run(order: Order, component: Component[..., Any], blobs: Blobs, scratch: Pa
         returned = component.function(**arguments)
         if component.kind == "check":
             returned = _checked(order, returned)
-        _save_results(order, component, blobs, returned, outcome, given)
+        _save_results(order, component, blobs, returned, outcome, given.tables())
     outcome.rows_computed = outcome.rows_in
 
 
@@ -327,7 +327,7 @@ def _save_results(
     blobs: Blobs,
     returned: Any,
     outcome: Outcome,
-    given: Given,
+    given: "Sequence[Table]" = (),
 ) -> None:
     annotation = component.result if component.kind not in ("trainer", "check") else EMPTY
     if len(order.outputs) == 1:
@@ -357,14 +357,16 @@ def _saved(order: Order, blobs: Blobs, output: str, value: Any) -> Saved:
         ) from None
 
 
-def _identified(order: Order, component: Component[..., Any], value: Any, output: str, given: Given) -> Any:
+def _identified(
+    order: Order, component: Component[..., Any], value: Any, output: str, given: "Sequence[Table]"
+) -> Any:
     """A table with the identity of its rows; anything else as it is."""
     if not artifacts.is_table(value):
         return value
     from tidemill.pipeline.identified import of_step  # noqa: PLC0415
 
     ids = bool(component.options.get("ids"))
-    table, is_new = of_step(order.step, output, value, given.tables(), ids=ids)
+    table, is_new = of_step(order.step, output, value, given, ids=ids)
     if is_new:
         # What the step prints is its log: that is where a person looks who wonders what became of the rows.
         sys.stdout.write(
