@@ -291,8 +291,9 @@ def test_export_and_import_again_changes_nothing(datasets: Datasets, csv: Write,
     assert snapshot.write_parquet(tmp_path / "out.parquet") == 3
     written = Table(pq.read_table(tmp_path / "out.parquet")).to_polars()
     assert written.equals(snapshot.read().to_polars())
-    with pytest.raises(TidemillError, match="Cannot write"):
-        snapshot.write_csv(tmp_path / "no" / "out.csv")
+    assert snapshot.write_csv(tmp_path / "no" / "out.csv") == 3
+    with pytest.raises(TidemillError, match="is a file, not a folder"):
+        snapshot.write_csv(out / "below" / "out.csv")
 
 
 def test_datasets_are_listed_and_removed(datasets: Datasets, shop: Dataset):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import tidemill as tm
-from tidemill.core.errors import NotFound, StorageError
+from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.loop.views import MetricSides, RowCounts
 from tidemill.pipeline import load
 
@@ -129,5 +129,5 @@ def test_what_cannot_be(project: tm.Project):
     run(project)
     with pytest.raises(NotFound, match="'nothing'"):
         project.compare("nothing")
-    with pytest.raises(StorageError):
+    with pytest.raises(InvalidInput, match="is a file, not a folder"):
         project.compare("latest", "latest", project.folder / "pipeline.py" / "page.html")

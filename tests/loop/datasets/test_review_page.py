@@ -9,7 +9,7 @@ import pytest
 
 from tests.loop.conftest import People
 from tests.loop.datasets.pages import Page
-from tidemill.core.errors import StorageError
+from tidemill.core.errors import InvalidInput
 from tidemill.loop.datasets import history, review_showing, reviewing
 from tidemill.loop.workspace import Workspace
 from tidemill.store.table import Table
@@ -98,6 +98,6 @@ def test_the_page_of_a_review_that_ended_and_of_one_without_a_branch(ada: Worksp
 
 def test_a_page_that_cannot_be_written_is_said(ada: Workspace, tmp_path: Path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StorageError) as caught:
+    with pytest.raises(InvalidInput) as caught:
         review_showing.show_review(ada, "pets#1", html=tmp_path / "file" / "page.html")
-    assert "Cannot write" in caught.value.message
+    assert caught.value.code == "output-in-file"
