@@ -1,16 +1,18 @@
 """Requests that come at once share a call of the model; none suffers from another's."""
 
+import json
 import threading
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
 from tests.serve.bundles import digest
 from tests.services.waiting import until
-from tidemill.core.errors import Failed, InvalidInput, TidemillError
+from tidemill.core.errors import InvalidInput, TidemillError
 from tidemill.serve import client
 from tidemill.serve.http_client import Client
 from tidemill.serve.log_reader import LogReader
@@ -135,9 +137,33 @@ def test_what_is_wrong_with_one_is_told_to_it_alone(address: str) -> None:
     for _ in range(5):
         good, failed, two, refused, stage, last = ask_at_once(address, requests)
         assert (good, two, last) == ([1.0], [2.0, 3.0], [4.0])
-        assert isinstance(failed, Failed) and failed.code == "stage-failed" and "thirteen" in failed.message
+        assert isinstance(failed, InvalidInput) and failed.code == "row-not-answered"
+        assert "RuntimeError: thirteen" in failed.message
         assert isinstance(refused, InvalidInput) and refused.code == "missing-column"
-        assert isinstance(stage, Failed) and stage.details["stage"] == "prepare"
+        assert isinstance(stage, InvalidInput) and stage.details["stage"] == "prepare"
+
+
+def test_a_category_that_training_never_had_is_the_clients_row(address: str, folder: Path) -> None:
+    rows = [row(1.0), row(2.0, "medium"), row(3.0)]
+    refused = httpx.post(f"{address}/predict", json={"rows": rows})
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"], error["row"]) == (422, "row-not-answered", 1)
+    assert (error["stage"], error["field"], error["value"]) == ("prepare", "size", "medium")
+    line = next(n for n, text in enumerate(STAGES.decode().splitlines(), 1) if "SIZES[s]" in text)
+    assert error["line"] == f"stages.py, line {line}"
+    assert f"stages.py, line {line}" in error["message"]
+    # Who wrote the step finds the trace in the server's log.
+    logged = [
+        json.loads(text) for text in (folder / "prod.log").read_text().splitlines() if "row-not" in text
+    ]
+    assert any("KeyError: 'medium'" in "".join(entry["trace"]) for entry in logged)
+    tensors = [
+        {"name": "width", "shape": [1], "datatype": "FP64", "data": [13.0]},
+        {"name": "size", "shape": [1], "datatype": "BYTES", "data": ["small"]},
+    ]
+    answer = httpx.post(f"{address}/v2/models/area/infer", json={"inputs": tensors})
+    assert (answer.status_code, answer.json()["code"]) == (422, "row-not-answered")
+    assert "field" not in answer.json()
 
 
 def test_a_slow_model_does_not_make_the_server_deaf(address: str) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from tidemill.core.errors import Conflict, TidemillError
+from tidemill.core.errors import Conflict, Failed, TidemillError
 from tidemill.models.predictor import Predictor
-from tidemill.serve import labels, log_layout
+from tidemill.serve import blame, labels, log_layout
 from tidemill.serve.bodies import Answer, Asked, new_id, row_ids
 from tidemill.serve.labels import Item
 from tidemill.serve.metrics import Metrics
@@ -205,7 +205,10 @@ class Answering:
 
     def _predict_columns(self, columns: dict[str, Any]) -> _Outcome:
         asked = {n: c for n, c in columns.items() if n not in self._spare} if self._spare else columns
-        outputs = self._predictor.predict(asked)
+        try:
+            outputs = self._predictor.predict(asked)
+        except Failed as error:
+            raise blame.of_row(self._predictor, asked, error) from error.__cause__
         return _Outcome(
             outputs,
             log_layout.encode_rows(columns, self._signature.logged),

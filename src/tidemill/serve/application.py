@@ -37,6 +37,7 @@ _JSON = b"application/json"
 _BINARY = b"application/octet-stream"
 _STATUS = ((NotFound, 404), (Conflict, 409), (NotAllowed, 405), (InvalidInput, 400), (StorageError, 503))
 
+_UNANSWERABLE = "row-not-answered"
 _OF_BODIES = {"body-too-large": 413, "body-too-slow": 408}
 """What ends a connection: the client may be sending still."""
 
@@ -291,7 +292,17 @@ class Application:
                 hint="Please report it.",
             )
         status = next((number for kind, number in _STATUS if isinstance(error, kind)), 500)
-        status = _OF_BODIES.get(error.code, status)
+        status = _OF_BODIES.get(error.code, 422 if error.code == _UNANSWERABLE else status)
+        if error.__cause__ is not None and (error.code == _UNANSWERABLE or status == 500):
+            # The pipeline's own code failed: whoever wrote it needs the trace, the client does not.
+            report(
+                "request-failed",
+                path=path[:200],
+                status=status,
+                code=error.code,
+                message=error.message,
+                trace=traceback.format_exception(error.__cause__),
+            )
         body = error_body(error)
         headers = [(b"allow", str(body["allowed"]).encode())] if status == 405 else []
         if status == 503:

@@ -24,6 +24,7 @@ _BY_STATUS: dict[int, type[TidemillError]] = {
     405: errors.InvalidInput,
     409: errors.Conflict,
     413: errors.InvalidInput,
+    422: errors.InvalidInput,
     503: errors.StorageError,
 }
 _HEADER = "Inference-Header-Content-Length"
