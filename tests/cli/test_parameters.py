@@ -152,6 +152,15 @@ def test_csv_rows_with_a_tensor(tmp_path: Path):
     ]
 
 
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "[" + "1" * 5_000 + "]", "[1\n[2"])
+def test_json_that_no_reader_takes_is_said_to_be_none(tmp_path: Path, text: str):
+    file = tmp_path / "rows.json"
+    file.write_text(text, "utf-8")
+    with pytest.raises(InvalidInput) as caught:
+        parameters.rows_from(str(file), {})
+    assert caught.value.code == "invalid-rows"
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -28,7 +28,8 @@ def lost(source: Path, target: Path, *, tensors: bool) -> str:
     # Which mark parts the cells is for the import to find; of a file that is read by none, nothing is compared.
     read = [found for mark in ",;\t|" if (found := _rows(source, mark)) is not None]
     head, rows = max(read, key=lambda found: len(found[0]), default=([], []))
-    if not head:
+    # A first column without a name gets one.
+    if not head or "" in head:
         return ""
     if sorted(head) != sorted(kept_head):
         return f"columns {head} became {kept_head}"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -261,6 +262,21 @@ def test_a_damaged_catalog_is_said(tmp_path: Path):
     with pytest.raises(StorageError, match=re.escape(str(file))) as caught:
         Catalog.open(file)
     assert caught.value.code == "catalog-damaged"
+
+
+def test_a_record_whose_json_was_damaged_is_said(tmp_path: Path):
+    catalog = Catalog.open(tmp_path / "catalog.db")
+    with catalog.write() as write:
+        write.remember({"k": {"result": 1}}, "2026-05-04T00:00:00Z")
+    catalog.close()
+    with closing(sqlite3.connect(tmp_path / "catalog.db")) as file:
+        file.execute("update cache set outputs = substr(outputs, 1, 5)")
+        file.commit()
+    for keys in (["k"], ["k", "l"]):
+        with closing(Catalog.open(tmp_path / "catalog.db")) as opened, opened.read() as read:
+            with pytest.raises(StorageError, match="catalog.db") as caught:
+                read.cached(keys)
+            assert caught.value.code == "store-damaged"
 
 
 def test_a_full_disk_is_said_and_keeps_what_was_written(small_disk: Path):

@@ -101,11 +101,11 @@ def _json_rows(name: str, text: str) -> list[dict[str, Any]]:
 
     try:
         tree: Any = json.loads(text)
-    except json.JSONDecodeError as whole:
+    except (ValueError, RecursionError) as whole:
         lines = [line for line in text.splitlines() if line.strip()]
         try:
             tree = [json.loads(line) for line in lines] if len(lines) > 1 else None
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             tree = None
         if tree is None:
             raise _invalid_rows(name, f"it is not JSON: {whole}") from whole

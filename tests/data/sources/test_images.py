@@ -44,6 +44,12 @@ def test_the_class_is_the_folder(datasets: Datasets, pets: Path, rows: Rows):
     assert import_files(datasets, "d", pets).rows == Changes(added=1)
 
 
+def test_a_csv_file_may_name_the_images_and_nothing_else(datasets: Datasets, pets: Path, rows: Rows):
+    (pets / "labels.csv").write_text("file\ncat/0.png\n")
+    import_files(datasets, "d", pets, key=["file"])
+    assert set(rows()[0]) == {"file", "image"}
+
+
 def test_the_class_is_in_a_csv_file(datasets: Datasets, pets: Path, rows: Rows):
     (pets / "labels.csv").write_text("kind,file,age\ncat,cat/0.png,3\ndog,dog/1.png,5\n")
     import_files(datasets, "d", pets, key=["file"])

@@ -181,6 +181,9 @@ class Delimited:
         import pyarrow as pa  # noqa: PLC0415
 
         names = [s for g in groups for s in g.sources]
+        if not names:
+            # To Arrow, no name means every column.
+            return {}
         try:
             _, _, batch = next(self._batches(names))
         except StopIteration:

@@ -1,5 +1,7 @@
 """The catalog in an SQLite file, in WAL mode: for one machine. A reader never waits for a writer."""
 
+import functools
+import json
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 
 from tidemill.core.errors import StorageError
+from tidemill.store import damage
 from tidemill.store.catalog.engine import Engine
 from tidemill.store.faults import translated
 
@@ -25,7 +28,11 @@ class Sqlite(Engine):
         with translated(str(file.parent)):
             file.parent.mkdir(parents=True, exist_ok=True)
         self.name = str(file)
-        self.sql = sa.create_engine(f"sqlite:///{file}", connect_args={"timeout": BUSY_SECONDS})
+        self.sql = sa.create_engine(
+            f"sqlite:///{file}",
+            connect_args={"timeout": BUSY_SECONDS},
+            json_deserializer=functools.partial(_stored_json, self.name),
+        )
 
         @event.listens_for(self.sql, "connect")
         def prepare(connection: Any, record: object) -> None:  # pyright: ignore[reportUnusedFunction]
@@ -96,6 +103,12 @@ class Sqlite(Engine):
             hint="Check the disk, then run the same command again.",
             code="storage",
         )
+
+
+def _stored_json(file: str, text: str) -> Any:
+    # SQLite checks the pages of a file, not what is in them.
+    with damage.reading(f"A record of the catalog {file}"):
+        return json.loads(text)
 
 
 def execute(connection: sa.Connection, text: str, rows: Sequence[list[Any]]) -> sqlite3.Cursor:
