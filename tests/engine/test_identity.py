@@ -303,3 +303,49 @@ def test_a_row_has_its_place_among_its_likes() -> None:
     assert identity.places("s", old, np.array([5, 5], np.uint64)).tolist() == [0, 1]
     with pytest.raises(Failed):
         identity.places("s", old, np.array([5, 5, 5, 5], np.uint64))
+
+
+_TIMES = 1.7e9 + np.random.default_rng(0).permutation(200) * 3600.0
+_CLOSE = {
+    "t": _TIMES,
+    "price": 1000 + np.random.default_rng(1).random(200),
+    "rare": np.arange(200) % 67 == 1,
+}
+"""Numbers that are close to each other for their size, and a mark that few rows have."""
+_MOVES: dict[str, Any] = {
+    "sorted times": lambda rows: rows.sort("t").select("t", "price"),
+    "distinct prices": lambda rows: rows.select("price").unique(),
+    "shuffled, then computed": lambda rows: rows.sample(fraction=1.0, shuffle=True, seed=3).select(
+        pl.col("price").log()
+    ),
+    "sorted, with the mark alone": lambda rows: rows.sort("t").select("rare"),
+    "turned round": lambda rows: rows.reverse().select("rare"),
+}
+
+
+def _polars_step(function: Any) -> Any:
+    def moved(rows: pl.DataFrame) -> pl.DataFrame:
+        return function(rows)
+
+    return row_step(moved)
+
+
+@pytest.mark.parametrize("name", _MOVES)
+def test_rows_that_moved_are_found_out_by_close_numbers_and_by_rare_cells(name: str) -> None:
+    with pytest.raises(Failed) as caught:
+        apply_rows(_polars_step(_MOVES[name]), table(_CLOSE, list(range(200))), {})
+    assert caught.value.code == "not-row-wise"
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda rows: rows.select(late=pl.col("t") > 1.7e9 + 3600 * 150),
+        lambda rows: rows.select(pl.col("rare").cast(pl.Int8)),
+        lambda rows: rows.select(pl.col("price") * 0),
+        lambda rows: rows.select(pl.col("t") / 1000, pl.col("price").round(2)),
+    ],
+)
+def test_rows_that_did_not_move_keep_their_identity(function: Any) -> None:
+    (kept,) = apply_rows(_polars_step(function), table(_CLOSE, list(range(200))), {})
+    assert kept.numpy("_id").tolist() == list(range(200))

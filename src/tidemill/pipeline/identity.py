@@ -6,21 +6,21 @@ of them carry none: as many rows in the same order keep theirs, and that it is t
 
 import ast
 import inspect
+import math
 import textwrap
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tidemill.core.errors import Failed
 
 if TYPE_CHECKING:
-    from typing import TypeGuard
-
     import numpy as np
     import pyarrow as pa
 
     from tidemill.store.table import Table
 
 _TRIED_ROWS = 16
+_TRIED_COLUMNS = 8
 
 
 def is_in_order(given: "pa.Table", made: "pa.Table") -> bool:
@@ -59,13 +59,15 @@ def is_kept(
     """
     import numpy as np  # noqa: PLC0415
 
-    some = np.linspace(0, len(given) - 1, min(_TRIED_ROWS, len(given))).astype(np.int64)
+    some = _tried(columns)
+    expected = columns.take(some)
+    if not _is_telling(expected):
+        return columns.num_rows == 1 or not _is_telling(columns)
     for places in (np.roll(some[::-1], 1), some[:1], some[-1:]):
         again = call(given.take(places))
         if again is None or len(again) != len(places) or again.columns != made.columns:
             return False
-        expected = columns.take(places)
-        if not all(_is_close(expected.column(n), again.to_arrow().column(n)) for n in expected.column_names):
+        if not _are_close(columns.take(places), again.to_arrow(), like=expected):
             return False
     return True
 
@@ -199,22 +201,72 @@ def _tells_apart(table: "pa.Table", names: "list[str]") -> bool:
     return groups.num_rows == table.num_rows
 
 
-def _is_close(one: "pa.ChunkedArray", other: "pa.ChunkedArray") -> bool:
-    """Whether two columns have the same cells, numbers up to what the number of rows in a batch changes."""
+def _tried(columns: "pa.Table") -> "np.ndarray[Any, Any]":
+    """Which rows are given once more: some from everywhere, and the ones with the rarest cells.
+
+    Without these, a column in which few rows differ from all others would look the same in any order.
+    """
     import numpy as np  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415
+
+    rows = np.linspace(0, columns.num_rows - 1, min(_TRIED_ROWS, columns.num_rows)).astype(np.int64).tolist()
+    for column in columns.columns[:_TRIED_COLUMNS]:
+        try:
+            codes = column.combine_chunks().dictionary_encode(null_encoding="encode").indices.to_numpy()
+        except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+            continue
+        counts = np.bincount(codes)
+        for code in np.argsort(counts, kind="stable")[:2]:
+            rows.append(int(np.argmax(codes == code)))
+    return np.array(list(dict.fromkeys(rows)), np.int64)
+
+
+def _is_telling(rows: "pa.Table") -> bool:
+    """Whether these rows in another order would be seen to be so."""
+    import numpy as np  # noqa: PLC0415
+
+    return any(
+        not _are_close(rows.take(np.roll(np.arange(rows.num_rows), shift)), rows, like=rows)
+        for shift in (1, rows.num_rows // 2)
+    )
+
+
+def _are_close(one: "pa.Table", other: "pa.Table", *, like: "pa.Table") -> bool:
+    return all(
+        _is_close(one.column(n), other.column(n), _slack(like.column(n).to_pylist()))
+        for n in one.column_names
+    )
+
+
+def _slack(cells: "list[Any]") -> float:
+    """How far numbers of a column may be apart and still count as the same: a share of what lies between its numbers.
+
+    It is no share of the numbers themselves: by that, all times of a year, counted in seconds from 1970, are the same.
+    """
+    numbers = [v for c in cells for v in (c if isinstance(c, list) else [c]) if isinstance(v, float)]
+    finite = [v for v in numbers if math.isfinite(v)]
+    if not finite:
+        return 0.0
+    spread = max(finite) - min(finite)
+    # Where all are the same, nothing is told by them; then only what the number of rows in a batch changes is let pass.
+    return 1e-3 * spread if spread > 0 else 1e-6 * abs(finite[0])
+
+
+def _is_close(one: "pa.ChunkedArray", other: "pa.ChunkedArray", slack: float) -> bool:
+    """Whether two columns have the same cells, numbers up to what the number of rows in a batch changes."""
     import pyarrow as pa  # noqa: PLC0415
 
     if one.type != other.type and not (pa.types.is_null(one.type) or pa.types.is_null(other.type)):
         return False
-    return all(
-        np.allclose(a, b, rtol=1e-3, atol=1e-6, equal_nan=True)
-        if isinstance(a, float) and isinstance(b, float)
-        else np.allclose(np.asarray(a, float), np.asarray(b, float), rtol=1e-3, atol=1e-6, equal_nan=True)
-        if _is_numbers(a) and _is_numbers(b) and len(a) == len(b)
-        else a == b
-        for a, b in zip(one.to_pylist(), other.to_pylist(), strict=True)
-    )
+    return all(_is_same(a, b, slack) for a, b in zip(one.to_pylist(), other.to_pylist(), strict=True))
 
 
-def _is_numbers(cell: Any) -> "TypeGuard[list[float]]":
-    return isinstance(cell, list) and all(isinstance(v, float) for v in cell)
+def _is_same(a: Any, b: Any, slack: float) -> bool:
+    if isinstance(a, list) and isinstance(b, list):
+        pairs = zip(cast("list[Any]", a), cast("list[Any]", b), strict=False)
+        return len(cast("list[Any]", a)) == len(cast("list[Any]", b)) and all(
+            _is_same(x, y, slack) for x, y in pairs
+        )
+    if isinstance(a, float) and isinstance(b, float):
+        return a == b or (math.isnan(a) and math.isnan(b)) or abs(a - b) <= slack
+    return a == b
