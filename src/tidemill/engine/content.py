@@ -30,7 +30,9 @@ def json_artifact(blobs: Blobs, kind: str, content: Any, meta: dict[str, Any]) -
     if len(data) <= INLINE_BYTES:
         # What the bytes say, not the objects that they were made of: the next step gets no other ones than a run
         # that finds this in the cache.
-        return Saved(identity.blob(data), kind, len(data), {**meta, "content": json.loads(data)})
+        # In the order that they were given in, which the bytes do not have: a report's metrics are shown in it.
+        in_order = json.loads(json.dumps(content, ensure_ascii=False, allow_nan=False))
+        return Saved(identity.blob(data), kind, len(data), {**meta, "content": in_order})
     return Saved(blobs.put(data), kind, len(data), meta)
 
 
