@@ -30,7 +30,7 @@ def quadruple(n: int = 1) -> int:
 
 def test_the_first_example(project: Project) -> None:
     project.write(QUADRUPLE)
-    result = project.run(n="3")
+    result = project.run(n=3)
     assert project.value(result) == 12
     assert statuses(result) == {"double": "computed", "double-2": "computed"}
     assert result.run.file == "pipeline.py"

@@ -86,6 +86,10 @@ def read(store: Store, release: records.Release) -> dict[str, Any]:
         found: dict[str, Any] | None = json.loads(store.blobs.get(blob_of(store, release)))
     except ValueError:
         found = None
+    except StorageError as error:
+        if error.code != "blob-damaged":
+            raise
+        found = None
     if found is None or identity.release(found) != release.digest:
         raise StorageError(
             f"The manifest of release {release.name} {release.number} is not the one it was made with.",
