@@ -55,7 +55,7 @@ def test_sample_rows_and_mistakes_leave_a_release_that_goes_on(project: tm.Proje
     wrong = mistaken(project, made.run)
     assert wrong
     rows = project.read("points")
-    ids = {tuple(x): int(i) for i, x in zip(rows.numpy("_id"), rows.numpy("x").tolist(), strict=True)}
+    ids = {tuple(x): int(i) for i, x in zip(rows.ids, rows.numpy("x").tolist(), strict=True)}
     gone = {ids[before[0]], ids[before[3]], wrong[0]}
     condition = f"_id in ({', '.join(map(str, gone))})"
     would = project.forget("points", condition, "asked for", dry_run=True)
