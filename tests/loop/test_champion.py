@@ -32,7 +32,7 @@ def train(rows: tm.Table, off: float):
 @tm.step
 def costs(model: tm.TrainedModel, rows: tm.Table, per_row: bool) -> tm.Report:
     cost = np.abs(model.predict(rows.numpy("x")) - rows.numpy("y")) * 10
-    more = {"per_row": {"cost": cost}, "ids": rows.numpy("_id")} if per_row else {}
+    more = {"per_row": {"cost": cost}, "ids": rows.ids} if per_row else {}
     return tm.Report("costs", {"n": len(cost), "cost": float(cost.mean())}, **more)
 
 @tm.step
