@@ -9,6 +9,32 @@ from tidemill.data.nested import rebuilt
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_DAYS = (-719_162, 2_932_896)
+"""The first day of year 1 and the last one of year 9999, counted from 1970."""
+_PER_DAY = {"day": 1, "s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+
+
+def has_known_years(array: Any) -> bool:
+    """Whether every day or time lies in the years 1 to 9999, the only ones that texts, JSON and Python have.
+
+    Cells of any other type have none, and pass. Arrow itself reads and holds more years, such as the year 0.
+    """
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    kind = array.type
+    if not (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
+        return True
+    per_day = _PER_DAY["day" if pa.types.is_date32(kind) else getattr(kind, "unit", "ms")]
+    bounds = pc.min_max(array.view(pa.int32() if kind.bit_width == 32 else pa.int64())).as_py()
+    first, last = _DAYS
+    if getattr(kind, "tz", None):
+        # In its own zone, a time may be in the year before or after.
+        first, last = first + 1, last - 1
+    return bounds["min"] is None or (
+        bounds["min"] >= first * per_day and bounds["max"] < (last + 1) * per_day
+    )
+
 
 def cast_column(column: "pa.ChunkedArray", kind: Any) -> "pa.ChunkedArray":
     """A column in another type; raises what Arrow does where a cell would lose something."""
@@ -41,7 +67,10 @@ def cast_exactly(array: Any, kind: Any) -> Any:
         return made
     if types.is_floating(own) and types.is_decimal(kind):
         return array.cast(pa.string()).cast(kind)
-    return array.cast(kind)
+    made = array.cast(kind)
+    if not has_known_years(made):
+        raise pa.ArrowInvalid(f"a value is not in the years 1 to 9999, which {kind} has here")
+    return made
 
 
 def _uuid(text: str | None) -> uuid.UUID | None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
-from tidemill.data.casting import cast_exactly
+from tidemill.data.casting import cast_exactly, has_known_years
 from tidemill.data.nested import absent, is_list, make_lists, members, records, tensor_cells
 from tidemill.store.table import SHAPE
 
@@ -23,10 +23,7 @@ JSON_TEXT, TENSOR, LISTS = b"json", b"tensor", b"lists"
 _MOST_DEEP = 32
 """Lists and records inside of each other."""
 _MOST_DIGITS = 76
-_DAYS = (-719_162, 2_932_896)
-"""The first day of year 1 and the last one of year 9999, counted from 1970."""
 _FAR_HINT = "Write the column as a text or a number, or the time as missing."
-_PER_DAY = {"day": 1, "s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 
 
 class NotKeptError(Exception):
@@ -295,7 +292,10 @@ def keep(array: Any) -> Any:
     if pa.types.is_run_end_encoded(kind):
         return keep(pc.run_end_decode(array))
     if not pa.types.is_nested(kind):
-        _check_years(array)
+        if not has_known_years(array):
+            raise NotKeptError(
+                "A time is not in the years 1 to 9999, which texts, JSON and Python have.", _FAR_HINT
+            )
         wanted = kept(kind)
         return array if wanted == kind else array.cast(wanted)
     if tensor := _tensor(kind):
@@ -319,27 +319,6 @@ def _inside(array: Any) -> Any:
 
     made = keep(array)
     return cast_exactly(made, pa.string()) if isinstance(made.type, pa.UuidType) else made
-
-
-def _check_years(array: Any) -> None:
-    """Refuse days and times that no text, no JSON and no Python has: other years than 1 to 9999."""
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.compute as pc  # noqa: PLC0415
-
-    kind = array.type
-    if not (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
-        return
-    per_day = _PER_DAY["day" if pa.types.is_date32(kind) else getattr(kind, "unit", "ms")]
-    bounds = pc.min_max(array.view(pa.int32() if kind.bit_width == 32 else pa.int64())).as_py()
-    first, last = _DAYS
-    if getattr(kind, "tz", None):
-        first, last = first + 1, last - 1
-    if bounds["min"] is not None and (
-        bounds["min"] < first * per_day or bounds["max"] >= (last + 1) * per_day
-    ):
-        raise NotKeptError(
-            "A time is not in the years 1 to 9999, which texts, JSON and Python have.", _FAR_HINT
-        )
 
 
 def _flat(array: Any, tensor: Any) -> Any:

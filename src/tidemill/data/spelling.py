@@ -13,6 +13,8 @@ from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from tidemill.data.casting import has_known_years
+
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
@@ -93,6 +95,8 @@ def why_lost(text: str, kind: "pa.DataType") -> str:
     import pyarrow as pa  # noqa: PLC0415
 
     one = pa.array([text], pa.string())
+    if (pa.types.is_date(kind) or pa.types.is_timestamp(kind)) and re.match(r"0000-\d\d-\d\d\b", text):
+        return "is not in the years 1 to 9999"
     number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     if number and re.fullmatch(r"-?0[0-9].*", text):
         return "would lose its leading zero"
@@ -212,9 +216,10 @@ def _parsed(texts: Any, kind: Any) -> Any:
             # Arrow reads a time of day from text only as the end of a timestamp.
             day = pc.binary_join_element_wise("1970-01-01", texts, " ")
             return day.cast(pa.timestamp(kind.unit)).cast(kind)
-        return texts.cast(kind)
+        values = texts.cast(kind)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
         return None
+    return values if has_known_years(values) else None
 
 
 def _float_kept(cells: Any, values: Any, kind: Any) -> bool:

@@ -8,6 +8,8 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -52,6 +54,7 @@ LOSSY = [
     "007", "+5", "0x10", "1E05", "1e3", "-0", "-01", "5.", "1_000", "1,000", " 5", "5 ", "１２", "٣", "NaN", "Infinity",
     "12345678901234567890123", "3.14159265358979323846", "1e400", "1e-400", "0b1", "1.5.2", "--1", "1e", "e5",
     "03:04", "2026-1-2", "2026-01-02T03:04:05Z", "20:60:00", "1.2345e-320", "00", "0.1e", "yes", "0123.5", "1d", "1f",
+    "0000-01-01", "0000-12-31T23:59:59",
 ]  # fmt: skip
 KEPT = {
     "5": "int64", "-5": "int64", "0": "int64", "12345678901234567890": "uint64", "-9223372036854775808": "int64",
@@ -101,6 +104,9 @@ def test_a_cell_that_a_type_keeps_has_that_type_and_comes_back(
         (["0", "1", "true"], "string"),
         (["2026-01-02T03:04:05", "2026-01-02 03:04:05"], "string"),
         (["2026-01-02", "2026-01-02 00:00:00"], "string"),
+        (["9999-12-31", "0001-01-01"], "date32[day]"),
+        (["9999-12-31", "0000-01-01"], "string"),
+        (["9999-12-31 00:00:00", "0000-01-01 00:00:00"], "string"),
         (["9007199254740993", "0.5"], "string"),
         (["-1", "18446744073709551615"], "string"),
         (["0.10000000000000001", "0.30000000000000004"], "double"),
@@ -142,6 +148,36 @@ def test_a_later_file_does_not_lose_what_the_dataset_cannot_keep(datasets: Datas
     assert kinds(datasets)["n"] == "string"
     rows = datasets.open("d").snapshot().read(["k", "n"]).to_arrow().to_pylist()
     assert sorted(r["n"] for r in rows) == ["007", "7", "7"]
+
+
+FAR = [
+    ("date", pa.date32(), -719_528),
+    ("date", pa.date32(), 2_932_897),
+    ("timestamp", pa.timestamp("us"), -62_167_219_200_000_000),
+    ("timestamp", pa.timestamp("us"), 253_402_300_800_000_000),
+]
+
+
+@pytest.mark.parametrize(("given", "kind", "number"), FAR)
+def test_a_year_that_python_has_not_is_in_no_dataset(
+    datasets: Datasets, csv: Write, tmp_path: Path, given: str, kind: Any, number: int
+):
+    """Whether a file has it as a time, or as a text or a number beside a dataset's times."""
+    import_files(datasets, "d", csv('{"x":"2026-01-02"}\n', "a.jsonl"), types={"x": given})
+    numbers = pa.array([number], pa.int32() if kind.bit_width == 32 else pa.int64())
+    for name, cells, code in (("new", numbers.view(kind), "unknown-cells"), ("d", numbers, "wrong-type")):
+        path = tmp_path / f"{name}.parquet"
+        pq.write_table(pa.table({"x": cells}), path)
+        with pytest.raises(InvalidInput) as caught:
+            import_files(datasets, name, path)
+        assert (name, caught.value.code) == (name, code)
+    for text, words in (("0000-01-01", "line 2, column 'x': .* years 1 to 9999"), ("10000-01-01", "is not")):
+        with pytest.raises(InvalidInput, match=words) as caught:
+            import_files(datasets, "d", csv(f"x\n{text}\n"))
+        assert caught.value.code == "wrong-type"
+        with pytest.raises(InvalidInput, match="line 1, column 'x'") as caught:
+            import_files(datasets, "d", csv(f'{{"x":"{text}"}}\n', "b.jsonl"), types={"x": given})
+        assert caught.value.code == "wrong-type"
 
 
 def test_whole_numbers_past_int64_never_become_floats(datasets: Datasets, csv: Write):

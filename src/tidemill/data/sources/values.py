@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
+from tidemill.data.casting import has_known_years
 from tidemill.data.cell_text import NOT_FINITE, from_json, text_form
 from tidemill.data.cell_types import words
 from tidemill.data.sources.narrowing import LARGE, narrowest_whole, widest
@@ -217,14 +218,17 @@ def _array(values: Sequence[Any], kind: Any) -> Any:
         return None
     if not (float in kinds and pa.types.is_integer(kind)):  # Arrow would cut them off.
         try:
-            return pa.array(values, kind)
+            made = pa.array(values, kind)
         except wrong:
             pass
+        else:
+            return made if has_known_years(made) else None
     try:
         # A text that says a number or a time, a float that is whole: as in CSV.
-        return pa.array(values).cast(kind)
+        made = pa.array(values).cast(kind)
     except wrong:
         return None
+    return made if has_known_years(made) else None
 
 
 def _text(value: Any) -> str:
