@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill.core.errors import InvalidInput, NotFound
+from tidemill.pipeline.frames import to_table, with_types_of
 from tidemill.store import table
 from tidemill.store.table import Table
 
@@ -140,3 +141,35 @@ except NeedsExtra as error:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("needs-extra Type: pip install 'tidemill[pandas]'")
+
+
+def test_no_integer_is_rounded_in_pandas():
+    large = 2**53 + 1
+    cells = {
+        "v": pa.array([large, None, -large]),
+        "u": pa.array([2**64 - 1, None, 0], pa.uint64()),
+        "cells": pa.array([[large, None], None, [large]]),
+        "small": pa.array([2**53, None, -(2**53)]),
+        "whole": pa.array([large, 0, -large]),
+        "flag": pa.array([True, None, False]),
+    }
+    given = Table(pa.table(cells))
+    frame = given.to_pandas()
+    assert [str(frame[c].dtype) for c in cells] == ["Int64", "UInt64", "object", "float64", "int64", "object"]
+    kept = {
+        c: [None if v is None or v is pd.NA else v for v in frame[c]] for c in ("v", "u", "whole", "flag")
+    }
+    assert kept == {c: cells[c].to_pylist() for c in kept}
+    assert [None if c is None else list(c) for c in frame["cells"]] == cells["cells"].to_pylist()
+
+    # Beside the identity of rows, and as a step returns it.
+    rows = given.with_column("_id", np.arange(3, dtype=np.uint64)).apart()
+    assert rows.to_pandas()["v"].dtype == "Int64"
+    returned = to_table(frame, step="s")
+    assert returned.to_arrow().column("cells").to_pylist() == cells["cells"].to_pylist()
+    assert (
+        with_types_of(returned, given, np.arange(3)).to_arrow().equals(given.to_arrow(), check_metadata=True)
+    )
+    frame["v"] += 1
+    added = with_types_of(to_table(frame, step="s"), given, np.arange(3)).to_arrow()
+    assert added.column("v").to_pylist() == [large + 1, None, 1 - large]

@@ -4,7 +4,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import Failed, InvalidInput
-from tidemill.store.pandas_frames import METADATA, NotKept, metadata_of, pack, unpack, without
+from tidemill.store.pandas_frames import METADATA, NotKept, loses_integers, metadata_of, pack, unpack, without
 
 if TYPE_CHECKING:
     import numpy as np
@@ -151,6 +151,9 @@ def with_types_of(made: "Table", like: "Table", rows: "np.ndarray[Any, Any] | No
             known = before.schema.field(place) if place >= 0 else None
             if known is not None and known.metadata and not field.metadata:
                 arrow = arrow.set_column(at, known, arrow.column(at))
+            if known is not None and loses_integers(before.column(place)):
+                # The nullable type is how it was given, not what the function says of it.
+                restored.append(field.name)
             continue
         known = before.schema.field(place)
         column = None if rows is None else _untouched(arrow, before, field.name, rows)

@@ -9,7 +9,7 @@ import contextlib
 import json
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tidemill.core.errors import NeedsExtra
 from tidemill.store import values
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 METADATA = b"tidemill.pandas"
 INDEX_LEVEL = "__index_level_"
 """How the column of an index level without a name begins."""
+_EXACT = 2**53
+"""Up to which float64 has every integer."""
 _UNITS = ("s", "ms", "us", "ns")
 
 
@@ -88,6 +90,8 @@ def pack(frame: "pd.DataFrame", *, with_index: bool = True) -> "pa.Table":
 def unpack(arrow: "pa.Table") -> "pd.DataFrame":
     """The frame that ``pack`` was given; of any other Arrow table, the frame that pandas makes of it.
 
+    Where pandas would round integers beside missing cells, the column has a nullable type (``loses_integers``).
+
     Raises:
         NeedsExtra: When pandas is not installed.
     """
@@ -101,13 +105,17 @@ def unpack(arrow: "pa.Table") -> "pd.DataFrame":
 
     meta = metadata_of(arrow)
     if meta is None:
-        return arrow.to_pandas()
+        frame = arrow.to_pandas()
+        if frame.shape[1] == arrow.num_columns:
+            _make_exact(frame, arrow)
+        return frame
     index = meta.get("index", {})
     special: dict[str, Any] = meta.get("special", {})
     hidden = index.get("columns", [])
     # What was put beside the columns later on (with_column) has no word of its own.
     names = [n for n in arrow.column_names if n not in hidden]
     frame = arrow.select(names).to_pandas(ignore_metadata=True)
+    _make_exact(frame, arrow.select(names))
     for at, name in enumerate(names):
         # A function may have put another column in its place.
         if name in special and special[name]["arrow"] == str(arrow.schema.field(name).type):
@@ -123,6 +131,65 @@ def unpack(arrow: "pa.Table") -> "pd.DataFrame":
         frame = frame.set_flags(allows_duplicate_labels=False)
     assert isinstance(frame, pd.DataFrame)
     return frame
+
+
+def loses_integers(column: "pa.ChunkedArray") -> bool:
+    """Whether pandas would round a member: it reads integers beside missing cells as float64, exact up to 2**53."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    members: Any = column
+    while any(is_kind(members.type) for is_kind in _lists()):
+        members = pc.list_flatten(members)
+    if not (pa.types.is_int64(members.type) or pa.types.is_uint64(members.type)) or not members.null_count:
+        return False
+    ends = pc.min_max(members).as_py()
+    return ends["max"] is not None and (ends["max"] > _EXACT or ends["min"] < -_EXACT)
+
+
+def _lists() -> tuple[Any, ...]:
+    import pyarrow as pa  # noqa: PLC0415
+
+    return pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list
+
+
+def _make_exact(frame: "pd.DataFrame", arrow: "pa.Table") -> None:
+    """Replaces the columns of ``frame``, which are those of ``arrow``, in which integers were rounded."""
+    for at, column in enumerate(arrow.columns):
+        if loses_integers(column):
+            frame.isetitem(at, _series(column).array)
+
+
+def _series(column: "pa.ChunkedArray") -> "pd.Series":
+    """A column in pandas, its integers exact."""
+    import numpy as np  # noqa: PLC0415
+    import pandas as pd  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415
+
+    if not loses_integers(column):
+        return column.to_pandas()
+    if pa.types.is_integer(column.type):
+        kind: Any = pd.Int64Dtype() if pa.types.is_int64(column.type) else pd.UInt64Dtype()
+        return pd.Series(kind.__from_arrow__(column))
+    held = np.empty(len(column), dtype=object)
+    for at, cell in enumerate(column.to_pylist()):
+        held[at] = _exact_cell(cell, column.type)
+    return pd.Series(held, dtype=object)
+
+
+def _exact_cell(cell: Any, kind: Any) -> Any:
+    """A list as an array, of integers where none is missing, else of objects."""
+    import numpy as np  # noqa: PLC0415
+
+    if not isinstance(cell, list):
+        return cell
+    members = cast("list[Any]", cell)
+    if not any(is_kind(kind.value_type) for is_kind in _lists()) and None not in members:
+        return np.array(members, dtype=kind.value_type.to_pandas_dtype())
+    array = np.empty(len(members), dtype=object)
+    for at, member in enumerate(members):
+        array[at] = _exact_cell(member, kind.value_type)
+    return array
 
 
 def metadata_of(arrow: "pa.Table") -> dict[str, Any] | None:
@@ -280,7 +347,7 @@ def _restored(column: "pa.ChunkedArray", spec: Any) -> Any:
 
     match spec["kind"]:
         case "default":
-            return column.to_pandas()
+            return _series(column)
         case "object":
             missing = float("nan") if spec["missing"] == "nan" else values.decode(spec["missing"])
             cells = [missing if v is None else v for v in column.to_pylist()]
@@ -364,7 +431,7 @@ def _restored_index(columns: "list[Any]", spec: dict[str, Any]) -> "pd.Index":
     names = values.decode(spec["names"])
     levels: list[Any] = []
     for column, one in zip(columns, spec["specs"], strict=True):
-        series = column.to_pandas() if one is None else _restored(column, one)
+        series = _series(column) if one is None else _restored(column, one)
         levels.append(pd.Index(series, dtype=series.dtype))
     if spec["kind"] == "multi":
         return pd.MultiIndex.from_arrays(levels, names=names)

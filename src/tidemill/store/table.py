@@ -191,7 +191,8 @@ class Table:
         """A pandas frame; a tensor cell is a flat array. One that a step returned has its index and types again.
 
         The identity of the rows, where it is beside the columns, is the index ``_id``: filters, sorts and ``assign``
-        keep it.
+        keep it. Integers beside missing cells are float64, as pandas has them, but ``Int64`` or ``UInt64`` where one
+        is beyond 2**53, which float64 would round; missing cells beside booleans are None, in a column of objects.
 
         Raises:
             NeedsExtra: ``needs-extra``, when pandas is not installed.
