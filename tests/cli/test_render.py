@@ -242,7 +242,12 @@ RUN = views.RunView(
                     [{"prediction": f"p{i}", "label": "coat", "probability": 0.91234} for i in range(25)],
                 )
             ),
-            ["p19", "0.912", "25 predictions of fashion, release 2, in prod. 5 more than shown"],
+            [
+                "p19",
+                "label  probability",
+                "coat   0.91234",
+                "25 predictions of fashion, release 2, in prod. 5 more than shown",
+            ],
         ),
         (
             predictions.feedback(
@@ -333,6 +338,14 @@ def test_a_view_reads_as(renderable: object, parts: list[str]):
     assert [part for part in parts if part not in drawn] == [], drawn
     assert "\x1b" not in drawn
     assert all(line == line.rstrip() for line in drawn.splitlines())
+
+
+def test_a_prediction_is_written_with_all_its_digits():
+    values = [519_312.4375, 1234567, 0.1 + 0.2, 1e-7]
+    answers: list[dict[str, Any]] = [{"prediction": f"p{at}", "value": v} for at, v in enumerate(values)]
+    head, *rows = text(predictions.predicted(views.Predicted("prod", "homes", 1, 4, answers))).splitlines()
+    assert head.split() == ["prediction", "value"]
+    assert [float(row.split()[1]) for row in rows[:4]] == values
 
 
 def test_a_merge_tells_what_it_set_off():

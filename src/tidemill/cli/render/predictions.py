@@ -1,9 +1,9 @@
 """Predictions and feedback, drawn."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from tidemill.cli.render.shapes import counts, stack, table, written
+from tidemill.cli.render.shapes import counts, exact, stack, table, written
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -16,20 +16,22 @@ _SHOWN = 20
 
 def predicted(view: "Predicted") -> "RenderableType":
     """The first answers, each with the id that feedback names."""
-    rows = [
-        (p["prediction"], written(p.get("label", p.get("value"))), _probability(p.get("probability")))
-        for p in view.predictions[:_SHOWN]
-    ]
+    shown = view.predictions[:_SHOWN]
+    # A classifier answers with a label and its probability, a regressor with a value.
+    columns = list(dict.fromkeys(name for answer in shown for name in answer if name != "prediction"))
+    rows = [(p["prediction"], *(_exact(p.get(name)) for name in columns)) for p in shown]
     more = view.count - len(rows)
     summary = f"{view.count:,} predictions of {view.model}, release {view.release}, in {view.environment}."
     return stack(
-        table(["prediction", "label", "probability"], rows, empty="There are no rows."),
+        table(["prediction", *columns], rows, empty="There are no rows."),
         summary + (f" {more:,} more than shown; --json gives all." if more > 0 else ""),
     )
 
 
-def _probability(value: float | None) -> str | None:
-    return None if value is None else f"{value:.3f}"
+def _exact(answer: Any) -> str:
+    """A label, a number or a few of them as they are, no digit lost; a tensor of more dimensions by its shape."""
+    is_tensor = isinstance(answer, list) and any(isinstance(a, list) for a in cast("list[Any]", answer))
+    return written(answer) if answer is None or is_tensor else exact(answer)
 
 
 def _left(labels: "Sequence[LeftOut]", what: str) -> list[str]:
