@@ -96,7 +96,7 @@ def test_with_json_the_error_is_one_object_and_nothing_else_is_said(tmp_path: Pa
         ),
         (
             ["runs", "--limit", "0"],
-            "Invalid value for '--limit': 0 is not in the range x>=1.",
+            "Invalid value for '--limit': 0 is not in the range 1<=x<=9223372036854775807.",
             "Type 'tidemill runs --help'.",
         ),
         (

@@ -126,7 +126,7 @@ def test_digits_in_keras_are_trained_in_keras(tmp_path: Path):
         importing.import_data(
             opened, "digits", work.csv, tensors={"image": "pixel*:8x8"}, types={"label": "string"}
         )
-        made = runs.run(opened, tmp_path / "pipeline.py", {**work.parameters, "epochs": "1"}, name="digits")
+        made = runs.run(opened, tmp_path / "pipeline.py", {**work.parameters, "epochs": 1}, name="digits")
         assert made.status == "succeeded", made.error
         assert [m.framework for m in registry.models(opened)] == ["keras"]
     finally:
