@@ -129,7 +129,12 @@ RUN = views.RunView(
         (history.diff(data_views.DiffView("a", "b", 0, 0, 0, [], [])), ["a to b: nothing."]),
         (
             runs.run(RUN),
-            ["succeeded in 12.5 s (1 computed, 1 cached)", "accuracy  0.885", "abababababab", "not passed"],
+            [
+                "succeeded in 12.5 s (1 computed, 1 cached)",
+                "accuracy  float 0.885",
+                "abababababab",
+                "not passed",
+            ],
         ),
         (
             runs.run_in_full(RUN),
