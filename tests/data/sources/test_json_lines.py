@@ -143,3 +143,30 @@ def test_a_number_that_no_type_holds_keeps_its_digits_as_text(
     with pytest.raises(InvalidInput) as caught:
         import_files(datasets, "e", csv(f'{{"a": {cell}}}\n', "some.jsonl"))
     assert caught.value.code == "wrong-type"
+
+
+def test_numbers_that_json_has_not_come_back_from_an_export(datasets: Datasets, csv: Write, tmp_path: Path):
+    path = csv("n,mixed,only,text\n1,1.5,nan,NaN\n2,inf,inf,Infinity\n3,-inf,,x\n4,nan,-inf,NaN\n5,,,NaN\n")
+    import_files(datasets, "d", path, key=["n"])
+    out = tmp_path / "out.jsonl"
+    datasets.open("d").snapshot().write_json_lines(out)
+    assert import_files(datasets, "d", out, sync=True).rows == Changes()
+    done = import_files(datasets, "new", out, key=["n"])
+    # A column of nothing but such words may hold names: it keeps them.
+    assert [str(c.type) for c in done.columns] == ["int64", "double", "string", "string"]
+    again = tmp_path / "again.jsonl"
+    datasets.open("new").snapshot().write_json_lines(again)
+    assert again.read_text() == out.read_text()
+    import_files(datasets, "given", out, key=["n"], types={"only": "float64"})
+    datasets.open("given").snapshot().write_json_lines(again)
+    assert again.read_text() == out.read_text()
+    # Of a file of its own, such a column has the dataset's type.
+    last = csv('{"n":6,"mixed":"Infinity","only":"NaN","text":"NaN"}\n', "last.jsonl")
+    assert import_files(datasets, "d", last).rows == Changes(added=1)
+
+
+@pytest.mark.parametrize(("first", "second"), [('"NaN"', "true"), ("0.5", '"nan"'), ("1", '"-NaN"')])
+def test_no_other_text_stands_beside_numbers(datasets: Datasets, csv: Write, first: str, second: str):
+    with pytest.raises(InvalidInput, match="line 3, column 'a'") as caught:
+        import_files(datasets, "d", csv(f'{{"a":{first}}}\n{{"a":null}}\n{{"a":{second}}}\n', "some.jsonl"))
+    assert caught.value.code == "mixed-types"

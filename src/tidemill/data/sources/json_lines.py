@@ -79,7 +79,7 @@ class JsonLines:
         kinds: dict[str, Kinds] = {}
         for group in groups:
             # The columns of a tensor share one type, so they share what is known of it.
-            kinds |= dict.fromkeys(group.sources, Kinds(group.sources[0], self.place))
+            kinds |= dict.fromkeys(group.sources, Kinds(group.sources[0], self.place, as_json=True))
         start = 0
         for _, rows in self._pieces():
             for name, kind in kinds.items():

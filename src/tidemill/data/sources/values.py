@@ -17,6 +17,11 @@ from tidemill.data.sources.source import Group, Place
 if TYPE_CHECKING:
     import pyarrow as pa
 
+
+class _NotFinite:
+    """The kind of a text that may say a number that JSON has not, or be the word itself."""
+
+
 _WORDS: dict[type, str] = {
     bool: "true or false",
     int: "a number",
@@ -27,7 +32,9 @@ _WORDS: dict[type, str] = {
     dt.datetime: "a time",
     dt.date: "a date",
     dt.time: "a time of day",
+    _NotFinite: "a text",
 }
+_NUMBERS = {int, float, decimal.Decimal}
 
 
 class Kinds:
@@ -36,9 +43,13 @@ class Kinds:
     Args:
         name: The column's name.
         place: Gives a row's ``Place`` by its number, counted over all pieces.
+        as_json: Whether numbers that are not finite are the texts ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``, as
+            an export writes them. Beside numbers they are such numbers; a column of nothing else keeps its texts,
+            unless it is known to hold floats.
     """
 
-    def __init__(self, name: str, place: Callable[[int], Place]) -> None:
+    def __init__(self, name: str, place: Callable[[int], Place], *, as_json: bool = False) -> None:
+        self._as_json = as_json
         self._name = name
         self._place = place
         self._first: dict[type, int] = {}
@@ -51,9 +62,13 @@ class Kinds:
         Raises:
             InvalidInput: ``nested-value``, ``mixed-types``.
         """
-        kinds: set[type] = set(map(type, values)) - {type(None)}
-        for kind in kinds - self._first.keys():
-            row = start + next(n for n, value in enumerate(values) if type(value) is kind)
+        of: list[type] = list(map(type, values))
+        if self._as_json and str in of and any(word in values for word in NOT_FINITE):
+            of = [_NotFinite if type(v) is str and v in NOT_FINITE else type(v) for v in values]
+        kinds = set(of) - {type(None)}
+        # In the order of the rows, so that the later one of two is told.
+        for kind in sorted(kinds - self._first.keys(), key=of.index):
+            row = start + of.index(kind)
             self._check(kind, row)
             self._first[kind] = row
         if int in kinds:
@@ -66,17 +81,21 @@ class Kinds:
         """The narrowest type that all values fit; text where there is none."""
         import pyarrow as pa  # noqa: PLC0415
 
-        kinds = set(self._first)
+        kinds: set[type] = set(self._first)
+        if _NotFinite in kinds:
+            known = group.known is not None and pa.types.is_floating(group.known)
+            others = kinds - {_NotFinite}
+            kinds = others | ({float} if others <= _NUMBERS and (others or known) else {str})
         if not kinds:
             kind = group.known or pa.string()
         elif kinds == {int}:
             kind = self._whole(group)
-        elif kinds <= {int, float, decimal.Decimal}:
+        elif kinds <= _NUMBERS:
             held = decimal.Decimal not in kinds and max(-self._low, self._high) <= LARGE
             kind = pa.float64() if held else pa.string()
         else:
             zone = "UTC" if True in self._zoned else None
-            plain = {
+            plain: dict[type, pa.DataType] = {
                 bool: pa.bool_(),
                 bytes: pa.binary(),
                 dt.datetime: pa.timestamp("us", zone),
@@ -106,9 +125,10 @@ class Kinds:
                 details=place(row).details(self._name),
             )
         for other, before in self._first.items():
-            if _WORDS[kind] != _WORDS[other]:
+            says, said = _WORDS[kind], _WORDS[other]
+            if says != said and not (_NotFinite in (kind, other) and {says, said} == {"a number", "a text"}):
                 raise InvalidInput(
-                    f"{place(row)}, column '{self._name}': it is {_WORDS[kind]} here and {_WORDS[other]} in "
+                    f"{place(row)}, column '{self._name}': it is {says} here and {said} in "
                     f"{place(before).unit} {place(before).number}.",
                     why="A column has one type.",
                     hint=f"Correct one of them, or take all as text: --type {self._name}=string.",
