@@ -24,8 +24,9 @@ from tests.engine.projects import Project, step
 from tidemill.core.errors import Failed
 from tidemill.engine.artifacts import load, save
 from tidemill.engine.orders import Ref
+from tidemill.engine.tables import read_table, write_chunk
 from tidemill.engine.wire import outcome_from_json, outcome_to_json
-from tidemill.pipeline.frames import to_form
+from tidemill.pipeline.frames import to_form, to_table
 from tidemill.store.blobs import Blobs
 from tidemill.store.folder import Folder
 
@@ -413,6 +414,77 @@ def test_what_would_not_come_back_is_refused_with_a_way_out(
     assert "'out'" in caught.value.message
     assert kind in caught.value.message
     assert way_out in (caught.value.hint or "")
+
+
+BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
+TWICE = dt.datetime(2025, 10, 26, 2, 30)  # noqa: DTZ001
+D = decimal.Decimal
+
+
+def said(cell: Any) -> str:
+    """A cell with all that equality does not look at."""
+    return repr((cell, getattr(cell, "fold", 0)))
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [D("2"), D("2.00"), None],
+        [D("-0"), D("1E+2"), D("0.0")],
+        [D("1E+2"), D("2E+2")],
+        [D("1.50"), D("2.25")],
+        [D("1.5"), float("nan"), D("1." + "7" * 80)],
+        [TWICE.replace(tzinfo=BERLIN, fold=f) for f in (0, 1)],
+        [TWICE.replace(tzinfo=dt.UTC), None],
+        [TWICE.replace(tzinfo=dt.timezone(dt.timedelta(hours=2)))],
+    ],
+    ids=str,
+)
+def test_cells_of_objects_come_back_with_digits_zone_and_fold(cells: list[Any]) -> None:
+    for frame in (
+        pd.DataFrame({"v": pd.Series(cells, dtype=object)}),
+        pd.DataFrame({"n": range(len(cells))}, index=pd.Index(cells, dtype=object)),
+    ):
+        back = through_the_store(frame, "pandas")
+        held = back.get("v", back.index)
+        assert list(map(said, held)) == list(map(said, cells))
+
+
+def test_decimals_of_several_chunks_keep_their_digits(tmp_path: Path) -> None:
+    """Also where only one of the chunks has them as text."""
+    blobs = Blobs(Folder(tmp_path), tmp_path)
+    parts = [["1.50", "0.00", None], ["2", "-0"], [None], ["3.25"]]
+    chunks: list[Any] = []
+    for texts in parts:
+        cells = pd.Series([None if t is None else D(t) for t in texts], dtype=object)
+        chunks.append(write_chunk(blobs, to_table(pd.DataFrame({"v": cells}), step="make")))
+    back = to_form(
+        read_table(blobs, {"content": {"chunks": chunks}}), "pandas", step="look", parameter="table"
+    )
+    assert [v if v is None else str(v) for v in back["v"]] == [t for texts in parts for t in texts]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [TWICE, TWICE.replace(fold=1)],
+        [TWICE.replace(tzinfo=dt.UTC), TWICE.replace(tzinfo=BERLIN)],
+        [TWICE.replace(tzinfo=dt.UTC), TWICE.replace(tzinfo=zoneinfo.ZoneInfo("UTC"))],
+        [dt.time(1, 2), dt.time(1, 2, fold=1)],
+        [dt.time(1, 2), dt.time(1, 2, tzinfo=dt.UTC)],
+        [[D("2.00")], [D("2")]],
+        [{"a": D("2.00")}, {"a": D("2")}],
+        [[TWICE.replace(tzinfo=BERLIN)], [TWICE.replace(tzinfo=dt.UTC)]],
+    ],
+    ids=str,
+)
+def test_a_cell_that_would_come_back_as_an_equal_one_is_refused_with_its_row(cells: list[Any]) -> None:
+    with pytest.raises(Failed, match=r"column 'v' \(object\), row 2,") as caught:
+        through_the_store(pd.DataFrame({"v": pd.Series(cells, dtype=object)}), "pandas")
+    assert caught.value.code == "table-not-kept"
+    if not isinstance(cells[0], (list, dict)):
+        with pytest.raises(Failed, match=r"index level None \(object\), row 2,"):
+            through_the_store(pd.DataFrame({"n": [1, 2]}, index=pd.Index(cells, dtype=object)), "pandas")
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def read_table(blobs: Blobs, meta: dict[str, Any]) -> "Table":
     """All live rows of a table artifact."""
     import pyarrow as pa  # noqa: PLC0415
 
-    from tidemill.store.pandas_frames import METADATA, merged  # noqa: PLC0415
+    from tidemill.store.pandas_frames import METADATA, in_one_form, merged  # noqa: PLC0415
     from tidemill.store.table import Table  # noqa: PLC0415
 
     chunks: list[Chunk] = meta["content"]["chunks"]
@@ -74,7 +74,7 @@ def read_table(blobs: Blobs, meta: dict[str, Any]) -> "Table":
     if all(t.schema.equals(schema, check_metadata=False) for t in tables):
         whole = pa.concat_tables([t.cast(schema) if t.schema != schema else t for t in tables])
     else:
-        whole = pa.concat_tables(tables, promote_options="permissive")
+        whole = pa.concat_tables([in_one_form(t, noted) for t in tables], promote_options="permissive")
     if noted is not None:
         whole = whole.replace_schema_metadata({**(whole.schema.metadata or {}), METADATA: noted})
     return Table(whole)

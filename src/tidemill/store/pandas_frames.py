@@ -6,6 +6,8 @@ cell, value and type: what would come back as another one is refused, never stor
 """
 
 import contextlib
+import datetime as dt
+import decimal
 import json
 import math
 from collections.abc import Iterable
@@ -23,6 +25,8 @@ INDEX_LEVEL = "__index_level_"
 """How the column of an index level without a name begins."""
 _EXACT = 2**53
 """Up to which float64 has every integer."""
+_MOST_DIGITS = 76
+"""An Arrow decimal has no more."""
 _UNITS = ("s", "ms", "us", "ns")
 
 
@@ -224,6 +228,18 @@ def merged(schemas: "Iterable[pa.Schema]") -> bytes | None:
     return json.dumps(found).encode() if found else None
 
 
+def in_one_form(arrow: "pa.Table", noted: bytes | None) -> "pa.Table":
+    """A chunk whose decimals are text where another chunk of its table could have them only as text."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    special: dict[str, Any] = json.loads(noted).get("special", {}) if noted else {}
+    for at, field in enumerate(arrow.schema):
+        if special.get(field.name, {}).get("kind") == "decimals" and pa.types.is_decimal(field.type):
+            texts = arrow.column(at).cast(pa.large_string())
+            arrow = arrow.set_column(at, field.with_type(texts.type), texts)
+    return arrow
+
+
 def _names(frame: "pd.DataFrame", meta: dict[str, Any]) -> list[str]:
     import pandas as pd  # noqa: PLC0415
 
@@ -280,16 +296,19 @@ def _packed(column: "pd.Series", what: str, *, is_plain: bool) -> tuple[Any, Any
     what = f"{what} ({column.dtype})"
     if is_plain:
         return pa.Array.from_pandas(column), None
+    row = None
     try:
         for array, spec in _tries(column):
             restored = _restored(pa.chunked_array([array]), spec)
             if same_series(column, restored):
                 return array, None if spec["kind"] == "default" else {**spec, "arrow": str(array.type)}
+            row = _first_other(column, restored)
     except (pa.ArrowException, TypeError, ValueError, OverflowError, NotImplementedError, AttributeError):
         pass
     if isinstance(column.dtype, pd.SparseDtype):
         raise NotKept(what, "Make it dense: frame.sparse.to_dense().")
     if _is_object(column.dtype):
+        what = what if row is None else f"{what}, row {row + 1},"
         raise NotKept(what, "Give the column one type: .astype(str), .astype('Int64'), pd.to_datetime(...).")
     raise NotKept(what, "Give it a type that Arrow has, such as .astype('float64'), or .astype(str).")
 
@@ -301,11 +320,22 @@ def _tries(column: "pd.Series") -> "Iterable[tuple[Any, Any]]":
 
     dtype: Any = column.dtype
     if _is_object(dtype):
-        array = pa.Array.from_pandas(column)
-        yield _whole(array), {"kind": "default"}
+        present = [v for v in column if not (v is None or v is pd.NA or v is pd.NaT or _is_nan(v))]
         missing = next((v for v in column if v is None or v is pd.NA or v is pd.NaT or _is_nan(v)), None)
         spelled = "nan" if isinstance(missing, float) else values.encode(missing)
-        yield _whole(array), {"kind": "object", "missing": spelled}
+        if present and all(type(v) is decimal.Decimal for v in present) and not _of_one_scale(present):
+            # Arrow gives all decimals of a column as many digits after the point: as text, each keeps its own.
+            texts = [str(v) if type(v) is decimal.Decimal else None for v in column]
+            yield pa.array(texts, pa.large_string()), {"kind": "decimals", "missing": spelled}
+            return
+        array = pa.Array.from_pandas(column)
+        yield _whole(array), {"kind": "default"}
+        spec = {"kind": "object", "missing": spelled}
+        yield _whole(array), spec
+        zone = next((v.tzinfo for v in present if type(v) is dt.datetime), None)
+        if zone is not None:
+            with contextlib.suppress(values.NoSpelling):
+                yield _whole(array), {**spec, "zone": values.encode(dt.datetime(2000, 1, 1, tzinfo=zone))}
         return
     if isinstance(dtype, pd.CategoricalDtype):
         categories = dtype.categories
@@ -335,6 +365,20 @@ def _tries(column: "pd.Series") -> "Iterable[tuple[Any, Any]]":
     yield _whole(pa.array(column.array)), {"kind": "dtype", "dtype": str(dtype)}
 
 
+def _of_one_scale(numbers: "list[decimal.Decimal]") -> bool:
+    """Whether Arrow's decimals hold these as they are: digits after the point, and a sign of zero."""
+    scales = {n.as_tuple().exponent for n in numbers}
+    (scale, *others) = scales
+    most = max(len(n.as_tuple().digits) for n in numbers)
+    return (
+        not others
+        and isinstance(scale, int)
+        and -_MOST_DIGITS <= scale <= 0
+        and most <= _MOST_DIGITS
+        and not any(n.is_zero() and n.is_signed() for n in numbers)
+    )
+
+
 def _whole(array: Any) -> Any:
     return array.combine_chunks() if hasattr(array, "combine_chunks") else array
 
@@ -350,12 +394,20 @@ def _restored(column: "pa.ChunkedArray", spec: Any) -> Any:
             return _series(column)
         case "object":
             missing = float("nan") if spec["missing"] == "nan" else values.decode(spec["missing"])
-            cells = [missing if v is None else v for v in column.to_pylist()]
+            zone = values.decode(spec["zone"]).tzinfo if "zone" in spec else None
+            cells = [
+                missing if v is None else v if zone is None else v.astimezone(zone)
+                for v in column.to_pylist()
+            ]
             held = np.empty(len(cells), dtype=object)
             # One by one: NumPy would make a matrix of lists of one length.
             for at, cell in enumerate(cells):
                 held[at] = cell
             return pd.Series(held, dtype=object)
+        case "decimals":
+            missing = float("nan") if spec["missing"] == "nan" else values.decode(spec["missing"])
+            texts = column.to_pylist()
+            return pd.Series([missing if t is None else decimal.Decimal(t) for t in texts], dtype=object)
         case "category":
             categories = _index_of(spec["categories"])
             codes = column.combine_chunks()
@@ -523,7 +575,7 @@ def _same_index(one: "pd.Index", other: "pd.Index") -> bool:
 
 
 def _same_name(one: Any, other: Any) -> bool:
-    return type(one) is type(other) and (one == other or _is_nan(one))
+    return _same_cell(one, other)
 
 
 def same_series(one: "pd.Series", other: "pd.Series") -> bool:
@@ -548,6 +600,14 @@ def same_series(one: "pd.Series", other: "pd.Series") -> bool:
     return all(_same_cell(a, b) for a, b in zip(one.tolist(), other.tolist(), strict=True))
 
 
+def _first_other(one: "pd.Series", other: "pd.Series") -> int | None:
+    """The first row, from 0, whose cell is another one; None where the columns differ as a whole."""
+    if len(one) != len(other):
+        return None
+    pairs = zip(one.tolist(), other.tolist(), strict=True)
+    return next((row for row, (a, b) in enumerate(pairs) if not _same_cell(a, b)), None)
+
+
 def _same_cell(one: Any, other: Any) -> bool:
     import numpy as np  # noqa: PLC0415
 
@@ -563,7 +623,26 @@ def _same_cell(one: Any, other: Any) -> bool:
     if isinstance(one, (list, tuple)):
         return len(one) == len(other) and all(map(_same_cell, one, other))
     if isinstance(one, dict):
-        return list(one) == list(other) and all(_same_cell(v, other[k]) for k, v in one.items())
+        return _same_cell(list(one), list(other)) and _same_cell(list(one.values()), list(other.values()))
     if _is_nan(one):
         return _is_nan(other)
+    # Equal in value is not the same yet: 2 and 2.00 are equal, and so is one moment in two zones.
+    if isinstance(one, decimal.Decimal):
+        return one.as_tuple() == other.as_tuple()
+    if isinstance(one, (dt.datetime, dt.time)):
+        is_same = one.fold == other.fold and _same_zone(one.tzinfo, other.tzinfo)
+        if not is_same or one.utcoffset() != other.utcoffset():
+            return False
+        # A time in pandas counts in a unit.
+        return bool(one == other) and getattr(one, "unit", "") == getattr(other, "unit", "")
+    if isinstance(one, float):
+        return one == other and math.copysign(1, one) == math.copysign(1, other)
     return bool(one == other)
+
+
+def _same_zone(one: Any, other: Any) -> bool:
+    if one is other:
+        return True
+    key = getattr(one, "key", None)
+    is_one = key == other.key if key is not None and type(one) is type(other) else bool(one == other)
+    return type(one) is type(other) and is_one and str(one) == str(other)
