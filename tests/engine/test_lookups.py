@@ -10,7 +10,8 @@ from tidemill.engine.closure import Closure, closure_of
 from tidemill.pipeline import load
 
 HEAD = """
-import builtins, functools, importlib, importlib.util, operator, os, pkgutil, pydoc, runpy, sys
+import builtins, functools, importlib, importlib.machinery, importlib.util, json, marshal, operator, os, pickle, pkgutil
+import pydoc, runpy, subprocess, sys
 from importlib import import_module
 from importlib import import_module as im
 import tidemill as tm
@@ -103,13 +104,33 @@ SEEN: dict[str, tuple[str, list[tuple[str, str, str]]]] = {
     "getattr of a module": ('import lib\n    return getattr(lib, "value")()', LIB),
     "attrgetter": ('import lib\n    return operator.attrgetter("value")(lib)()', LIB),
     "renamed in the body": ('load = importlib.import_module\n    return load("lib").value()', LIB),
+    "a module renamed in the body": ('m = importlib\n    return m.import_module("lib").value()', LIB),
+    "a module renamed twice": ('m = importlib\n    n = m\n    return n.import_module("lib").value()', LIB),
+    "in a dict of functions": ('return LOADERS["a"]("lib").value()', LIB),
+    "a function of a class": ('return Loading.load("lib").value()', LIB),
+    "__builtins__": ('return __builtins__["__import__"]("lib").value()', LIB),
+    "__builtins__, as a module": ('return __builtins__.__import__("lib").value()', LIB),
+    "own frame": ('return sys._getframe().f_globals["helper"](1)', HELPER),
+    "a loader": ('return importlib.util.find_spec("lib").loader.load_module().value()', LIB),
+    "Python started with code": (
+        'return subprocess.run([sys.executable, "-c", "import lib"]).returncode',
+        LIB,
+    ),
+    "Python started with a module": ('return subprocess.run([sys.executable, "-m", "lib"]).returncode', LIB),
     "in a lambda": ('return (lambda: im("lib"))().value()', LIB),
     "in a function in it": ('def inner():\n        return im("lib")\n    return inner().value()', LIB),
     "in a helper": ("return reached()", LIB),
     "in a module that the body imports": ("import reacher\n    return reacher.value()", LIB),
     "of a class": ("return im(Settings.plugin).value()", LIB),
 }
+LOADERS = '\nLOADERS = {"a": importlib.import_module, "b": len}\n'
+LOADING = "\nclass Loading:\n    name = 'lib'\n    load = staticmethod(importlib.import_module)\n"
 MORE = {
+    "in a dict of functions": LOADERS,
+    "a dict of functions, computed": LOADERS,
+    "a dict of functions, another": LOADERS,
+    "a function of a class": LOADING,
+    "a class that has one": LOADING,
     "in a helper": '\ndef reached():\n    return import_module("lib").value()\n',
     "an argument": "\ndef load(name):\n    return importlib.import_module(name)\n",
 }
@@ -130,6 +151,21 @@ UNSEEN = {
     "a variable": 'return os.environ["HOME"]',
     "a variable's get": 'return os.environ.get("HOME")',
     "getenv": 'return os.getenv("HOME")',
+    "a module renamed": "m = importlib\n    return m.import_module(str(x))",
+    "a dict of functions, computed": "return LOADERS[str(x)]('lib')",
+    "__builtins__, computed": "return __builtins__[str(x)]('lib')",
+    "pickle": "return pickle.loads(bytes(x))()",
+    "pickle of a file": "return pickle.load(open('/elsewhere/x'))",
+    "pickle, passed on": "return list(map(pickle.loads, sys.argv))",
+    "marshal": "return marshal.loads(bytes(x))",
+    "another frame": "return sys._getframe(1).f_globals['value']",
+    "a function's globals": "return helper.__globals__['stranger']()",
+    "a finder": "return importlib.machinery.PathFinder.find_spec('lib', sys.argv).loader.load_module()",
+    "a finder, made": "return importlib.machinery.FileFinder('/elsewhere').find_spec('lib')",
+    "a loader": "return x.loader.load_module()",
+    "a process": "return subprocess.run([sys.executable, '/elsewhere/x', str(x)])",
+    "a process, in a variable": "command = [sys.executable, '-c', str(x)]\n    return subprocess.check_output(command)",
+    "a shell": "return os.system('python3 /elsewhere/x')",
     "relative to something": "return im('.lib', str(x))",
 }
 NOTHING = {
@@ -140,6 +176,15 @@ NOTHING = {
     "a variable that is set": 'os.environ["OMP_NUM_THREADS"] = "1"\n    return 1',
     "the environment handed on": "return dict(env=os.environ)['env'] is None",
     "an own function of that name": "def eval(y): return y\n    return eval(x)",
+    "json.loads": 'return json.loads("1")',
+    "methods that are called like pickle's": "class F:\n        def loads(self, y): return y\n    return F().loads(x)",
+    "a copy by pickle": "return pickle.loads(pickle.dumps(x))",
+    "a program": 'return subprocess.run(["git", "log"], check=True).returncode + os.system("sort words.txt")',
+    "a dict of functions, another": 'return LOADERS["b"]("lib")',
+    "a class that has one": "return Loading.name",
+    "an own loader": "class F:\n        def load_module(self): return 1\n    return F().load_module()",
+    "a name in a function's globals": 'return helper.__globals__["__name__"]',
+    "a renamed module": 'm = json\n    return m.loads("1")',
     "library": 'return importlib.import_module("json").loads("1")',
 }
 
@@ -182,7 +227,7 @@ def test_what_cannot_be_known_is_told(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", NOTHING)
 def test_what_looks_nothing_up_is_not_told(tmp_path: Path, name: str) -> None:
-    assert closure(tmp_path, NOTHING[name]).unseen == ()
+    assert closure(tmp_path, NOTHING[name], more=MORE.get(name, "")).unseen == ()
 
 
 def test_computed_code_reaches_all_of_its_module(tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ seen. Nothing is imported here.
 
 import ast
 import builtins
+import itertools
 import os
+import re
 import sys
 import types
 from collections.abc import Iterable, Iterator, Mapping
@@ -54,11 +56,36 @@ _UNSEEN = {
     "pkgutil.iter_modules",
     "pkgutil.walk_packages",
     "os.getenv",
+    "importlib.machinery.SourcelessFileLoader",
+    "importlib.machinery.ExtensionFileLoader",
+    "zipimport.zipimporter",
 }
+_FINDERS = {"importlib.machinery.PathFinder", "importlib.machinery.FileFinder"}
+_PICKLES = {"pickle.load", "pickle.loads", "pickle.Unpickler", "marshal.load", "marshal.loads"}
+"""What makes code of bytes: a pickle names its functions and classes in a text of its own."""
+_PROCESSES = {
+    *(f"subprocess.{name}" for name in ("run", "call", "check_call", "check_output", "Popen", "getoutput")),
+    *(f"os.{name}" for name in ("system", "popen", "execv", "execvp", "execl", "execlp", "spawnv", "spawnl")),
+    "asyncio.create_subprocess_exec",
+    "asyncio.create_subprocess_shell",
+}
+_PYTHON = re.compile(r"(^|[\s/\\])(python[\d.]*|\S+\.pyz?)(\s|$)")
+"""A command, or a word of one, that starts Python."""
+_MEMBERS = 10_000
+"""Up to which a container is looked through; more are data."""
+_LOADERS = {"load_module", "exec_module"}
+_OF_FRAME = {"f_globals", "__globals__"}
 _TABLES = {"builtins.globals", "builtins.vars", "builtins.locals"}
-_CALLED = _BY_MODULE | _BY_DOTTED | _BY_CODE | _UNSEEN | _TABLES
+_LOOKING = _BY_MODULE | _BY_DOTTED | _BY_CODE | _PICKLES
+"""Told of wherever they are handed on, since who calls them then is not known."""
+_CALLED = _LOOKING | _UNSEEN | _TABLES | _FINDERS | _PROCESSES
 _OBJECTS = {"sys.modules", "os.environ"}
-_WORDS = frozenset(name.rpartition(".")[2] for name in (*_CALLED, *_OBJECTS))
+_WORDS = (
+    frozenset(name.rpartition(".")[2] for name in (*_CALLED, *_OBJECTS))
+    | _LOADERS
+    | _OF_FRAME
+    | {"__builtins__"}
+)
 
 
 def known_name(value: object) -> str | None:
@@ -75,6 +102,22 @@ def known_name(value: object) -> str | None:
         if home in sys.modules and vars(sys.modules[home]).get(attribute) is value:
             return name
     return None
+
+
+def _looking_members(value: object) -> dict[Any, str]:
+    """The members of a container or a class that look code up, each by its key and what it is called here."""
+    if isinstance(value, type):
+        found: Any = vars(value).items()
+    elif type(value) not in (dict, list, tuple) or len(cast("list[Any]", value)) > _MEMBERS:
+        return {}
+    elif isinstance(value, dict):
+        found = cast("dict[Any, Any]", value).items()
+    else:
+        found = enumerate(cast("list[Any]", value))
+    members = ((key, getattr(m, "__func__", m) if isinstance(m, staticmethod) else m) for key, m in found)
+    kinds = (types.FunctionType, types.BuiltinFunctionType, type)
+    named = ((key, known_name(m)) for key, m in members if isinstance(m, kinds) and m.__name__ in _WORDS)
+    return {key: name for key, name in named if name in _LOOKING}
 
 
 @dataclass(slots=True)
@@ -102,7 +145,31 @@ class Place:
 
     def _within(self, tree: ast.AST) -> Iterator[Lookup]:
         parents = {id(child): node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+        is_found = False
+        for found in self._called_within(tree, parents):
+            is_found = True
+            yield found
+        if not is_found:
+            # A loader that was handed in; else its place is told where it was made.
+            yield from self._of_loaders(tree)
+
+    def _of_loaders(self, tree: ast.AST) -> Iterator[Lookup]:
         for node in ast.walk(tree):
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(value=ast.Name(id=name) | ast.Attribute(attr=name), attr=attr)
+                ):
+                    if attr in _LOADERS and "loader" in name.lower():
+                        yield self._unseen(node)
+                case _:
+                    pass
+
+    def _called_within(self, tree: ast.AST, parents: Mapping[int, ast.AST]) -> Iterator[Lookup]:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and node.attr in _OF_FRAME:
+                yield from self._of_globals(node, parents)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                yield from self._of_container(node, parents)
             if not isinstance(node, (ast.Name, ast.Attribute)) or not isinstance(node.ctx, ast.Load):
                 continue
             called = self._called(node)
@@ -115,6 +182,52 @@ class Place:
                 yield from self._of_call(called, parent, parents)
             else:
                 yield from self._passed_on(called, node, parent)
+
+    def _of_globals(self, node: ast.Attribute, parents: Mapping[int, ast.AST]) -> Iterator[Lookup]:
+        """``sys._getframe().f_globals`` is ``globals()``; those of another frame or function are not known."""
+        match node.value:
+            case ast.Call(func=ast.Attribute(attr="_getframe" | "currentframe"), args=[]):
+                yield from self._of_table("globals", node, parents)
+                return
+            case _:
+                pass
+        match use := parents.get(id(node)):
+            case ast.Subscript(slice=ast.Constant(value=str(key))) if key.startswith("__"):
+                pass
+            case _:
+                yield self._unseen(use if isinstance(use, ast.Subscript) else node)
+
+    def _of_container(self, node: ast.Name, parents: Mapping[int, ast.AST]) -> Iterator[Lookup]:
+        """``LOADERS["a"]("lib")``, ``Settings.load("lib")`` and ``__builtins__["__import__"]("lib")``."""
+        if node.id in self._local or node.id in self._aliases:
+            return
+        if node.id == "__builtins__":
+            members: dict[Any, str] = {n.partition(".")[2]: n for n in _CALLED if n.startswith("builtins.")}
+        else:
+            members = _looking_members(self.names.get(node.id))
+        if not members:
+            return
+        use = parents.get(id(node))
+        is_class = isinstance(self.names.get(node.id), type)
+        match use:
+            case ast.Attribute(attr=key) if is_class or node.id == "__builtins__":
+                # An attribute of ``__builtins__`` is found by its name.
+                called = members.get(key) if is_class else None
+                if called is None:
+                    return
+            case ast.Subscript(slice=ast.Constant(value=key)):
+                called = members.get(key)
+                if called is None:
+                    return
+            case _:
+                if not is_class:
+                    yield self._unseen(use if isinstance(use, ast.expr) else node)
+                return
+        call = parents.get(id(use))
+        if isinstance(call, ast.Call) and call.func is use:
+            yield from self._of_call(called, call, parents)
+        else:
+            yield self._unseen(use)
 
     def _called(self, node: ast.expr) -> str | None:
         """What a name or an attribute is called here, if it looks code up."""
@@ -129,7 +242,9 @@ class Place:
             whole = ".".join([alias, *parts])
             return whole if whole in _CALLED or whole in _OBJECTS else None
         if base.id in self._local:
-            return None if parts else self._renamed(base.id)
+            return self._renamed(base.id, parts)
+        if base.id == "__builtins__" and parts:
+            return name if (name := f"builtins.{parts[0]}") in _CALLED else None
         if base.id in self.names:
             return known_name(self._live(self.names[base.id], parts))
         if not parts and hasattr(builtins, base.id):
@@ -137,15 +252,26 @@ class Place:
             return name if name in _CALLED else None
         return None
 
-    def _renamed(self, name: str) -> str | None:
-        """What a variable is called here that is given nothing but a function: ``load = importlib.import_module``."""
-        assigned = self._local[name]
-        value = assigned[0].value if len(assigned) == 1 and not assigned[0].is_member else None
-        if not isinstance(value, (ast.Name, ast.Attribute)) or name in self._open:
+    def _renamed(self, name: str, parts: list[str]) -> str | None:
+        """What a variable, or what is in it, is called here that is given a function or a module by name.
+
+        ``load = importlib.import_module``; ``m = importlib``, of which ``m.import_module`` is asked.
+        """
+        if name in self._open:
             return None
         self._open.add(name)
         try:
-            return self._called(value)
+            for assigned in self._local[name]:
+                value = assigned.value
+                for one in (value.body, value.orelse) if isinstance(value, ast.IfExp) else (value,):
+                    if assigned.is_member or not isinstance(one, (ast.Name, ast.Attribute)):
+                        continue
+                    whole: ast.expr = one
+                    for part in parts:
+                        whole = ast.Attribute(whole, part, ast.Load())
+                    if (called := self._called(whole)) is not None:
+                        return called
+            return None
         finally:
             self._open.discard(name)
 
@@ -168,8 +294,19 @@ class Place:
         if called == "os.getenv":
             yield Lookup("variable", ast.unparse(call), call.lineno)
             return
+        if called in _PROCESSES:
+            yield from self._of_process(call)
+            return
+        if called in _PICKLES:
+            match call.args:
+                case [ast.Call(func=ast.Attribute(attr="dumps") | ast.Name(id="dumps"))]:
+                    # A copy of what the code holds.
+                    pass
+                case _:
+                    yield self._unseen(call)
+            return
         first = call.args[0] if call.args else next((k.value for k in call.keywords if k.arg in _FIRST), None)
-        if called in _UNSEEN or first is None:
+        if called in _UNSEEN | _FINDERS or first is None:
             yield self._unseen(call)
             return
         if called in _BY_CODE:
@@ -183,6 +320,43 @@ class Place:
                 yield Lookup("code", text, call.lineno)
             return
         yield from self._by_name("dotted" if called in _BY_DOTTED else "module", first, call)
+
+    def _of_process(self, call: ast.Call) -> Iterator[Lookup]:
+        """Code that another Python runs; what another program does is no code of the project."""
+        words: list[ast.expr] = []
+        for given in (*call.args, *(k.value for k in call.keywords if k.arg in ("args", "cmd"))):
+            word = given.value if isinstance(given, ast.Starred) else given
+            if isinstance(word, ast.Name) and word.id in self._local:
+                words += [a.value for a in self._local[word.id] if a.value is not None]
+            else:
+                words += word.elts if isinstance(word, (ast.List, ast.Tuple)) else [word]
+        if not any(self._starts_python(word) for word in words):
+            return
+        for option, text in itertools.pairwise(words):
+            known = self._texts(text)
+            if isinstance(option, ast.Constant) and option.value in ("-c", "-m") and known is not None:
+                kind: Kind = "code" if option.value == "-c" else "module"
+                yield from (Lookup(kind, one, call.lineno) for one in known)
+                return
+        yield self._unseen(call)
+
+    def _starts_python(self, command: ast.expr) -> bool:
+        for node in ast.walk(command):
+            match node:
+                case ast.Attribute(value=ast.Name(), attr="executable"):
+                    return True
+                case ast.Name(id=name):
+                    live = None if name in self._local or name in self._aliases else self.names.get(name)
+                    if self._aliases.get(name) == "sys.executable" or (
+                        isinstance(live, str) and live == sys.executable
+                    ):
+                        return True
+                case ast.Constant(value=str(text)):
+                    if _PYTHON.search(text):
+                        return True
+                case _:
+                    pass
+        return False
 
     def _by_name(self, kind: Kind, name: ast.expr, call: ast.Call) -> Iterator[Lookup]:
         texts = self._texts(name)
@@ -243,6 +417,10 @@ class Place:
 
     def _passed_on(self, called: str, node: ast.expr, parent: ast.AST | None) -> Iterator[Lookup]:
         """A function that looks code up, and is given to another: ``partial(import_module, "lib")``."""
+        if called in _FINDERS and isinstance(parent, ast.Attribute):
+            # ``PathFinder.find_spec``: it looks where it is told.
+            yield self._unseen(parent)
+            return
         if called in _TABLES or isinstance(parent, (ast.Attribute, ast.keyword, ast.AnnAssign)):
             return
         if isinstance(parent, ast.Assign) and all(isinstance(t, ast.Name) for t in parent.targets):
@@ -255,7 +433,7 @@ class Place:
                 for text in texts:
                     yield Lookup("dotted" if called in _BY_DOTTED else "module", text, node.lineno)
                 return
-        if called in _BY_MODULE | _BY_DOTTED | _BY_CODE:
+        if called in _LOOKING:
             yield self._unseen(cast("ast.expr", parent if isinstance(parent, ast.expr) else node))
 
     @staticmethod
@@ -454,4 +632,10 @@ def tree_of(text: str) -> ast.Module | None:
 
 def may_look_up(names: Iterable[str], globals_: Mapping[str, Any]) -> bool:
     """Whether code that mentions these names is worth a look."""
-    return any(n in _WORDS or (n in globals_ and known_name(globals_[n]) is not None) for n in names)
+    for name in names:
+        if name in _WORDS:
+            return True
+        live = globals_.get(name)
+        if live is not None and (known_name(live) is not None or _looking_members(live)):
+            return True
+    return False
