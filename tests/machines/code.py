@@ -166,7 +166,7 @@ def train(rows: tm.Table, epochs: int, rate: float = 0.001) -> dict:
     return {{"weight": learner.weight.tolist(), "drawn": float(np.random.random()), "version": {setting}}}
 
 
-@tm.step
+@tm.step(ids=True)
 def joined(low: tm.Table, high: tm.Table) -> tm.Table:
     both = pa.concat_tables([low.to_arrow(), high.to_arrow()])
     label = deep.labelled(both.column("word").to_pylist(), both.column("y").to_pylist())

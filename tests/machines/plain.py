@@ -56,6 +56,11 @@ def _array(value: Any) -> Any:
     return [str(value.dtype), value.tolist()]
 
 
+def _seen(rows: Table) -> Table:
+    """What a function with ``ids=True`` sees of rows."""
+    return rows.select([n for n in rows.columns if n != "_prediction"])
+
+
 def results(folder: Path, rows: Rows, modulus: int, epochs: int) -> dict[str, Any]:
     """What each step of the project in ``folder`` gives, a step of two results as a list."""
     for name in [n for n in sys.modules if n.partition(".")[0] in MODULES]:
@@ -67,7 +72,8 @@ def results(folder: Path, rows: Rows, modulus: int, epochs: int) -> dict[str, An
         sys.path.remove(str(folder))
     data = as_table(rows).with_column("_prediction", pa.nulls(len(rows), pa.string()))
     made: dict[str, Any] = {}
-    made["clean"] = clean = Table.of(steps.clean.function(data.to_polars(), modulus))
+    few = Table.of(steps.clean.function(_seen(data).to_polars(), modulus))
+    made["clean"] = clean = few.with_column("_prediction", pa.nulls(len(few), pa.string()))
     made["squared"] = squared = clean.with_column("y", steps.squared.function(clean.numpy("x")))
     made["halves"] = low, high = steps.halves.function(squared)
     centre = steps.Centre.function()
@@ -77,7 +83,7 @@ def results(folder: Path, rows: Rows, modulus: int, epochs: int) -> dict[str, An
     random.seed(0)
     np.random.seed(0)
     made["train"] = model = steps.train.function(low, epochs)
-    made["joined"] = joined = steps.joined.function(low, high)
+    made["joined"] = joined = steps.joined.function(_seen(low), _seen(high))
     made["report"] = steps.report.function(model, joined)
     return made
 
