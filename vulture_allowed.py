@@ -17,6 +17,10 @@ open_
 _.get_code
 _.set_data
 
+# Found by the name of a kind of cell.
+_._date
+_._timestamp
+
 # io calls them on a raw stream.
 _.readable
 _.readinto
