@@ -18,8 +18,8 @@ _.get_code
 _.set_data
 
 # Found by the name of a kind of cell.
-_._date
-_._timestamp
+_._date  # noqa: SLF001 - a name
+_._timestamp  # noqa: SLF001 - a name
 
 # io calls them on a raw stream.
 _.readable

@@ -128,7 +128,7 @@ def features(rows: pl.DataFrame) -> tm.Table:
 @tm.trainer(features="x", label="y")
 def train(rows: tm.Table):
     from sklearn.ensemble import HistGradientBoostingRegressor
-    return HistGradientBoostingRegressor(max_iter=20, min_samples_leaf=2).fit(rows.numpy("x"), rows.numpy("y"))
+    return HistGradientBoostingRegressor(max_iter=60, min_samples_leaf=2).fit(rows.numpy("x"), rows.numpy("y"))
 
 @tm.pipeline
 def brought(data: tm.Dataset = tm.dataset("rows@main")):
@@ -160,7 +160,7 @@ def test_a_model_that_takes_missing_cells_gets_them(bring: Bring, capsys: pytest
 def test_a_missing_cell_that_a_model_does_not_take_is_the_clients_row(bring: Bring):
     rows = [(i, i % 17 + 0.5, i % 11 + 0.5, i % 17 + i % 11) for i in range(120)]
     code = GAPS.replace("ensemble import HistGradientBoostingRegressor", "linear_model import Ridge")
-    code = code.replace("HistGradientBoostingRegressor(max_iter=20, min_samples_leaf=2)", "Ridge()")
+    code = code.replace("HistGradientBoostingRegressor(max_iter=60, min_samples_leaf=2)", "Ridge()")
     project = served(bring("id,a,b,y", rows, "import polars as pl\n" + code))
     whole = {"id": 0, "a": 1.5, "b": 2.5}
     for gap in (None, float("nan")):
