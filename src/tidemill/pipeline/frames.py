@@ -156,7 +156,9 @@ def with_types_of(made: "Table", like: "Table", rows: "np.ndarray[Any, Any] | No
                 restored.append(field.name)
             continue
         known = before.schema.field(place)
-        column = None if rows is None else _untouched(arrow, before, field.name, rows)
+        # Text is the same text in either of Arrow's types, changed or not: a look at the cells would say nothing.
+        is_text = _is_text(field.type) and _is_text(known.type)
+        column = None if rows is None or is_text else _untouched(arrow, before, field.name, rows)
         if column is None:
             column = _cast(arrow.column(at), known.type, before.column(place))
         if column is not None:
@@ -177,21 +179,24 @@ def _untouched(arrow: "pa.Table", before: "pa.Table", name: str, rows: "np.ndarr
     return given.column(0) if same_series(here, there) else None
 
 
+def _is_text(kind: "pa.DataType") -> bool:
+    import pyarrow as pa  # noqa: PLC0415
+
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
 def _cast(column: "pa.ChunkedArray", known: "pa.DataType", before: "pa.ChunkedArray") -> Any:
     """A column that was changed in the type that it had, if pandas only loosened that; else None."""
     import pyarrow as pa  # noqa: PLC0415
 
     types, now = pa.types, column.type
 
-    def is_text(kind: "pa.DataType") -> bool:
-        value = kind.value_type if types.is_dictionary(kind) else kind  # pyright: ignore[reportAttributeAccessIssue]
-        return types.is_string(value) or types.is_large_string(value)
-
     loosened = (
         types.is_null(now)
         or (types.is_floating(now) and types.is_integer(known) and before.null_count > 0)
         or (types.is_list(now) and types.is_fixed_size_list(known) and now.value_type == known.value_type)  # pyright: ignore[reportAttributeAccessIssue]
-        or (is_text(now) and is_text(known) and types.is_dictionary(now) == types.is_dictionary(known))
+        or (_is_text(now) and _is_text(known))
+        or (types.is_dictionary(now) and types.is_dictionary(known))
     )
     if not loosened:
         return None

@@ -72,7 +72,9 @@ def identified(
         # No row is left: then it is clear which ones.
         found = np.zeros(0, np.uint64)
     rows = identity.places(step, ids, found)
-    return identity.attached(with_types_of(made, given, rows) if is_pandas else made, given, rows)
+    made = with_types_of(made, given, rows) if is_pandas else made
+    # Rows in their order, as many as were given, are all of them.
+    return identity.attached(made, given, None if len(rows) == len(given) else rows)
 
 
 def of_step(
