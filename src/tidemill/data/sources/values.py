@@ -5,7 +5,7 @@ import decimal
 import json
 import uuid
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tidemill.core.errors import InvalidInput
 from tidemill.data.casting import has_known_years
@@ -177,13 +177,20 @@ def _said(values: Sequence[Any], kind: Any) -> Any:
     try:
         return from_json(values, kind)
     except pa.ArrowInvalid:
-        if any(isinstance(value, (dict, str)) for value in values):
+        # Arrow leaves out the fields of a record that the type does not have.
+        if any(isinstance(value, str) or _holds_record(value) for value in values):
             raise
     try:
         # A database gives bytes, times and lists of them as such.
         return pa.array(values, kind)
     except (pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, TypeError, ValueError) as error:
         raise pa.ArrowInvalid(str(error)) from error
+
+
+def _holds_record(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds_record, cast("Sequence[Any]", value)))
+    return isinstance(value, dict)
 
 
 def _is_said(value: Any, kind: Any) -> bool:
