@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tidemill.core.errors import Failed, InvalidInput, TidemillError
+from tidemill.core.errors import Failed, InvalidInput, TidemillError, came_from
 from tidemill.models import sample
 from tidemill.models.predictor import CODE_FOLDER, Predictor
 
@@ -58,10 +58,9 @@ def _still_answers(predictor: Predictor) -> bool:
 
 
 def _told(predictor: Predictor, one: dict[str, Any], row: int, error: Failed) -> InvalidInput:
-    cause = error.__cause__
     # A step is run by Tidemill, which may have words of its own around what the step raised.
-    while isinstance(cause, TidemillError) and cause.__cause__ is not None:
-        cause = cause.__cause__
+    causes = list(came_from(error))[1:]
+    cause = next((c for c in causes if not isinstance(c, TidemillError)), causes[-1] if causes else None)
     details: dict[str, object] = {**error.details, "row": row}
     where = _line(predictor, cause)
     if where is not None:
