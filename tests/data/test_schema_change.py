@@ -215,3 +215,40 @@ def test_the_difference_of_two_schemas():
         "changes column 'a' from int64 to int8",
     ]
     assert not schema_change(old, old)
+
+
+@pytest.fixture
+def came_and_went(keyed: Dataset) -> Dataset:
+    """A column that came with its cells, went, and came again for one of the rows; its first cells are in a file still."""
+    put(keyed, table(k=["a", "b"], n=[1, 2], m=[0.5, 1.0]))
+    put(keyed, table(k=["a", "b"], n=[1, 2]))
+    put(keyed, table(k=["a"], n=[1], m=[9.0]))
+    return keyed
+
+
+def test_a_column_that_went_comes_back_with_its_cells(keyed: Dataset):
+    put(keyed, table(k=["a", "b"], n=[1, 2], m=[0.5, 1.0]))
+    put(keyed, table(k=["a", "b"], n=[1, 2]))
+    keyed.revert(keyed.head().id)
+    assert [row["m"] for row in rows(keyed)] == [0.5, 1.0]
+
+
+def test_a_column_that_one_branch_dropped_and_one_kept_is_told_by_its_cells(came_and_went: Dataset):
+    latest, dropped, came, _ = came_and_went.log()
+    assert {cell[1:] for cell in came_and_went.diff(dropped.id, came.id).cells()} == {
+        ("m", None, 0.5),
+        ("m", None, 1.0),
+    }
+    # Its second row has no cell in the new column of the same name, whatever the file has for the old one.
+    assert {cell[1:] for cell in came_and_went.diff(came.id, latest.id).cells()} == {
+        ("m", 0.5, 9.0),
+        ("m", 1.0, None),
+    }
+
+
+def test_pieces_of_other_cells_have_other_names(came_and_went: Dataset):
+    latest, _, came, _ = came_and_went.log()
+    (now, _), (then,) = (came_and_went.snapshot(commit.id).fragments() for commit in (latest, came))
+    assert now.files == then.files
+    assert (now.lacking, then.lacking) == (("m",), ())
+    assert now.digest != then.digest

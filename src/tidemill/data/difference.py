@@ -1,4 +1,6 @@
-"""What differs between two commits, by ``_id``. Reads the rows' contents only where the commits share no file."""
+"""What differs between two commits, by ``_id``. Reads the rows' contents only where the commits share no file, or read
+other columns from it.
+"""
 
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -114,7 +116,10 @@ _Part = tuple[Fragment, "np.ndarray[Any, Any]", "np.ndarray[Any, Any]"]
 
 
 def _apart(old: Snapshot, new: Snapshot) -> tuple[list[_Part], list[_Part]]:
-    """The rows on each side that do not lie in the same file on the other: all others are equal."""
+    """The rows on each side that do not lie in the same file on the other: all others are equal.
+
+    A file that both have tells nothing where they read other columns from it: a column that was dropped is in it still.
+    """
     import numpy as np  # noqa: PLC0415
 
     ours, theirs = ({f.files: f for f in s.fragments()} for s in (old, new))
@@ -122,14 +127,15 @@ def _apart(old: Snapshot, new: Snapshot) -> tuple[list[_Part], list[_Part]]:
     after: list[_Part] = []
     for files in ours.keys() | theirs.keys():
         a, b = ours.get(files), theirs.get(files)
-        if a and b:
+        if a and b and a.stored & frozenset(new.schema.names) == b.stored:
             # Of the same file each side has all rows but those that left it: nothing else needs a look.
             if a.deletion_file != b.deletion_file:
                 before.append(_part(a, np.setdiff1d(b.deleted, a.deleted)))
                 after.append(_part(b, np.setdiff1d(a.deleted, b.deleted)))
-        elif a:
+            continue
+        if a:
             before.append(_part(a, a.live))
-        elif b:
+        if b:
             after.append(_part(b, b.live))
     return before, after
 

@@ -1,7 +1,7 @@
 """A dataset at one commit, to be read: whole, by rows, or fragment by fragment. Never changes."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
@@ -37,9 +37,13 @@ class Fragment:
         files: The data files that it is made of.
         deletion_file: What names the rows that left it; None when all are there.
         rows: How many are still there at this commit.
+        lacking: The columns of this commit that none of its data files has: their cells are missing. A file may have
+            cells of a column that was dropped, and of none that came later by the same name.
     """
 
-    def __init__(self, table: LanceTable, inner: Any, schema: "pa.Schema") -> None:
+    def __init__(
+        self, table: LanceTable, inner: Any, schema: "pa.Schema", numbers: "Mapping[str, frozenset[int]]"
+    ) -> None:
         self._table = table
         self._inner = inner
         self._schema = schema
@@ -47,16 +51,24 @@ class Fragment:
         self.files: tuple[str, ...] = tuple(d.path for d in inner.data_files())
         self.deletion_file: str | None = inner.deletion_file()
         self.rows: int = inner.count_rows()
+        stored = {number for file in inner.metadata.files for number in file.fields}
+        self.lacking: tuple[str, ...] = tuple(n for n in schema.names if not numbers[n] & stored)
 
     def __repr__(self) -> str:
         return f"Fragment({self.files[0]}, {self.rows} rows)"
 
     @cached_property
     def digest(self) -> Digest:
-        """Names its data files and schema, not its deletions: rows only ever leave a digest."""
+        """Names its data files and the columns read from them, not its deletions: rows only ever leave a digest."""
         shape: list[identity.Value] = [[f.name, str(f.type), _metadata(f)] for f in self._schema]
         files: list[identity.Value] = [[d.path, list(d.fields)] for d in self._inner.metadata.files]
-        return identity.value(["fragment", files, shape])
+        lacking: list[identity.Value] = [list(self.lacking)] if self.lacking else []
+        return identity.value(["fragment", files, shape, *lacking])
+
+    @property
+    def stored(self) -> frozenset[str]:
+        """The columns of this commit that its data files have."""
+        return frozenset(self._schema.names) - frozenset(self.lacking)
 
     @cached_property
     def deleted(self) -> "np.ndarray[Any, Any]":
@@ -367,7 +379,15 @@ def fragments_of(table: LanceTable, version: int) -> tuple[Fragment, ...]:
 
 def _fragments(table: LanceTable, opened: "lance.LanceDataset", schema: "pa.Schema") -> tuple[Fragment, ...]:
     with translated(table.uri):
-        return tuple(Fragment(table, inner, schema) for inner in opened.get_fragments())
+        numbers = {field.name(): frozenset(_numbers(field)) for field in opened.lance_schema.fields()}
+        return tuple(Fragment(table, inner, schema, numbers) for inner in opened.get_fragments())
+
+
+def _numbers(field: Any) -> Iterator[int]:
+    """The numbers by which data files know a column: its own, and those of what it is made of."""
+    yield field.id()
+    for part in field.children():
+        yield from _numbers(part)
 
 
 def _metadata(field: "pa.Field") -> list[identity.Value]:
