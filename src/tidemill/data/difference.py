@@ -1,5 +1,6 @@
-"""What differs between two commits, by ``_id``. Reads the rows' contents only where the commits share no file, or read
-other columns from it.
+"""What differs between two commits, by ``_id``.
+
+Reads the rows' contents only where the commits share no file, or read other columns from it.
 """
 
 from functools import cached_property

@@ -15,6 +15,7 @@ from tidemill.pipeline import values
 from tidemill.pipeline.annotations import shown
 from tidemill.pipeline.component import Component, Fitted, whole_results
 from tidemill.pipeline.dataset import Dataset
+from tidemill.pipeline.fitting import is_outcome
 from tidemill.pipeline.graph import EACH, Guard
 from tidemill.pipeline.handles import Handle, Port
 from tidemill.pipeline.model import Model
@@ -232,7 +233,7 @@ def at_exit(step: Component[..., Any], **settings: Any) -> None:
 
 def outcome_parameters(step: Component[..., Any]) -> list[str]:
     """The parameters of an exit step that are given what became of the run."""
-    return [p.name for p in step.parameters if values.is_outcome(p.annotation)]
+    return [p.name for p in step.parameters if is_outcome(p.annotation)]
 
 
 def in_memory(pipeline: str, body: Callable[[], R]) -> R:

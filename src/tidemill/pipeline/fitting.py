@@ -1,0 +1,356 @@
+"""One value as an annotation wants it: of Python as it is, of JSON and of typed text read."""
+
+import collections.abc
+import datetime as dt
+import decimal
+import enum
+import json
+import os
+import types
+import typing
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from tidemill.core.errors import TidemillError
+from tidemill.core.names import Reference
+from tidemill.pipeline import spelling
+from tidemill.pipeline.dataset import Dataset, dataset
+from tidemill.pipeline.model import Model, model
+from tidemill.pipeline.outcome import RunOutcome
+from tidemill.pipeline.parameters import EMPTY
+from tidemill.pipeline.secret import Secret
+
+_TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
+_NOTHING = {"none", "null"}
+
+Source = Literal["python", "json", "text"]
+"""Where a value comes from: Python, JSON, or what somebody typed."""
+
+
+class Unfit(Exception):
+    """The value does not fit the annotation."""
+
+
+def fitted(value: Any, annotation: Any, source: Source) -> Any:
+    """``value`` as ``annotation`` wants it.
+
+    Raises:
+        Unfit: It does not fit.
+    """
+    if source == "json" and isinstance(value, dict) and not is_outcome(annotation):
+        members = cast("dict[str, Any]", value)
+        if spelling.kind_of(members) is not None:
+            return fitted(_unspelled(members), annotation, "python")
+    if is_outcome(annotation) and value is not None:
+        return _to_outcome(value)
+    annotation = plain_annotation(annotation)
+    if annotation in (EMPTY, Any, object) or isinstance(annotation, (str, typing.TypeVar)):
+        return _unspelled(value) if source == "json" else value
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (typing.Union, types.UnionType):
+        return _of_union(value, arguments, source)
+    if origin is typing.Literal:
+        return _of_choices(value, arguments, source)
+    kind = origin or annotation
+    if kind in _SCALARS:
+        return _SCALARS[kind](value, source)
+    if typing.is_typeddict(kind):
+        kind, arguments = dict, ()
+    if kind in _CONTAINERS:
+        return _of_container(value, kind, arguments, source)
+    if isinstance(kind, enum.EnumType) and source != "python":
+        return _member(value, kind)
+    return _instance(value, kind, source)
+
+
+def plain_annotation(annotation: Any) -> Any:
+    """What stands behind an alias, a ``NewType`` and ``Annotated``."""
+    while True:
+        if typing.get_origin(annotation) is typing.Annotated:
+            annotation = typing.get_args(annotation)[0]
+        elif isinstance(annotation, typing.NewType):
+            annotation = annotation.__supertype__
+        elif type(annotation).__name__ == "TypeAliasType":
+            annotation = annotation.__value__
+        else:
+            return annotation
+
+
+def _unspelled(tree: Any) -> Any:
+    try:
+        return spelling.unspell(tree)
+    except ValueError:
+        raise Unfit from None
+
+
+def _instance(value: Any, kind: Any, source: Source) -> Any:
+    value = _unspelled(value) if source == "json" else value
+    try:
+        fits = not isinstance(kind, type) or isinstance(value, kind)
+    except TypeError:
+        # A protocol that cannot be asked: what it wants is seen when it is called.
+        return value
+    if not fits:
+        raise Unfit
+    return value
+
+
+def _of_union(value: Any, arguments: tuple[Any, ...], source: Source) -> Any:
+    if type(None) in arguments and (value is None or (source == "text" and value in _NOTHING)):
+        return None
+    others = [plain_annotation(a) for a in arguments if a is not type(None)]
+    exact = [a for a in others if isinstance(a, type) and type(value) is a] if source != "text" else []
+    # Of what was typed text is the last resort: everything fits it.
+    order = exact + sorted(others, key=lambda a: a is str)
+    for argument in order:
+        try:
+            return fitted(value, argument, source)
+        except Unfit:
+            continue
+    raise Unfit
+
+
+def _of_choices(value: Any, choices: tuple[Any, ...], source: Source) -> Any:
+    for choice in choices:
+        try:
+            found = value if source == "python" else fitted(value, type(choice), source)
+        except Unfit:
+            continue
+        if type(found) is type(choice) and found == choice:
+            return choice
+    raise Unfit
+
+
+def _of_container(value: Any, kind: Any, arguments: tuple[Any, ...], source: Source) -> Any:
+    mapping = kind in _MAPPINGS
+    if source == "text":
+        value, source = _parsed(value, mapping=mapping)
+    if mapping:
+        if not isinstance(value, Mapping):
+            raise Unfit
+        names, members = arguments if len(arguments) == 2 else (Any, Any)
+        pairs = cast("Mapping[Any, Any]", value).items()
+        read = {_name(k, names, source): fitted(v, members, source) for k, v in pairs}
+        if len(read) != len(pairs):
+            # Two names that are one key: nothing is dropped in silence.
+            raise Unfit
+        return read
+    wanted, taken = _CONTAINERS[kind]
+    if not isinstance(value, taken if source == "python" else (list, tuple, set, frozenset)):
+        raise Unfit
+    found = cast("Sequence[Any]", value)
+    if kind is tuple and arguments and Ellipsis not in arguments:
+        wants = () if arguments == ((),) else arguments
+        if len(wants) != len(found):
+            raise Unfit
+        return tuple(fitted(v, a, source) for v, a in zip(found, wants, strict=True))
+    inner = arguments[0] if arguments else Any
+    made = [fitted(v, inner, source) for v in found]
+    try:
+        made = (wanted or _plain_type(value))(made)
+    except TypeError:
+        raise Unfit from None
+    if isinstance(made, (set, frozenset)) and len(made) != len(found):
+        # Two of a list are one in a set.
+        raise Unfit
+    return made
+
+
+def _plain_type(value: Any) -> Any:
+    return next(kind for kind in (list, tuple, set, frozenset) if isinstance(value, kind))
+
+
+def _name(name: Any, annotation: Any, source: Source) -> Any:
+    """A dict's key. JSON has text alone for keys: there it is read as if it was typed."""
+    if source == "json" and isinstance(name, str):
+        found = name if annotation in (EMPTY, Any, str) else fitted(name, annotation, "text")
+        if not isinstance(found, collections.abc.Hashable):
+            raise Unfit
+        return found
+    return fitted(name, annotation, source)
+
+
+def _parsed(text: str, *, mapping: bool) -> tuple[Any, Source]:
+    """Typed text as a container: JSON, or members with commas between."""
+    if text.lstrip().startswith(("[", "{")):
+        try:
+            return json.loads(text), "json"
+        except (json.JSONDecodeError, RecursionError):
+            raise Unfit from None
+    if mapping:
+        raise Unfit
+    return [part.strip() for part in text.split(",")] if text.strip() else [], "text"
+
+
+def _member(value: Any, kind: Any) -> Any:
+    """An enum's member by its name, else by its value."""
+    if isinstance(value, kind):
+        return value
+    if isinstance(value, str) and value in kind.__members__:
+        return kind[value]
+    for member in kind:
+        held = member.value
+        if type(held) is type(value) and held == value:
+            return member
+        if isinstance(value, str) and type(held) in (int, float) and str(held) == value:
+            return member
+    raise Unfit
+
+
+def _to_int(value: Any, source: Source) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if source == "text":
+        return _made(int, value)
+    raise Unfit
+
+
+def _to_float(value: Any, source: Source) -> float:
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        made = _made(float, value)
+        if int(made) != value:
+            raise Unfit
+        return made
+    if source == "text":
+        return _made(float, value)
+    raise Unfit
+
+
+def _to_bool(value: Any, source: Source) -> bool:
+    if isinstance(value, bool):
+        return value
+    if source == "text" and value.lower() in _TRUE | _FALSE:
+        return value.lower() in _TRUE
+    raise Unfit
+
+
+def _to_str(value: Any, source: Source) -> str | Secret:
+    del source
+    # The step's function gets the secret's text.
+    if isinstance(value, (str, Secret)):
+        return value
+    raise Unfit
+
+
+def _to_bytes(value: Any, source: Source) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if source != "python" and isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape")
+    raise Unfit
+
+
+def _to_path(value: Any, source: Source) -> Path:
+    del source
+    if isinstance(value, (str, os.PathLike)) and not isinstance(value, bytes):
+        return _made(Path, value)
+    raise Unfit
+
+
+def _to_none(value: Any, source: Source) -> None:
+    if value is not None and not (source == "text" and value in _NOTHING):
+        raise Unfit
+
+
+def _from_text(kind: Any, read: Callable[[str], Any]) -> Callable[[Any, Source], Any]:
+    def converted(value: Any, source: Source) -> Any:
+        if isinstance(value, kind):
+            return value
+        if source != "python" and isinstance(value, str):
+            return _made(read, value)
+        raise Unfit
+
+    return converted
+
+
+def _to_secret(value: Any, source: Source) -> Secret:
+    del source
+    if isinstance(value, Secret):
+        return value
+    if isinstance(value, str):
+        return _made(Secret.parse, value)
+    raise Unfit
+
+
+def _to_dataset(value: Any, source: Source) -> Dataset:
+    del source
+    if isinstance(value, Dataset):
+        return value
+    if isinstance(value, Reference):
+        return Dataset(value)
+    if isinstance(value, str):
+        return dataset(value)
+    raise Unfit
+
+
+def _to_model(value: Any, source: Source) -> Model:
+    del source
+    if isinstance(value, Model):
+        return value
+    if isinstance(value, str):
+        return model(value)
+    raise Unfit
+
+
+def _made(kind: Any, value: Any) -> Any:
+    try:
+        return kind(value)
+    except TidemillError:
+        raise
+    except (ValueError, OverflowError, TypeError, ArithmeticError):
+        raise Unfit from None
+
+
+def _to_outcome(value: Any) -> RunOutcome:
+    if isinstance(value, RunOutcome):
+        return value
+    if isinstance(value, dict):
+        return RunOutcome(**cast("dict[str, Any]", value))
+    raise Unfit
+
+
+def is_outcome(annotation: Any) -> bool:
+    """Whether a parameter asks for what became of the run."""
+    if isinstance(annotation, str):
+        return any(part.strip().rpartition(".")[2] == RunOutcome.__name__ for part in annotation.split("|"))
+    return annotation is RunOutcome or RunOutcome in typing.get_args(annotation)
+
+
+_SCALARS: dict[Any, Callable[[Any, Source], Any]] = {
+    int: _to_int,
+    float: _to_float,
+    bool: _to_bool,
+    str: _to_str,
+    bytes: _to_bytes,
+    Path: _to_path,
+    dt.datetime: _from_text(dt.datetime, dt.datetime.fromisoformat),
+    dt.date: _from_text(dt.date, dt.date.fromisoformat),
+    dt.time: _from_text(dt.time, dt.time.fromisoformat),
+    decimal.Decimal: _from_text(decimal.Decimal, decimal.Decimal),
+    uuid.UUID: _from_text(uuid.UUID, uuid.UUID),
+    complex: _from_text(complex, complex),
+    Secret: _to_secret,
+    Dataset: _to_dataset,
+    Model: _to_model,
+    type(None): _to_none,
+    None: _to_none,
+}
+_MAPPINGS = frozenset({dict, collections.abc.Mapping, collections.abc.MutableMapping})
+_LISTS, _SETS = (list, tuple), (set, frozenset)
+_CONTAINERS: dict[Any, tuple[Any, tuple[type, ...]]] = {
+    list: (list, _LISTS),
+    tuple: (tuple, _LISTS),
+    set: (set, _SETS),
+    frozenset: (frozenset, _SETS),
+    collections.abc.MutableSequence: (list, _LISTS),
+    collections.abc.Sequence: (None, _LISTS),
+    collections.abc.Set: (None, _SETS),
+    collections.abc.Collection: (None, (*_LISTS, *_SETS)),
+    collections.abc.Iterable: (None, (*_LISTS, *_SETS)),
+    **dict.fromkeys(_MAPPINGS, (dict, (dict,))),
+}
+"""What an annotation of a container makes (None: what was given), and of what."""
