@@ -62,7 +62,7 @@ def read_table(blobs: Blobs, meta: dict[str, Any]) -> "Table":
     """All live rows of a table artifact."""
     import pyarrow as pa  # noqa: PLC0415
 
-    from tidemill.store.pandas_frames import METADATA, in_one_form, merged  # noqa: PLC0415
+    from tidemill.store.pandas_frames.frames import METADATA, in_one_form, merged  # noqa: PLC0415
     from tidemill.store.table import Table  # noqa: PLC0415
 
     chunks: list[Chunk] = meta["content"]["chunks"]

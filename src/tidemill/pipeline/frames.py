@@ -4,7 +4,9 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import Failed, InvalidInput
-from tidemill.store.pandas_frames import METADATA, NotKept, loses_integers, metadata_of, pack, unpack, without
+from tidemill.store.pandas_frames.frames import METADATA, metadata_of, pack, unpack, without
+from tidemill.store.pandas_frames.integers import loses_integers
+from tidemill.store.pandas_frames.labels import NotKept
 
 if TYPE_CHECKING:
     import numpy as np
@@ -169,7 +171,7 @@ def with_types_of(made: "Table", like: "Table", rows: "np.ndarray[Any, Any] | No
 
 def _untouched(arrow: "pa.Table", before: "pa.Table", name: str, rows: "np.ndarray[Any, Any]") -> Any:
     """The column of ``before`` at these rows, where pandas has the same cells in both; else None."""
-    from tidemill.store.pandas_frames import same_series  # noqa: PLC0415
+    from tidemill.store.pandas_frames.sameness import same_series  # noqa: PLC0415
 
     given = before.select([name])
     if len(rows) != given.num_rows or (rows[1:] <= rows[:-1]).any():

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput, NeedsExtra, NotFound
 from tidemill.core.names import nearest
-from tidemill.store.pandas_frames import INDEX_LEVEL, unpack
+from tidemill.store.pandas_frames.frames import unpack
+from tidemill.store.pandas_frames.index import INDEX_LEVEL
 
 if TYPE_CHECKING:
     import numpy as np

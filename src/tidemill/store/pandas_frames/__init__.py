@@ -1,0 +1,1 @@
+"""A pandas frame as Arrow columns, so that the same frame comes back: index, names and types."""
