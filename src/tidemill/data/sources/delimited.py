@@ -1,29 +1,24 @@
 """CSV and TSV: files read by Arrow's streaming reader, some megabytes at a time, each cell as its text says it."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidemill.core.events import Progress, Sink, silent
+from tidemill.core.events import Sink, silent
 from tidemill.data.sources import delimited_faults, dialect
-from tidemill.data.sources.looks import Looks
+from tidemill.data.sources.delimited_reader import UNNAMED, DelimitedReader
 from tidemill.data.sources.missing import Missing
 from tidemill.data.sources.narrowing import PlainNarrowing, TensorNarrowing, without_empty
 from tidemill.data.sources.noticing import Noticed
-from tidemill.data.sources.paths import check_same_columns, name_of
+from tidemill.data.sources.paths import name_of
 from tidemill.data.sources.source import Group, Note, Place
-from tidemill.data.sources.unpacking import Unpacked
 from tidemill.data.spelling import exact, first_loss, loose
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_BLOCK_BYTES = 2 * 1024 * 1024
 _KEPT_BYTES = 256 * 1024 * 1024
 """Parsed rows that are kept from finding the types to reading, so that a file of usual size is read once."""
-_UNNAMED = "index"
-"""What a first column without a name is called: it is the index that pandas writes."""
 
 
 class Delimited:
@@ -51,53 +46,28 @@ class Delimited:
     ) -> None:
         self.name = name_of(paths)
         self.spellings: dict[str, str] = {}
-        self._paths = list(paths)
         self._usual = usual
         self._given = delimiter
-        self._missing = missing or Missing()
-        self._sink = sink
-        self._identities: dict[Path, tuple[int, ...]] = {}
-        self._block_bytes = _BLOCK_BYTES
+        self._reader = DelimitedReader(
+            paths, usual, delimiter=delimiter, missing=missing or Missing(), sink=sink
+        )
         self._kept: list[pa.RecordBatch] | None = None
         self._found: list[Note] = []
-        self._rows: dict[Path, int] = {}
-
-    @cached_property
-    def _delimiter(self) -> str:
-        return self._given or dialect.delimiter_of(self._paths[0], self._usual)
-
-    @cached_property
-    def _looks(self) -> Looks:
-        return Looks(self._delimiter)
-
-    @cached_property
-    def _headers(self) -> list[list[str]]:
-        """What each file calls its columns."""
-        found = [delimited_faults.header(path, self._delimiter) for path in self._paths]
-        for path, names in zip(self._paths[1:], found[1:], strict=True):
-            check_same_columns(self._paths[0].name, found[0], path.name, names, line=1)
-        return found
-
-    @cached_property
-    def _names(self) -> list[str]:
-        """What the columns are called here."""
-        first, *others = self._headers[0]
-        return [first or (_UNNAMED if others and _UNNAMED not in others else first), *others]
 
     @property
     def head(self) -> Place:
         """The first file's first line."""
-        return Place(self._paths[0].name, "line", 1)
+        return Place(self._reader.paths[0].name, "line", 1)
 
     @property
     def notes(self) -> Sequence[Note]:
         """How the cells are separated and an unnamed column is named, where that was not said; and what the cells say."""
         found = list(self._found)
-        if self._names[0] != self._headers[0][0]:
-            text = f"The first column of {self.head.file} has no name: it is imported as '{_UNNAMED}'."
-            found.insert(0, Note("unnamed-column", _UNNAMED, text))
-        if self._given is None and self._delimiter != self._usual:
-            mark = dialect.DELIMITERS[self._delimiter]
+        if self._reader.names[0] != self._reader.headers[0][0]:
+            text = f"The first column of {self.head.file} has no name: it is imported as '{UNNAMED}'."
+            found.insert(0, Note("unnamed-column", UNNAMED, text))
+        if self._given is None and self._reader.delimiter != self._usual:
+            mark = dialect.DELIMITERS[self._reader.delimiter]
             text = f"The cells of {self.head.file} are separated by {mark}, as its first lines show."
             found.insert(0, Note("delimiter", None, text))
         return found
@@ -106,8 +76,8 @@ class Delimited:
         """The columns; all types are to be found."""
         import pyarrow as pa  # noqa: PLC0415
 
-        self._missing.check(self._names)
-        return [pa.field(name, pa.null()) for name in self._names]
+        self._reader.missing.check(self._reader.names)
+        return [pa.field(name, pa.null()) for name in self._reader.names]
 
     def types(self, groups: Sequence[Group], fixed: "Mapping[str, pa.DataType]") -> "dict[str, pa.DataType]":
         """The type of each source column of the groups: the first that takes every cell exactly."""
@@ -139,14 +109,14 @@ class Delimited:
         whole = self._fast([n for n in types if n not in given], types)
         yielded = 0
         try:
-            for path, start, batch in self._batches(list(types), whole):
+            for path, start, batch in self._reader.batches(list(types), whole):
                 yield pa.Table.from_batches([self._converted(path, start, batch, types, given)])
                 yielded += batch.num_rows
         except pa.ArrowInvalid as error:
             if not whole:
-                raise self._fault(str(error)) from error
+                raise self._reader.fault(str(error)) from error
         else:
-            if whole and self._looks.suspicious:
+            if whole and self._reader.looks.suspicious:
                 self._check(list(whole), types)
             return
         # A cell is no whole number: refused with its place, unless it is an empty text in quotes, which is missing.
@@ -159,20 +129,20 @@ class Delimited:
         import pyarrow as pa  # noqa: PLC0415
 
         try:
-            for path, start, batch in self._batches(list(types)):
+            for path, start, batch in self._reader.batches(list(types)):
                 converted = self._converted(path, start, batch, types, given)
                 if batch.num_rows > passed:
                     yield pa.Table.from_batches([converted.slice(passed)])
                 passed = max(passed - batch.num_rows, 0)
         except pa.ArrowInvalid as error:
-            raise self._fault(str(error)) from error
+            raise self._reader.fault(str(error)) from error
 
     def place(self, row: int) -> Place:
         """Where a row is."""
-        for path in self._paths:
-            count = sum(1 for _ in delimited_faults.records(path, self._delimiter)) - 1
+        for path in self._reader.paths:
+            count = sum(1 for _ in delimited_faults.records(path, self._reader.delimiter)) - 1
             if row < count:
-                return delimited_faults.place(path, self._delimiter, row)
+                return delimited_faults.place(path, self._reader.delimiter, row)
             row -= count
         raise AssertionError(row)
 
@@ -185,11 +155,11 @@ class Delimited:
             # To Arrow, no name means every column.
             return {}
         try:
-            _, _, batch = next(self._batches(names))
+            _, _, batch = next(self._reader.batches(names))
         except StopIteration:
             return dict.fromkeys(names, pa.string())
         except pa.ArrowInvalid as error:
-            raise self._fault(str(error)) from error
+            raise self._reader.fault(str(error)) from error
         found: dict[str, pa.DataType] = {}
         for group, seen in zip(groups, noticed, strict=True):
             cells = [batch.column(source) for source in group.sources]
@@ -214,13 +184,13 @@ class Delimited:
         """
         import pyarrow as pa  # noqa: PLC0415
 
-        names = self._names
+        names = self._reader.names
         kept: list[pa.RecordBatch] | None = []
         unsure: set[int] = set()
         whole = self._fast(names, types)
         others = [n for n in names if n in types and n not in {s for g in groups for s in g.sources}]
         size = start = 0
-        for _, _, batch in self._batches(names, whole):
+        for _, _, batch in self._reader.batches(names, whole):
             arrays: dict[str, Any] = {n: batch.column(n) for n in whole}
             for at, group in enumerate(groups):
                 if group.sources[0] in whole or at in unsure:
@@ -243,7 +213,7 @@ class Delimited:
                 kept = kept if size <= _KEPT_BYTES else None
             else:
                 kept = None
-        if self._looks.suspicious:
+        if self._reader.looks.suspicious:
             # What was read fast may have lost something.
             unsure |= {at for at, group in enumerate(groups) if group.sources[0] in whole}
             kept = None if whole else kept
@@ -261,7 +231,7 @@ class Delimited:
         seen = {at: _narrowing(groups[at]) for at in which}
         start = 0
         try:
-            for _, _, batch in self._batches(names):
+            for _, _, batch in self._reader.batches(names):
                 for at, narrowing in seen.items():
                     narrowing.see(
                         _joined([batch.column(s) for s in groups[at].sources]), start, batch.num_rows
@@ -274,13 +244,13 @@ class Delimited:
                 noticed[at] = Noticed(groups[at].sources[0])
                 noticed[at].decided = narrowing.decided
             start = 0
-            for _, _, batch in self._batches(names):
+            for _, _, batch in self._reader.batches(names):
                 for at in which:
                     cells = _joined([batch.column(s) for s in groups[at].sources])
                     _noticed(cells, found[groups[at].sources[0]], noticed[at], start)
                 start += batch.num_rows
         except pa.ArrowInvalid as error:
-            raise self._fault(str(error)) from error
+            raise self._reader.fault(str(error)) from error
         return found
 
     def _check_numbers(self, group: Group, narrowing: "PlainNarrowing | TensorNarrowing") -> None:
@@ -305,10 +275,10 @@ class Delimited:
 
     def _row(self, row: int) -> str:
         """Words for where a row is, without reading the file once more."""
-        for path in self._paths:
-            count = self._rows[path]
+        for path in self._reader.paths:
+            count = self._reader.rows[path]
             if row < count:
-                return f"row {row + 1:,}" if len(self._paths) == 1 else f"{path.name}, row {row + 1:,}"
+                return f"row {row + 1:,}" if len(self._reader.paths) == 1 else f"{path.name}, row {row + 1:,}"
             row -= count
         raise AssertionError(row)
 
@@ -316,7 +286,7 @@ class Delimited:
         """The columns that Arrow may read as whole numbers at once, as nothing in the files speaks against it."""
         import pyarrow as pa  # noqa: PLC0415
 
-        if self._looks.suspicious or self._missing:
+        if self._reader.looks.suspicious or self._reader.missing:
             return {}
         return {n: types[n] for n in names if n in types and pa.types.is_integer(types[n])}
 
@@ -354,7 +324,7 @@ class Delimited:
     ) -> Exception:
         cells, _ = without_empty(texts)
         at = first_loss(cells, kind, loose if by_value else exact)
-        place = delimited_faults.place(path, self._delimiter, start + at)
+        place = delimited_faults.place(path, self._reader.delimiter, start + at)
         return delimited_faults.wrong_type(place, name, cells[at].as_py(), kind)
 
     def _check(self, names: Sequence[str], types: "Mapping[str, pa.DataType]") -> None:
@@ -366,109 +336,10 @@ class Delimited:
         import pyarrow as pa  # noqa: PLC0415
 
         try:
-            for path, start, batch in self._batches(list(names)):
+            for path, start, batch in self._reader.batches(list(names)):
                 self._converted(path, start, batch, types)
         except pa.ArrowInvalid as error:
-            raise self._fault(str(error)) from error
-
-    def _batches(
-        self, names: Sequence[str], whole: "Mapping[str, pa.DataType] | None" = None
-    ) -> "Iterator[tuple[Path, int, pa.RecordBatch]]":
-        """The batches of all files, each with its file and the number of its first row there.
-
-        Args:
-            names: The columns.
-            whole: The type of those that Arrow reads as whole numbers; all others are read as text.
-        """
-        self._rows = {}
-        for path in self._paths:
-            start = 0
-            for batch in self._file(path, names, whole or {}):
-                yield path, start, batch
-                start += batch.num_rows
-                self._rows[path] = start
-
-    def _file(
-        self, path: Path, names: Sequence[str], whole: "Mapping[str, pa.DataType]"
-    ) -> "Iterator[pa.RecordBatch]":
-        import pyarrow as pa  # noqa: PLC0415
-
-        given = 0
-        while True:
-            passed = 0
-            try:
-                for batch in self._blocks(path, names, whole):
-                    # After a second start, what was given already is passed over.
-                    fresh = batch.slice(min(max(given - passed, 0), batch.num_rows))
-                    passed += batch.num_rows
-                    given = max(given, passed)
-                    if fresh.num_rows:
-                        yield fresh
-                return
-            except pa.ArrowInvalid as error:
-                if "straddling" not in str(error):
-                    raise
-                # A line is longer than a block, or a quote is never closed.
-                delimited_faults.check_quotes(path, self._delimiter)
-                self._block_bytes *= 8
-
-    def _blocks(
-        self, path: Path, names: Sequence[str], whole: "Mapping[str, pa.DataType]"
-    ) -> "Iterator[pa.RecordBatch]":
-        import pyarrow as pa  # noqa: PLC0415
-        from pyarrow import csv  # noqa: PLC0415
-
-        header = self._headers[0]
-        called = dict(zip(self._names, header, strict=True))
-        alone = len(header) == 1
-        with Unpacked(path, self._identities.get(path), watch=self._looks.see) as data:
-            self._identities.setdefault(path, data.identity)
-            try:
-                reader = csv.open_csv(
-                    data,
-                    read_options=csv.ReadOptions(
-                        block_size=self._block_bytes,
-                        skip_rows=delimited_faults.blank_lines(path) if alone else 0,
-                    ),
-                    parse_options=csv.ParseOptions(
-                        delimiter=self._delimiter,
-                        newlines_in_values=True,
-                        # Where there is one column, an empty line is a missing cell.
-                        ignore_empty_lines=not alone,
-                    ),
-                    convert_options=csv.ConvertOptions(
-                        column_types={called[n]: whole.get(n, pa.string()) for n in names},
-                        include_columns=[called[n] for n in names],
-                        null_values=[""],
-                        strings_can_be_null=True,
-                        quoted_strings_can_be_null=False,
-                    ),
-                )
-                for batch in reader:
-                    self._sink(Progress(f"Reading {path.name}", data.done_bytes, data.size_bytes, "bytes"))
-                    yield self._renamed(batch, names)
-            except pa.ArrowInvalid:
-                delimited_faults.check(path, self._delimiter, data)
-                raise
-            delimited_faults.check(path, self._delimiter, data)
-            if data.quotes % 2:
-                # The fast reader takes a quote that is never closed for a value that reaches to the file's end.
-                delimited_faults.check_quotes(path, self._delimiter)
-
-    def _renamed(self, batch: "pa.RecordBatch", names: Sequence[str]) -> "pa.RecordBatch":
-        """A batch with the columns' names here, and without the words that mean missing."""
-        import pyarrow as pa  # noqa: PLC0415
-
-        if not self._missing and batch.schema.names == list(names):
-            return batch
-        arrays = [
-            self._missing.applied(name, array) if pa.types.is_string(array.type) else array
-            for name, array in zip(names, batch.columns, strict=True)
-        ]
-        return pa.RecordBatch.from_arrays(arrays, names=list(names))
-
-    def _fault(self, arrow_says: str) -> Exception:
-        return delimited_faults.first_fault(self._paths, self._delimiter, arrow_says)
+            raise self._reader.fault(str(error)) from error
 
 
 def _narrowing(group: Group) -> "PlainNarrowing | TensorNarrowing":
