@@ -1,7 +1,7 @@
 """Tries cases in this one process, and prints what was found: ``python -m tests.fuzz files --first 0 --count 1000``.
 
-Each finding is a line of JSON on standard output; the last line is the summary. ``--at FILE`` says in a file which
-case is tried, for whoever watches: code in C that hangs or crashes takes the process with it.
+Each finding is a line of JSON on standard output, and so is, now and then and at the end, how far it is. ``--at FILE``
+says in a file which case is tried, for whoever watches: code in C that hangs or crashes takes the process with it.
 """
 
 import argparse
@@ -10,11 +10,13 @@ import importlib
 import json
 import os
 import signal
-import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+_TOLD_EVERY = 100
+"""Cases from one line on how far it is to the next."""
 
 
 def main() -> None:
@@ -59,6 +61,11 @@ def _try(asked: argparse.Namespace, root: Path) -> None:
     here = session.Session(root)
     tries = Files(here, made) if asked.kind == "files" else Lines(here, made)
     began, done, longest = time.monotonic(), 0, (0.0, -1)
+
+    def tell(*, ended: bool) -> None:
+        so_far = {"tried": done, "longest_seconds": longest[0], "longest": longest[1], "ended": ended}
+        print(json.dumps(so_far), flush=True)
+
     for number in range(asked.first, asked.first + asked.count):
         if time.monotonic() - began > asked.seconds:
             break
@@ -69,14 +76,9 @@ def _try(asked: argparse.Namespace, root: Path) -> None:
             print(json.dumps({"number": number, **asdict(finding)}), flush=True)
         longest = max(longest, (time.monotonic() - start, number))
         done += 1
-    summary = {
-        "tried": done,
-        "seconds": round(time.monotonic() - began, 1),
-        "longest_seconds": longest[0],
-        "longest": longest[1],
-    }
-    print(json.dumps(summary), flush=True)
-    sys.stdout.flush()
+        if done % _TOLD_EVERY == 0:
+            tell(ended=False)
+    tell(ended=True)
 
 
 if __name__ == "__main__":

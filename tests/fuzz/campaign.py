@@ -7,7 +7,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -28,12 +28,14 @@ class Results:
         tried: Cases.
         seconds: In all.
         longest_seconds: Of one case.
+        longest: Its number.
         findings: Each as a dict: its number, the promise that was broken, where, the text, and the words typed.
     """
 
     tried: int = 0
     seconds: float = 0.0
     longest_seconds: float = 0.0
+    longest: int = -1
     findings: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
     def kinds(self) -> dict[tuple[str, str], list[dict[str, Any]]]:
@@ -44,41 +46,63 @@ class Results:
         return found
 
 
-def run(kind: Kind, *, first: int = 0, count: int, seconds: float = float("inf")) -> Results:
-    """Try the cases ``first`` to ``first + count``, at most for so many seconds."""
-    results, end = Results(), first + count
-    began = time.monotonic()
+def run(
+    kind: Kind,
+    *,
+    first: int = 0,
+    count: int,
+    seconds: float = float("inf"),
+    results: Results | None = None,
+    tell: Callable[[Results], None] = lambda results: None,
+) -> Results:
+    """Try the cases ``first`` to ``first + count``, at most for so many seconds.
+
+    Args:
+        kind: Of what.
+        first: The first case's number.
+        count: How many.
+        seconds: At most, from now on.
+        results: What an earlier run of the same, which was ended, had tried and found: it is gone on from there.
+        tell: Called with the results so far, at each finding and every hundred cases.
+    """
+    results = results or Results()
+    before, began, end = results.seconds, time.monotonic(), first + count
+    first += results.tried
     with tempfile.TemporaryDirectory() as folder:
         at, errors = Path(folder) / "at", Path(folder) / "errors"
         while first < end and (left := seconds - (time.monotonic() - began)) > 0:
+            tried, ended = results.tried, False
             options = {"--first": first, "--count": end - first, "--seconds": left, "--at": at}
-            summary = None
             for line in _lines(kind, options, at, errors):
                 if "promise" in line:
                     results.findings.append(line)
                 else:
-                    summary = line
-            if summary is not None:
-                results.tried += summary["tried"]
-                results.longest_seconds = max(results.longest_seconds, summary["longest_seconds"])
+                    results.tried, ended = tried + line["tried"], line["ended"]
+                    if line["longest_seconds"] > results.longest_seconds:
+                        results.longest_seconds, results.longest = line["longest_seconds"], line["longest"]
+                results.seconds = before + time.monotonic() - began
+                tell(results)
+            if ended:
                 break
             # It is gone: the case that it was at took it down.
             last = int(at.read_text("utf-8")) if at.exists() else first
-            said = errors.read_text("utf-8", "replace")
-            promise = "crash" if "Fatal Python error" in said else "hang"
-            results.findings.append(
-                {
-                    "number": last,
-                    "promise": promise,
-                    "where": _innermost(said),
-                    "text": said[:4000],
-                    "words": [],
-                }
-            )
-            results.tried += last + 1 - first
+            results.findings.append(_taken_down(last, errors.read_text("utf-8", "replace")))
+            results.tried = tried + last + 1 - first
             first = last + 1
-    results.seconds = time.monotonic() - began
+    results.seconds = before + time.monotonic() - began
+    tell(results)
     return results
+
+
+def _taken_down(number: int, said: str) -> dict[str, Any]:
+    promise = "crash" if "Fatal Python error" in said else "hang"
+    return {
+        "number": number,
+        "promise": promise,
+        "where": _innermost(said),
+        "text": said[:4000],
+        "words": [],
+    }
 
 
 def _lines(kind: Kind, options: Mapping[str, object], at: Path, errors: Path) -> Iterator[dict[str, Any]]:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from random import Random
@@ -26,21 +27,30 @@ _LOCALES = [
 ]
 
 
-def run(*, first: int = 0, count: int) -> Results:
-    """Try as many cases, each in a process of its own."""
-    results, began = Results(), time.monotonic()
+def run(
+    *,
+    first: int = 0,
+    count: int,
+    results: Results | None = None,
+    tell: Callable[[Results], None] = lambda results: None,
+) -> Results:
+    """Try as many cases, each in a process of its own; ``results`` and ``tell`` as in a campaign."""
+    results = results or Results()
+    before, began = results.seconds, time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
+        root, project = Path(folder), Path(folder) / "work" / "project"
         shop.make(root / "made")
-        for number in range(first, first + count):
-            if (number - first) % _AT_ONCE == 0:
-                shop.copy(root / "made", root / "work" / "project")
+        for number in range(first + results.tried, first + count):
+            if number % _AT_ONCE == 0 or not project.exists():
+                shop.copy(root / "made", project)
             start = time.monotonic()
-            findings = _tried(Random(number), root / "work" / "project", root)
+            findings = _tried(Random(number), project, root)
             results.findings += [{"number": number, **asdict(finding)} for finding in findings]
-            results.longest_seconds = max(results.longest_seconds, time.monotonic() - start)
+            if (taken := time.monotonic() - start) > results.longest_seconds:
+                results.longest_seconds, results.longest = taken, number
             results.tried += 1
-    results.seconds = time.monotonic() - began
+            results.seconds = before + time.monotonic() - began
+            tell(results)
     return results
 
 

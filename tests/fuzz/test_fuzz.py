@@ -23,13 +23,20 @@ def told(results: campaign.Results) -> str:
 @pytest.mark.parametrize("first", [500_000, 501_000])
 @pytest.mark.parametrize("kind", ["files", "lines"])
 def test_what_comes_in_damaged_is_taken_or_refused_in_words(kind: campaign.Kind, first: int):
-    results = campaign.run(kind, first=first, count=1_000, seconds=SECONDS)
+    seen: list[int] = []
+    results = campaign.run(
+        kind, first=first, count=1_000, seconds=SECONDS, tell=lambda so_far: seen.append(so_far.tried)
+    )
     assert results.tried > 0
     assert not results.findings, told(results)
+    assert seen == sorted(seen)
+    assert seen[-1] == results.tried
 
 
 @pytest.mark.slow
 def test_what_a_shell_starts_ends_as_it_should():
-    results = processes.run(count=15)
+    before = processes.run(count=5)
+    results = processes.run(count=15, results=before)
     assert results.tried == 15
+    assert results.longest >= 0
     assert not results.findings, told(results)
