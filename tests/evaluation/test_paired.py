@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidemill.core.errors import InvalidInput
-from tidemill.evaluation import Comparison, measures, metrics, paired, resampled
+from tidemill.evaluation import Comparison, compared, measures, metrics, paired, resampled
 
 
 def compare(only_a: int, only_b: int, n: int, confidence: float = 0.95) -> Comparison:
@@ -159,3 +159,72 @@ def test_one_row_is_too_few_to_resample() -> None:
     with pytest.raises(InvalidInput) as caught:
         resampled(measure, truth, truth, truth)
     assert caught.value.code == "too-few-rows"
+
+
+@pytest.mark.parametrize("rows", [1, 20, 194, 3_000])
+@pytest.mark.parametrize("name", ["accuracy", "f1_micro", "f1_macro", "elementwise_accuracy", "log_loss"])
+def test_a_classifier_is_no_worse_than_itself_on_however_few_rows(name: str, rows: int) -> None:
+    chance = np.random.default_rng(1)
+    truth, soft = chance.integers(0, 3, rows), chance.dirichlet(np.ones(3), rows)
+    measure = measures.of_classifier(name, 3)
+    assert measure is not None
+    found = compared(measure, truth, soft, soft.copy())
+    assert (found.low, found.difference, found.high, found.n) == (0, 0, 0, rows)
+    assert "same answer" in found.method
+    hard = np.eye(3)[soft.argmax(axis=1)]
+    assert compared(measure, truth, hard, hard, same_model=True).low == 0
+
+
+@pytest.mark.parametrize("name", ["accuracy", "recall_micro", "recall_macro", "elementwise_accuracy"])
+def test_two_models_that_are_alike_on_few_rows_may_differ_on_others(name: str) -> None:
+    """Other probabilities with the same classes, or nothing but classes: the hits alone say little."""
+    chance = np.random.default_rng(1)
+    truth, soft = chance.integers(0, 3, 50), chance.dirichlet(np.ones(3), 50)
+    hard = np.eye(3)[soft.argmax(axis=1)]
+    measure = measures.of_classifier(name, 3)
+    assert measure is not None
+    floor = compare(0, 0, 50).low
+    assert floor == pytest.approx(-1.96 / 52, abs=1e-4)
+    assert compared(measure, truth, hard, hard).low == pytest.approx(floor)
+    assert compared(measure, truth, soft**0.9, soft).low <= floor
+    own = measures.of_own("right", np.ones(50), higher_is_better=True)
+    assert compared(own, np.ones(50), np.ones(50), np.ones(50)).low == pytest.approx(floor)
+
+
+@pytest.mark.parametrize("far", [-999_999.0, 1e12])
+@pytest.mark.parametrize("name", ["mae", "rmse", "r2"])
+def test_one_label_that_is_far_off_hides_no_loss(name: str, far: float) -> None:
+    chance = np.random.default_rng(2)
+    truth = chance.normal(100, 10, 200)
+    good = truth + chance.normal(0, 1, 200)
+    plain, spoilt = (measures.of_regressor(name, t) for t in (truth, np.append(truth, far)))
+    assert plain is not None
+    assert spoilt is not None
+    scale = plain.scale(truth)
+    assert spoilt.scale(np.append(truth, far)) == pytest.approx(scale, rel=0.3)
+    found = compared(spoilt, np.append(truth, far), np.append(good + 5, 100), np.append(good, 100))
+    assert found.low < -0.01 * found.scale
+    own = measures.of_own("cost", np.append(abs(good - truth), far), higher_is_better=False)
+    assert own.scale(truth) < 2
+
+
+def test_the_scale_is_what_always_answering_the_median_or_the_mean_would_have() -> None:
+    chance = np.random.default_rng(4)
+    normal, even = chance.normal(7, 3, 20_000), chance.uniform(0, 1, 20_000)
+    assert measures.typical_error(normal) == pytest.approx(3 * math.sqrt(2 / math.pi), rel=0.03)
+    assert measures.typical_deviation(normal) == pytest.approx(3, rel=0.03)
+    assert measures.typical_error(even) == pytest.approx(0.25, rel=0.03)
+    # Most labels are 0, as rain is: the others still count, by their share.
+    rain = np.where(np.arange(1000) % 10 == 0, chance.normal(20, 2, 1000), 0.0)
+    assert measures.typical_error(rain) == pytest.approx(2, rel=0.1)
+    assert measures.typical_error(np.append(np.full(99, 5.0), 1e12)) == 0
+
+
+def test_what_float32_cannot_tell_apart_is_no_difference() -> None:
+    """Labels as seconds since 1970, which differ little for their size."""
+    truth = 1.7e9 + np.arange(40.0)
+    measure = measures.of_regressor("mae", truth)
+    assert measure is not None
+    answers = truth.astype(np.float32).astype(float)
+    assert compared(measure, truth, answers + 128, answers).low == 0
+    assert compared(measure, truth, answers + 4096, answers).low < -2000

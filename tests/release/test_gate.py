@@ -142,6 +142,20 @@ def test_few_rows_are_not_enough_to_be_sure():
         shifted = np.roll(correct, 1)
         passed, [rule] = judge(against=[Against(2, "accuracy", paired(shifted, correct))])
         assert passed is passes, rule.reason
+        assert ("not enough test rows to tell" in rule.reason) is not passes
+    assert rule.reason.endswith("give it more test rows, or set max_drop = 0.126 if so much may be lost")
+    # With as much as it says it passes, and a loss that is certain is not for want of rows.
+    rules = gate.judge(
+        settings=GateSettings(smoke=False, max_drop=0.126),
+        metrics={},
+        smoke=None,
+        latency_ms=None,
+        against=[Against(2, "accuracy", paired(shifted, correct))],
+    )
+    assert rules[0]
+    passed, [rule] = judge(against=[Against(2, "accuracy", paired(~correct, correct))])
+    assert "not enough" not in rule.reason
+    assert "missed by" in rule.reason
 
 
 def test_what_cannot_be_compared_has_failed_and_says_why():

@@ -5,7 +5,7 @@ Importing it loads no NumPy and draws nothing.
 
 from tidemill.evaluation.metrics import classification, regression
 from tidemill.evaluation.page import render
-from tidemill.evaluation.paired import Comparison, paired, resampled
+from tidemill.evaluation.paired import Comparison, compared, paired, resampled
 from tidemill.evaluation.report import ClassScore, Mistake, Report, of_classifier, of_regressor
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Mistake",
     "Report",
     "classification",
+    "compared",
     "of_classifier",
     "of_regressor",
     "paired",

@@ -3,6 +3,7 @@
 The numbers are those of ``metrics``, which a report has; here each is computed from sums, for any weights of the rows.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 ACCURACY = "accuracy"
+SHARES_OF_HITS = (ACCURACY, "precision_micro", "recall_micro", "f1_micro")
+"""Four names of one number where each row has one class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,7 @@ class Measure:
         value: From sums of shape ``(..., sums)``, the measure of shape ``(...)``.
         scale: From the truth, what a difference of 1 in ``max_drop`` stands for, in the measure's unit.
         higher_is_better: Which way it improves.
+        counts: Whether it counts rows that are right, so that on few rows two models may seem alike by luck.
     """
 
     name: str
@@ -34,22 +38,27 @@ class Measure:
     value: "Callable[[Array], Array]"
     scale: "Callable[[Array], float]"
     higher_is_better: bool = field(kw_only=True)
+    counts: bool = field(default=False, kw_only=True)
 
 
 def of_regressor(name: str, truth: "Array") -> Measure | None:
     """``mae``, ``rmse`` or ``r2``; truth and answers are numbers, one a row. None for another name.
 
     The scale of ``mae`` and ``rmse`` is what always answering the median, or the mean, would have: they are in the
-    label's unit, and a share of it means the same for house prices and for shares of a second.
+    label's unit, and a share of it means the same for house prices and for shares of a second. Labels that are far
+    off the others (-999999 for "not known") do not raise it: ``typical_error``, ``typical_deviation``.
     """
-    centre = float(truth.mean())
+    import numpy as np  # noqa: PLC0415
+
+    # Not the mean: a label that is far off would draw it away, and rows drawn without that label lose their digits.
+    centre = float(np.median(truth))
 
     def parts(truth: "Array", answers: "Array") -> "Array":
         return _with_ones((answers - truth) ** 2, truth - centre, (truth - centre) ** 2)
 
     made = (
-        Measure("mae", _absolute, _mean, _about_median, higher_is_better=False),
-        Measure("rmse", _squared, _root, _about_mean, higher_is_better=False),
+        Measure("mae", _absolute, _mean, typical_error, higher_is_better=False),
+        Measure("rmse", _squared, _root, typical_deviation, higher_is_better=False),
         Measure("r2", parts, _explained, _one, higher_is_better=True),
     )
     return {m.name: m for m in made}.get(name)
@@ -57,10 +66,10 @@ def of_regressor(name: str, truth: "Array") -> Measure | None:
 
 def of_classifier(name: str, classes: int) -> Measure | None:
     """A classifier's measure; truth is the index of a class, answers have shape ``(rows, classes)``. None if unknown."""
-    if name in ("accuracy", "precision_micro", "recall_micro", "f1_micro"):
-        return Measure(name, _hits, _mean, _one, higher_is_better=True)
+    if name in SHARES_OF_HITS:
+        return Measure(name, _hits, _mean, _one, higher_is_better=True, counts=True)
     if name == "elementwise_accuracy":
-        return Measure(name, _agreement, _mean, _one, higher_is_better=True)
+        return Measure(name, _agreement, _mean, _one, higher_is_better=True, counts=True)
     if name == "log_loss":
         return Measure(name, _surprise, _mean, _one, higher_is_better=False)
     macro = {"precision_macro": _precision, "recall_macro": _recall, "f1_macro": _f1}.get(name)
@@ -70,11 +79,18 @@ def of_classifier(name: str, classes: int) -> Measure | None:
     def parts(truth: "Array", answers: "Array") -> "Array":
         return _counts(truth, answers, classes)
 
-    return Measure(name, parts, macro, _one, higher_is_better=True)
+    return Measure(name, parts, macro, _one, higher_is_better=True, counts=True)
 
 
-def of_own(name: str, scale: float, *, higher_is_better: bool) -> Measure:
-    """A measure of one's own that is the mean of a value of each row. The answers are these values; truth is not asked."""
+def of_own(name: str, values: "Array", *, higher_is_better: bool) -> Measure:
+    """A measure of one's own that is the mean of a value of each row. The answers are these values; truth is not asked.
+
+    Args:
+        name: As the report calls it.
+        values: Those of the running release: its scale is their mean, which a few great ones do not raise.
+        higher_is_better: Which way it improves.
+    """
+    scale = min(abs(float(values.mean())), typical(abs(values)))
 
     def parts(truth: "Array", answers: "Array") -> "Array":
         del truth
@@ -84,7 +100,8 @@ def of_own(name: str, scale: float, *, higher_is_better: bool) -> Measure:
         del truth
         return scale
 
-    return Measure(name, parts, _mean, said, higher_is_better=higher_is_better)
+    counts = bool(((values == 0) | (values == 1)).all())
+    return Measure(name, parts, _mean, said, higher_is_better=higher_is_better, counts=counts)
 
 
 def _mean(sums: "Array") -> "Array":
@@ -124,19 +141,58 @@ def _explained(sums: "Array") -> "Array":
     return np.where(same, (squared == 0).astype(float), found)
 
 
-def _about_median(truth: "Array") -> float:
+def typical_error(truth: "Array") -> float:
+    """The mean error of always answering the median; of labels with some far off the others, what the others have.
+
+    At most ``1.183 share m``: of the rows whose label is not the median, but for the furthest, ``m`` is the median
+    distance and ``share`` how many they are of all. That is the mean absolute deviation of normal labels, by their
+    median absolute deviation times 1.4826 (Rousseeuw & Croux 1993, Journal of the American Statistical Association
+    88:1273-1283) and ``sqrt(2 / pi)``; up to half of the labels may be any number without raising it further.
+    """
+    distance = _about_median(truth)
+    return min(float(distance.mean()), typical(distance))
+
+
+def typical_deviation(truth: "Array") -> float:
+    """The standard deviation, which always answering the mean would have; as ``typical_error``, of far labels the rest.
+
+    At most ``1.4826 sqrt(share) m``.
+    """
+    share, middle = _middle(_about_median(truth))
+    return min(float(truth.std()), _NORMAL * share**0.5 * middle)
+
+
+def typical(sizes: "Array") -> float:
+    """About the mean of numbers of 0 and above, which a few great ones do not raise."""
+    share, middle = _middle(sizes)
+    return _NORMAL * (2 / math.pi) ** 0.5 * share * middle
+
+
+_NORMAL = 1.4826
+"""The standard deviation of normal numbers, in median absolute deviations."""
+
+
+def _middle(sizes: "Array") -> tuple[float, float]:
+    """The share of numbers that are not 0, and the median of these but for the greatest."""
     import numpy as np  # noqa: PLC0415
 
-    return max(float(np.abs(truth - np.median(truth)).mean()), _noise(truth))
+    some = np.sort(sizes[sizes > 0])[:-1]
+    return (len(some) / len(sizes), float(np.median(some))) if len(some) else (0.0, 0.0)
 
 
-def _about_mean(truth: "Array") -> float:
-    return max(float(truth.std()), _noise(truth))
+def _about_median(truth: "Array") -> "Array":
+    import numpy as np  # noqa: PLC0415
+
+    return np.abs(truth - np.median(truth))
 
 
-def _noise(truth: "Array") -> float:
-    """What float32, in which models answer, cannot tell apart, as a scale: 1 % of it is not a difference."""
-    return 1e-5 * float(abs(truth).max())
+def with_same_answers(answers: "Array", others: "Array") -> "Array":
+    """Answers, with those of another model in place of what float32, in which models answer, cannot tell from them."""
+    import numpy as np  # noqa: PLC0415
+
+    size = np.maximum(np.abs(answers), np.abs(others))
+    with np.errstate(invalid="ignore"):
+        return np.where(np.abs(answers - others) <= 4 * np.finfo(np.float32).eps * size, others, answers)
 
 
 def _hits(truth: "Array", answers: "Array") -> "Array":

@@ -1,12 +1,12 @@
 """Two models on the same rows: is one better, and how sure is that."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
-from tidemill.evaluation.measures import ACCURACY, Measure
+from tidemill.evaluation.measures import ACCURACY, SHARES_OF_HITS, Measure, with_same_answers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +21,7 @@ BOOTSTRAP = (
     "expanded percentile interval of a paired bootstrap, 2,000 resamples of the rows, seed 0 "
     "(Hesterberg 2015, The American Statistician 69:371-386)"
 )
+SAME = "none: both models give the same answer to each row"
 _RESAMPLES = 2_000
 _GROUPS = 2_000
 """More rows than this are resampled in groups of equal size: sums are all that a measure needs, and cost is bounded."""
@@ -100,6 +101,79 @@ def paired(correct_a: "Array", correct_b: "Array", confidence: float = 0.95) -> 
         method=PROPORTIONS,
         confidence=confidence,
         higher_is_better=True,
+    )
+
+
+def compared(
+    measure: Measure,
+    truth: "Array",
+    answers_a: "Array",
+    answers_b: "Array",
+    confidence: float = 0.95,
+    *,
+    same_model: bool = False,
+) -> Comparison:
+    """Compare two models in whichever way is right for the measure.
+
+    - The same answers to all rows are no difference, whatever the number of rows: an interval of no width. Of a
+      measure that counts, answers that are nothing but 0 and 1 are no proof of it (two trees may agree on 20 rows):
+      they are where the model is known to be the same.
+    - A share of rows that are right: ``paired``.
+    - Any other: ``resampled``. Resampling rows finds no difference where none was seen, so the interval of a measure
+      that counts is made no narrower than ``paired`` has it on the rows.
+
+    Args:
+        measure: What is compared.
+        truth: As the measure takes it, one a row.
+        answers_a: The answers of the first model.
+        answers_b: Those of the second, for the same rows in the same order.
+        confidence: Of the interval; above 0, below 1.
+        same_model: Whether both are known to be the same model.
+
+    Raises:
+        InvalidInput: ``wrong-shape``, ``no-rows``, ``too-few-rows`` or ``wrong-confidence``.
+    """
+    _check(truth, answers_a, confidence)
+    _check(truth, answers_b, confidence)
+    answers_a = with_same_answers(answers_a, answers_b)
+    is_telling = same_model or not measure.counts or not ((answers_a == 0) | (answers_a == 1)).all()
+    if is_telling and bool((answers_a == answers_b).all()):
+        return _unchanged(measure, truth, answers_b, confidence)
+    if not measure.counts:
+        return resampled(measure, truth, answers_a, answers_b, confidence)
+    right_a, right_b = (_is_right(measure, truth, answers) for answers in (answers_a, answers_b))
+    hits = paired(right_a, right_b, confidence)
+    if measure.name in SHARES_OF_HITS:
+        return replace(hits, metric=measure.name)
+    found = resampled(measure, truth, answers_a, answers_b, confidence)
+    return replace(
+        found,
+        low=min(found.low, found.difference - (hits.difference - hits.low)),
+        high=max(found.high, found.difference + (hits.high - hits.difference)),
+        method=f"{BOOTSTRAP}; no narrower than the {PROPORTIONS}",
+    )
+
+
+def _is_right(measure: Measure, truth: "Array", answers: "Array") -> "Array":
+    if answers.ndim > 1:
+        return answers.argmax(axis=1) == truth
+    return answers == (1 if measure.higher_is_better else 0)
+
+
+def _unchanged(measure: Measure, truth: "Array", answers: "Array", confidence: float) -> Comparison:
+    value = float(measure.value(measure.parts(truth, answers).sum(axis=0)))
+    return Comparison(
+        measure.name,
+        a=value,
+        b=value,
+        difference=0.0,
+        low=0.0,
+        high=0.0,
+        n=len(truth),
+        scale=measure.scale(truth),
+        method=SAME,
+        confidence=confidence,
+        higher_is_better=measure.higher_is_better,
     )
 
 

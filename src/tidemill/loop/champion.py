@@ -9,7 +9,7 @@ from tidemill.core.errors import TidemillError
 from tidemill.core.settings import GateSettings
 from tidemill.loop import registry
 from tidemill.loop.lookup import steps_of
-from tidemill.loop.predictors import REPORT
+from tidemill.loop.predictors import MODEL, REPORT
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -143,8 +143,7 @@ class _Both:
             NotComparable: With the reason.
             TidemillError: What a model says of a row.
         """
-        from tidemill.evaluation.measures import ACCURACY  # noqa: PLC0415
-        from tidemill.evaluation.paired import paired, resampled  # noqa: PLC0415
+        from tidemill.evaluation.paired import compared  # noqa: PLC0415
 
         if metric in self._report.per_row:
             return self._own(metric, direction, confidence)
@@ -155,24 +154,28 @@ class _Both:
                 f"Tidemill does not know how '{metric}' is computed, and the report does not say its value for each "
                 "row; give tm.Report 'per_row' and 'ids'"
             )
-        if metric == ACCURACY:
-            found = paired(
-                answers.candidate.argmax(axis=1) == answers.truth,
-                answers.champion.argmax(axis=1) == answers.truth,
-                confidence,
-            )
-        else:
-            found = resampled(measure, answers.truth, answers.candidate, answers.champion, confidence)
-        self._hold_against_report(metric, found)
+        found = compared(
+            measure,
+            answers.truth,
+            answers.candidate,
+            answers.champion,
+            confidence,
+            same_model=self._is_same_model(),
+        )
+        self._hold_against_report(metric, found, answers)
         return found
 
-    def _hold_against_report(self, metric: str, found: "Comparison") -> None:
+    def _hold_against_report(self, metric: str, found: "Comparison", answers: _Answers) -> None:
         """The report's number must be the predictor's: else it is of other rows, or measures something else."""
         said = self._report.metrics.get(metric)
         if said is None:
             return
         # The predictor answers in float32 and may be off by as much as bundles may; a tie may fall the other way.
-        slack = 1e-3 * max(abs(said), found.scale) + (2 / found.n if found.scale == 1 else 0)
+        slack = 1e-3 * max(abs(said), found.scale)
+        if answers.classes is not None:
+            slack += 2 / found.n
+        elif metric != "r2":
+            slack += _float32(answers.truth)
         if not abs(found.a - said) <= slack:
             raise NotComparable(
                 f"the report says {said:.6g}, and the predictor has {found.a:.6g} on the rows of the report's table "
@@ -251,7 +254,7 @@ class _Both:
         import numpy as np  # noqa: PLC0415
 
         from tidemill.evaluation.measures import of_own  # noqa: PLC0415
-        from tidemill.evaluation.paired import resampled  # noqa: PLC0415
+        from tidemill.evaluation.paired import compared  # noqa: PLC0415
 
         if direction == "unknown":
             raise NotComparable(
@@ -267,15 +270,23 @@ class _Both:
             raise NotComparable("its report and that of the running release have no row in common")
         a = np.array(self._report.per_row[metric])[at[same]]
         b = np.array(report.per_row[metric])[at_other[same]]
-        measure = of_own(metric, abs(float(b.mean())), higher_is_better=direction == "higher")
-        return resampled(measure, a, a, b, confidence)
+        measure = of_own(metric, b, higher_is_better=direction == "higher")
+        return compared(measure, a, a, b, confidence, same_model=self._is_same_model())
 
-    def _champions(self) -> "tuple[records.Run, Report]":
-        from tidemill.engine.artifacts import load_value  # noqa: PLC0415
+    def _champions_run(self) -> "records.Run | None":
         from tidemill.store.catalog import records  # noqa: PLC0415
 
         with self._ws.store.catalog.read() as read:
-            run = read.first(records.Run, {"id": self._champion.run})
+            return read.first(records.Run, {"id": self._champion.run})
+
+    def _is_same_model(self) -> bool:
+        run = self._champions_run()
+        return run is not None and run.outputs.get(MODEL) == self._run.outputs[MODEL]
+
+    def _champions(self) -> "tuple[records.Run, Report]":
+        from tidemill.engine.artifacts import load_value  # noqa: PLC0415
+
+        run = self._champions_run()
         digest = None if run is None else registry.digest_of_kind(self._ws, run, REPORT)
         if run is None or digest is None:
             raise NotComparable("the report of the running release is not in the store any more")
@@ -293,6 +304,11 @@ class _Both:
                     self._ws.datasets.open(reference.partition("@")[0]).diff(earlier, commit).changed
                 )
         return np.concatenate(found)
+
+
+def _float32(truth: "Array") -> float:
+    """How far numbers of the size of the labels may be off in float32."""
+    return 1e-6 * float((truth**2).mean()) ** 0.5
 
 
 def _measure(metric: str, answers: _Answers) -> "Measure | None":

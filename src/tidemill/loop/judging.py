@@ -43,7 +43,7 @@ def judge_run(ws: Workspace, graph: "Graph", run: "records.Run") -> "records.Ver
     question = identity.value(
         [
             # The number goes up when a verdict is reached otherwise, so that no earlier one is taken over.
-            "verdict 3",
+            "verdict 4",
             run.outputs[PREDICTOR],
             run.outputs[REPORT],
             _plain(gate),

@@ -299,7 +299,17 @@ def _against_rule(against: Against, settings: GateSettings) -> Rule:
         f"difference {_signed(found.difference)} (below 0 is worse), {settings.confidence * 100:g} % interval {_signed(found.low)} to "
         f"{_signed(found.high)}; the low end may be {_signed(floor)}{by}"
     )
+    if not passed and found.high >= floor:
+        reason = f"not enough test rows to tell: {reason}; {_way_out(found)}"
     return Rule(name, passed, reason, found.low, floor)
+
+
+def _way_out(found: Compared) -> str:
+    """What to type where the interval is too wide for a yes and for a no."""
+    least = math.ceil(-found.low / found.scale * 1000) / 1000 if found.scale else math.inf
+    if least > 1:
+        return "give it more test rows"
+    return f"give it more test rows, or set max_drop = {least:g} if so much may be lost"
 
 
 def _signed(value: float) -> str:
