@@ -389,7 +389,7 @@ class _Walk:
         self, place: lookups.Place, lookup: lookups.Lookup, file: str, globals_: dict[str, Any] | None
     ) -> None:
         """Code in a text that is known: what it names, imports and looks up."""
-        tree = lookups.tree_of(lookup.text)
+        tree = syntax.tree_of_text(lookup.text)
         if tree is None:
             return
         for name, level, taken in syntax.imports_in(tree):

@@ -54,10 +54,10 @@ class Scope:
             parts.insert(0, base.attr)
             base = base.value
         if not isinstance(base, ast.Name):
-            return None
+            module = self.module_of(base)
+            return known.canonical(".".join([module, *parts])) if module else None
         if (alias := self.aliases.get(base.id)) is not None:
-            whole = ".".join([alias, *parts])
-            return whole if whole in known.CALLED or whole in known.OBJECTS else None
+            return known.canonical(".".join([alias, *parts]))
         if base.id in self.local:
             return self._renamed(base.id, parts)
         if base.id == "__builtins__" and parts:
@@ -81,7 +81,9 @@ class Scope:
             for assigned in self.local[name]:
                 value = assigned.value
                 for one in (value.body, value.orelse) if isinstance(value, ast.IfExp) else (value,):
-                    if assigned.is_member or not isinstance(one, (ast.Name, ast.Attribute)):
+                    if assigned.is_member or one is None:
+                        continue
+                    if not isinstance(one, (ast.Name, ast.Attribute)) and not (parts and self.module_of(one)):
                         continue
                     whole: ast.expr = one
                     for part in parts:
@@ -89,6 +91,43 @@ class Scope:
                     if (called := self.called(whole)) is not None:
                         return called
             return None
+        finally:
+            self._open.discard(name)
+
+    def module_of(self, node: ast.expr) -> str | None:
+        """The name of the module that an expression is: ``pickle``, ``m`` after ``m = pickle``, ``__import__("pickle")``."""
+        match node:
+            case ast.Name(id="__builtins__"):
+                return "builtins"
+            case ast.Name(id=name) if name in self.aliases:
+                return self.aliases[name]
+            case ast.Name(id=name) if name in self.local:
+                return self._renamed_module(name)
+            case ast.Name(id=name):
+                value = self.names.get(name)
+                return value.__name__ if isinstance(value, types.ModuleType) else None
+            case ast.Attribute(value=inner, attr=attr):
+                outer = self.module_of(inner)
+                return f"{outer}.{attr}" if outer else None
+            case ast.Call(func=ast.Name() | ast.Attribute() as func, args=[first, *_]):
+                called = self.called(func)
+                names = self.texts(first) if called in known.BY_MODULE else None
+            case ast.Subscript(value=ast.Name() | ast.Attribute() as table, slice=key):
+                called = self.called(table)
+                names = self.texts(key) if called == "sys.modules" else None
+            case _:
+                return None
+        if names is None or len(names) != 1:
+            return None
+        return names[0].partition(".")[0] if called == "builtins.__import__" else names[0]
+
+    def _renamed_module(self, name: str) -> str | None:
+        if name in self._open:
+            return None
+        self._open.add(name)
+        try:
+            values = (a.value for a in self.local[name] if a.value is not None and not a.is_member)
+            return next((m for m in map(self.module_of, values) if m), None)
         finally:
             self._open.discard(name)
 

@@ -86,6 +86,8 @@ class _Tree:
 
     def _called_within(self) -> Iterator[Lookup]:
         for node in ast.walk(self.tree):
+            if isinstance(node, ast.Attribute) and node.attr == "__dict__":
+                yield from self._of_members(node.value, node)
             if isinstance(node, ast.Attribute) and node.attr in known.OF_FRAME:
                 yield from self._of_globals(node)
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
@@ -154,9 +156,8 @@ class _Tree:
     # -- what is looked up
 
     def _of_call(self, called: str, call: ast.Call) -> Iterator[Lookup]:
-        if called in known.TABLES:
-            if called == "builtins.globals" or (called == "builtins.vars" and not call.args):
-                yield from self._of_table("globals", call)
+        if called in known.TABLES | known.GETTERS:
+            yield from self._of_getter(called, call)
             return
         if called == "os.getenv":
             yield Lookup("variable", ast.unparse(call), call.lineno)
@@ -164,13 +165,9 @@ class _Tree:
         if called in known.PROCESSES:
             yield from self._of_process(call)
             return
-        if called in known.PICKLES:
-            match call.args:
-                case [ast.Call(func=ast.Attribute(attr="dumps") | ast.Name(id="dumps"))]:
-                    # A copy of what the code holds.
-                    pass
-                case _:
-                    yield self._unseen(call)
+        if called in known.PICKLES or called in known.BY_OPTION:
+            if not _is_copy(call) and known.makes_code(called, call):
+                yield self._unseen(call)
             return
         first = call.args[0] if call.args else next((k.value for k in call.keywords if k.arg in _FIRST), None)
         if called in known.UNSEEN | known.FINDERS or first is None:
@@ -187,6 +184,58 @@ class _Tree:
                 yield Lookup("code", text, call.lineno)
             return
         yield from self._by_name("dotted" if called in known.BY_DOTTED else "module", first, call)
+
+    def _of_getter(self, called: str, call: ast.Call) -> Iterator[Lookup]:
+        """``globals()``, ``getattr(builtins, "eval")("lib")`` and ``attrgetter("eval")(builtins)("lib")``."""
+        match call.args:
+            case _ if called == "builtins.globals":
+                yield from self._of_table("globals", call)
+            case [] if called == "builtins.vars":
+                yield from self._of_table("globals", call)
+            case [module] if called == "builtins.vars":
+                yield from self._of_members(module, call)
+            case [module, name, *_] if called == "builtins.getattr":
+                yield from self._of_member(module, name, call)
+            case [name] if called == "operator.attrgetter":
+                outer = self.parents.get(id(call))
+                if isinstance(outer, ast.Call) and outer.func is call and outer.args:
+                    yield from self._of_member(outer.args[0], name, outer)
+            case _:
+                pass
+
+    def _of_members(self, module: ast.expr, table: ast.expr) -> Iterator[Lookup]:
+        """``vars(builtins)["eval"]`` and ``builtins.__dict__.get("eval")``."""
+        use = self.parents.get(id(table))
+        match use:
+            case ast.Subscript(slice=name) if use.value is table:
+                yield from self._of_member(module, name, use)
+            case ast.Attribute(attr="get" | "pop" | "__getitem__"):
+                call = self.parents.get(id(use))
+                if isinstance(call, ast.Call) and call.func is use and call.args:
+                    yield from self._of_member(module, call.args[0], call)
+            case _:
+                pass
+
+    def _of_member(self, module: ast.expr, name: ast.expr, taken: ast.expr) -> Iterator[Lookup]:
+        """What is taken from a module by a text; ``taken`` is the expression that does it."""
+        home = self.scope.module_of(module)
+        if home is None:
+            return
+        texts = self.scope.texts(name)
+        if texts is None:
+            beginning = self.scope.beginning(name)
+            if any(member.startswith(beginning) for member in known.looking_in(home)):
+                yield self._unseen(taken)
+            return
+        call = self.parents.get(id(taken))
+        for text in texts:
+            called = known.canonical(f"{home}.{text}")
+            if called is None:
+                continue
+            if isinstance(call, ast.Call) and call.func is taken:
+                yield from self._of_call(called, call)
+            elif called in known.LOOKING | known.UNSEEN:
+                yield self._unseen(taken)
 
     def _of_process(self, call: ast.Call) -> Iterator[Lookup]:
         """Code that another Python runs; what another program does is no code of the project."""
@@ -304,12 +353,25 @@ class _Tree:
                 for text in texts:
                     yield Lookup("dotted" if called in known.BY_DOTTED else "module", text, node.lineno)
                 return
-        if called in known.LOOKING:
+        if called in known.BY_OPTION and isinstance(parent, ast.Call):
+            # ``partial(numpy.load, allow_pickle=True)``
+            if known.makes_code(called, ast.Call(node, [], parent.keywords)):
+                yield self._unseen(parent)
+        elif called in known.LOOKING:
             yield self._unseen(cast("ast.expr", parent if isinstance(parent, ast.expr) else node))
 
     @staticmethod
     def _unseen(node: ast.expr) -> Lookup:
         return Lookup("unseen", ast.unparse(node), node.lineno)
+
+
+def _is_copy(call: ast.Call) -> bool:
+    """Of ``loads(dumps(value))``, which makes a copy of what the code holds."""
+    match call.args:
+        case [ast.Call(func=ast.Attribute(attr="dumps") | ast.Name(id="dumps"))]:
+            return True
+        case _:
+            return False
 
 
 _FIRST = ("name", "source", "mod_name", "path")
@@ -321,14 +383,6 @@ def bound(function: Any, arguments: tuple[Any, ...]) -> Lookup | None:
     if name not in known.BY_MODULE | known.BY_DOTTED or not arguments or not isinstance(arguments[0], str):
         return None
     return Lookup("dotted" if name in known.BY_DOTTED else "module", arguments[0], 0)
-
-
-def tree_of(text: str) -> ast.Module | None:
-    """Code in a text; None where it is none."""
-    try:
-        return ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
 
 
 def may_look_up(names: Iterable[str], globals_: Mapping[str, Any]) -> bool:

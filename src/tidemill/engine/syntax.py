@@ -207,3 +207,11 @@ def of_bytecode(code: CodeType) -> str:
         f"frozenset {sorted(map(repr, c))}" for c in code.co_consts if isinstance(c, frozenset)
     )
     return f"{code.co_code.hex()} {code.co_names} {code.co_varnames} {constants}"
+
+
+def tree_of_text(text: str) -> ast.Module | None:
+    """Code in a text; None where it is none."""
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
