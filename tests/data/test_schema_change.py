@@ -153,6 +153,7 @@ def test_branches_have_columns_of_their_own(keyed: Dataset):
     assert [c.number for c in keyed.log("wide")] == [3, 2, 1]
 
 
+@pytest.mark.both_stores
 def test_a_merge_brings_columns_and_keeps_its_own(keyed: Dataset):
     keyed.branch("wide")
     put(keyed, table(k=["b", "z"], n=[2.5, 9.0], m=["x", "q"]), branch="wide")
@@ -226,6 +227,7 @@ def came_and_went(keyed: Dataset) -> Dataset:
     return keyed
 
 
+@pytest.mark.both_stores
 def test_a_column_that_went_comes_back_with_its_cells(keyed: Dataset):
     put(keyed, table(k=["a", "b"], n=[1, 2], m=[0.5, 1.0]))
     put(keyed, table(k=["a", "b"], n=[1, 2]))
@@ -233,6 +235,7 @@ def test_a_column_that_went_comes_back_with_its_cells(keyed: Dataset):
     assert [row["m"] for row in rows(keyed)] == [0.5, 1.0]
 
 
+@pytest.mark.both_stores
 def test_a_column_that_one_branch_dropped_and_one_kept_is_told_by_its_cells(came_and_went: Dataset):
     latest, dropped, came, _ = came_and_went.log()
     assert {cell[1:] for cell in came_and_went.diff(dropped.id, came.id).cells()} == {
@@ -246,6 +249,7 @@ def test_a_column_that_one_branch_dropped_and_one_kept_is_told_by_its_cells(came
     }
 
 
+@pytest.mark.both_stores
 def test_pieces_of_other_cells_have_other_names(came_and_went: Dataset):
     latest, _, came, _ = came_and_went.log()
     (now, _), (then,) = (came_and_went.snapshot(commit.id).fragments() for commit in (latest, came))

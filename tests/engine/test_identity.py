@@ -235,6 +235,7 @@ def test_a_plain_step_keeps_the_rows_that_it_can_tell(project: Project, name: st
     assert said.count(b"are new") == (0 if keeps else 1)
 
 
+@pytest.mark.both_stores
 def test_a_group_by_can_be_split_trained_on_and_keeps_its_index(project: Project) -> None:
     project.datasets.create("d", people(list(range(60))), message="first")
     code = """
@@ -263,6 +264,7 @@ def p(data: tm.Dataset = tm.dataset("d")):
     assert not set(said["train"]) & set(said["test"])
 
 
+@pytest.mark.both_stores
 def test_what_an_untouched_column_lost_in_pandas_comes_back(project: Project) -> None:
     large = 2**53 + 1
     made = table({"n": pa.array([large, None, 3], pa.int64()), "word": ["a", "b", "c"]}, [1, 2, 3])

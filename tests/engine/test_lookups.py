@@ -303,12 +303,11 @@ USES = "(uses=['lib', 'package', Path('note.txt'), words.SIZE, words.told])"
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
-    made = Project(tmp_path)
+def project(project: Project) -> Project:
     for name, text in {**FILES, "words": "SIZE = 1\n\ndef told():\n    return 1\n"}.items():
-        made.write(text, f"{name}.py")
-    made.write("a note", "note.txt")
-    return made
+        project.write(text, f"{name}.py")
+    project.write("a note", "note.txt")
+    return project
 
 
 def test_a_run_says_what_it_cannot_see_and_how_to_declare_it(project: Project) -> None:
@@ -321,6 +320,7 @@ def test_a_run_says_what_it_cannot_see_and_how_to_declare_it(project: Project) -
     assert project.run().warnings == [warning], "of a step from the cache too"
 
 
+@pytest.mark.both_stores
 def test_what_is_declared_is_part_of_the_key(project: Project) -> None:
     project.write(PIPELINE.format(uses=USES))
     result = project.run()
@@ -357,6 +357,7 @@ def test_uses_is_a_list(project: Project) -> None:
     assert caught.value.code == "wrong-definition"
 
 
+@pytest.mark.both_stores
 def test_a_module_that_was_looked_up_is_computed_as_it_is_now(project: Project) -> None:
     """In a warm worker that has imported it before."""
     project.write(PIPELINE.format(uses="").replace("import_module(kind)", 'import_module("lib")'))

@@ -8,6 +8,7 @@ import tempfile
 import uuid
 import zoneinfo
 from collections import Counter, OrderedDict, defaultdict
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tests.engine.projects import Project, step
+from tests.services.postgres import Postgres
+from tests.services.s3 import S3Server
 from tidemill.core.errors import Failed
 from tidemill.engine.artifacts import load, save
 from tidemill.engine.orders import Ref
@@ -29,22 +32,28 @@ from tidemill.engine.wire import outcome_from_json, outcome_to_json
 from tidemill.pipeline.frames import to_form, to_table
 from tidemill.store.blobs import Blobs
 from tidemill.store.folder import Folder
+from tidemill.store.open import Store
 
 
 def through_the_store(value: Any, form: Any = "any") -> Any:
     """What the next step gets, from a record that went through JSON as the catalog's and a remote worker's do."""
-    from tidemill.engine.orders import Outcome
-
     with tempfile.TemporaryDirectory() as folder:
         blobs = Blobs(Folder(Path(folder)), Path(folder))
-        saved = save(blobs, value, "make")
-        back = load(blobs, saved.ref)
-        travelled = outcome_from_json(outcome_to_json(Outcome(saved={"result": saved}))).saved["result"]
-        assert travelled.meta == saved.meta, "what is in memory is what is recorded"
-        if saved.kind == "table":
-            return to_form(back, form, step="look", parameter="table")
-        assert_same(load(blobs, Ref(travelled.digest, travelled.kind, travelled.meta)), back)
-        return np.array(back) if isinstance(back, np.ndarray) else back
+        return through(blobs, blobs, value, form)
+
+
+def through(here: Blobs, there: Blobs, value: Any, form: Any = "any") -> Any:
+    """What is saved at one place of a store, as a step gets it at another."""
+    from tidemill.engine.orders import Outcome
+
+    saved = save(here, value, "make")
+    back = load(there, saved.ref)
+    travelled = outcome_from_json(outcome_to_json(Outcome(saved={"result": saved}))).saved["result"]
+    assert travelled.meta == saved.meta, "what is in memory is what is recorded"
+    if saved.kind == "table":
+        return to_form(back, form, step="look", parameter="table")
+    assert_same(load(there, Ref(travelled.digest, travelled.kind, travelled.meta)), back)
+    return np.array(back) if isinstance(back, np.ndarray) else back
 
 
 def assert_same(one: Any, other: Any) -> None:
@@ -232,8 +241,12 @@ FRAMES["attrs"].attrs = {"unit": "m", "scale": (1, 2)}
 
 @pytest.mark.parametrize("name", FRAMES)
 def test_a_pandas_frame_comes_back_as_it_is(name: str) -> None:
+    assert_same_frame(name, through_the_store(FRAMES[name], "pandas"))
+
+
+def assert_same_frame(name: str, back: Any) -> None:
+    """A frame is the one of this name: index, types, names, cells and their types."""
     frame = FRAMES[name]
-    back = through_the_store(frame, "pandas")
     pd.testing.assert_frame_equal(
         back,
         frame,
@@ -338,6 +351,22 @@ def test_a_polars_frame_comes_back_as_it_is(frame: pl.DataFrame) -> None:
     back = through_the_store(frame, "polars")
     assert back.schema == frame.schema
     assert repr(back.rows()) == repr(frame.rows())
+
+
+def test_another_machine_gets_each_kind_as_it_is(s3: S3Server, postgres: Postgres, tmp_path: Path) -> None:
+    """From a bucket, with nothing kept from when it was saved."""
+    with closing(Store.create(s3.fresh(), local=tmp_path / "here", catalog=postgres.catalog())) as here:
+        there = Blobs(here.objects, tmp_path / "there")
+        for name, frame in FRAMES.items():
+            assert_same_frame(name, through(here.blobs, there, frame, "pandas"))
+        back = through(here.blobs, there, POLARS, "polars")
+        assert (back.schema, repr(back.rows())) == (POLARS.schema, repr(POLARS.rows()))
+        for value in (
+            ("a", 1.5, {2: (None, np.float32(3)), "x": {dt.date(2020, 1, 1)}}) * 1000,
+            np.array([["2020", "NaT"]], "M8[ms]"),
+            np.arange(6, dtype=np.longdouble).reshape(2, 3) / 3,
+        ):
+            assert_same(through(here.blobs, there, value), value)
 
 
 def test_an_arrow_table_comes_back_as_it_is() -> None:
@@ -544,6 +573,7 @@ def p():
 """
 
 
+@pytest.mark.both_stores
 def test_a_first_run_gives_the_next_step_what_a_cached_run_does(project: Project) -> None:
     project.write(STEPS)
     first = project.run()
@@ -555,6 +585,7 @@ def test_a_first_run_gives_the_next_step_what_a_cached_run_does(project: Project
     assert "name='day', freq='D'" in str(project.value(first))
 
 
+@pytest.mark.both_stores
 def test_a_list_of_values_keeps_their_types_item_by_item(project: Project) -> None:
     project.write("""
 import tidemill as tm

@@ -77,6 +77,7 @@ def small(project: Project) -> None:
     project.datasets.create("small", table({"image": images, "label": names}, list(range(40))), message="1")
 
 
+@pytest.mark.both_stores
 def test_scikit_learn_objects_train_and_transform(project: Project) -> None:
     digits(project)
     project.write(SKLEARN)

@@ -22,7 +22,7 @@ Bring = Callable[[str, Sequence[Sequence[Any]], str], tm.Project]
 
 
 @pytest.fixture
-def bring(tmp_path: Path) -> Iterator[Bring]:
+def bring(project_store: None, tmp_path: Path) -> Iterator[Bring]:
     """Import a table as ``rows``, write the pipeline ``brought``: its run, its release and its server are the test's."""
     opened: list[tm.Project] = []
 
@@ -59,7 +59,19 @@ def answers(project: tm.Project, rows: list[dict[str, Any]]) -> list[Any]:
     return [row.get("label", row.get("value")) for row in project.predict("prod", rows).predictions]
 
 
-def test_house_prices_are_released(bring: Bring):
+def answers_of_file(project: tm.Project, text: str, capsys: pytest.CaptureFixture[str]) -> list[Any]:
+    """What ``tidemill predict prod FILE.csv`` says of these rows."""
+    file = project.folder / "asked.csv"
+    file.write_text(text)
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main(["-C", str(project.folder), "predict", "prod", str(file), "--json"])
+    assert ended.value.code == 0
+    return [p["value"] for p in json.loads(capsys.readouterr().out)["predictions"]]
+
+
+@pytest.mark.both_stores
+def test_house_prices_are_released(bring: Bring, capsys: pytest.CaptureFixture[str]):
     chance = np.random.RandomState(1)
     houses = [(i, round(40 + 160 * chance.rand(), 1), chance.randint(1, 7)) for i in range(200)]
     rows = [(i, area, rooms, 2000 * area + 20_000 * rooms) for i, area, rooms in houses]
@@ -86,6 +98,7 @@ def test_house_prices_are_released(bring: Bring):
         )
     )
     assert answers(project, [{"id": 0, "area": 100.0, "rooms": 3}]) == [pytest.approx(260_000, rel=1e-5)]
+    assert answers_of_file(project, "area,rooms\n100,3\n", capsys) == [pytest.approx(260_000, rel=1e-5)]
 
 
 def test_a_plain_function_is_served(bring: Bring):
@@ -148,13 +161,7 @@ def test_a_model_that_takes_missing_cells_gets_them(bring: Bring, capsys: pytest
     found = answers(project, asked)
     assert found == [pytest.approx(20, abs=5), pytest.approx(-50, abs=5), found[2], found[1]]
 
-    (project.folder / "asked.csv").write_text("id,a,b\n0,2,1\n0,,1\n")
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as ended:
-        main(["-C", str(project.folder), "predict", "prod", str(project.folder / "asked.csv"), "--json"])
-    assert ended.value.code == 0
-    said = json.loads(capsys.readouterr().out)
-    assert [p["value"] for p in said["predictions"]] == found[:2]
+    assert answers_of_file(project, "id,a,b\n0,2,1\n0,,1\n", capsys) == found[:2]
 
 
 def test_a_missing_cell_that_a_model_does_not_take_is_the_clients_row(bring: Bring):

@@ -263,6 +263,7 @@ def seeded(seed: int = 1, data: tm.Dataset = tm.dataset("numbers@main")):
 """
 
 
+@pytest.mark.both_stores
 def test_data_that_were_forgotten_since_are_named_and_no_seed_is_blamed(project: tm.Project):
     from tidemill.cli.render.replays import reproduced
     from tidemill.cli.streams import text
