@@ -99,6 +99,13 @@ def test_house_prices_are_released(bring: Bring, capsys: pytest.CaptureFixture[s
     )
     assert answers(project, [{"id": 0, "area": 100.0, "rooms": 3}]) == [pytest.approx(260_000, rel=1e-5)]
     assert answers_of_file(project, "area,rooms\n100,3\n", capsys) == [pytest.approx(260_000, rel=1e-5)]
+    # The first request said whom it was about, in a column that no step reads, and the check before the promotion asked of
+    # that row's cells: both go, and the server goes on.
+    known = project.predict("prod", [{"id": 1, "area": 90.0, "rooms": 2}]).predictions[0]["prediction"]
+    assert project.forget("rows", "id = 0", "asked for").logged == ["prod: 2"]
+    assert project.forget("rows", "id = 0", "asked for").logged == []
+    assert project.feedback("prod", {known: 1.0}).accepted == 1
+    assert answers(project, [{"id": 0, "area": 100.0, "rooms": 3}]) == [pytest.approx(260_000, rel=1e-5)]
 
 
 def test_a_plain_function_is_served(bring: Bring):

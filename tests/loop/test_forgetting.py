@@ -20,6 +20,7 @@ from tidemill.loop.datasets import reviewing
 from tidemill.models.signature import Signature, Tensor
 from tidemill.serve import log_layout
 from tidemill.serve.log_layout import log_file
+from tidemill.store.catalog import records
 
 if TYPE_CHECKING:
     from tidemill.loop.datasets.labelling.turns import Labeller
@@ -277,6 +278,72 @@ def test_the_predictions_that_forgotten_rows_came_from_leave_the_log(project: tm
     with closing(log_layout.open_to_read(file)) as log:
         assert log.execute("SELECT id FROM predictions").fetchall() == [("p8",)]
     assert project.forget("d", "customer_id = 8", "asked for").logged == ["dev: 1"]
+
+
+REQUESTS = Signature(
+    "m",
+    (Tensor("day", "BYTES", (-1,), "timestamp[us, tz=UTC]"), Tensor("x", "FP64", (-1,))),
+    (),
+    identity=(Tensor("customer_id", "INT64", (-1,)),),
+)
+
+
+def log_requests(file: Path, digest: str, *requests: tuple[str, float | None, int | None]) -> None:
+    """Requests as a server logs them, named by their place; of a key that was not sent, as missing."""
+    day, x, key = zip(*requests, strict=True)
+    columns = {
+        "day": np.array(day, object),
+        "x": np.ma.MaskedArray([v or 0.0 for v in x], mask=[v is None for v in x]),
+        "customer_id": np.ma.MaskedArray([k or 0 for k in key], mask=[k is None for k in key]),
+    }
+    rows = log_layout.encode_rows(columns, REQUESTS.logged)
+    with closing(log_layout.open_to_write(file)) as log:
+        signature = json.dumps(REQUESTS.to_json())
+        log.execute("INSERT INTO releases VALUES (1, ?, 1, ?)", (digest, signature))
+        for number, inputs in enumerate(rows):
+            log.execute(
+                "INSERT INTO predictions (id, time, release, checking, inputs, outputs) VALUES (?, 't', 1, 0, ?, ?)",
+                (str(number), inputs, b"\x90"),
+            )
+
+
+def left_in(file: Path) -> list[str]:
+    with closing(log_layout.open_to_read(file)) as log:
+        return [name for (name,) in log.execute("SELECT id FROM predictions ORDER BY sequence")]
+
+
+def test_requests_about_a_forgotten_row_are_found_by_its_key_and_else_by_its_cells(project: tm.Project):
+    """Also where no step reads the key, a cell is missing, and a moment is told with another offset."""
+    rows = pa.table(
+        {
+            "customer_id": [1, 7, 9],
+            "day": pa.array([0, 3_600_000_000, 0], pa.timestamp("us", "UTC")),
+            "x": pa.array([1.5, None, 1.5]),
+        }
+    )
+    project.import_data("d", rows, key=["customer_id"])
+    folder = project._ws.store.environments_folder
+    for place in ("known", "other"):
+        log_requests(
+            log_file(folder, place),
+            f"sha256:{place}",
+            ("2020-01-01T00:00:00Z", 0.5, 7),  # its key, whatever the cells are
+            ("2020-01-01T00:00:00Z", None, 7),
+            ("1970-01-01T02:00:00+01:00", None, None),  # its cells, and no key
+            ("1970-01-01T01:00:00Z", float("nan"), None),
+            ("1970-01-01T01:00:00Z", 1.5, None),  # another cell
+            ("1970-01-01T01:00:00Z", None, 8),  # another key, of somebody who has the same cells
+        )
+    # A release that was made of another dataset has its own keys; only the cells tell there.
+    with project._ws.store.catalog.write() as write:
+        write.add(records.Run("r", "p", None, {}, "person", "succeeded", "t", "t", "h", 1, {"e@main": "c"}))
+        write.add(records.Release("m", 1, "sha256:other", "r", "ada", "t"))
+    would = project.forget("d", "customer_id = 7", "asked for", dry_run=True)
+    assert would.logged == ["known: 4", "other: 3"]
+    with project._ws.store.catalog.write() as write:
+        write.remove(records.Release, {"digest": "sha256:other"})
+    assert project.forget("d", "customer_id = 7", "asked for").logged == ["known: 4", "other: 4"]
+    assert left_in(log_file(folder, "known")) == ["4", "5"]
 
 
 def test_a_dataset_is_deleted_only_on_purpose(project: tm.Project):

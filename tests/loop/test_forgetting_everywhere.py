@@ -168,6 +168,38 @@ def drive(project: tm.Project) -> Path:
     return log_requests(project)
 
 
+@pytest.fixture
+def colleague(project: tm.Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[tm.Project]:
+    """Who cloned the dataset from where it was pushed to, and whose model was asked about the row too."""
+    bring(project, f"1,{NEEDLE},a\n2,x,a\n")
+    project.push("d")
+    monkeypatch.delenv("TIDEMILL_STORE", raising=False)
+    monkeypatch.delenv("TIDEMILL_CATALOG", raising=False)
+    home = project.folder.parent / "colleague"
+    home.mkdir()
+    (home / "tidemill.toml").write_text((project.folder / "tidemill.toml").read_text())
+    (home / "pipeline.py").write_text(PIPELINE)
+    with tm.open(home) as opened:
+        opened.clone("origin", "d")
+        yield opened
+
+
+def test_a_colleague_who_pulls_has_nothing_of_it(project: tm.Project, colleague: tm.Project):
+    assert colleague.run(colleague.folder / "pipeline.py").status == "succeeded"
+    colleague.export("d", colleague.folder / "out.csv")
+    log = log_requests(colleague)
+    project.forget("d", "id = 1", "asked for")
+    project.push("d")
+    there = [f for f in holding(project) if f.startswith("colleague")]
+    assert len(there) > 4
+    pulled = colleague.pull("d")
+    assert pulled.fetched.forgotten == 1
+    assert "predictions of them left the log of prod: 4" in pulled.fetched.cleared
+    with closing(log_layout.open_to_read(log)) as reader:
+        assert reader.execute("SELECT id FROM predictions").fetchall() == [("q",)]
+    assert holding(project) == []
+
+
 def test_nothing_of_a_forgotten_row_is_left_but_what_is_named(project: tm.Project):
     log = drive(project)
     before = holding(project)

@@ -1,6 +1,6 @@
 """Push and fetch: two stores come to have the same history of a dataset."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -101,11 +101,26 @@ def push(
     return Shared(moved, gone, tuple(tags), lost)
 
 
-def fetch(ours: "Store", theirs: "Store", name: str, remote: str, sink: Sink) -> Shared:
+def fetch(
+    ours: "Store",
+    theirs: "Store",
+    name: str,
+    remote: str,
+    sink: Sink,
+    losing: "Callable[[Collection[int]], None] | None" = None,
+) -> Shared:
     """Bring all that the other store has of a dataset here: its branches as ``REMOTE/BRANCH``, its new tags.
 
     Rows that were forgotten there are removed from all of history here. A dataset that is not here begins with
     the other's branches as its own.
+
+    Args:
+        ours: Where it comes to.
+        theirs: Where it is.
+        name: The dataset.
+        remote: What the other store is called here.
+        sink: Gets ``Progress``.
+        losing: Told the ``_id``s of rows that are about to be removed from all of history here, while they are there.
 
     Raises:
         NotFound: ``dataset-not-found``, when the other store does not have it.
@@ -119,6 +134,10 @@ def fetch(ours: "Store", theirs: "Store", name: str, remote: str, sink: Sink) ->
             hint=f"Type 'tidemill data push {name} {remote}' to bring it there.",
             code="dataset-not-found",
         )
+    mine = here.refs()
+    new = {i for tombstone in unknown(refs, mine) for i in tombstone.ids} if mine.branches else set[int]()
+    if new and losing is not None:
+        losing(sorted(new))
     with ours.locks.hold(lock_name(name)):
         _, etag = load(ours.objects, name)
         lost = _adopt(here, refs, sink)

@@ -2,14 +2,17 @@
 
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import StorageError
 from tidemill.models.signature import Signature
 from tidemill.serve import log_layout
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _AT_ONCE = 500
 """Predictions a commit, so that servers which want to write wait for a moment only."""
@@ -17,18 +20,15 @@ _AT_ONCE = 500
 
 def holding(
     file: Path,
-    rows: Callable[[Signature], Sequence[bytes]],
-    keys: Callable[[Signature], "tuple[Sequence[str], set[tuple[Any, ...]]]"],
+    among: Callable[[str, Signature], "Callable[[Mapping[str, np.ndarray[Any, Any]]], np.ndarray[Any, Any]]"],
     words: Collection[str],
 ) -> list[str]:
     """The predictions that were asked of some rows, or that have some words in request, answer or feedback.
 
     Args:
         file: The log.
-        rows: The rows as ``log_layout.encode_rows`` writes them for a signature: whoever asked of these very cells
-            is found.
-        keys: Of a signature, the inputs that name a row, and the values that they have in such rows: whoever asked
-            of that key is found, whatever the other cells were.
+        among: Of a release, by its digest and signature, what tells which requests are about the rows; it is given the
+            columns of ``signature.logged``.
         words: Texts.
 
     Raises:
@@ -37,18 +37,14 @@ def holding(
     found: set[str] = set()
     try:
         with closing(log_layout.open_to_read(file)) as database:
-            for release, text in database.execute("SELECT id, signature FROM releases").fetchall():
+            releases = database.execute("SELECT id, digest, signature FROM releases").fetchall()
+            for release, digest, text in releases:
                 signature = Signature.from_json(json.loads(text))
-                encoded = list(dict.fromkeys(rows(signature)))
-                for at in range(0, len(encoded), _AT_ONCE):
-                    some = encoded[at : at + _AT_ONCE]
-                    marks = ", ".join("?" * len(some))
-                    asked = database.execute(
-                        f"SELECT id FROM predictions WHERE release = ? AND inputs IN ({marks})",  # noqa: S608 - only marks
-                        [release, *some],
-                    )
-                    found |= {row[0] for row in asked}
-                found |= _of_keys(database, release, signature, *keys(signature))
+                which = among(digest, signature)
+                asked = database.execute("SELECT id, inputs FROM predictions WHERE release = ?", (release,))
+                while page := asked.fetchmany(_AT_ONCE):
+                    columns = log_layout.decode_rows([inputs for _, inputs in page], signature.logged)
+                    found |= {row[0] for row, is_about in zip(page, which(columns), strict=True) if is_about}
             for word in words:
                 said = word.encode()
                 found |= {
@@ -66,24 +62,6 @@ def holding(
     except sqlite3.Error as error:
         raise log_layout.storage_error(file, error) from error
     return sorted(found)
-
-
-def _of_keys(
-    database: sqlite3.Connection,
-    release: int,
-    signature: Signature,
-    names: Sequence[str],
-    values: "set[tuple[Any, ...]]",
-) -> set[str]:
-    if not names or not values:
-        return set()
-    found: set[str] = set()
-    asked = database.execute("SELECT id, inputs FROM predictions WHERE release = ?", (release,))
-    while page := asked.fetchmany(_AT_ONCE):
-        columns = log_layout.decode_rows([inputs for _, inputs in page], signature.inputs)
-        told = zip(*(columns[name].tolist() for name in names), strict=True)
-        found |= {row[0] for row, key in zip(page, told, strict=True) if key in values}
-    return found
 
 
 def remove(file: Path, ids: Sequence[str]) -> int:

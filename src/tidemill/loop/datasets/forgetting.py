@@ -1,12 +1,13 @@
 """Removing for good: rows from all of history, which is a person's right; and a whole dataset."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import InvalidInput, NotAllowed
 from tidemill.core.events import Sink, silent
+from tidemill.loop.datasets.asked import Sought
 from tidemill.loop.datasets.file_traces import FileTraces, forget_files, would_forget_files
 from tidemill.loop.datasets.labelling.forgetting import LabelTraces, forget_labels, label_traces
 from tidemill.loop.datasets.mentions import elsewhere, in_messages, in_server_logs, mentioned
@@ -17,9 +18,9 @@ from tidemill.loop.datasets.traces import (
     commented,
     logged,
     purge,
+    remove_logged,
     remove_unnamed,
     runs_on,
-    sought,
     trained_on,
 )
 from tidemill.loop.datasets.views import DeletedView, ForgottenView
@@ -27,6 +28,7 @@ from tidemill.loop.quiet import no_run
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
+    from tidemill.data import Matches
     from tidemill.store.catalog.database import Transaction
 
 _LEAST_WORD = 3
@@ -90,10 +92,9 @@ def forget(
         found = find(ws.store, name, where, named)
         texts = own_texts(ws.store, name, found)
         _check_reason(reason, [*texts, *redact])
-        # Only the rows say which predictions they came from, so that these go before the rows do.
-        predictions = logged(ws, found, key, {*texts, *redact}, remove=not dry_run)
-        known = sought(found, key, {*texts, *redact})
-        samples = clear_releases(ws, write, runs_on(write, name, found.commits), known, do=not dry_run)
+        asked = _clear_asked(
+            ws, write, name, found, Sought(found.ids, found.rows, key, {*texts, *redact}), do=not dry_run
+        )
         redacted = mentioned(write, redact) if dry_run else take_out(write, redact)
         trained, reviews = trained_on(write, name, found.commits), commented(write, name, found.ids)
         labels = label_traces(ws, write, name, found.ids) if dry_run else LabelTraces()
@@ -119,8 +120,8 @@ def forget(
         removed.labels.queues,
         trained,
         reviews,
-        predictions,
-        samples,
+        asked.predictions,
+        asked.samples,
         list(removed.files.rewritten),
         list(removed.files.deleted),
         [*removed.files.left, *in_server_logs(ws, {*texts, *redact})],
@@ -129,6 +130,46 @@ def forget(
         elsewhere(ws, name) if found.ids else [],
         dry_run=dry_run,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was removed of requests about forgotten rows.
+
+    Attributes:
+        predictions: ``ENVIRONMENT: COUNT`` of each log that had some.
+        samples: ``NAME/NUMBER: 2 sample rows, 1 mistake`` of each release that carried some.
+    """
+
+    predictions: list[str]
+    samples: list[str]
+
+
+def _clear_asked(
+    ws: Workspace, write: "Transaction", name: str, found: "Matches", sought: Sought, *, do: bool
+) -> Asked:
+    """Clear what only the rows themselves tell apart, which therefore goes before they do."""
+    predictions = logged(ws, write, name, found, sought)
+    if do:
+        remove_logged(ws, predictions)
+    samples = clear_releases(ws, write, runs_on(write, name, found.commits), sought, do=do)
+    return Asked([f"{place}: {len(ids)}" for place, ids in predictions.items()], samples)
+
+
+def before_forgetting(ws: Workspace, name: str, ids: Collection[int]) -> Asked:
+    """Clear what another store has forgotten of a dataset, as far as only the rows tell it; then they may go.
+
+    Raises:
+        Conflict: ``runs-in-progress``.
+        StorageError: ``log-in-use``.
+    """
+    from tidemill.data import find, own_texts  # noqa: PLC0415
+
+    key = ws.datasets.open(name).key or ()
+    with no_run(ws) as write:
+        found = find(ws.store, name, f"_id in ({', '.join(map(str, ids))})", named_commits(write, name))
+        sought = Sought(found.ids, found.rows, key, own_texts(ws.store, name, found))
+        return _clear_asked(ws, write, name, found, sought, do=True)
 
 
 def _check_reason(reason: str, words: Sequence[str]) -> None:

@@ -4,37 +4,19 @@ A release stays what it is, by its digest; the bytes that had the rows are repla
 """
 
 import tempfile
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.names import Digest
+from tidemill.loop.datasets.asked import Sought
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from tidemill.models.signature import Signature
     from tidemill.store.catalog import records
     from tidemill.store.catalog.database import Transaction
-
-
-@dataclass(frozen=True, slots=True)
-class Sought:
-    """How forgotten rows are known where no ``_id`` is beside them.
-
-    Attributes:
-        ids: Their ``_id``s.
-        rows: Gives them as a request about their very cells is logged.
-        keys: Gives the inputs that name a row, and the values that they have in these.
-        words: Texts that only these rows have.
-    """
-
-    ids: Collection[int]
-    rows: "Callable[[Signature], Sequence[bytes]]"
-    keys: "Callable[[Signature], tuple[Sequence[str], set[tuple[Any, ...]]]]"
-    words: Collection[str]
 
 
 def clear_releases(
@@ -103,26 +85,13 @@ def _gone(folder: Path, sought: Sought) -> "np.ndarray[Any, Any]":
     """Which rows of a bundle's sample are among those that are forgotten."""
     import json  # noqa: PLC0415
 
-    import numpy as np  # noqa: PLC0415
-
     from tidemill.models import sample  # noqa: PLC0415
     from tidemill.models.predictor import FILE  # noqa: PLC0415
     from tidemill.models.signature import Signature  # noqa: PLC0415
-    from tidemill.serve.log_layout import encode_rows  # noqa: PLC0415
 
     signature = Signature.from_json(json.loads((folder / FILE).read_text("utf-8"))["signature"])
     columns, _ = sample.read(folder)
-    encoded = encode_rows({t.name: columns[t.name] for t in signature.inputs}, signature.inputs)
-    wanted, said = set(sought.rows(signature)), [word.encode() for word in sought.words]
-    names, values = sought.keys(signature)
-    keys = zip(*(columns[n].tolist() for n in names), strict=True) if names else [None] * len(encoded)
-    return np.array(
-        [
-            row in wanted or key in values or any(word in row for word in said)
-            for row, key in zip(encoded, keys, strict=True)
-        ],
-        bool,
-    )
+    return sought.among(signature, by_key=True)(columns)
 
 
 def _report(ws: Workspace, write: "Transaction", digest: Digest, ids: Collection[int], *, do: bool) -> int:

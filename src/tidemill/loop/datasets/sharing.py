@@ -1,6 +1,6 @@
 """Sharing a dataset with other stores: push, fetch, pull, clone. A remote is another store, by a name."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ from tidemill.core.events import Sink, silent
 from tidemill.core.names import check_name, nearest
 from tidemill.core.settings import FILE
 from tidemill.core.settings_file import toml_key, toml_text
-from tidemill.loop.datasets.forgetting import settle
+from tidemill.loop.datasets.forgetting import Asked, before_forgetting, settle
 from tidemill.loop.datasets.references import row_counts
 from tidemill.loop.datasets.switching import chosen
 from tidemill.loop.datasets.views import PullView, SharedView
@@ -140,9 +140,16 @@ def _fetched(ws: Workspace, name: str, remote: str, theirs: "Store", sink: Sink)
     from tidemill.data import fetch as get  # noqa: PLC0415
 
     check_name("dataset", name)
-    got = get(ws.store, theirs, name, remote, sink)
+    asked: list[Asked] = []
+
+    def losing(ids: Collection[int]) -> None:
+        asked.append(before_forgetting(ws, name, ids))
+
+    got = get(ws.store, theirs, name, remote, sink, losing)
     files = settle(ws, name, sink).files
-    cleared = [f"{path} was written anew without them" for path in files.rewritten]
+    cleared = [f"predictions of them left the log of {told}" for a in asked for told in a.predictions]
+    cleared += [f"they left release {told}" for a in asked for told in a.samples]
+    cleared += [f"{path} was written anew without them" for path in files.rewritten]
     cleared += [f"{path} showed them, and is deleted" for path in files.deleted]
     return _view(name, remote, got, [*cleared, *files.left])
 

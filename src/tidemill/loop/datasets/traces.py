@@ -5,13 +5,14 @@ logs), all is removed where the run read a commit that had the rows; a registere
 people rely on them, and are listed. Predictions that such rows came from leave the logs of their environments.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.names import Digest
 from tidemill.loop import origins
+from tidemill.loop.datasets.asked import Sought, Which
 from tidemill.loop.datasets.named import commits_of
-from tidemill.loop.datasets.release_traces import Sought
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from tidemill.models.signature import Signature
     from tidemill.store.catalog import records
     from tidemill.store.catalog.database import Transaction
+
+_LOG = ".predictions.db"
 
 
 def trained_on(read: "Transaction", name: str, commits: Collection[str]) -> list[str]:
@@ -49,74 +52,48 @@ def commented(read: "Transaction", name: str, ids: Collection[int]) -> list[str]
 
 
 def logged(
-    ws: Workspace, found: "Matches", key: Sequence[str], words: Collection[str], *, remove: bool
-) -> list[str]:
-    """The environments whose prediction log has predictions of these rows, and how many; removed there, if asked.
+    ws: Workspace, read: "Transaction", name: str, found: "Matches", sought: Sought
+) -> dict[str, list[str]]:
+    """The predictions about rows of a dataset in the logs of environments on this machine: ids, by environment.
 
-    Args:
-        ws: The project.
-        found: The rows.
-        key: The columns that name a row of the dataset.
-        words: Texts by which a prediction is found too.
-        remove: Whether they are removed.
+    A key names rows of the dataset that a release was made of; of a release that is not known, of any.
     """
     from tidemill.serve import log_removal  # noqa: PLC0415
     from tidemill.serve.log_reader import LogReader  # noqa: PLC0415
+    from tidemill.store.catalog import records  # noqa: PLC0415
 
-    told: list[str] = []
-    for file in sorted(ws.store.environments_folder.glob("*.predictions.db")):
+    runs = {run.id for run in read.find(records.Run) if commits_of(run, name)}
+    others = {r.digest for r in read.find(records.Release) if r.run not in runs}
+
+    def among(digest: str, signature: "Signature") -> Which:
+        return sought.among(signature, by_key=digest not in others)
+
+    told: dict[str, list[str]] = {}
+    for file in _logs(ws):
         with LogReader(file) as reader:
             known = {p.id for p in reader.predictions(sorted(found.predictions))}
-        known |= set(
-            log_removal.holding(
-                file, lambda s: _as_logged(found, s), lambda s: _keys_as_logged(found, key, s), words
-            )
-        )
-        if known and remove:
-            log_removal.remove(file, sorted(known))
+        known |= set(log_removal.holding(file, among, sought.words))
         if known:
-            told.append(f"{file.name.removesuffix('.predictions.db')}: {len(known)}")
+            told[file.name.removesuffix(_LOG)] = sorted(known)
     return told
 
 
-def sought(found: "Matches", key: Sequence[str], words: Collection[str]) -> Sought:
-    """How these rows are known in what releases carry."""
-    return Sought(
-        frozenset(found.ids), lambda s: _as_logged(found, s), lambda s: _keys_as_logged(found, key, s), words
-    )
+def remove_logged(ws: Workspace, predictions: dict[str, list[str]]) -> None:
+    """Remove these predictions, as ``logged`` gives them."""
+    from tidemill.serve import log_removal  # noqa: PLC0415
+    from tidemill.serve.log_layout import log_file  # noqa: PLC0415
+
+    for environment, ids in predictions.items():
+        log_removal.remove(log_file(ws.store.environments_folder, environment), ids)
+
+
+def _logs(ws: Workspace) -> list[Path]:
+    return sorted(ws.store.environments_folder.glob(f"*{_LOG}"))
 
 
 def runs_on(read: "Transaction", name: str, commits: Collection[str]) -> set[str]:
     """The ids of the runs that read one of these commits."""
     return {run.id for run in _runs_on(read, name, commits)}
-
-
-def _as_logged(found: "Matches", signature: "Signature") -> list[bytes]:
-    """The rows as a log has requests that are about their very cells; none where the model asks for other columns."""
-    from tidemill.serve.log_layout import encode_rows  # noqa: PLC0415
-
-    rows: list[bytes] = []
-    for table in found.rows:
-        if all(t.name in table.columns for t in signature.inputs):
-            try:
-                rows += encode_rows({t.name: table.numpy(t.name) for t in signature.inputs}, signature.inputs)
-            except (TypeError, ValueError):
-                # Cells of another kind than the model takes: nobody asked it about such a row.
-                continue
-    return rows
-
-
-def _keys_as_logged(
-    found: "Matches", key: Sequence[str], signature: "Signature"
-) -> "tuple[Sequence[str], set[tuple[Any, ...]]]":
-    names = [t.name for t in signature.inputs]
-    if not key or not set(key) <= set(names):
-        return (), set()
-    values: set[tuple[Any, ...]] = set()
-    for table in found.rows:
-        if set(key) <= set(table.columns):
-            values |= set(zip(*(table.to_arrow()[name].to_pylist() for name in key), strict=True))
-    return key, values
 
 
 def remove_unnamed(ws: Workspace) -> None:
