@@ -1,4 +1,4 @@
-"""Forgotten rows as requests are about them: by their key where a request says it, else by all cells that it has.
+"""Forgotten rows as requests are about them: by the key that a request says, or by all cells that it has.
 
 Cells are compared as a log keeps them, each spelled in one way, so that a date with another offset, NaN for a missing
 cell and a narrower number are the same.
@@ -43,8 +43,7 @@ class Sought:
 
         Args:
             signature: The model's.
-            by_key: Whether its key columns name rows of this dataset. A request that says another key is about another
-                row then, whatever its other cells are.
+            by_key: Whether its key columns name rows of this dataset.
         """
         import numpy as np  # noqa: PLC0415
 
@@ -59,8 +58,7 @@ class Sought:
             cells = {n: _cells(a, tensors[n]) for n, a in columns.items() if n in tensors}
             found = _among(of_cells, cells, inputs) if inputs else np.zeros(_length(columns), bool)
             if key and set(key) <= cells.keys():
-                lacking = [np.ma.getmaskarray(columns[n]).reshape(len(found), -1).any(axis=1) for n in key]
-                found = np.where(np.any(lacking, axis=0), found, _among(of_key, cells, key))
+                found |= _among(of_key, cells, key)
             if said and cells:
                 rows = zip(*cells.values(), strict=True)
                 found |= np.array([any(w in cell for w in said for cell in row) for row in rows], bool)
