@@ -66,16 +66,18 @@ def _quoted(name: str) -> str:
 
 
 def write_json_lines(path: Path, schema: "pa.Schema", pieces: "Iterable[pa.Table]") -> None:
-    """Write the rows of all pieces, an object a line; a tensor is a flat list, and a missing cell is left out."""
+    """Write the rows of all pieces, an object a line; a tensor is a flat list.
+
+    A missing cell is ``null``: were it left out, a column without a cell would not come back, nor the columns' order.
+    """
+    names = [json.dumps(name) for name in schema.names]
     with replacing(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
         for piece in pieces:
             for start in range(0, piece.num_rows, _BATCH_ROWS):
                 rows = piece.slice(start, _BATCH_ROWS).combine_chunks()
                 columns = [as_json(_one(rows.column(name))) for name in schema.names]
                 for cells in zip(*columns, strict=True):
-                    there = (
-                        f"{n}: {c}" for n, c in zip(map(json.dumps, schema.names), cells, strict=True) if c
-                    )
+                    there = (f"{n}: {c or 'null'}" for n, c in zip(names, cells, strict=True))
                     file.write("{" + ", ".join(there) + "}\n")
 
 

@@ -77,6 +77,7 @@ def test_keys_fold_into_a_tensor(datasets: Datasets, csv: Write):
     ("text", "code", "words"),
     [
         ("", "empty-file", "is empty"),
+        ("{}\n{}\n", "empty-file", r"some\.jsonl has no column"),
         ('{"a":1}\n{"a":\n', "broken-line", r"line 2: this is no JSON object"),
         ('{"a":1}\n\n[1]\n', "broken-line", "line 3"),
         ('{"a":NaN}\n', "broken-line", "line 1"),
@@ -170,3 +171,15 @@ def test_no_other_text_stands_beside_numbers(datasets: Datasets, csv: Write, fir
     with pytest.raises(InvalidInput, match="line 3, column 'a'") as caught:
         import_files(datasets, "d", csv(f'{{"a":{first}}}\n{{"a":null}}\n{{"a":{second}}}\n', "some.jsonl"))
     assert caught.value.code == "mixed-types"
+
+
+def test_columns_come_back_from_an_export_whatever_is_in_them(
+    datasets: Datasets, csv: Write, tmp_path: Path, rows: Rows
+):
+    import_files(datasets, "d", csv("none,some,all\n,,1\n,x,2\n"))
+    out = tmp_path / "out.jsonl"
+    datasets.open("d").snapshot().write_json_lines(out)
+    assert import_files(datasets, "d", out, sync=True).rows == Changes()
+    import_files(datasets, "new", out)
+    assert datasets.open("new").snapshot().columns == ["none", "some", "all"]
+    assert rows("new") == rows() == [{"none": None, "some": c, "all": n} for c, n in ((None, 1), ("x", 2))]

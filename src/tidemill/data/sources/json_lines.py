@@ -53,15 +53,17 @@ class JsonLines:
     def _names(self) -> list[str]:
         """Every key, in the order in which they are first met."""
         names: dict[str, None] = {}
+        some = False
         for _, rows in self._pieces():
+            some = some or bool(rows)
             for row in rows:
                 if row.keys() - names.keys():
                     names.update(dict.fromkeys(row))
         if not names:
             raise InvalidInput(
-                f"{self.name} is empty.",
-                why="It holds no object.",
-                hint="Give it an object on each line.",
+                f"{self.name} has no column." if some else f"{self.name} is empty.",
+                why="Its objects have no key." if some else "It holds no object.",
+                hint="Give it an object with keys on each line.",
                 code="empty-file",
                 details={"file": self.head.file, "line": 1, "column": 1},
             )
