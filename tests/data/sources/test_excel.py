@@ -122,6 +122,32 @@ def test_a_damaged_workbook_is_named(datasets: Datasets, tmp_path: Path):
         import_files(datasets, "d", path)
 
 
+@pytest.mark.parametrize("changed", [1, 1 << 5, 1 << 6, 9 << 16, 97 << 16], ids=str)
+def test_a_workbook_packed_in_a_way_that_is_not_read_is_named(
+    datasets: Datasets, tmp_path: Path, changed: int
+):
+    """The marks of encryption and of patches, and the number of the packing: of each file in it, in its list."""
+    path = book(tmp_path / "a.xlsx", [["a"], [1]])
+    start, *entries = path.read_bytes().split(b"PK\x01\x02")
+    for entry in entries:
+        marks = int.from_bytes(entry[4:8], "little") ^ changed
+        start += b"PK\x01\x02" + entry[:4] + marks.to_bytes(4, "little") + entry[8:]
+    path.write_bytes(start)
+    with pytest.raises(InvalidInput, match=r"a\.xlsx: this is not readable as an Excel workbook") as caught:
+        import_files(datasets, "d", path)
+    assert caught.value.code == "unreadable-file"
+
+
+def test_an_archive_of_a_version_to_come_is_named(datasets: Datasets, tmp_path: Path):
+    path = book(tmp_path / "a.xlsx", [["a"], [1]])
+    data = path.read_bytes()
+    at = data.rindex(b"PK\x01\x02") + 6
+    path.write_bytes(data[:at] + b"\xff" + data[at + 1 :])
+    with pytest.raises(InvalidInput, match=r"a\.xlsx: this archive .* is cut short or damaged") as caught:
+        import_files(datasets, "d", path)
+    assert caught.value.code == "unreadable-file"
+
+
 def test_without_the_extra_it_says_what_to_install(tmp_path: Path):
     path = book(tmp_path / "a.xlsx", [["a"], [1]])
     code = (

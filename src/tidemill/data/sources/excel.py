@@ -4,7 +4,7 @@ import datetime as dt
 import re
 import zipfile
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core.errors import InvalidInput, NeedsExtra, NotFound
 from tidemill.core.events import Progress, Sink
 from tidemill.core.names import nearest
+from tidemill.data.sources import zips
 from tidemill.data.sources.kept import Kept
 from tidemill.data.sources.paths import check_same_columns, name_of
 from tidemill.data.sources.source import Group, Note, Place
@@ -220,23 +221,20 @@ def _workbook(path: Path) -> Generator[Any]:
         ) from error
     import warnings  # noqa: PLC0415
 
-    try:
-        with warnings.catch_warnings():
-            # It warns of what it does not keep, such as charts; only cells are wanted here.
-            warnings.simplefilter("ignore")
-            # Closed here, whatever still reads from it.
-            with path.open("rb") as file:
-                yield openpyxl.load_workbook(file, read_only=True, data_only=True)
-    except InvalidInput:
-        raise
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, OSError, EOFError, SyntaxError) as error:
-        raise InvalidInput(
-            f"{path.name}: this is not readable as an Excel workbook.",
-            why=str(error).splitlines()[0] if str(error) else type(error).__name__,
-            hint="Open it in Excel and save it again, or save the sheet as CSV.",
-            code="unreadable-file",
-            details={"file": path.name},
-        ) from error
+    with _readable(path), warnings.catch_warnings():
+        # It warns of what it does not keep, such as charts; only cells are wanted here.
+        warnings.simplefilter("ignore")
+        # Closed here, whatever still reads from it.
+        with path.open("rb") as file:
+            yield openpyxl.load_workbook(file, read_only=True, data_only=True)
+
+
+def _readable(path: Path) -> AbstractContextManager[None]:
+    what, hint = (
+        "this is not readable as an Excel workbook",
+        "Open it in Excel and save it again, or save the sheet as CSV.",
+    )
+    return zips.readable(path, what, hint, KeyError, TypeError, SyntaxError)
 
 
 def _sheet(book: Any, path: Path, wanted: str | None) -> Any:
@@ -309,9 +307,10 @@ def _check_computed(path: Path) -> None:
     """
     import openpyxl  # noqa: PLC0415
 
-    if not _has_formula(path):
-        return
-    with path.open("rb") as one, path.open("rb") as two:
+    with _readable(path):
+        if not _has_formula(path):
+            return
+    with _readable(path), path.open("rb") as one, path.open("rb") as two:
         values = openpyxl.load_workbook(one, read_only=True, data_only=True)
         formulas = openpyxl.load_workbook(two, read_only=True)
         for sheet, other in zip(values.worksheets, formulas.worksheets, strict=True):

@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 
 from tidemill.core.errors import InvalidInput
+from tidemill.data.sources import zips
 
 _CSV = "Save the table as CSV or Parquet in the program that wrote it, and import that."
 _PYTHON = "Load it in Python, and import the frame: tm.open().import_data('NAME', frame)."
@@ -88,17 +89,9 @@ def is_excel(path: Path, start: bytes) -> bool:
     """
     if not start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return False
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, OSError) as error:
-        raise InvalidInput(
-            f"{path.name}: this archive (.zip, .xlsx or the like) is cut short or damaged.",
-            why=str(error),
-            hint="Get or write it again.",
-            code="unreadable-file",
-            details={"file": path.name},
-        ) from error
+    what = "this archive (.zip, .xlsx or the like) is cut short or damaged"
+    with zips.readable(path, what, "Get or write it again."), zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
     if _EXCEL in names:
         return True
     for inside, what, hint in _INSIDE:
