@@ -200,6 +200,36 @@ def test_a_colleague_who_pulls_has_nothing_of_it(project: tm.Project, colleague:
     assert holding(project) == []
 
 
+@pytest.mark.parametrize("project_store", ["remote"], indirect=True)
+@pytest.mark.folder_store
+def test_another_machine_of_the_store_has_nothing_of_it_after_gc(
+    project: tm.Project, monkeypatch: pytest.MonkeyPatch
+):
+    bring(project, f"1,{NEEDLE},a\n2,x,a\n3,y,a\n")
+    home = project.folder.parent / "machine"
+    home.mkdir()
+    (home / "tidemill.toml").write_text((project.folder / "tidemill.toml").read_text())
+    (home / "pipeline.py").write_text(PIPELINE)
+    with tm.open(home) as machine:
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setattr("socket.gethostname", lambda: "another-machine")
+            assert machine.run(home / "pipeline.py").status == "succeeded"
+            machine.export("d", home / "out.csv")
+            log = log_requests(machine)
+            assert len([f for f in holding(project) if f.startswith("machine")]) > 3
+        project.forget("d", "id = 1", "asked for")
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setattr("socket.gethostname", lambda: "another-machine")
+            machine.gc()
+        with closing(log_layout.open_to_read(log)) as reader:
+            left = [name for (name,) in reader.execute("SELECT id FROM predictions ORDER BY sequence")]
+        # Two said another key, and have a text of the row; only the rows told that.
+        assert left == ["p2", "p3", "q"]
+        assert any("--redact" in each for each in machine.forget("d", "id = 3", "asked too").elsewhere)
+        assert machine.forget("d", "id = 1", "asked for", redact=[NEEDLE]).logged == ["prod: 2"]
+        assert holding(project) == []
+
+
 def test_nothing_of_a_forgotten_row_is_left_but_what_is_named(project: tm.Project):
     log = drive(project)
     before = holding(project)

@@ -216,8 +216,13 @@ class Dataset:
         """Which of these ``_id`` are of rows that were forgotten: bool, one for each."""
         import numpy as np  # noqa: PLC0415
 
-        forgotten = [i for tombstone in self._history.refs().forgotten for i in tombstone.ids]
-        return np.isin(ids, np.array(forgotten, np.uint64))
+        return np.isin(ids, self.forgotten())
+
+    def forgotten(self) -> "np.ndarray[Any, Any]":
+        """The ``_id`` of every row that was forgotten; uint64."""
+        import numpy as np  # noqa: PLC0415
+
+        return np.array([i for t in self._history.refs().forgotten for i in t.ids], np.uint64)
 
     def diff(self, a: str | None, b: str | None) -> Diff:
         """What differs from ``a`` to ``b``."""

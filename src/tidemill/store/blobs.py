@@ -299,6 +299,15 @@ class Blobs:
             if len(name := entry.key.rpartition("/")[2]) == _HEX_DIGITS
         }
 
+    def remove_copies(self) -> None:
+        """Remove this machine's copies of blobs of a remote store that the store does not have any more."""
+        # In this order: what is put is in the store before a copy of it is here.
+        here = list(self._folder.glob("sha256/*/*")) if self._remote else []
+        there = self.all() if here else {}
+        for path in here:
+            if Digest(f"sha256:{path.name}") not in there:
+                _remove(path)
+
     def remove_unfinished(self, *, older_than_seconds: float = 24 * 3600.0) -> None:
         """Remove what killed writers left here: files that were never given their digest as a name."""
         before = time.time() - older_than_seconds

@@ -10,6 +10,7 @@ from tidemill.core.events import Sink, silent
 from tidemill.loop.datasets.asked import Sought
 from tidemill.loop.datasets.file_traces import FileTraces, forget_files, would_forget_files
 from tidemill.loop.datasets.labelling.forgetting import LabelTraces, forget_labels, label_traces
+from tidemill.loop.datasets.machine_traces import clear_machine
 from tidemill.loop.datasets.mentions import elsewhere, in_messages, in_server_logs, mentioned
 from tidemill.loop.datasets.mentions import redact as take_out
 from tidemill.loop.datasets.named import commits_of, named_commits
@@ -202,6 +203,7 @@ def settle(ws: Workspace, name: str, sink: Sink = silent) -> Removed:
     # Each machine clears its own files, whoever forgot the rows.
     files = forget_files(ws, name, lambda: _named(ws, name))
     if not data.unsettled(ws.store, name):
+        clear_machine(ws, name)
         return Removed(0, LabelTraces(), files)
     with no_run(ws) as write:
         left = data.settle(ws.store, name, named_commits(write, name), sink)
@@ -209,6 +211,7 @@ def settle(ws: Workspace, name: str, sink: Sink = silent) -> Removed:
         labels = forget_labels(ws, write, name, {i for tombstone, _ in left for i in tombstone.ids})
     remove_unnamed(ws)
     ws.store.catalog.scrub()
+    clear_machine(ws, name)
     data.settled(ws.store, name, [tombstone for tombstone, _ in left])
     return Removed(artifacts, labels, files)
 

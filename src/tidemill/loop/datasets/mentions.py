@@ -66,6 +66,10 @@ def elsewhere(ws: Workspace, name: str) -> list[str]:
         "Other clones have them until their next fetch or pull, other machines until 'tidemill gc' there."
     )
     if ws.store.objects.path("") is None:
+        told.append(
+            "Of the predictions that other machines logged, 'gc' finds those that say such a row's key; for the others type "
+            "this command there too, with --redact and a text of theirs."
+        )
         told.append("A bucket that keeps versions has what was deleted; so have its backups.")
         told.append("The PostgreSQL server's log of changes and its backups have them for their time.")
     told.append(

@@ -5,7 +5,7 @@ logs), all is removed where the run read a commit that had the rows; a registere
 people rely on them, and are listed. Predictions that such rows came from leave the logs of their environments.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,21 +60,19 @@ def logged(
     """
     from tidemill.serve import log_removal  # noqa: PLC0415
     from tidemill.serve.log_reader import LogReader  # noqa: PLC0415
-    from tidemill.store.catalog import records  # noqa: PLC0415
 
-    runs = {run.id for run in read.find(records.Run) if commits_of(run, name)}
-    others = {r.digest for r in read.find(records.Release) if r.run not in runs}
+    of_dataset = is_made_of(read, name)
 
     def among(digest: str, signature: "Signature") -> Which:
-        return sought.among(signature, by_key=digest not in others)
+        return sought.among(signature, by_key=of_dataset(digest))
 
     told: dict[str, list[str]] = {}
-    for file in _logs(ws):
+    for place, file in logs(ws).items():
         with LogReader(file) as reader:
             known = {p.id for p in reader.predictions(sorted(found.predictions))}
         known |= set(log_removal.holding(file, among, sought.words))
         if known:
-            told[file.name.removesuffix(_LOG)] = sorted(known)
+            told[place] = sorted(known)
     return told
 
 
@@ -87,8 +85,19 @@ def remove_logged(ws: Workspace, predictions: dict[str, list[str]]) -> None:
         log_removal.remove(log_file(ws.store.environments_folder, environment), ids)
 
 
-def _logs(ws: Workspace) -> list[Path]:
-    return sorted(ws.store.environments_folder.glob(f"*{_LOG}"))
+def logs(ws: Workspace) -> dict[str, Path]:
+    """The prediction logs of this machine, by environment."""
+    files = sorted(ws.store.environments_folder.glob(f"*{_LOG}"))
+    return {file.name.removesuffix(_LOG): file for file in files}
+
+
+def is_made_of(read: "Transaction", name: str) -> Callable[[str], bool]:
+    """Tells of a release's digest whether it was made of a dataset, or nobody knows of what."""
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    runs = {run.id for run in read.find(records.Run) if commits_of(run, name)}
+    others = {r.digest for r in read.find(records.Release) if r.run not in runs}
+    return lambda digest: digest not in others
 
 
 def runs_on(read: "Transaction", name: str, commits: Collection[str]) -> set[str]:
