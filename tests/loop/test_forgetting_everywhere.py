@@ -30,6 +30,7 @@ from tidemill.serve.log_layout import log_file
 pytestmark = pytest.mark.both_stores
 
 NEEDLE = "Needle-8842-Haystack"
+GONE = "id in (1, 8)"
 PIPELINE = """
 import tidemill as tm
 
@@ -149,7 +150,7 @@ def drive(project: tm.Project) -> Path:
     ws, folder = project._ws, project.folder
     bring(project, f"1,{NEEDLE},a\n2,x,a\n3,y,b\n")
     with pytest.raises(Failed):
-        bring(project, f"1,{NEEDLE} refused,zz\n2,x,zz\n")
+        bring(project, f"1,{NEEDLE} refused,zz\n2,x,zz\n8,{NEEDLE} whom no commit has,zz\n")
     assert project.run(folder / "pipeline.py").status == "succeeded"
     assert project.run(folder / "pipeline.py", fail=True).status == "failed"
     assert project.run(folder / "pipeline.py", who=NEEDLE).status == "succeeded"
@@ -200,6 +201,48 @@ def test_a_colleague_who_pulls_has_nothing_of_it(project: tm.Project, colleague:
     assert holding(project) == []
 
 
+ASIDE = """
+import tidemill as tm
+
+class Foreign:
+    pass
+
+@tm.trainer(features="v", label="name")
+def train(rows: tm.Table):
+    model = Foreign()
+    model.learned = rows.to_polars()["name"].to_list()
+    return model
+
+@tm.pipeline
+def odd(data: tm.Dataset = tm.dataset("d")):
+    return train(data)
+"""
+
+
+def test_a_model_that_is_kept_aside_is_named(project: tm.Project):
+    bring(project, f"1,{NEEDLE},a\n2,x,a\n")
+    (project.folder / "odd.py").write_text(ASIDE)
+    failed = project.run(project.folder / "odd.py")
+    assert failed.error is not None
+    file = Path(failed.error["details"]["aside"])
+    assert has(file.read_bytes())
+    stray = file.with_name("of-nobody.pickle")
+    stray.write_bytes(b"x")
+    for dry_run in (True, False):
+        told = project.forget("d", "id = 1", "asked for", dry_run=dry_run).left
+        assert [
+            (str(f) in each, "delete it" in each) for f, each in zip((file, stray), told, strict=True)
+        ] == [
+            (True, True),
+            (True, True),
+        ]
+    assert "step 'train'" in told[0]
+    # It is nobody's to delete but its owner's, and is told again where others of its rows go.
+    assert str(file) in project.forget("d", "id = 2", "asked for").left[0]
+    file.unlink()
+    assert holding(project) == []
+
+
 @pytest.mark.parametrize("project_store", ["remote"], indirect=True)
 @pytest.mark.folder_store
 def test_another_machine_of_the_store_has_nothing_of_it_after_gc(
@@ -234,12 +277,12 @@ def test_nothing_of_a_forgotten_row_is_left_but_what_is_named(project: tm.Projec
     log = drive(project)
     before = holding(project)
     assert len(before) > 10
-    would = project.forget("d", "id = 1", "asked for", redact=[NEEDLE], dry_run=True)
+    would = project.forget("d", GONE, "asked for", redact=[NEEDLE], dry_run=True)
     assert holding(project) == before
     with pytest.raises(InvalidInput) as caught:
-        project.forget("d", "id = 1", f"{NEEDLE} asked")
+        project.forget("d", GONE, f"{NEEDLE} asked")
     assert caught.value.code == "reason-names-row"
-    first = project.forget("d", "id = 1", "asked for")
+    first = project.forget("d", GONE, "asked for")
     assert first.logged == would.logged == ["prod: 4"]
     with closing(log_layout.open_to_read(log)) as reader:
         assert reader.execute("SELECT id FROM predictions").fetchall() == [("q",)]
@@ -254,13 +297,13 @@ def test_nothing_of_a_forgotten_row_is_left_but_what_is_named(project: tm.Projec
     ):
         assert place in told, first.mentioned
     # What is left in the catalog is what people wrote; it is named, and goes on a word.
-    done = project.forget("d", "id = 1", "asked for", redact=[NEEDLE])
+    done = project.forget("d", GONE, "asked for", redact=[NEEDLE])
     assert len(done.redacted) == len(first.mentioned)
     assert any("data push d origin" in each for each in first.elsewhere)
     remote = [f for f in holding(project) if f.startswith("remote")]
     assert holding(project) == remote != []
     pushed = project.push("d", branches=["main", "side"])
-    assert pushed.forgotten == 1
+    assert pushed.forgotten == 2
     assert holding(project) == []
     # What is recorded of it: that, when, by whom and why.
     marks = [m for c in project._ws.datasets.open("d").log() for m in c.forgotten]

@@ -72,6 +72,29 @@ def test_refused_rows_lose_the_one_that_is_forgotten_and_keep_the_others(project
     assert len(file.read_bytes().splitlines()) == 3
 
 
+def test_a_refused_row_that_no_commit_ever_had_is_forgotten_and_does_not_come(
+    project: tm.Project, monkeypatch: pytest.MonkeyPatch
+):
+    with pytest.raises(Failed):
+        bring(project, f'5,"{NEEDLE}, refused",zz\n2,x,zz\n')
+    file = project.folder / "refused-d.csv"
+    where = f"name = '{NEEDLE}, refused'"
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("socket.gethostname", lambda: "another-machine")
+        done = project.forget("d", where, "asked for")
+    assert (done.rows, f"{file} (refused rows) is on" in done.left[0]) == (0, True)
+    would = project.forget("d", where, "asked for", dry_run=True)
+    assert (would.rows, would.commits, would.rewritten) == (1, 0, [str(file)])
+    done = project.forget("d", where, "asked for")
+    assert (done.rows, done.commits, done.rewritten, done.left) == (1, 0, [str(file)], [])
+    assert NEEDLE not in file.read_text()
+    assert len(file.read_text().splitlines()) == 2
+    assert all("refused" not in (project.folder / f).read_text("latin-1") for f in showing(project))
+    # Also not corrected.
+    bring(project, f"5,{NEEDLE} later,a\n")
+    assert len(project.read("d")) == 2
+
+
 def test_an_export_is_made_again_without_the_row(project: tm.Project):
     for name in ("out.csv", "deep/er/out.parquet"):
         project.export("d", project.folder / name)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tidemill.data.dataset import Dataset
     from tidemill.data.datasets import Datasets
     from tidemill.data.difference import Cell, Diff
+    from tidemill.data.file_rows import matching_in_file
     from tidemill.data.forgetting import (
         Matches,
         find,
@@ -69,6 +70,7 @@ _HOMES = {
     "head_token": "heads",
     "import_files": "importing",
     "import_rows": "importing",
+    "matching_in_file": "file_rows",
     "own_texts": "forgetting",
     "push": "sharing",
     "settle": "forgetting",
@@ -112,6 +114,7 @@ __all__ = [
     "head_token",
     "import_files",
     "import_rows",
+    "matching_in_file",
     "own_texts",
     "push",
     "settle",

@@ -58,6 +58,11 @@ class Matches:
     commits: dict[str, int]
     rows: "tuple[Table, ...]" = ()
 
+    def with_rows(self, others: Sequence[Table]) -> "Matches":
+        """These, and rows with an ``_id`` that no commit has."""
+        ids = {i for table in others for i in table.numpy(ID).tolist()}
+        return replace(self, ids=tuple(sorted({*self.ids, *ids})), rows=(*self.rows, *others))
+
 
 def find(store: "Store", name: str, condition: str, named: Collection[str]) -> Matches:
     """The rows to forget, found in every commit, without changing anything.

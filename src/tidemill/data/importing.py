@@ -171,6 +171,15 @@ def import_rows(
         )
 
 
+def rows_as(source: Source, schema: "pa.Schema") -> Iterator[Table]:
+    """The rows of a source with their cells read as a dataset's, and columns that it does not have as they look."""
+    columns = layout(
+        source.head, source.fields(), source.how, tensors={}, types={}, schema=schema, may_change=True
+    )
+    kinds = _types(source, columns)
+    yield from _pieces(source, columns, kinds, schema_of(columns, kinds, source.spellings))
+
+
 class _TrialEnded(Exception):
     """A dry run came to its last step."""
 

@@ -12,6 +12,7 @@ from tidemill.loop.written import Written
 
 if TYPE_CHECKING:
     from tidemill.loop.workspace import Workspace
+    from tidemill.store.table import Table
 
 _BY_LINE = ("refused rows", "conflicts", "suspects")
 """CSV files with a column ``_id``: a line is about one row."""
@@ -47,6 +48,37 @@ class _Clearing:
 
     way: Literal["none", "rewrite", "delete", "leave"]
     why: str = ""
+
+
+def refused_rows(ws: "Workspace", name: str, condition: str) -> "tuple[list[Table], list[str]]":
+    """Rows that were refused and are in no commit, as files on this machine have them.
+
+    Returns:
+        The rows that a condition holds for, with their ``_id``; and sentences about files that cannot be asked here.
+    """
+    from tidemill.data import matching_in_file  # noqa: PLC0415
+
+    found: list[Table] = []
+    told: list[str] = []
+    for record in written.records(ws.store):
+        if record.kind != "refused rows" or all(s.dataset != name for s in record.shown):
+            continue
+        path = Path(record.path)
+        if record.host != socket.gethostname():
+            told.append(
+                f"{path} (refused rows) is on {record.host}: type this command there, in a project of this store, for rows "
+                "that no commit had."
+            )
+        elif path.is_file():
+            try:
+                rows = matching_in_file(path, ws.datasets.open(name).schema, condition)
+            except (OSError, TidemillError) as error:
+                told.append(
+                    f"{path} (refused rows) cannot be read ({error}): look for rows there that no commit had."
+                )
+            else:
+                found += [] if rows is None else [rows]
+    return found, told
 
 
 def would_forget_files(

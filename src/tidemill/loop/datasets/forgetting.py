@@ -8,7 +8,7 @@ from tidemill.core.clock import now, stamp
 from tidemill.core.errors import InvalidInput, NotAllowed
 from tidemill.core.events import Sink, silent
 from tidemill.loop.datasets.asked import Sought
-from tidemill.loop.datasets.file_traces import FileTraces, forget_files, would_forget_files
+from tidemill.loop.datasets.file_traces import FileTraces, forget_files, refused_rows, would_forget_files
 from tidemill.loop.datasets.labelling.forgetting import LabelTraces, forget_labels, label_traces
 from tidemill.loop.datasets.machine_traces import clear_machine
 from tidemill.loop.datasets.mentions import elsewhere, in_messages, in_server_logs, mentioned
@@ -17,6 +17,7 @@ from tidemill.loop.datasets.named import commits_of, named_commits
 from tidemill.loop.datasets.release_traces import clear_releases
 from tidemill.loop.datasets.traces import (
     commented,
+    kept_aside,
     logged,
     purge,
     remove_logged,
@@ -91,11 +92,14 @@ def forget(
     with no_run(ws) as write:
         named = named_commits(write, name)
         found = find(ws.store, name, where, named)
+        refused, not_asked = refused_rows(ws, name, where)
+        found = found.with_rows(refused)
         texts = own_texts(ws.store, name, found)
         _check_reason(reason, [*texts, *redact])
         asked = _clear_asked(
             ws, write, name, found, Sought(found.ids, found.rows, key, {*texts, *redact}), do=not dry_run
         )
+        aside = kept_aside(ws, write, runs_on(write, name, found.commits)) if found.ids else []
         redacted = mentioned(write, redact) if dry_run else take_out(write, redact)
         trained, reviews = trained_on(write, name, found.commits), commented(write, name, found.ids)
         labels = label_traces(ws, write, name, found.ids) if dry_run else LabelTraces()
@@ -125,7 +129,7 @@ def forget(
         asked.samples,
         list(removed.files.rewritten),
         list(removed.files.deleted),
-        [*removed.files.left, *in_server_logs(ws, {*texts, *redact})],
+        [*aside, *not_asked, *removed.files.left, *in_server_logs(ws, {*texts, *redact})],
         redacted,
         [p for p in places if not (dry_run and p.startswith("error of"))],
         elsewhere(ws, name) if found.ids else [],

@@ -5,6 +5,7 @@ logs), all is removed where the run read a commit that had the rows; a registere
 people rely on them, and are listed. Predictions that such rows came from leave the logs of their environments.
 """
 
+import socket
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from tidemill.store.catalog.database import Transaction
 
 _LOG = ".predictions.db"
+ASIDE = "aside"
+"""Of an error's details: where the model is that could not be stored. The folder's name too."""
 
 
 def trained_on(read: "Transaction", name: str, commits: Collection[str]) -> list[str]:
@@ -98,6 +101,36 @@ def is_made_of(read: "Transaction", name: str) -> Callable[[str], bool]:
     runs = {run.id for run in read.find(records.Run) if commits_of(run, name)}
     others = {r.digest for r in read.find(records.Release) if r.run not in runs}
     return lambda digest: digest not in others
+
+
+def kept_aside(ws: Workspace, read: "Transaction", runs: Collection[str]) -> list[str]:
+    """Sentences about models of these runs that could not be stored and are kept aside, and about those of no known run.
+
+    They are pickles, which nobody looks into: reading one runs what is in it.
+    """
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    told: list[str] = []
+    known: set[str] = set()
+    for run in read.find(records.Run, order=("started_at", "id")):
+        details = (run.error or {}).get("details", {})
+        file = details.get(ASIDE)
+        if not isinstance(file, str):
+            continue
+        known.add(file)
+        here = run.host == socket.gethostname()
+        if run.id in runs and not (here and not Path(file).exists()):
+            where = "" if here else f" on {run.host}"
+            told.append(
+                f"{file}{where} (a model of step '{details.get('step')}' of run {run.id}, kept aside): it was trained on "
+                "them; delete it when nobody needs it."
+            )
+    told += [
+        f"{file} (a model kept aside by a run that is not known): delete it if it was trained on them."
+        for file in sorted((ws.store.folder / ASIDE).glob("*.pickle"))
+        if str(file) not in known
+    ]
+    return told
 
 
 def runs_on(read: "Transaction", name: str, commits: Collection[str]) -> set[str]:
@@ -186,14 +219,15 @@ def purge(
 
 
 def _silenced(error: dict[str, Any] | None) -> dict[str, Any] | None:
-    """An error without its words, which may repeat cells, in whatever form; its code and its step stay."""
+    """An error without its words, which may repeat cells, in whatever form; its code, its step and its file stay."""
     if error is None:
         return None
-    step = error.get("details", {}).get("step")
+    details = error.get("details", {})
+    kept = {name: details[name] for name in ("step", ASIDE) if isinstance(details.get(name), str)}
     return {
         "code": error.get("code", "error"),
         "message": "What it said was removed: it may have repeated rows that were forgotten since.",
-        **({"details": {"step": step}} if isinstance(step, str) else {}),
+        **({"details": kept} if kept else {}),
     }
 
 
