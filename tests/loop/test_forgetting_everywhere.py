@@ -8,7 +8,9 @@ import gzip
 import io
 import json
 import os
+import signal
 import subprocess
+import sys
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -310,3 +312,38 @@ def test_nothing_of_a_forgotten_row_is_left_but_what_is_named(project: tm.Projec
     assert {(m.rows, m.author, m.reason) for m in marks} == {(1, "ada", "asked for")}
     assert project.run(project.folder / "pipeline.py").status == "succeeded"
     assert holding(project) == []
+
+
+STAGES = [
+    "tidemill.loop.datasets.forgetting:clear_releases",
+    "tidemill.data.forgetting:sweep",
+    "tidemill.loop.datasets.forgetting:remove_unnamed",
+    "tidemill.loop.datasets.forgetting:clear_machine",
+    "tidemill.data.forgetting:settled",
+]
+"""Functions before each of which a forgetting is killed, in the order in which it comes to them."""
+KILLED = """
+import importlib, os, signal, sys
+import tidemill as tm
+
+module, _, name = sys.argv[2].partition(":")
+setattr(importlib.import_module(module), name, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+tm.open(sys.argv[1]).forget("d", sys.argv[3], "asked for", redact=[sys.argv[4]])
+"""
+
+
+@pytest.mark.slow
+def test_typed_again_after_each_kill_it_comes_to_its_end(project: tm.Project):
+    """Each process is killed one stage later than the one before, which left its state to it."""
+    log = drive(project)
+    project.close()
+    for stage in STAGES:
+        command = [sys.executable, "-c", KILLED, str(project.folder), stage, GONE, NEEDLE]
+        ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
+        assert ended.returncode == -signal.SIGKILL, (stage, ended.stderr)
+    with tm.open(project.folder) as again:
+        again.forget("d", GONE, "asked for", redact=[NEEDLE])
+        assert [f for f in holding(again) if not f.startswith("remote")] == []
+        assert len(again.read("d")) == 2
+    with closing(log_layout.open_to_read(log)) as reader:
+        assert reader.execute("SELECT id FROM predictions").fetchall() == [("q",)]
