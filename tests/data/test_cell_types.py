@@ -124,6 +124,7 @@ def test_a_cell_that_both_sides_changed_is_a_conflict_and_is_chosen(
     [
         (pa.struct([]), "holds nothing"),
         (pa.struct([("a", pa.int8()), ("a", pa.int8())]), "named 'a'"),
+        (pa.list_(pa.struct([("a\0b", pa.int8())])), "holds NUL"),
         (pa.month_day_nano_interval(), "months, days"),
         (pa.dense_union([pa.field("a", pa.int8())]), "one of several types"),
         (pa.timestamp("s", "Nowhere/Land"), "time zone 'Nowhere/Land'"),

@@ -67,10 +67,60 @@ def cast_exactly(array: Any, kind: Any) -> Any:
         return made
     if types.is_floating(own) and types.is_decimal(kind):
         return array.cast(pa.string()).cast(kind)
+    if types.is_floating(own) and types.is_floating(kind) and kind.bit_width < own.bit_width:
+        return _narrowed(array, kind)
+    _check_kinds(own, kind)
     made = array.cast(kind)
     if not has_known_years(made):
         raise pa.ArrowInvalid(f"a value is not in the years 1 to 9999, which {kind} has here")
+    if _may_lose(own, kind) and not made.cast(own).equals(array):
+        raise pa.ArrowInvalid(f"{kind} does not hold all that {own} says")
     return made
+
+
+def _check_kinds(own: Any, kind: Any) -> None:
+    """Refuse what Arrow takes by the number behind it: a number as a time, a time of no zone as one of UTC."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    times = [pa.types.is_date(k) or pa.types.is_time(k) or pa.types.is_timestamp(k) for k in (own, kind)]
+    numbers = [pa.types.is_integer(k) or pa.types.is_floating(k) for k in (own, kind)]
+    of_day = pa.types.is_timestamp(own) and pa.types.is_time(kind)
+    if of_day or (times[0] and numbers[1]) or (numbers[0] and times[1]):
+        raise pa.ArrowInvalid(f"{own} is not {kind}")
+    if all(times) and (getattr(own, "tz", None) is None) != (getattr(kind, "tz", None) is None):
+        raise pa.ArrowInvalid(f"a time of a zone and one of none are two things: {own} is not {kind}")
+
+
+def _may_lose(own: Any, kind: Any) -> bool:
+    """Whether Arrow's cast leaves something out without a word: a time of day, a leading zero, a number above 1."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    types = pa.types
+    day, digits = (
+        types.is_timestamp(own) and types.is_date(kind),
+        types.is_string(own) and types.is_integer(kind),
+    )
+    return day or digits or types.is_boolean(kind)
+
+
+def _narrowed(array: Any, kind: Any) -> Any:
+    """Floats in fewer bits; the shortest digits of each must come back, since Arrow rounds."""
+    import numpy as np  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415
+
+    own = array.type.to_pandas_dtype()
+    numbers = array.to_numpy(zero_copy_only=False).astype(own)
+    with np.errstate(over="ignore"):
+        rounded = numbers.astype(kind.to_pandas_dtype())
+    lost = (rounded.astype(own) != numbers) & ~np.isnan(numbers)
+    if lost.any():
+        few = rounded[lost]
+        texts = (
+            pa.array([str(x) for x in few]) if few.dtype.itemsize == 2 else pa.array(few).cast(pa.string())
+        )
+        if (texts.cast(array.type).to_numpy() != numbers[lost]).any():
+            raise pa.ArrowInvalid(f"{kind} does not hold all digits of {array.type}")
+    return pa.array(rounded, kind, mask=np.asarray(array.is_null()) if array.null_count else None)
 
 
 def _uuid(text: str | None) -> uuid.UUID | None:

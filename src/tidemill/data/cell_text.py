@@ -6,15 +6,16 @@ JSON, what JSON has no word for is text: times in ISO form, decimals by their di
 
 import base64
 import binascii
+import itertools
 import json
 import math
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tidemill.data.casting import cast_exactly
 from tidemill.data.cell_images import digits
-from tidemill.data.nested import rebuilt
+from tidemill.data.nested import entry_type, make_lists, rebuilt
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -84,8 +85,8 @@ def from_json(values: Sequence[Any], kind: Any) -> Any:
 
     plain = _json_type(kind)
     try:
-        made: Any = pa.array([_from_json(value, plain) for value in values], plain)
-    except (pa.ArrowTypeError, OverflowError, TypeError, ValueError) as error:
+        made = _array(values, plain)
+    except (pa.ArrowTypeError, OverflowError, TypeError, KeyError, ValueError) as error:
         raise pa.ArrowInvalid(str(error)) from error
     return rebuilt(made, kind, _unworded)
 
@@ -108,9 +109,8 @@ def _json_type(kind: Any) -> "pa.DataType":
         return pa.int64()
     if types.is_float16(kind):
         return pa.float32()
-    return (
-        kind if types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind) else pa.string()
-    )
+    own = types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind)
+    return kind if own else pa.string()
 
 
 def _worded(array: Any, plain: Any) -> Any:
@@ -172,7 +172,8 @@ def _for_json(value: Any, kind: Any) -> Any:
         keys = {key for key, _ in pairs} if types.is_string(kind.key_type) else set[Any]()
         if len(keys) == len(pairs):
             return dict(pairs)
-        return [[_for_json(key, kind.key_type), item] for key, item in pairs]
+        # Records, so that whoever reads them finds one type.
+        return [{"key": _for_json(key, kind.key_type), "value": item} for key, item in pairs]
     if types.is_struct(kind):
         fields = [kind.field(at) for at in range(kind.num_fields)]
         return {field.name: _for_json(value[field.name], field.type) for field in fields}
@@ -194,30 +195,86 @@ def _loaded(text: str) -> Any:
         raise pa.ArrowInvalid(f"This is not JSON: {error}") from error
 
 
-def _from_json(value: Any, plain: Any) -> Any:
-    """What JSON has, as Arrow takes it for a type; raises ``ValueError`` where it is something else."""
+def _array(values: Sequence[Any], plain: Any) -> Any:
+    """What JSON has, as an array of a type; raises ``ValueError`` where it is something else."""
+    import numpy as np  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415
+
+    types, mask = pa.types, _absent(values)
+    if types.is_struct(plain):
+        return _records(values, plain)
+    if not types.is_nested(plain):
+        return _leaves(values, plain)
+    if types.is_map(plain):
+        values = [list(cast("Any", v).items()) if isinstance(v, dict) else v for v in values]
+    _check(values, {list}, plain)
+    if types.is_fixed_size_list(plain):
+        size = plain.list_size
+        if any(v is not None and len(v) != size for v in values):
+            raise ValueError(f"one of the lists has not {size} members")
+        inner = _array([m for v in values for m in (v or [None] * size)], plain.value_type)
+        return pa.FixedSizeListArray.from_arrays(inner, type=plain, mask=mask)
+    lengths = np.fromiter((len(v or ()) for v in values), np.int64, len(values))
+    members = list(itertools.chain.from_iterable(v for v in values if v))
+    inner = _entries(members, plain) if types.is_map(plain) else _array(members, plain.value_type)
+    return make_lists(inner, lengths, plain, mask)
+
+
+def _entries(entries: Sequence[Any], plain: Any) -> Any:
+    """Entries of maps, as records or as pairs."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    pairs = [(e["key"], e["value"]) if isinstance(e, dict) and len(e) == 2 else e for e in entries]
+    if any(not isinstance(p, (list, tuple)) or len(p) != 2 or p[0] is None for p in pairs):
+        raise ValueError("an entry of a map is a key and a value")
+    keys, items = (list(part) for part in zip(*pairs, strict=True)) if pairs else ([], [])
+    cells = [_array(keys, plain.key_type), _array(items, plain.item_type)]
+    return pa.StructArray.from_arrays(cells, fields=list(entry_type(plain)))
+
+
+def _records(values: Sequence[Any], plain: Any) -> Any:
+    import pyarrow as pa  # noqa: PLC0415
+
+    _check(values, {dict}, plain)
+    fields = [plain.field(at) for at in range(plain.num_fields)]
+    names = {field.name for field in fields}
+    if any(v is not None and not v.keys() <= names for v in values):
+        raise ValueError(f"one of the records has another field than {', '.join(names)}")
+    cells = [_array([None if v is None else v.get(f.name) for v in values], f.type) for f in fields]
+    return pa.StructArray.from_arrays(cells, fields=fields, mask=_absent(values))
+
+
+def _leaves(values: Sequence[Any], plain: Any) -> Any:
     import pyarrow as pa  # noqa: PLC0415
 
     types = pa.types
-    if value is None:
-        return None
-    if types.is_struct(plain):
-        fields = {plain.field(at).name: plain.field(at).type for at in range(plain.num_fields)}
-        if not isinstance(value, dict) or value.keys() - fields.keys():
-            raise ValueError(f"{value!r} has not the fields {', '.join(fields)}")
-        return {name: _from_json(value.get(name), kind) for name, kind in fields.items()}
-    if types.is_map(plain):
-        pairs = value.items() if isinstance(value, dict) else value
-        return [(_from_json(k, plain.key_type), _from_json(v, plain.item_type)) for k, v in pairs]
-    if types.is_nested(plain):
-        if not isinstance(value, list):
-            raise ValueError(f"{value!r} is not a list")
-        return [_from_json(member, plain.value_type) for member in value]
-    if types.is_floating(plain) and isinstance(value, str):
-        if value not in NOT_FINITE:
-            raise ValueError(f"{value!r} is not a number")
-        return NOT_FINITE[value]
-    wanted = bool if types.is_boolean(plain) else str if types.is_string(plain) else (int, float)
-    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
-        raise ValueError(f"{value!r} is not {plain}")
-    return value
+    if types.is_floating(plain):
+        values = [NOT_FINITE.get(v, v) if type(v) is str else v for v in values]
+    wanted = {bool} if types.is_boolean(plain) else {str} if types.is_string(plain) else {int, float}
+    _check(values, wanted, plain)
+    if types.is_floating(plain):
+        return cast_exactly(pa.array(values, pa.float64()), plain)
+    if types.is_integer(plain):
+        # Arrow would cut a fraction off.
+        values = [_whole(v) if type(v) is float else v for v in values]
+    return pa.array(values, plain)
+
+
+def _whole(number: float) -> int:
+    if not number.is_integer():
+        raise ValueError(f"{number} is no whole number")
+    return int(number)
+
+
+def _check(values: Sequence[Any], kinds: set[type], plain: Any) -> None:
+    others = set(map(type, values)) - kinds - {type(None)}
+    if others:
+        raise ValueError(f"{others.pop().__name__} is not {plain}")
+
+
+def _absent(values: Sequence[Any]) -> Any:
+    """Which values are missing, as a mask for Arrow; None where none is."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    absent = [v is None for v in values]
+    return pa.array(absent, pa.bool_()) if any(absent) else None

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 LOGICAL = b"tidemill.logical"
 """A field's metadata: what its cells are called in Arrow, where the kept type does not say it."""
 JSON_TEXT, TENSOR, LISTS = b"json", b"tensor", b"lists"
-_MOST_DEEP = 32
+MOST_DEEP = 32
 """Lists and records inside of each other."""
-_MOST_DIGITS = 76
+MOST_DIGITS = 76
 _FAR_HINT = "Write the column as a text or a number, or the time as missing."
 
 
@@ -129,9 +129,9 @@ def kept(kind: Any) -> "pa.DataType":
 def _kept(kind: Any, depth: int) -> "pa.DataType":
     import pyarrow as pa  # noqa: PLC0415
 
-    if depth > _MOST_DEEP:
+    if depth > MOST_DEEP:
         raise NotKeptError(
-            f"Its lists and records lie deeper in each other than {_MOST_DEEP} levels.",
+            f"Its lists and records lie deeper in each other than {MOST_DEEP} levels.",
             "Make the cell flatter, or write it as a JSON text.",
         )
     types = pa.types
@@ -215,6 +215,9 @@ def _record(kind: Any, depth: int) -> "pa.DataType":
     if len(set(names)) < len(names):
         again = next(name for name in names if names.count(name) > 1)
         raise NotKeptError(f"Two fields of its record are named '{again}'.", "Rename one of them.")
+    if any("\0" in name for name in names):
+        # Lance's names end there.
+        raise NotKeptError("The name of a field of its record holds NUL.", "Rename it.")
     return pa.struct([pa.field(name, _kept(kind.field(at).type, depth + 1)) for at, name in enumerate(names)])
 
 
@@ -223,9 +226,9 @@ def _decimal(kind: Any) -> "pa.DataType":
 
     scale = max(kind.scale, 0)
     digits = kind.precision + scale - kind.scale
-    if digits > _MOST_DIGITS:
+    if digits > MOST_DIGITS:
         raise NotKeptError(
-            f"It has {digits} digits, and a decimal has {_MOST_DIGITS} at most.", "Write it as text."
+            f"It has {digits} digits, and a decimal has {MOST_DIGITS} at most.", "Write it as text."
         )
     return pa.decimal128(digits, scale) if digits <= 38 else pa.decimal256(digits, scale)
 

@@ -47,7 +47,7 @@ class Identities:
         import pyarrow as pa  # noqa: PLC0415
 
         if ID in table.columns:
-            self._check_given(table.numpy(ID))
+            self._check_given(table)
             return table
         arrow = table.to_arrow()
         field = pa.field(ID, pa.uint64(), nullable=False)
@@ -134,8 +134,19 @@ class Identities:
             return of(before)
         return pc.if_else(pa.array(fits), of(before), of(arrow.select(self._first.names)))
 
-    def _check_given(self, ids: "np.ndarray[Any, Any]") -> None:
+    def _check_given(self, table: Table) -> None:
         before = self._seen.count
+        missing = table.missing(ID)
+        if missing.any():
+            row = before + int(missing.argmax()) + 1
+            raise InvalidInput(
+                f"Row {row} has no _id.",
+                why="Where some rows have one, all have: it says which row is which.",
+                hint="Fill the cell, or leave the column out.",
+                code="missing-key",
+                details={"row": row, "column": ID},
+            )
+        ids = table.numpy(ID)
         rows = next(([before + first, before + again[0]] for first, again in _repeated(ids)), None)
         known = self._seen.add(ids)
         if rows is None and known.any():

@@ -17,10 +17,10 @@ from tidemill.data.proposal import Proposal
 from tidemill.data.refs import MAIN
 from tidemill.data.schema_change import SchemaChange, refused, schema_change
 from tidemill.data.sources.folding import folded, schema_of
-from tidemill.data.sources.layout import GIVEN, Column, Tensor, holds_numbers, layout
+from tidemill.data.sources.layout import GIVEN, Column, Tensor, holds_numbers, layout, not_own
 from tidemill.data.sources.opening import open_files
 from tidemill.data.sources.source import Group, Note, Source
-from tidemill.store.table import SYSTEM_COLUMNS, Table
+from tidemill.store.table import ID, SYSTEM_COLUMNS, Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -162,13 +162,12 @@ def import_rows(
         except _TrialEnded as trial:
             commit, changes = (there.head(branch) if there else None), trial.changes
         except InvalidInput as error:
-            placed = _placed(source, error)
-            if placed is None:
+            told = _of_own(_placed(source, error) or error)
+            if told is error:
                 raise
-            raise placed from error
-        return Imported(
-            name, commit, changes, _described(columns, arriving), change, tuple(source.notes), trial=dry_run
-        )
+            raise told from error
+        notes = (*source.notes, *_of_identities(columns, changes))
+        return Imported(name, commit, changes, _described(columns, arriving), change, notes, trial=dry_run)
 
 
 def rows_as(source: Source, schema: "pa.Schema") -> Iterator[Table]:
@@ -190,6 +189,17 @@ class _TrialEnded(Exception):
 
 def _end_of_trial(proposal: Proposal) -> None:
     raise _TrialEnded(proposal.changes)
+
+
+def _of_identities(columns: Sequence[Column], changes: Changes) -> list[Note]:
+    """What to say of rows that are new by an ``_id`` of the source: it may be another program's."""
+    own = [c.name for c in columns if c.name in SYSTEM_COLUMNS]
+    if ID not in own or not changes.added:
+        return []
+    names = " and ".join(f"'{name}'" for name in own)
+    are = "is taken as Tidemill's own column" if len(own) == 1 else "are taken as Tidemill's own columns"
+    text = f"{names} {are}: '_id' is the identity of a row, as exports have it, and no column of the data. If it is yours, rename it."
+    return [Note("own-columns", ID, text)]
 
 
 def _readable(name: str) -> str:
@@ -228,6 +238,16 @@ def _described(columns: Sequence[Column], schema: "pa.Schema") -> tuple[Imported
         ImportedColumn(c.name, shown_type(schema.field(c.name)), empty.shape_of(c.name), c.how)
         for c in columns
     )
+
+
+def _of_own(error: InvalidInput) -> InvalidInput:
+    """A cell that does not fit a column of Tidemill's own is most likely a column of the user's."""
+    facts = cast("Mapping[str, Any]", error.details)
+    name = facts.get("column")
+    if name not in SYSTEM_COLUMNS or error.code not in ("wrong-type", "mixed-types", "missing-cells"):
+        return error
+    place, _, _ = error.message.partition(", column '")
+    return not_own(place, name, facts)
 
 
 def _placed(source: Source, error: InvalidInput) -> InvalidInput | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput, NeedsExtra, NotFound
 from tidemill.core.names import nearest
+from tidemill.store import polars_frames
 from tidemill.store.pandas_frames.frames import unpack
 from tidemill.store.pandas_frames.index import INDEX_LEVEL
 
@@ -181,10 +182,14 @@ class Table:
         return self._arrow
 
     def to_polars(self) -> "pl.DataFrame":
-        """A Polars frame; a tensor column is an ``Array`` of its shape."""
+        """A Polars frame; a tensor column is an ``Array`` of its shape, a UUID its text.
+
+        Raises:
+            InvalidInput: ``not-in-polars``, when a decimal has more than the 38 digits that one has in Polars.
+        """
         import polars as pl  # noqa: PLC0415
 
-        frame = pl.DataFrame(pl.from_arrow(self._arrow))
+        frame = polars_frames.frame(self._arrow)
         deep = {c: s for c in self.columns if len(s := self.shape_of(c)) > 1}
         return frame.with_columns(pl.col(c).reshape((-1, *s)) for c, s in deep.items()) if deep else frame
 

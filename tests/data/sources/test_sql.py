@@ -1,14 +1,19 @@
 """Queries as sources, on a real SQLite file and a real PostgreSQL server."""
 
 import sqlite3
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pytest
+from pyarrow import parquet
 
 from tests.data.sources.conftest import Rows
 from tests.services.postgres import Postgres
 from tidemill.core.errors import InvalidInput, NotFound, StorageError
-from tidemill.data import Changes, Datasets, import_rows
+from tidemill.data import Changes, Datasets, import_files, import_rows
 from tidemill.data.sources.sql import Query
 
 
@@ -105,34 +110,134 @@ def test_postgresql(datasets: Datasets, postgres: Postgres, rows: Rows):
     address = postgres.fresh()
     database = address.rpartition("/")[2]
     postgres.sql(
-        "create table sales (id int primary key, price numeric, day date, at timestamptz, tags text[], ok bool);"
+        "create table sales (id int primary key, price numeric(10, 2), day date, at timestamptz, tags text[], ok bool);"
         "insert into sales values (1, 19.50, '2026-01-02', '2026-01-02 03:04:05+02', null, true),"
-        " (2, null, null, null, '{a,b}', null)",
+        " (2, null, null, null, '{a,null,b}', null)",
         database,
     )
-    columns = "id, price, day, at, ok, gen_random_uuid()::text <> '' as x"
-    done = import_rows(datasets, "d", Query(f"select {columns} from sales", address), key=["id"])
+    done = import_rows(datasets, "d", Query("select * from sales", address), key=["id"])
     assert [str(c.type) for c in done.columns] == [
         "int64",
-        "double",
+        "decimal128(10, 2)",
         "date32[day]",
         "timestamp[us, tz=UTC]",
-        "bool",
+        "list<item: string>",
         "bool",
     ]
-    first = rows()[0]
+    first, second = rows()
     assert (first["price"], str(first["day"]), first["at"].isoformat(), first["ok"]) == (
-        19.5,
+        Decimal("19.50"),
         "2026-01-02",
         "2026-01-02T01:04:05+00:00",
         True,
     )
-    assert import_rows(datasets, "d", Query(f"select {columns} from sales", address)).rows == Changes()
+    assert second == {"id": 2, "price": None, "day": None, "at": None, "tags": ["a", None, "b"], "ok": None}
+    assert import_rows(datasets, "d", Query("select * from sales", address)).rows == Changes()
     assert done.commit
     assert "ada" not in done.commit.message
-    with pytest.raises(InvalidInput, match="the query, row 2, column 'tags': the value is a list") as caught:
-        import_rows(datasets, "e", Query("select * from sales order by id", address))
-    assert caught.value.code == "nested-value"
     with pytest.raises(InvalidInput, match='relation "nothing" does not exist') as caught:
         import_rows(datasets, "e", Query("select * from nothing", address))
     assert caught.value.code == "sql-error"
+
+
+KEPT: list[tuple[str, str, Any]] = [
+    ("numeric '12345678901234567890.000000001'", "decimal128(38, 9)", Decimal("12345678901234567890.000000001")),
+    (f"'{'9' * 50}.5'::numeric", "decimal256(76, 1)", Decimal("9" * 50 + ".5")),
+    ("0.10::numeric(4, 2)", "decimal128(4, 2)", Decimal("0.10")),
+    ("0.0012::numeric(2, 4)", "decimal128(4, 4)", Decimal("0.0012")),
+    ("1200::numeric(2, -2)", "decimal128(4, 0)", Decimal(1200)),
+    ("null::numeric(4, 2)", "decimal128(4, 2)", None),
+    ("null::uuid", "extension<arrow.uuid>", None),
+    ("'6c8f9d5e-0f2b-4f5e-9a53-1a2b3c4d5e6f'::uuid", "extension<arrow.uuid>", UUID("6c8f9d5e-0f2b-4f5e-9a53-1a2b3c4d5e6f")),
+    ("""'{"b": 1.0,  "a": 2, "b": 1e400}'::json""", "string", '{"b": 1.0,  "a": 2, "b": 1e400}'),
+    ("""'{"b": 1.00, "a": [12345678901234567890123]}'::jsonb""", "string", '{"a": [12345678901234567890123], "b": 1.00}'),
+    ("'\\x00ff'::bytea", "binary", b"\x00\xff"),
+    ("'-1 days +02:03:04.000005'::interval", "duration[us]", timedelta(days=-1, hours=2, minutes=3, seconds=4, microseconds=5)),
+    ("'-00:00:01.5'::interval", "duration[us]", timedelta(seconds=-1.5)),
+    ("'0001-01-02 00:00:00.000001'::timestamp", "timestamp[us]", datetime(1, 1, 2, 0, 0, 0, 1)),  # noqa: DTZ001
+    ("'2026-07-01 12:00+05:30'::timestamptz", "timestamp[us, tz=UTC]", datetime(2026, 7, 1, 6, 30, tzinfo=UTC)),
+    ("'9999-12-31'::date", "date32[day]", date(9999, 12, 31)),
+    ("'23:59:59.999999'::time", "time64[us]", time(23, 59, 59, 999999)),
+    ("true", "bool", True),
+    ("'NaN'::float8", "double", "nan"),
+    ("0.1::float4", "double", 0.1),
+    ("array[1, null, 3]", "list<item: int64>", [1, None, 3]),
+    ("array[[1, 2], [3, 4]]", "list<item: list<item: int64>>", [[1, 2], [3, 4]]),
+    ("array[1.10, 22.2]", "list<item: decimal128(38, 2)>", [Decimal("1.10"), Decimal("22.20")]),
+    ("array['6c8f9d5e-0f2b-4f5e-9a53-1a2b3c4d5e6f'::uuid]", "list<item: string>", ["6c8f9d5e-0f2b-4f5e-9a53-1a2b3c4d5e6f"]),
+    ("array['\\xff'::bytea]", "list<item: binary>", [b"\xff"]),
+    ("array['2026-07-01'::timestamptz at time zone 'UTC']", "list<item: timestamp[us]>", [datetime(2026, 7, 1)]),  # noqa: DTZ001
+    ("array['1 day'::interval]", "list<item: duration[us]>", [timedelta(days=1)]),
+    ("int4range(1, 5)", "string", "[1,5)"),
+    ("'192.168.0.1/32'::cidr", "string", "192.168.0.1/32"),
+    ("row(1, 'a b')", "string", '(1,"a b")'),
+    ("'12.50'::money", "string", "$12.50"),
+]  # fmt: skip
+
+
+def test_a_value_of_postgresql_is_kept_as_it_is(
+    datasets: Datasets, postgres: Postgres, rows: Rows, tmp_path: Path
+):
+    address = postgres.fresh()
+    text = ", ".join(f"{value} as c{n}" for n, (value, _, _) in enumerate(KEPT))
+    query = Query(f"select 1 as id, {text} where current_setting('lc_monetary') is not null", address)
+    done = import_rows(datasets, "d", query, key=["id"])
+    assert [str(datasets.open("d").schema.field(c.name).type) for c in done.columns[1:]] == [
+        k for _, k, _ in KEPT
+    ]
+    (row,) = rows()
+    for n, (value, _, kept) in enumerate(KEPT):
+        cell = row[f"c{n}"]
+        assert (str(cell) if kept == "nan" else cell) == kept, value
+    assert import_rows(datasets, "d", query).rows == Changes()
+    datasets.open("d").snapshot().write_parquet(tmp_path / "out.parquet", ids=False)
+    assert import_files(datasets, "d", tmp_path / "out.parquet").rows == Changes()
+    out = parquet.read_schema(tmp_path / "out.parquet")
+    assert [str(out.field(f"c{n}").type) for n in (8, 9)] == ["extension<arrow.json>"] * 2
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("'1 mon'::interval", "no fixed length"),
+        ("'-2 years 1 day'::interval", "no fixed length"),
+        ("array['1 mon'::interval]", "no fixed length"),
+        ("'infinity'::timestamptz", "years 1 to 9999"),
+        ("'10000-01-01'::timestamp", "years 1 to 9999"),
+        ("'0044-03-15 BC'::date", "years 1 to 9999"),
+        ("'24:00:00'::time", "time of day"),
+        ("'12:00+02'::timetz", "no zone"),
+        ("'NaN'::numeric", "finite"),
+        ("array['Infinity'::numeric]", "finite"),
+        ("case when n = 1 then array[1] else array[[1]] end", "one type"),
+    ],
+)
+def test_a_value_of_postgresql_that_no_dataset_keeps_is_refused(
+    datasets: Datasets, postgres: Postgres, rows: Rows, value: str, why: str
+):
+    address = postgres.url("postgres")
+    query = f"select n, case when n > 1 or {value} is null then {value} end as c from generate_series(1, 3) n"
+    if "case" in value:
+        query = f"select n, {value} as c from generate_series(1, 3) n"
+    with pytest.raises(InvalidInput, match="the query, row 2, column 'c': ") as caught:
+        import_rows(datasets, "d", Query(query, address))
+    assert why in str(caught.value.why)
+    assert "--type c=string" in str(caught.value.hint)
+    assert not datasets.exists("d")
+    import_rows(datasets, "d", Query(query, address), types={"c": "string"})
+    assert rows()[0]["c"] is None or "case" in value
+    assert all(isinstance(row["c"], str) for row in rows()[1:])
+
+
+def test_a_column_of_floats_takes_decimals_that_floats_hold(
+    datasets: Datasets, postgres: Postgres, rows: Rows
+):
+    address = postgres.fresh()
+    import_rows(datasets, "d", Query("select 1 as id, 19.5::float8 as price", address), key=["id"])
+    import_rows(datasets, "d", Query("select 2 as id, 0.1::numeric as price", address))
+    assert [row["price"] for row in rows()] == [19.5, 0.1]
+    with pytest.raises(
+        InvalidInput, match="column 'price': .*0.12345678901234567890.* is not double"
+    ) as caught:
+        import_rows(datasets, "d", Query("select 3 as id, 0.12345678901234567890 as price", address))
+    assert caught.value.code == "wrong-type"

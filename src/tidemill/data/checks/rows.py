@@ -11,6 +11,7 @@ from tidemill.core.errors import NeedsExtra
 from tidemill.data.checks.bounds import within
 from tidemill.data.checks.columns import Asked, lacking
 from tidemill.data.checks.outcome import Outcome, counted, outcome
+from tidemill.store import polars_frames
 from tidemill.store.table import ID, Table
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _rules(column: Asked) -> list[_Rule]:
         holds = within(pl.col(high), column.cells, rules.maximum, "maximum")
         found.append(_Rule(f"{name}.maximum", high, holds, f"{inside}above {_bound(rules.maximum)}"))
     if rules.one_of:
-        values = pl.Series(pl.from_arrow(pa.array(rules.one_of, column.cells)))
+        values = polars_frames.series(name, pa.array(rules.one_of, column.cells))
         known = pl.col(name).is_in(values.implode())
         found.append(_Rule(f"{name}.one_of", name, known, "another value"))
     if rules.matches is not None:
@@ -143,7 +144,7 @@ def _frame(piece: Table, columns: Sequence[Asked]) -> "pl.DataFrame":
         if column.name not in piece.columns:
             continue
         series.append(pl.Series(_missing_flag(column), lacking(piece, column.name)))
-        cells = pl.Series(column.name, pl.from_arrow(piece.to_arrow().column(column.name)))
+        cells = polars_frames.series(column.name, piece.to_arrow().column(column.name))
         if pa.types.is_floating(column.cells) and not column.shape:
             cells = cells.fill_nan(None)
         if not column.shape:

@@ -9,6 +9,7 @@ from tidemill.data.checks.columns import Asked, lacking, type_word
 from tidemill.data.checks.drift import stability_index
 from tidemill.data.checks.outcome import Outcome, counted, outcome
 from tidemill.data.snapshot import Snapshot
+from tidemill.store.polars_frames import series
 from tidemill.store.table import ID, Table
 
 if TYPE_CHECKING:
@@ -102,9 +103,7 @@ def _repeated(values: "pl.Series", ours: "np.ndarray[Any, Any]") -> "np.ndarray[
 
 def _plain(column: Asked, rows: Table) -> "pl.Series":
     """A column as plain values: a tensor is the mean of its cells."""
-    import polars as pl  # noqa: PLC0415
-
-    cells = pl.Series(column.name, pl.from_arrow(rows.to_arrow().column(column.name)))
+    cells = series(column.name, rows.to_arrow().column(column.name))
     if column.shape:
         cells = cells.arr.mean()
     return cells.fill_nan(None) if cells.dtype.is_float() else cells

@@ -7,6 +7,7 @@ from tidemill.data.profile.kinds import has_range, kind_of, numbers, width
 from tidemill.data.profile.sketches import Frequent
 from tidemill.data.profile.values import Against
 from tidemill.data.snapshot import Fragment, Snapshot
+from tidemill.store import polars_frames
 from tidemill.store.table import Table
 
 if TYPE_CHECKING:
@@ -119,13 +120,12 @@ class First:
                 self.ranges[name] = min(known[0], low), max(known[1], high)
 
     def _classify(self, type_: Any, label: str) -> None:
-        import polars as pl  # noqa: PLC0415
         import pyarrow as pa  # noqa: PLC0415
 
         kind, whole = kind_of(type_), pa.types.is_integer(type_)
         seen = Frequent()
         for fragment in self._rows.fragments:
-            series = pl.Series(self._rows.column(fragment, label))
+            series = polars_frames.series(label, self._rows.column(fragment, label))
             self.unlabelled += series.null_count()
             if series.dtype.is_float():
                 self.unlabelled += int(series.is_nan().sum())

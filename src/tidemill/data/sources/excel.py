@@ -17,7 +17,7 @@ from tidemill.data.sources import zips
 from tidemill.data.sources.kept import Kept
 from tidemill.data.sources.paths import check_same_columns, name_of
 from tidemill.data.sources.source import Group, Note, Place
-from tidemill.data.sources.values import Kinds, column
+from tidemill.data.sources.values import column, types_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -171,23 +171,16 @@ class Excel:
         """The type of each source column of the groups: the narrowest that every value fits."""
         del fixed
         names, kept = self._kept
-        kinds: dict[str, Kinds] = {}
-        for group in groups:
-            kinds |= dict.fromkeys(group.sources, Kinds(group.sources[0], self.place))
-        for start, columns in kept.pieces():
-            for name, kind in kinds.items():
-                kind.see(columns[names.index(name)], start)
-        return {s: kinds[s].found(g) for g in groups for s in g.sources}
+        return types_of(groups, lambda: kept.named(names), self.place)
 
     def pieces(self, types: "Mapping[str, pa.DataType]", given: Collection[str] = ()) -> "Iterator[pa.Table]":
         """All rows, in order, in these types."""
         import pyarrow as pa  # noqa: PLC0415
 
-        del given
         names, kept = self._kept
         for start, columns in kept.pieces():
             arrays = [
-                column(values, types[name], name, lambda n, s=start: self.place(s + n))
+                column(values, types[name], name, lambda n, s=start: self.place(s + n), given=name in given)
                 for name, values in zip(names, columns, strict=True)
             ]
             yield pa.Table.from_arrays(arrays, names=names)

@@ -1,7 +1,7 @@
 """JSON lines: one object a line. A key that a line lacks is a missing cell."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from decimal import Decimal
 from functools import cached_property
@@ -14,13 +14,16 @@ from tidemill.core.events import Progress, Sink, silent
 from tidemill.data.sources.paths import name_of
 from tidemill.data.sources.source import Group, Note, Place
 from tidemill.data.sources.unpacking import NotUtf8, Unpacked
-from tidemill.data.sources.values import Kinds, column
+from tidemill.data.sources.values import column, types_of
 from tidemill.data.spelling import digits_come_back
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _BLOCK_BYTES = 4 * 1024 * 1024
+
+_MOST_DEEP = 100
+_NESTED = frozenset({dict, list})
 
 Row = dict[str, Any]
 
@@ -78,31 +81,17 @@ class JsonLines:
     def types(self, groups: Sequence[Group], fixed: "Mapping[str, pa.DataType]") -> "dict[str, pa.DataType]":
         """The type of each source column of the groups: the narrowest that every value fits."""
         del fixed
-        kinds: dict[str, Kinds] = {}
-        for group in groups:
-            # The columns of a tensor share one type, so they share what is known of it.
-            kinds |= dict.fromkeys(group.sources, Kinds(group.sources[0], self.place, as_json=True))
-        start = 0
-        for _, rows in self._pieces():
-            for name, kind in kinds.items():
-                kind.see([row.get(name) for row in rows], start)
-            start += len(rows)
-        return {s: kinds[s].found(g) for g in groups for s in g.sources}
+        return types_of(groups, self._columns, self.place, as_json=True)
 
     def pieces(self, types: "Mapping[str, pa.DataType]", given: Collection[str] = ()) -> "Iterator[pa.Table]":
         """All rows, in order, in these types."""
         import pyarrow as pa  # noqa: PLC0415
 
-        del given
-        start = 0
-        for _, rows in self._pieces():
+        for start, values in self._columns():
             arrays = [
-                column(
-                    [row.get(name) for row in rows], types[name], name, lambda n, s=start: self.place(s + n)
-                )
-                for name in types
+                column(values(n), kind, n, lambda row, s=start: self.place(s + row), given=n in given)
+                for n, kind in types.items()
             ]
-            start += len(rows)
             yield pa.Table.from_arrays(arrays, names=list(types))
 
     def place(self, row: int) -> Place:
@@ -117,6 +106,12 @@ class JsonLines:
                     if row < 0:
                         return Place(path.name, "line", line)
         raise AssertionError(row)
+
+    def _columns(self) -> Iterator[tuple[int, Callable[[str], list[Any]]]]:
+        start = 0
+        for _, rows in self._pieces():
+            yield start, lambda name, r=rows: [row.get(name) for row in r]
+            start += len(rows)
 
     def _pieces(self) -> Iterator[tuple[Path, list[Row]]]:
         """The rows of all files, some at a time."""
@@ -163,11 +158,11 @@ def _rows(file: str, block: bytes, first: int) -> list[Row]:
     text = block.removeprefix(b"\xef\xbb\xbf") if first == 1 else block
     try:
         rows = decoder.decode_lines(text)
+        # Each key is followed by a colon: where there are as many of these as keys, no key is given twice.
+        if text.count(b'":') == sum(map(_keys, rows)):
+            return rows
     except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
         rows = None
-    # Each key is followed by a colon: where there are as many of these as keys, no key is given twice.
-    if rows is not None and text.count(b'":') == sum(map(_keys, rows)):
-        return rows
     for number, line in enumerate(text.split(b"\n"), start=first):
         if line.strip():
             _check_line(file, number, line, decoder)
@@ -183,11 +178,20 @@ def _number(text: str) -> float | Decimal:
     return Decimal(text)
 
 
-def _keys(value: Any) -> int:
-    """How many keys a value has, its inner records' too."""
-    if isinstance(value, dict):
-        return len(value) + sum(_keys(v) for v in value.values() if isinstance(v, (dict, list)))
-    return sum(_keys(v) for v in value if isinstance(v, (dict, list)))
+def _keys(row: Row) -> int:
+    """How many keys an object has, its inner records' too; raises ``RecursionError`` where they lie too deep."""
+    count, level = 0, [row]
+    for _ in range(_MOST_DEEP):
+        inner: list[Any] = []
+        for value in level:
+            count += len(value) if isinstance(value, dict) else 0
+            members = value.values() if isinstance(value, dict) else value
+            if _NESTED & set(map(type, members)):
+                inner += [m for m in members if isinstance(m, (dict, list))]
+        if not inner:
+            return count
+        level = inner
+    raise RecursionError(f"its lists and records lie deeper in each other than {_MOST_DEEP} levels")
 
 
 def _check_line(file: str, number: int, line: bytes, decoder: Any) -> None:
@@ -199,7 +203,7 @@ def _check_line(file: str, number: int, line: bytes, decoder: Any) -> None:
     import msgspec  # noqa: PLC0415
 
     try:
-        decoder.decode(line)
+        _keys(decoder.decode(line))
     except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
         bare = next((word for word in (b"NaN", b"Infinity") if word in line), None)
         raise InvalidInput(

@@ -3,7 +3,7 @@
 import pickle
 import tempfile
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 _MEMORY_BYTES = 64 * 1024 * 1024
@@ -34,3 +34,8 @@ class Kept:
             columns = pickle.load(self._file)  # noqa: S301 - this process wrote it, to a file without a name
             yield start, columns
             start += len(columns[0])
+
+    def named(self, names: Sequence[str]) -> Iterator[tuple[int, Callable[[str], Sequence[Any]]]]:
+        """Each piece, with the number of its first row, as what gives a column's values by its name."""
+        for start, columns in self.pieces():
+            yield start, dict(zip(names, columns, strict=True)).__getitem__

@@ -89,10 +89,11 @@ def layout(
 
     Raises:
         InvalidInput: ``duplicated-column``, ``invalid-column-name``, ``tensor-columns``, ``unknown-type``,
-            ``unknown-column`` or ``schema-change``.
+            ``unknown-column``, ``foreign-column`` or ``schema-change``.
     """
     header: list[str] = [field.name for field in fields]
     _check_names(head, header)
+    _check_own(head, fields, types)
     for name in tensors:
         _check_name(head, "a tensor", name, name)
     folds = {**_stored_tensors(schema, header), **tensors}
@@ -177,6 +178,32 @@ def _check_name(head: Place, what: str, column: str | int, name: str) -> None:
             code="invalid-column-name",
             details=head.details(column),
         )
+
+
+def _check_own(head: Place, fields: "Sequence[pa.Field]", types: Mapping[str, str]) -> None:
+    """Refuse a column that has the name of one of Tidemill's and is not what Tidemill writes there."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    own = {field.name: field.type for field in fields if field.name in SYSTEM_COLUMNS}
+    for name, kind in own.items():
+        fits = pa.types.is_integer(kind) if name == ID else pa.types.is_string(kind)
+        if name in types or not (fits or pa.types.is_null(kind)) or ID not in own:
+            raise not_own(str(head), name, head.details(name))
+
+
+def not_own(place: str, name: str, details: Mapping[str, object]) -> InvalidInput:
+    """A complaint about a column that has the name of one of Tidemill's and holds something else."""
+    what = {
+        ID: "the identity of each row, a whole number",
+        PREDICTION: "the prediction that a row corrects, a text beside its '_id'",
+    }
+    return InvalidInput(
+        f"{place}: column '{name}' holds something else than Tidemill's own column of that name.",
+        why=f"'{name}' is {what[name]}, as exports of a dataset have it.",
+        hint=f"If the column is yours, rename it, such as to '{name[1:]}'; else leave it out.",
+        code="foreign-column",
+        details=details,
+    )
 
 
 def _members(head: Place, header: Sequence[str], name: str, tensor: Tensor) -> list[str]:

@@ -67,7 +67,10 @@ def widest(one: "pa.DataType", other: "pa.DataType") -> "pa.DataType":
         if digits <= 76:
             return pa.decimal128(digits, scale) if digits <= 38 else pa.decimal256(digits, scale)
     if all(pa.types.is_list(kind) for kind in both):
-        return pa.list_(widest(one.value_type, other.value_type))
+        inner = [kind.value_type for kind in both]
+        kind = widest(*inner)
+        if not pa.types.is_string(kind) or kind in inner:
+            return pa.list_(kind)
     return pa.string()
 
 

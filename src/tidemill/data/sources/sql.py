@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput, NeedsExtra, NotFound, StorageError
 from tidemill.core.events import Progress, Sink, silent
+from tidemill.data.sources import postgres
 from tidemill.data.sources.kept import Kept
 from tidemill.data.sources.source import Group, Note, Place
-from tidemill.data.sources.values import Kinds, column, plain
+from tidemill.data.sources.values import column, plain, types_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _PIECE_ROWS = 20_000
+_PSYCOPG = "postgresql+psycopg"
 
 
 class Query:
@@ -40,6 +42,7 @@ class Query:
         self._url = _url(address)
         self.name = f"'{' '.join(text.split())}' from {_without_user(self._url)}"
         self._names: list[str] = []
+        self._fields: list[pa.Field] = []
 
     @cached_property
     def _kept(self) -> Kept:
@@ -47,6 +50,7 @@ class Query:
         kept = Kept()
         with self._result() as result:
             self._names = list(result.keys())
+            self._fields = self._of(result)
             for rows in result.partitions(_PIECE_ROWS):
                 kept.add([[plain(value) for value in values] for values in zip(*rows, strict=True)])
                 self._sink(Progress("Reading the query", kept.rows, None, "rows"))
@@ -59,31 +63,24 @@ class Query:
         return kept
 
     def fields(self) -> "Sequence[pa.Field]":
-        """The columns; all types are to be found."""
+        """The columns: in the types that PostgreSQL's tables declare, else to be found."""
         import pyarrow as pa  # noqa: PLC0415
 
         assert self._kept.rows
-        return [pa.field(name, pa.null()) for name in self._names]
+        return self._fields or [pa.field(name, pa.null()) for name in self._names]
 
     def types(self, groups: Sequence[Group], fixed: "Mapping[str, pa.DataType]") -> "dict[str, pa.DataType]":
         """The type of each source column of the groups: the narrowest that every value fits."""
         del fixed
-        kinds: dict[str, Kinds] = {}
-        for group in groups:
-            kinds |= dict.fromkeys(group.sources, Kinds(group.sources[0], self.place))
-        for start, columns in self._kept.pieces():
-            for name, kind in kinds.items():
-                kind.see(columns[self._names.index(name)], start)
-        return {s: kinds[s].found(g) for g in groups for s in g.sources}
+        return types_of(groups, lambda: self._kept.named(self._names), self.place)
 
     def pieces(self, types: "Mapping[str, pa.DataType]", given: Collection[str] = ()) -> "Iterator[pa.Table]":
         """All rows, in order, in these types."""
         import pyarrow as pa  # noqa: PLC0415
 
-        del given
         for start, columns in self._kept.pieces():
             arrays = [
-                column(values, types[name], name, lambda n, s=start: self.place(s + n))
+                column(values, types[name], name, lambda n, s=start: self.place(s + n), given=name in given)
                 for name, values in zip(self._names, columns, strict=True)
             ]
             yield pa.Table.from_arrays(arrays, names=self._names)
@@ -98,7 +95,9 @@ class Query:
         from sqlalchemy import exc  # noqa: PLC0415
 
         try:
-            engine = sa.create_engine(self._url, poolclass=sa.NullPool)
+            # An extension's records come as their text, which is exact.
+            own = {"use_native_hstore": False} if self._url.drivername == _PSYCOPG else {}
+            engine = sa.create_engine(self._url, poolclass=sa.NullPool, **own)
         except ModuleNotFoundError as error:
             raise NeedsExtra(
                 f"Reading from {self._url.drivername} needs {error.name}, which is not installed.",
@@ -110,6 +109,8 @@ class Query:
             raise _unknown(self._url.drivername) from error
         try:
             with engine.connect() as connection:
+                if self._url.drivername == _PSYCOPG:
+                    postgres.prepare(connection.connection.driver_connection)
                 result = connection.execution_options(
                     stream_results=True, no_parameters=True
                 ).exec_driver_sql(self._text)
@@ -125,6 +126,11 @@ class Query:
             raise self._failed(error) from error
         finally:
             engine.dispose()
+
+    def _of(self, result: Any) -> "list[pa.Field]":
+        if self._url.drivername != _PSYCOPG:
+            return []
+        return postgres.fields(result.cursor.connection, result.cursor.description)
 
     def _failed(self, error: Any) -> Exception:
         said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
@@ -152,7 +158,7 @@ def _url(address: str) -> Any:
     except exc.ArgumentError as error:
         raise _unknown(address.partition(":")[0]) from error
     if url.drivername == "postgresql":
-        url = url.set(drivername="postgresql+psycopg")
+        url = url.set(drivername=_PSYCOPG)
     file = url.database if url.get_backend_name() == "sqlite" else None
     if file and file != ":memory:" and not Path(file).exists():
         # SQLite would make an empty one.
