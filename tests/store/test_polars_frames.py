@@ -5,7 +5,6 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
-import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -58,5 +57,8 @@ def test_every_kept_type_arrives_in_polars():
         array, _ = cells.TYPES[name]
         field = kept_field("f", pa.field(name, array.type))
         frame = Table(pa.Table.from_arrays([keep(array)], schema=pa.schema([field]))).to_polars()
-        shaped = isinstance(frame.schema[name], pl.Array) and len(frame.schema[name].shape) > 1
-        assert frame[name].is_null().to_list() == ([False] * 4 if shaped else array.is_null().to_pylist()), name
+        # One tensor of several dimensions that is missing lacks all of its cells.
+        shaped = name in ("matrix", "image")
+        assert frame[name].is_null().to_list() == ([False] * 4 if shaped else array.is_null().to_pylist()), (
+            name
+        )

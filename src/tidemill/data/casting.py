@@ -70,12 +70,30 @@ def cast_exactly(array: Any, kind: Any) -> Any:
     if types.is_floating(own) and types.is_floating(kind) and kind.bit_width < own.bit_width:
         return _narrowed(array, kind)
     _check_kinds(own, kind)
-    made = array.cast(kind)
+    made = array.cast(kind) if not types.is_string(kind) else as_text(array)
     if not has_known_years(made):
         raise pa.ArrowInvalid(f"a value is not in the years 1 to 9999, which {kind} has here")
     if _may_lose(own, kind) and not made.cast(own).equals(array):
         raise pa.ArrowInvalid(f"{kind} does not hold all that {own} says")
     return made
+
+
+def as_text(array: Any) -> Any:
+    """Plain cells as Arrow writes them; a time whose zone was then some seconds off a whole minute, in UTC.
+
+    Before there were time zones, Berlin was 53 minutes and 28 seconds ahead: Arrow writes ``+0053``, which is another time.
+    """
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    kind, texts = array.type, array.cast(pa.string())
+    if not pa.types.is_timestamp(kind) or kind.tz in (None, "UTC"):
+        return texts
+    try:
+        same = pc.equal(texts.cast(kind), array)
+    except pa.ArrowInvalid:
+        same = pc.equal(array, pa.scalar(None, kind)).fill_null(False)  # noqa: FBT003
+    return pc.if_else(same, texts, array.cast(pa.timestamp(kind.unit, "UTC")).cast(pa.string()))
 
 
 def _check_kinds(own: Any, kind: Any) -> None:

@@ -13,7 +13,7 @@ from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from tidemill.data.casting import has_known_years
+from tidemill.data.casting import as_text, has_known_years
 
 if TYPE_CHECKING:
     import numpy as np
@@ -170,7 +170,7 @@ def written(values: Any, word: str | None = None) -> Any:
     if pa.types.is_boolean(kind) and word in _TRUTHS:
         return pc.if_else(values, *(pa.scalar(w) for w in _TRUTHS[word]))
     # Of a cell that is one byte, such as a pixel, all texts there are can be looked up.
-    texts = _bytes_written().take(values) if pa.types.is_uint8(kind) else values.cast(pa.string())
+    texts = _bytes_written().take(values) if pa.types.is_uint8(kind) else as_text(values)
     if pa.types.is_floating(kind) and word is not None and word.isdecimal() and int(word):
         return _with_decimals(values, texts, int(word))
     if pa.types.is_timestamp(kind) and word == "T":
@@ -289,7 +289,7 @@ def _comes_back(cells: Any, values: Any) -> bool:
     import pyarrow.compute as pc  # noqa: PLC0415
 
     try:
-        again = values.cast(pa.string())
+        again = as_text(values)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return False
     if pc.all(pc.equal(again, cells)).as_py():
