@@ -1,6 +1,10 @@
 """Cells as Python values, to be shown and compared: what Python has no value for is text, never another value."""
 
-from typing import TYPE_CHECKING, Any
+import base64
+import json
+import math
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, cast
 
 from tidemill.data.nested import members, rebuilt, records, tensor_cells
 
@@ -29,6 +33,27 @@ def rows(table: "pa.Table") -> list[dict[str, Any]]:
     """Each row as Python values by column."""
     columns = [values(column) for column in table.columns]
     return [dict(zip(table.column_names, cells, strict=True)) for cells in zip(*columns, strict=True)]
+
+
+def as_text(value: Any) -> str:
+    """A cell's Python value, or a row's, as an export spells it; a missing one is empty."""
+    if value is None:
+        return ""
+    if isinstance(value, list | tuple | dict):
+        return json.dumps(_in_json(value), ensure_ascii=False, allow_nan=False)
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
+
+
+def _in_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _in_json(member) for name, member in cast("dict[Any, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_in_json(member) for member in cast("list[Any]", value)]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value if value is None or isinstance(value, bool | int | float | str) else as_text(value)
 
 
 def _in_python(array: Any) -> Any:

@@ -1,15 +1,13 @@
 """What a person says to the conflicts of a merge, as it is typed or written into a CSV file."""
 
-import base64
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.core.names import nearest
+from tidemill.data.cell_values import as_text
 from tidemill.data.conflicts import SIDES, Choice, Choices, Side, Value
 from tidemill.loop.datasets.views import ConflictView
 
@@ -74,15 +72,6 @@ def write_conflicts(path: Path, conflicts: Sequence[ConflictView]) -> None:
             values = [as_text(v) for v in (c.base, c.ours, c.theirs)]
             who = [c.ours_by.author, c.ours_by.time, c.theirs_by.author, c.theirs_by.time]
             writer.writerow([c.id, c.column or _ROW, c.kind, *values, *who, ""])
-
-
-def as_text(value: Any) -> str:
-    """A cell, or a row, as text in a CSV file, as an export spells it; a missing one is empty."""
-    if value is None:
-        return ""
-    if isinstance(value, list | dict):
-        return json.dumps(value, default=as_text, ensure_ascii=False)
-    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
 
 
 def _read(path: Path, decisions: Decisions) -> dict[tuple[int, str | None], Choice]:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.names import Reference
+from tidemill.data.cell_values import as_text
 from tidemill.loop import written
-from tidemill.loop.datasets.choices import as_text
 from tidemill.loop.datasets.references import open_reference
 from tidemill.loop.datasets.views import DiffStat, DiffView
 from tidemill.loop.workspace import Workspace

@@ -3,6 +3,7 @@
 import html
 from typing import TYPE_CHECKING, Any
 
+from tidemill.data.cell_values import as_text
 from tidemill.evaluation import png, skeleton
 
 if TYPE_CHECKING:
@@ -133,5 +134,5 @@ def _whole(view: "DiffView", change: str, old: _Side, new: _Side) -> list[str]:
 
 def text(value: Any) -> str:
     """A cell's value, escaped, and cut where it is long."""
-    words = "-" if value is None else str(value)
+    words = "-" if value is None else as_text(value)
     return html.escape(words if len(words) <= _MOST else words[: _MOST - 1] + "…")

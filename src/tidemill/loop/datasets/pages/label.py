@@ -4,9 +4,11 @@ import base64
 import html
 import importlib.resources
 import json
+import math
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from tidemill.data.cell_values import as_text
 from tidemill.evaluation import png, skeleton
 
 if TYPE_CHECKING:
@@ -44,8 +46,19 @@ def state(task: "Task | None", queue: "QueueView", message: str = "") -> bytes:
     if task is not None:
         shown = None if task.picture is None else base64.b64encode(png.encode(task.picture.pixels)).decode()
         names = [f for f in task.__slots__ if f != "picture"]
-        body["task"] = {**{n: getattr(task, n) for n in names}, "picture": shown}
-    return json.dumps(body, default=str).encode()
+        # As texts: a browser rounds whole numbers beyond 2**53, and has no number for NaN.
+        cells = {n: None if cell is None else as_text(cell) for n, cell in task.cells.items()}
+        body["task"] = {**{n: getattr(task, n) for n in names}, "cells": cells, "picture": shown}
+    return json.dumps(_finite(body), default=str, allow_nan=False).encode()
+
+
+def _finite(tree: Any) -> Any:
+    """A tree in which what is no number is None: JSON has none."""
+    if isinstance(tree, dict):
+        return {name: _finite(member) for name, member in cast("dict[str, Any]", tree).items()}
+    if isinstance(tree, list | tuple):
+        return [_finite(member) for member in cast("list[Any]", tree)]
+    return None if isinstance(tree, float) and not math.isfinite(tree) else tree
 
 
 def _asset(name: str) -> str:

@@ -4,6 +4,7 @@ import html
 from typing import TYPE_CHECKING
 
 from tidemill.core.percent import percent
+from tidemill.data.cell_values import as_text
 from tidemill.evaluation import png, skeleton
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ _CSS = (
 
 def render(task: "Task") -> str:
     """A part of a page."""
-    facts = {str(name): str(value) for name, value in task.cells.items() if value is not None}
+    facts = {str(name): as_text(value) for name, value in task.cells.items() if value is not None}
     if task.given is not None:
         facts["label now"] = task.given
     if task.suggestion is not None:
