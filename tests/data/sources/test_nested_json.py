@@ -232,8 +232,6 @@ def test_any_json_comes_in_goes_out_and_comes_in_again(data: st.DataObject):
                 assert (
                     import_files(datasets, "d", Path(folder) / f"out.{ending}", sync=True).rows == Changes()
                 ), ending
-            if not any(cell is not None for cell in kept):
-                return  # The export has no such column.
             import_files(datasets, "new", Path(folder) / "out.jsonl", key=["id"])
             again = datasets.open("new").snapshot()
             assert again.schema == snapshot.schema
