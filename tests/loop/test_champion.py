@@ -115,6 +115,26 @@ def test_a_regressor_that_is_off_does_not_replace_an_exact_one(folder: Path) -> 
     assert list(rules) == ["mae < 1000", "smoke test of the predictor"]
 
 
+def test_a_release_that_was_judged_before_another_went_live_is_said_to_be(folder: Path) -> None:
+    toml = settings("mae < 1000")
+    exact, _ = run(folder, toml)
+    off, _ = run(folder, toml, off=5.0)
+    near, _ = run(folder, toml, off=1e-6)
+    with tm.open(folder) as project:
+        for each in (exact, off, near):
+            project.release(each)
+        assert project.promote("sums/1", "dev").notes == []
+        # The same run again, from the cache, is judged again: against what is live now.
+        run(folder, toml, off=5.0)
+        run(folder, toml, off=1e-6)
+        (told,) = project.promote("sums/2", "dev").notes
+        assert "judged while no release was live. Release 1 is live now, and the gate did not pass it" in told
+        assert "tidemill run pipeline.py" in told
+        (told,) = project.promote("sums/1", "dev").notes
+        assert "Release 2 is live now, and it was not compared with that one." in told
+        assert project.promote("sums/3", "dev").notes == []
+
+
 def test_a_metric_of_one_s_own_is_compared_by_row_or_said_not_to_be(folder: Path) -> None:
     toml = settings("cost < 1000")
     first, _ = run(folder, toml, off=1.0, judge="per row")

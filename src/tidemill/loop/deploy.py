@@ -1,5 +1,6 @@
 """Deployment: promote a release, roll back, serve an environment, see what runs where."""
 
+import dataclasses
 import os
 import time
 from contextlib import suppress
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tidemill.core.errors import Interrupted
 from tidemill.core.events import Sink, silent
+from tidemill.loop import judging
 from tidemill.loop.releases import find_release
 from tidemill.loop.views import DeploymentView, EnvironmentView
 from tidemill.loop.workspace import Workspace
@@ -47,6 +49,8 @@ def promote(
 ) -> DeploymentView:
     """Let a release take over an environment, after it was checked there with real requests.
 
+    Where another release went live since the gate judged this one, the view's notes say so.
+
     Raises:
         NotFound: ``release-not-found``, ``environment-not-found``.
         NotAllowed: ``promotion-order``.
@@ -57,6 +61,7 @@ def promote(
     started = time.perf_counter()
     before = places.current(ws.store, environment)
     found = find_release(ws, release)
+    note = judging.unjudged_against(ws, found)
     deployment = places.promote(
         ws.store,
         ws.settings,
@@ -66,7 +71,7 @@ def promote(
         reason=reason or "promoted",
         sink=sink,
     )
-    return _view(ws, deployment, before, started)
+    return dataclasses.replace(_view(ws, deployment, before, started), notes=[note] if note else [])
 
 
 def rollback(

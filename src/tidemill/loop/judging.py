@@ -64,6 +64,36 @@ def judge_run(ws: Workspace, graph: "Graph", run: "records.Run") -> "records.Ver
     return verdict
 
 
+def unjudged_against(ws: Workspace, release: "records.Release") -> str | None:
+    """What to say of a release that is promoted past one that it was not compared with, or lost against; else None."""
+    from tidemill.release import bundle  # noqa: PLC0415
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    live = running_release(ws, release.name)
+    gate = ws.settings.pipelines.get(release.name, PipelineSettings()).gate
+    verdict = verdict_of(ws, release.run)
+    if live is None or live.digest == release.digest or verdict is None or not gate.compare:
+        return None
+    with ws.store.catalog.read() as read:
+        made = read.find(records.Run, {"id": release.run})[0]
+        # A run from the cache makes the same again, and is judged anew.
+        same = {
+            r.id for r in read.find(records.Run, {"pipeline": made.pipeline}) if r.outputs == made.outputs
+        }
+        found = [v for v in read.find(records.Verdict, {"against": live.digest}) if v.run in same]
+    last = max(found, key=lambda v: v.decided_at, default=None)
+    if last is not None and last.passed:
+        return None
+    names = {r.digest: r.number for r in bundle.releases(ws.store, release.name)}
+    when = f"against release {names.get(verdict.against)}" if verdict.against else "while no release was live"
+    said = "the gate did not pass it against that one" if last else "it was not compared with that one"
+    again = f"tidemill run {made.file or 'FILE'}"
+    return (
+        f"Release {release.number} was judged {when}. Release {live.number} is live now, and {said}. "
+        f"Type '{again}' with its parameters: what it computed is in the cache, and the gate judges it again."
+    )
+
+
 def load_predictor(ws: Workspace, digest: str, folder: Path) -> "Predictor":
     """A predictor artifact, laid out below ``folder`` and loaded."""
     from tidemill.engine.artifacts import load_value  # noqa: PLC0415

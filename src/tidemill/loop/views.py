@@ -279,7 +279,11 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentView:
-    """A release in an environment."""
+    """A release in an environment.
+
+    Attributes:
+        notes: What whoever promotes it should know: that it was not compared with the release that was live.
+    """
 
     environment: str
     release: str
@@ -289,6 +293,7 @@ class DeploymentView:
     status: str
     replaced: int | None
     seconds: float
+    notes: list[str] = field(default_factory=list[str])
 
 
 @dataclass(frozen=True, slots=True)

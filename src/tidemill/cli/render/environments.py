@@ -25,10 +25,11 @@ def deployment(view: "DeploymentView") -> str:
         f", in place of {view.replaced}" if view.replaced is not None and view.replaced != view.number else ""
     )
     where = f" at {view.address}" if view.address else ""
-    return (
+    done = (
         f"{view.environment}: release {_named(view.release, view.number)} is {view.status}{where}{instead} "
         f"({seconds(view.seconds)})"
     )
+    return "\n".join([done, *view.notes])
 
 
 def serving(environment: str, release: str, number: int) -> str:
