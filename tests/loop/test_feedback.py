@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 import tidemill as tm
 from tidemill.core.errors import InvalidInput
-from tidemill.data import Dataset, import_files
+from tidemill.data import Changes, Dataset, import_files
 from tidemill.loop.datasets import forgetting, merging, reviewing
+from tidemill.loop.datasets.reading import export
 from tidemill.loop.feedback import make_rows
 from tidemill.loop.views import Collected
 from tidemill.loop.workspace import Workspace
@@ -104,6 +105,31 @@ def test_other_cells_wait_in_a_review_and_nothing_is_overwritten(ws: Workspace, 
 
 def reviewing_cells(dataset: Dataset, a: str, b: str) -> set[tuple[str, Any, Any]]:
     return {(c.column, c.old, c.new) for c in dataset.diff(a, b).cells() if c.column != "_prediction"}
+
+
+@pytest.mark.both_stores
+def test_an_export_of_rows_without_a_key_is_the_rows_after_corrections_too(
+    ws: Workspace, tmp_path: Path
+) -> None:
+    """A row that came by feedback, and one that was changed, are not what content names them."""
+    file = tmp_path / "pets.csv"
+    file.write_text(CSV + "3,2.5,bob,cat\n")
+    import_files(ws.datasets, "pets", file)
+    dataset = ws.datasets.open("pets")
+    assert not export(ws, "pets", tmp_path / "out.csv").by_id
+    assert "_id" not in (tmp_path / "out.csv").read_text()
+    changed = dataset.snapshot().read().filter(np.arange(4) == 0).with_column("label", ["cow"])
+    dataset.commit(changed, message="corrected")
+    collect(ws, dataset, correction(1, "hen", id=9, n=4.5))
+    before = rows(dataset, "feedback")
+    assert len(before) == 5
+    for form in ("csv", "jsonl", "parquet", "arrow"):
+        out = tmp_path / f"out.{form}"
+        assert export(ws, "pets@feedback", out).by_id
+        assert import_files(ws.datasets, "pets", out, branch="feedback", sync=True).rows == Changes(), form
+    assert rows(dataset, "feedback") == before
+    predictions = dataset.snapshot("feedback").read(["_prediction"]).to_arrow().column(0).to_pylist()
+    assert sorted(p for p in predictions if p) == ["p1"]
 
 
 def test_one_that_is_no_row_does_not_hold_up_the_others(ws: Workspace, tmp_path: Path) -> None:

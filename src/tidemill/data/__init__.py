@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tidemill.data.heads import head_token
     from tidemill.data.importing import Imported, import_files, import_rows
     from tidemill.data.merge import Merged
+    from tidemill.data.naming import names_itself
     from tidemill.data.proposal import Guard, Proposal
     from tidemill.data.refs import Tombstone, tombstones
     from tidemill.data.sharing import Shared, fetch, forward, push
@@ -71,6 +72,7 @@ _HOMES = {
     "import_files": "importing",
     "import_rows": "importing",
     "matching_in_file": "file_rows",
+    "names_itself": "naming",
     "own_texts": "forgetting",
     "push": "sharing",
     "settle": "forgetting",
@@ -115,6 +117,7 @@ __all__ = [
     "import_files",
     "import_rows",
     "matching_in_file",
+    "names_itself",
     "own_texts",
     "push",
     "settle",

@@ -297,8 +297,9 @@ class Snapshot:
     def write_csv(self, path: Path, *, ids: bool = False) -> int:
         """Write the rows as CSV; a tensor unfolds into its columns, numbered from 1.
 
-        What was at ``path`` is replaced when all is written. Importing the file again changes nothing. With
-        ``ids``, a cell that was edited in it is imported as a change of its row even where there is no key.
+        What was at ``path`` is replaced when all is written. Importing the file again changes nothing; without ``ids``,
+        only where ``naming.names_itself``. With ``ids``, a cell that was edited in it is imported as a change of its row even
+        where there is no key.
 
         Returns:
             The rows written.
@@ -329,9 +330,10 @@ class Snapshot:
         export.write_arrow(path, self._part_of_schema(names), self._pieces(names))
         return self.rows
 
-    def write_json_lines(self, path: Path) -> int:
-        """Write the rows as JSON lines. Importing the file again changes nothing."""
-        export.write_json_lines(path, self._part_of_schema(self.columns), self._pieces(self.columns))
+    def write_json_lines(self, path: Path, *, ids: bool = False) -> int:
+        """Write the rows as JSON lines, as ``write_csv`` does."""
+        names = [*([ID] if ids else []), *self.columns]
+        export.write_json_lines(path, self._part_of_schema(names), self._pieces(names))
         return self.rows
 
     def made_of(self) -> "tuple[Any, list[Piece]]":

@@ -1,5 +1,6 @@
 """Looking at datasets: which there are, their rows, and the way out."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,9 +70,13 @@ def read(ws: Workspace, ref: str) -> "Table":
 def export(ws: Workspace, ref: str, path: Path) -> Exported:
     """Write a dataset at ``ref`` to a file; its ending says as what: ``.csv``, ``.jsonl``, ``.parquet`` or ``.arrow``.
 
+    Importing the file again changes nothing: CSV and JSON lines have ``_id`` too, where content names the rows and some were
+    changed since they came, or came by feedback.
+
     Raises:
         InvalidInput: ``unknown-format``; and what ``core.files.replacing`` raises.
     """
+    from tidemill.data import names_itself  # noqa: PLC0415
     from tidemill.data.cell_text import text_form  # noqa: PLC0415
     from tidemill.data.nested import cell_type  # noqa: PLC0415
 
@@ -79,11 +84,14 @@ def export(ws: Workspace, ref: str, path: Path) -> Exported:
     snapshot = dataset.snapshot(at)
     kind = path.suffix.removeprefix(".").lower()
     ways = {
-        "csv": snapshot.write_csv,
-        "jsonl": snapshot.write_json_lines,
+        "csv": partial(snapshot.write_csv, ids=True),
+        "jsonl": partial(snapshot.write_json_lines, ids=True),
         "parquet": snapshot.write_parquet,
         "arrow": snapshot.write_arrow,
     }
+    by_id = kind in ways and (kind in ("parquet", "arrow") or not names_itself(snapshot))
+    if not by_id:
+        ways |= {"csv": snapshot.write_csv, "jsonl": snapshot.write_json_lines}
     if kind not in ways:
         raise InvalidInput(
             f"'{path}' does not end in .csv, .jsonl, .parquet or .arrow.",
@@ -99,4 +107,4 @@ def export(ws: Workspace, ref: str, path: Path) -> Exported:
         own = {name: text_form(cell_type(snapshot.schema.field(name).type)) for name in snapshot.columns}
         plain = {"JSON", "text"} if kind == "jsonl" else {"text"}
         said = {name: way for name, way in own.items() if way and way not in plain}
-    return Exported(dataset.name, snapshot.commit.id, str(path), snapshot.rows, kind, said)
+    return Exported(dataset.name, snapshot.commit.id, str(path), snapshot.rows, kind, said, by_id=by_id)

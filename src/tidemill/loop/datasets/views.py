@@ -241,7 +241,12 @@ class BlameView:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A file that was written; ``forms`` is how it writes the columns that such a file has no cells for."""
+    """A file that was written.
+
+    Attributes:
+        forms: How it writes the columns that such a file has no cells for.
+        by_id: Whether it names its rows by ``_id``.
+    """
 
     dataset: str
     commit: str
@@ -249,6 +254,7 @@ class Exported:
     rows: int
     format: str
     forms: dict[str, str] = field(default_factory=dict[str, str])
+    by_id: bool = False
 
 
 @dataclass(frozen=True, slots=True)

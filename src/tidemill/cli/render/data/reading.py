@@ -73,4 +73,6 @@ def exported(view: "Exported") -> str:
     said = f"{view.path}: {view.rows:,} rows of {view.dataset} at {view.commit}, as {view.format}."
     ways = dict.fromkeys(view.forms.values())
     columns = {way: [name for name, own in view.forms.items() if own == way] for way in ways}
+    if view.by_id and view.format in ("csv", "jsonl"):
+        said += " With _id, since some rows are not what they came as, and no key names them."
     return said + "".join(f" Written as {way}: {', '.join(names)}." for way, names in columns.items())
