@@ -193,3 +193,36 @@ def test_a_key_that_repeats_is_named_with_its_row(datasets: Datasets, tmp_path: 
     with pytest.raises(InvalidInput, match=r"a\.parquet, row 3: .*id=7") as caught:
         import_files(datasets, "d", write_parquet(table, tmp_path / "a.parquet"), key=["id"])
     assert caught.value.code == "duplicate-key"
+
+
+def test_a_text_becomes_a_number_only_as_it_would_in_csv(datasets: Datasets, tmp_path: Path, rows: Rows):
+    kinds = {"n": pa.int64(), "x": pa.float64(), "b": pa.bool_(), "t": pa.timestamp("us")}
+    first = pa.table(
+        {
+            name: pa.array([None, 1]).cast(kind) if name != "t" else pa.array([None, 1], kind)
+            for name, kind in kinds.items()
+        }
+    )
+    import_files(datasets, "d", write_parquet(first, tmp_path / "a.parquet"))
+    told = {"n": ["7", None], "x": ["1.50", "-2"], "b": ["true", None], "t": ["2026-01-02T03:04:05", None]}
+    import_files(datasets, "d", write_parquet(pa.table(told), tmp_path / "b.parquet"))
+    assert (rows()[2]["n"], rows()[2]["x"], rows()[3]["x"], rows()[2]["b"]) == (7, 1.5, -2.0, True)
+    for name, cell in (
+        ("n", "007"),
+        ("x", "007"),
+        ("x", "+1.5"),
+        ("x", "0.12345678901234567890"),
+        ("b", "1"),
+        ("t", "x"),
+    ):
+        table = pa.table({**told, name: [told[name][0], cell]})
+        with pytest.raises(InvalidInput, match=f"row 2, column '{name}': '.*' is not ") as caught:
+            import_files(datasets, "d", write_parquet(table, tmp_path / "c.parquet"))
+        assert caught.value.code == "wrong-type"
+    import_files(
+        datasets,
+        "e",
+        write_parquet(pa.table({"n": ["007", " 8"]}), tmp_path / "e.parquet"),
+        types={"n": "int64"},
+    )
+    assert rows("e") == [{"n": 7}, {"n": 8}]

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tidemill.core.errors import InvalidInput
 from tidemill.data.casting import cast_column
+from tidemill.data.cell_text import text_form
 from tidemill.data.cell_types import NotKeptError, keep, kept_field, words
 from tidemill.data.sources.narrowing import narrowest_whole, widest
 from tidemill.data.sources.paths import check_same_columns
 from tidemill.data.sources.source import Group, Note, Place
+from tidemill.data.spelling import exact, loose
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -110,14 +112,17 @@ class Typed:
         """All rows, in order, in these types."""
         import pyarrow as pa  # noqa: PLC0415
 
-        del given
         names = [f.name for f in self._fields]
         for part in self._parts:
             start = 0
             for table in part.tables():
                 arrays = [
                     _typed(
-                        table.column(name), types[name], name, lambda row, n=start, p=part: _place(p, n + row)
+                        table.column(name),
+                        types[name],
+                        name,
+                        lambda row, n=start, p=part: _place(p, n + row),
+                        given=name in given,
                     )
                     for name in names
                 ]
@@ -160,18 +165,30 @@ def _kept(column: Any) -> Any:
     return pa.chunked_array(chunks) if chunks else keep(column.combine_chunks())
 
 
-def _fits(column: Any, kind: Any) -> bool:
+def _fits(column: Any, kind: Any, *, given: bool = False) -> bool:
     """Whether each cell can be of another type without losing anything."""
     import pyarrow as pa  # noqa: PLC0415
 
     try:
-        cast_column(column, kind)
+        _in_type(column, kind, given=given)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
         return False
     return True
 
 
-def _typed(column: Any, kind: Any, name: str, place: Any) -> Any:
+def _in_type(column: Any, kind: Any, *, given: bool) -> Any:
+    """Cells in another type; a text is what it would be in CSV. Raises what Arrow does where one would lose something."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    if not pa.types.is_string(column.type) or pa.types.is_string(kind) or text_form(kind):
+        return cast_column(column, kind)
+    made = [(loose if given else exact)(chunk, kind) for chunk in column.chunks]
+    if any(chunk is None for chunk in made):
+        raise pa.ArrowInvalid(f"a text is not written as {kind} is")
+    return pa.chunked_array(made, kind)
+
+
+def _typed(column: Any, kind: Any, name: str, place: Any, *, given: bool) -> Any:
     """A column of a part, kept and then cast.
 
     Raises:
@@ -195,7 +212,7 @@ def _typed(column: Any, kind: Any, name: str, place: Any) -> Any:
         raise InvalidInput(
             f"{at}, column '{name}': {what}", why=said, hint=hint, code=code, details=at.details(name)
         ) from error
-    return cast(own, kind, name, place)
+    return cast(own, kind, name, place, given=given)
 
 
 def _can_be_kept(column: Any) -> bool:
@@ -208,7 +225,7 @@ def _can_be_kept(column: Any) -> bool:
     return True
 
 
-def cast(column: Any, kind: Any, name: str, place: Any) -> Any:
+def cast(column: Any, kind: Any, name: str, place: Any, *, given: bool = False) -> Any:
     """A column in another type, every cell of it.
 
     Args:
@@ -216,6 +233,7 @@ def cast(column: Any, kind: Any, name: str, place: Any) -> Any:
         kind: The type.
         name: The column's name, for the complaint.
         place: Gives a row's ``Place`` by its number in ``column``.
+        given: Whether a person gave the type: then only a text's value counts.
 
     Raises:
         InvalidInput: ``wrong-type``, for the first cell that does not fit.
@@ -224,8 +242,8 @@ def cast(column: Any, kind: Any, name: str, place: Any) -> Any:
 
     if column.type == kind:
         return column
-    if _fits(column, kind):
-        return cast_column(column, kind)
+    if _fits(column, kind, given=given):
+        return _in_type(column, kind, given=given)
     tensors = [k for k in (column.type, kind) if pa.types.is_fixed_size_list(k)]
     if len(tensors) == 2 and tensors[0].list_size != tensors[1].list_size:
         raise InvalidInput(
@@ -240,7 +258,9 @@ def cast(column: Any, kind: Any, name: str, place: Any) -> Any:
     low, high = 0, len(column)
     while low < high:
         middle = (low + high) // 2
-        low, high = (middle + 1, high) if _fits(column.slice(0, middle + 1), kind) else (low, middle)
+        low, high = (
+            (middle + 1, high) if _fits(column.slice(0, middle + 1), kind, given=given) else (low, middle)
+        )
     at = place(low)
     value = repr(column[low].as_py())
     value = value if len(value) <= 60 else value[:59] + "…"
