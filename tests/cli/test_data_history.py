@@ -225,3 +225,17 @@ def test_an_image_in_conflict_is_drawn(tidemill: Tidemill, project: Path):
     assert done.returncode == 0, done.stderr
     assert "@@" in done.stderr
     assert "=TEXT" not in done.stderr
+
+
+def test_what_says_that_a_difference_was_written_is_json_where_that_is_asked_for(
+    tidemill: Tidemill, animals: Path
+):
+    page = animals.parent / "page.html"
+    for form in (page, page.with_suffix(".csv"), page.with_suffix(".json")):
+        said = shown(tidemill, "data", "diff", "animals@fix", "animals", "--output", form)
+        assert said == {"path": str(form), "a": "animals@fix", "b": "animals"}
+        assert form.stat().st_size
+    for form in ("csv", "html"):
+        done = tidemill("data", "diff", "animals@fix", "animals", "--format", form, "--json")
+        assert done.returncode == 2
+        assert f"both JSON and {form.upper()}" in json.loads(done.stdout)["error"]["message"]

@@ -13,6 +13,7 @@ from tests.cli.conftest import Tidemill
 from tidemill.cli import parameters, rows_csv
 from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.core.given import Json, Text
+from tidemill.loop.datasets.choices import Decisions, as_choices
 
 
 @given(st.dictionaries(st.from_regex(r"[a-z_]{1,8}", fullmatch=True), st.text(max_size=20)))
@@ -104,6 +105,19 @@ def test_labels_from_nowhere(tmp_path: Path):
     with pytest.raises(NotFound) as caught:
         parameters.labels_from(str(tmp_path / "none.csv"), None, None)
     assert caught.value.code == "file-not-found"
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/full"])
+def test_a_device_without_an_end_is_no_file(device: str):
+    readers = [
+        lambda: parameters.labels_from(device, None, None),
+        lambda: parameters.rows_from(device, {}),
+        lambda: as_choices(Decisions(file=Path(device))),
+    ]
+    for reader in readers:
+        with pytest.raises(InvalidInput, match=f"{device} is a device") as caught:
+            reader()
+        assert caught.value.code == "not-a-file"
 
 
 @given(st.binary(max_size=200))

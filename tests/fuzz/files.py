@@ -13,7 +13,7 @@ from tests.fuzz.session import Finding, Session
 
 _AT_ONCE = 100
 """Cases that share a project: a new one is made then, so that what an import has left is soon gone."""
-_LANCE = frozenset({".lance", ".manifest"})
+_LANCE = frozenset({".lance", ".manifest", ".arrow"})
 """Lance's own files: it trusts what they say of sizes, and a damaged one may end the process in its code."""
 _LOOKS = [
     *(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tidemill.core.errors import InvalidInput, NotFound
+from tidemill.core.files import whole
 from tidemill.core.given import Json, Text
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def _read(file: str) -> tuple[str, bytes]:
     if file == "-":
         return "standard input", sys.stdin.buffer.read()
     try:
-        return file, Path(file).read_bytes()
+        return file, whole(Path(file))
     except OSError as error:
         raise NotFound(
             f"'{file}' cannot be read: {error.strerror}.", hint="Check the path.", code="file-not-found"

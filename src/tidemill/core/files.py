@@ -1,4 +1,4 @@
-"""Files for a person, written where they are wanted: whole or not at all, and with words for what stands in the way."""
+"""Files of a person: read whole; written whole or not at all, where they are wanted, and in words what hinders."""
 
 import errno
 import hashlib
@@ -12,6 +12,20 @@ from tidemill.core.errors import InvalidInput, StorageError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def whole(path: Path) -> bytes:
+    """All bytes of a file that a person named, of a pipe, or of what is typed at a terminal.
+
+    Raises:
+        OSError: When it cannot be read.
+        InvalidInput: ``not-a-file``, for another device: many have no end.
+    """
+    with path.open("rb") as file:
+        kind = os.fstat(file.fileno()).st_mode
+        if stat.S_ISBLK(kind) or (stat.S_ISCHR(kind) and not file.isatty()):
+            raise InvalidInput(f"{path} is a device, not a file.", hint="Name a file.", code="not-a-file")
+        return file.read()
 
 
 @contextmanager

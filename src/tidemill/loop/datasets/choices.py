@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tidemill.core.errors import InvalidInput, NotFound
+from tidemill.core.files import whole
 from tidemill.core.names import nearest
 from tidemill.data.cell_values import as_text
 from tidemill.data.conflicts import SIDES, Choice, Choices, Side, Value
@@ -76,7 +77,7 @@ def write_conflicts(path: Path, conflicts: Sequence[ConflictView]) -> None:
 
 def _read(path: Path, decisions: Decisions) -> dict[tuple[int, str | None], Choice]:
     try:
-        text = path.read_text("utf-8-sig")
+        text = whole(path).decode("utf-8-sig")
     except FileNotFoundError as error:
         raise NotFound(f"There is no file {path}.", hint="Check the path.", code="file-not-found") from error
     except (OSError, UnicodeDecodeError) as error:

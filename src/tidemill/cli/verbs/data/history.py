@@ -77,6 +77,10 @@ def diff(
         )
     if stat and kind in ("csv", "html"):
         raise click.UsageError(f"--stat is a table or JSON, not {kind.upper()}.")
+    if state.as_json and output is None and kind in ("csv", "html"):
+        raise click.UsageError(
+            f"Standard output cannot be both JSON and {kind.upper()}: name a file by --output."
+        )
     workspace = state.workspace()
     about = loop.shown(workspace, a, b) if output else None
     if kind == "csv":
@@ -98,7 +102,8 @@ def diff(
         streams.write(text)
         return
     loop.write(workspace, output, about, text + "\n")
-    streams.write(f"{output}: what changed from {a} to {b}.")
+    said = f"{output}: what changed from {a} to {b}."
+    streams.write(streams.to_json({"path": str(output), "a": a, "b": b}) if state.as_json else said)
 
 
 @command("blame", example="tidemill data blame fashion --where \"label = 'coat'\" --column label")
