@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tidemill as tm
-from tidemill.core.errors import InvalidInput
+from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.data import Changes, Dataset, import_files
 from tidemill.loop.datasets import forgetting, merging, reviewing
 from tidemill.loop.datasets.reading import export
@@ -293,6 +293,11 @@ def test_a_derived_target_comes_back_as_what_it_is_made_from(project_store: None
                 project.feedback("prod", {known: "expensive"})
             assert caught.value.code == "label-not-a-number"
             assert "'price'" in str(caught.value.why)
+            project.import_data("other", {"id": [1], "area": [2.5]}, key="id")
+            with pytest.raises(NotFound) as nowhere:
+                project.collect("prod", "other")
+            assert nowhere.value.code == "column-not-found"
+            assert "'log_price' is made from 'price'" in str(nowhere.value.why)
             collected = project.collect("prod", "flats")
         finally:
             project.stop("prod")

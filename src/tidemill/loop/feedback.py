@@ -7,6 +7,7 @@ from tidemill.core import identity
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import Conflict, InvalidInput, NotFound, TidemillError
 from tidemill.core.events import Progress, Sink, silent
+from tidemill.core.names import nearest
 from tidemill.loop.datasets import reviewing
 from tidemill.loop.predict import client
 from tidemill.loop.views import Collected, FeedbackSent, LeftOut, RowCounts
@@ -350,4 +351,22 @@ def _filled(ws: Workspace, environment: str, dataset: "Dataset", corrections: "l
     label = str(artifact(ws.store, run.outputs["model"]).meta["label"])
     if label in dataset.schema.names:
         return label
-    return next((c.target for c in reversed(corrections) if c.target in dataset.schema.names), label) or label
+    targets = list(dict.fromkeys(c.target for c in reversed(corrections) if c.target))
+    found = next((target for target in targets if target in dataset.schema.names), None)
+    if found is not None:
+        return found
+    made = (
+        f"made from '{targets[0]}'"
+        if targets
+        else "made by its steps of several columns or of whole rows, of which none is what a correction would change"
+    )
+    near = nearest(label, dataset.schema.names)
+    raise NotFound(
+        f"Dataset '{dataset.name}' has no column for labels of '{label}', which the model in '{environment}' answers.",
+        why=f"'{label}' is {made}, and this dataset has neither. The labels stay in the log."
+        if targets
+        else f"It is no column of its data, or it is {made}. The labels stay in the log.",
+        hint=(f"Did you mean a dataset with '{label}'? This one has '{near}'. " if near else "")
+        + f"Collect into a dataset with a column '{label}', or correct the columns that it is made of by an import.",
+        code="column-not-found",
+    )
