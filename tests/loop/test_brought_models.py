@@ -104,7 +104,8 @@ def test_house_prices_are_released(bring: Bring, capsys: pytest.CaptureFixture[s
     known = project.predict("prod", [{"id": 1, "area": 90.0, "rooms": 2}]).predictions[0]["prediction"]
     assert project.forget("rows", "id = 0", "asked for").logged == ["prod: 2"]
     assert project.forget("rows", "id = 0", "asked for").logged == []
-    assert project.feedback("prod", {str(known): "1.0"}).accepted == 1
+    sent = project.feedback("prod", {str(known): "1.0"})
+    assert (sent.accepted, sent.note) == (1, "")
     assert answers(project, [{"id": 0, "area": 100.0, "rooms": 3}]) == [pytest.approx(260_000, rel=1e-5)]
 
 

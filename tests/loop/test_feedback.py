@@ -309,3 +309,34 @@ def test_a_derived_target_comes_back_as_what_it_is_made_from(project_store: None
         assert (by_id[1]["price"], by_id[1]["note"]) == (42000.25, "note 1")
         assert by_id[2]["price"] == 42000.5
     load.leave()
+
+
+@pytest.mark.sklearn
+def test_labels_of_what_is_made_of_several_columns_are_kept_and_the_client_is_told(tmp_path: Path) -> None:
+    (tmp_path / "tidemill.toml").write_text("[environments.prod]\n")
+    of_two = DERIVED.replace('columns="price", to', 'columns=("price", "area"), to').replace(
+        "(price: np.ndarray) -> np.ndarray:\n    return np.log(price)",
+        "(price: np.ndarray, area: np.ndarray) -> np.ndarray:\n    return price / area",
+    )
+    assert of_two.count("area") == DERIVED.count("area") + 3
+    (tmp_path / "pipeline.py").write_text(of_two)
+    lines = [f"{i},{40 + i % 60}.5,{i % 9}.5,{(40 + i % 60) * 1000}.5" for i in range(60)]
+    (tmp_path / "flats.csv").write_text("id,area,quality,price\n" + "\n".join(lines) + "\n")
+    with tm.open(tmp_path) as project:
+        project.import_data("flats", tmp_path / "flats.csv", key="id")
+        project.release(project.run(tmp_path / "pipeline.py").run)
+        project.promote("latest", "prod")
+        try:
+            asked = project.predict("prod", [{"id": 1, "area": 50.5, "quality": 3.5}])
+            sent = project.feedback("prod", {asked.predictions[0]["prediction"]: "990"})
+            assert sent.accepted == 1
+            assert "no column for 'log_price'" in sent.note
+            with pytest.raises(NotFound) as nowhere:
+                project.collect("prod", "flats")
+            assert "of several columns" in str(nowhere.value.why)
+            # A dataset of one's own for them.
+            project.import_data("rates", {"id": [0], "log_price": [1.0]}, key="id")
+            assert project.collect("prod", "rates").rows.added == 1
+        finally:
+            project.stop("prod")
+    load.leave()

@@ -52,11 +52,13 @@ def send_feedback(
     accepted = 0
     refused: list[LeftOut] = []
     errors: list[TidemillError] = []
+    note = ""
     with client(ws, environment) as served:
         for start in range(0, len(items), _BATCH):
             some = items[start : start + _BATCH]
             found = served.send_labels(some, new_classes=new_classes)
             accepted += found.recorded
+            note = found.note
             errors += found.refused
             for error in found.refused:
                 row = error.details.get("row")
@@ -65,7 +67,7 @@ def send_feedback(
             sink(Progress("feedback", min(start + _BATCH, len(items)), len(items), "labels"))
     if errors and not accepted:
         raise errors[0]
-    return FeedbackSent(environment, accepted, refused)
+    return FeedbackSent(environment, accepted, refused, note)
 
 
 def collect_feedback(ws: Workspace, environment: str, dataset: str, branch: str = "feedback") -> Collected:

@@ -330,11 +330,16 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class FeedbackSent:
-    """Labels that an environment took, and those that it refused."""
+    """Labels that an environment took, and those that it refused.
+
+    Attributes:
+        note: What the server said of all of them: that no column of the model's data can hold them; else empty.
+    """
 
     environment: str
     accepted: int
     refused: list[LeftOut] = field(default_factory=list[LeftOut])
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

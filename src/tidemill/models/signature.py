@@ -79,6 +79,8 @@ class Signature:
         identity: The columns that name a row of the dataset, where nothing reads them: they may be sent, so that
             feedback finds the row again, and need not be.
         target: The dataset's column that feedback fills, where the model's label is made from it; None: the label.
+        unfilled: What the model answers, where its data have no column that feedback could fill: steps make it of several
+            columns, or of whole rows. Empty where there is one.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Signature:
     outputs: tuple[Tensor, ...]
     identity: tuple[Tensor, ...] = ()
     target: Tensor | None = None
+    unfilled: str = ""
 
     @property
     def logged(self) -> tuple[Tensor, ...]:
@@ -106,6 +109,7 @@ class Signature:
             # Left out where there are none, so that the logs and bundles of such models stay as they were.
             **({"identity": [t.to_json() for t in self.identity]} if self.identity else {}),
             **({"target": self.target.to_json()} if self.target else {}),
+            **({"unfilled": self.unfilled} if self.unfilled else {}),
         }
 
     @classmethod
@@ -117,6 +121,7 @@ class Signature:
             tuple(Tensor.from_json(t) for t in body["outputs"]),
             tuple(Tensor.from_json(t) for t in body.get("identity", ())),
             Tensor.from_json(body["target"]) if "target" in body else None,
+            str(body.get("unfilled", "")),
         )
 
 

@@ -225,7 +225,8 @@ class Application:
             if len(told) > 1:
                 first.details["refused"] = told
             raise first
-        answer = {"recorded": recorded, **({"refused": told} if told else {})}
+        note = {"note": self._labels.note} if self._labels.note else {}
+        answer = {"recorded": recorded, **({"refused": told} if told else {}), **note}
         return 200, _JSON, encode(answer), []
 
     async def _ready(self, scope: Any, body: bytes, expected: Expected | None) -> Response:

@@ -66,10 +66,11 @@ class Inferred:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What came of labels that were sent: how many are in the log, and why each of the others is not."""
+    """What came of labels that were sent: how many are in the log, why each of the others is not, and what is said of all."""
 
     recorded: int
     refused: list[TidemillError]
+    note: str = ""
 
 
 class Client:
@@ -219,7 +220,7 @@ class Client:
             each = error.details.pop("refused", None)
             return Recorded(0, [_refusal(one) for one in each] if isinstance(each, list) else [error])
         refused = [_refusal(one) for one in answer.get("refused", [])]
-        return Recorded(int(answer["recorded"]), refused)
+        return Recorded(int(answer["recorded"]), refused, str(answer.get("note", "")))
 
     def ready(self) -> bool:
         """Whether the server answers and can log."""

@@ -51,6 +51,13 @@ class Labels:
         self._target = signature.target
         self._classes = tuple(classes) if classes is not None and self._target is None else None
 
+        self.note = (
+            f"The data that this model was made of have no column for '{signature.unfilled}', which its steps make: "
+            f"these labels are kept, and become rows of a dataset with a column '{signature.unfilled}' only."
+            if signature.unfilled
+            else ""
+        )
+
     def read(self, body: bytes, most: int) -> tuple[list[Item], dict[int, TidemillError]]:
         """The items that may be recorded, and why each of the others is not, by its place.
 

@@ -48,6 +48,7 @@ def feedback(view: Mapping[str, Any]) -> str:
     """How many labels were taken, and the commit they became."""
     lines = [f"{view['environment']}: {view['accepted']:,} labels taken."] if view["accepted"] else []
     lines += _left(view["refused"], "refused")
+    lines += [view["note"]] if view.get("note") else []
     got = view["collected"]
     if got is not None:
         rows = counts(got.rows.added, got.rows.changed, got.rows.removed)

@@ -78,6 +78,7 @@ def feedback(
             "environment": environment,
             "accepted": sent.accepted if sent else 0,
             "refused": sent.refused if sent else [],
+            "note": sent.note if sent else "",
             "collected": collected,
         },
         render.feedback,
