@@ -67,4 +67,4 @@ fi
 # No network for this one: what builds it is in the lock.
 .venv/bin/python -m pip install --quiet --no-deps --no-index --no-build-isolation --editable .
 # What is installed elsewhere is compiled by pip; where Python may write no bytecode, each start would compile this anew.
-PYTHONDONTWRITEBYTECODE='' .venv/bin/python -m compileall -q src
+.venv/bin/python -m compileall -q src
