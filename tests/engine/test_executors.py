@@ -1,6 +1,8 @@
 """The executors that come with Tidemill: each passes the suite of the port, and all give the same digests."""
 
 import os
+import textwrap
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -8,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from tests.engine.projects import Project, numbers, statuses, step
-from tests.suites.executors import EVERYTHING, ExecutorSuite
+from tests.suites.executors import EVERYTHING, ExecutorSuite, source
 from tidemill.core.errors import InvalidInput
 from tidemill.engine.executors import adapters, environment, local
 from tidemill.engine.executors.process import ProcessExecutor
@@ -20,6 +22,15 @@ from tidemill.store.open import Store
 
 class TestLocal(ExecutorSuite):
     name: ClassVar[str] = "local"
+
+    def test_a_worker_killed_amid_its_answer_while_a_child_of_its_step_holds_the_line(self, project: Project):
+        body = """
+        if os.fork() == 0:
+            time.sleep(1000)
+        os.write(int(sys.argv[1]), (1000).to_bytes(8, "big") + b"half of it")
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
+        assert self.error(project, textwrap.dedent(body))["code"] == "worker-died"
 
 
 class TestProcess(ExecutorSuite):
@@ -232,6 +243,43 @@ def test_what_results_depend_on_is_set_before_python_starts():
     variables = environment.variables()
     assert variables["PYTHONHASHSEED"] == "0"
     assert variables["OMP_NUM_THREADS"] == str(environment.threads())
+
+
+class Unborn(local.LocalExecutor):
+    """Its workers die before they read an order, which is larger than a socket takes."""
+
+    def start(self, order: Order, task: object) -> None:
+        environment = {**order.environment, "PYTHONHOME": str(Path(__file__))}
+        super().start(replace(order, environment=environment, settings={"x": "x" * 10_000_000}), task)
+
+
+def test_a_worker_that_dies_at_its_start_is_not_started_for_ever(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(
+        adapters, "TABLE", (*adapters.TABLE, adapters.Row("unborn", f"{__name__}:Unborn", None))
+    )
+    project.write(source("return 1"))
+    error = project.run(executor="unborn", folder="").run.error
+    assert error is not None
+    assert error["code"] == "worker-died"
+    assert "PYTHONHOME" in error["details"]["printed"]
+
+
+def test_a_forked_process_leaves_the_workers_to_its_parent(project: Project):
+    project.write(source("return os.getpid()"))
+    worker = project.value(project.run(folder="first"))
+    with warnings.catch_warnings():
+        # Lance and newer Pythons warn of what may go wrong here; the child does nothing that could.
+        warnings.simplefilter("ignore")
+        child = os.fork()
+    if child == 0:
+        try:
+            local.close()
+        finally:
+            os._exit(len(local._idle))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert project.value(project.run(folder="second")) == worker
 
 
 PLACE = """

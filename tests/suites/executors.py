@@ -315,6 +315,44 @@ class ExecutorSuite:
         assert error["code"] == "worker-died"
         until(lambda: not is_alive(int((project.folder / "pid").read_text())))
 
+    def test_a_process_that_cannot_answer_while_a_thread_of_its_step_lives(self, project: Project):
+        error = self.error(
+            project, "threading.Thread(target=time.sleep, args=(1000,)).start()\nos.closerange(3, 256)"
+        )
+        assert error["code"] == "worker-died"
+        assert "Bad file descriptor" in error["details"]["printed"]
+
+    def test_threads_tell_how_far_they_are_while_the_answer_is_sent(self, project: Project):
+        body = """
+        from contextvars import copy_context
+        told = threading.Event()
+        def tell():
+            while True:
+                tm.progress(1, 1, "y" * 10_000)
+                told.set()
+        threading.Thread(target=copy_context().run, args=(tell,)).start()
+        told.wait()
+        raise ValueError("x" * 1_000_000)
+        """
+        assert "xxx" in self.error(project, body)["message"]
+        assert {e.label for e in project.events if isinstance(e, Progress)} == {f"odd: {'y' * 10_000}"}
+
+    def test_a_child_of_a_step_tells_nothing(self, project: Project):
+        body = """
+        child = os.fork()
+        if child == 0:
+            tm.progress(1, 1, "child")
+            os._exit(0)
+        os.waitpid(child, 0)
+        return 1
+        """
+        assert self.value(project, body) == 2
+        assert [e for e in project.events if isinstance(e, Progress)] == []
+
+    def test_a_step_has_no_terminal_that_could_stop_it(self, project: Project):
+        """Who asks for a password in the background of a terminal is stopped, and never told why."""
+        assert self.value(project, "return int(os.getsid(0) == os.getpid())") == 2
+
     def test_the_working_directory_is_empty_and_its_own(self, project: Project, monkeypatch: Any):
         (project.folder / "here.txt").write_text("of the project")
         monkeypatch.chdir(project.folder)

@@ -1,5 +1,7 @@
 """One order in a process that is ours: what the step prints, how far it is, and the memory it takes are told."""
 
+import os
+import threading
 import time
 from collections.abc import Callable
 
@@ -25,14 +27,19 @@ def carry_out(order: Order, capture: Capture, tell: Callable[[Progress], None]) 
         secrecy = Secrecy.of(order)
     except InvalidInput as error:
         return Outcome(error=failures.described(error, order))
-    last = 0.0
+    last, process, telling, is_over = 0.0, os.getpid(), threading.RLock(), False
 
     def report(done: float, total: float | None, label: str, unit: str) -> None:
         nonlocal last
-        now = time.monotonic()
-        if now - last >= _REPORT_SECONDS or done == total:
-            last = now
-            tell((done, total, secrecy.mask(label), secrecy.mask(unit)))
+        # A child that the step forked has the same way out, and no say in it.
+        if os.getpid() != process:
+            return
+        # Threads of a step may tell too: one by one, and nothing once the step is over.
+        with telling:
+            now = time.monotonic()
+            if not is_over and (now - last >= _REPORT_SECONDS or done == total):
+                last = now
+                tell((done, total, secrecy.mask(label), secrecy.mask(unit)))
 
     token = reporter.set(report)
     peak = Peak()
@@ -40,6 +47,8 @@ def carry_out(order: Order, capture: Capture, tell: Callable[[Progress], None]) 
     try:
         outcome = execute(order, own_process=True, secrecy=secrecy)
     finally:
+        with telling:
+            is_over = True
         printed = capture.stop(secrecy.mask_output)
         reporter.reset(token)
     outcome.peak_bytes = peak.bytes()

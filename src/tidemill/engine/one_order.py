@@ -7,7 +7,6 @@ last one is the outcome. What the step prints goes where errors go, which must b
 
 import os
 import select
-import signal
 import sys
 import threading
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from tidemill.core.errors import TidemillError
-from tidemill.engine import wire, workplace
+from tidemill.engine import ending, wire
 from tidemill.engine.capture import Capture
 from tidemill.engine.carrying import carry_out
 from tidemill.engine.executors import environment
@@ -27,25 +26,15 @@ def main(local: Path) -> None:
     answers = os.dup(1)
     threading.Thread(target=_watch, args=(answers,), daemon=True).start()
     capture = Capture(os.dup(2))
-    process = os.getpid()
-
-    def answer(line: bytes) -> None:
-        # A child that the step forked has the same output, and no say in it.
-        if os.getpid() == process:
-            _write(answers, line + b"\n")
-
     try:
         order = wire.order_from_json(sys.stdin.buffer.read(), local)
         outcome = environment.difference(order) or carry_out(
-            order, capture, lambda report: answer(msgspec.json.encode(report))
+            order, capture, lambda report: _write(answers, msgspec.json.encode(report))
         )
         line = wire.outcome_to_json(outcome)
     except TidemillError as error:
         line = wire.outcome_to_json(Outcome(error=error.to_json()))
-    answer(line)
-    workplace.leave()
-    # Threads that the step left behind do not keep the process.
-    os._exit(0)
+    _write(answers, line)
 
 
 def _watch(answers: int) -> None:
@@ -53,17 +42,14 @@ def _watch(answers: int) -> None:
     gone = select.poll()
     gone.register(answers, 0)
     if any(event & select.POLLERR for _, event in gone.poll()):
-        workplace.leave()
-        if os.getpgrp() == os.getpid():
-            os.killpg(os.getpid(), signal.SIGKILL)
-        os._exit(0)
+        ending.now()
 
 
-def _write(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
+def _write(descriptor: int, line: bytes) -> None:
+    view = memoryview(line + b"\n")
     while view:
         view = view[os.write(descriptor, view) :]
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    ending.with_the_end_of(lambda: main(Path(sys.argv[1])))

@@ -58,7 +58,8 @@ class Child:
             stderr=self._log,
             pass_fds=pass_fds,
             env=self.environ,
-            process_group=0,
+            # A session of its own: a step that asks its terminal would be stopped, as whatever runs in its background is.
+            start_new_session=True,
         )
         self.order: Order | None = None
         self.sentinel = os.pidfd_open(self.process.pid) if hasattr(os, "pidfd_open") else None
@@ -123,6 +124,11 @@ class Child:
         except (ProcessLookupError, PermissionError):
             return False
         return True
+
+    def disown(self) -> None:
+        """Let go of a process that is another one's child, whose copy this is."""
+        self.process.returncode = 0
+        self.close()
 
     def close(self) -> None:
         """Let go of what belongs to a process that has ended."""

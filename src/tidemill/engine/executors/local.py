@@ -7,14 +7,14 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from typing import Any
 
 from tidemill.engine.executors import memory
 from tidemill.engine.executors.child import Child, end, patience
 from tidemill.engine.executors.port import Reported
+from tidemill.engine.line import Line
 from tidemill.engine.orders import Order, Outcome
 from tidemill.pipeline.secret import secrets_in
 
@@ -30,12 +30,14 @@ class Worker:
 
     Attributes:
         environment: What the order that it was started for wanted.
+        is_new: Whether it has finished no order yet.
     """
 
     child: Child
-    connection: Connection
+    line: Line
     environment: Mapping[str, str]
     task: object = None
+    is_new: bool = True
 
 
 _idle: list[Worker] = []
@@ -70,11 +72,13 @@ class LocalExecutor:
             worker = _take(order)
             worker.task, worker.child.order = task, order
             try:
-                worker.connection.send(order)
+                worker.line.send(order)
             except OSError:
-                # It died while it was idle: another one takes the order.
-                _stop([worker])
-                continue
+                if not worker.is_new:
+                    # It died while it was idle: another one takes the order.
+                    _stop([worker])
+                    continue
+                # One that dies at its start would do so again: its end is told as any other.
             self._busy.append(worker)
             return
 
@@ -86,25 +90,25 @@ class LocalExecutor:
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         while self._busy and not finished:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            told = self._told(left)
-            if not told and left == 0.0:
-                break
-            for worker in told:
-                kind, content = _received(worker)
-                if kind == "progress":
-                    on_progress(worker.task, content)
-                    continue
-                finished.append((worker.task, content))
-                self._busy.remove(worker)
-                if kind == "done":
-                    _keep(worker)
-                else:
-                    _stop([worker])
+            for worker in self._told(left):
+                for kind, content in _heard(worker):
+                    if kind == "progress":
+                        on_progress(worker.task, content)
+                        continue
+                    finished.append((worker.task, content))
+                    self._busy.remove(worker)
+                    if kind == "done":
+                        _keep(worker)
+                    else:
+                        _stop([worker])
+                    break
             for worker in list(self._busy):
                 if (outcome := worker.child.excess()) is not None:
                     finished.append((worker.task, outcome))
                     self._busy.remove(worker)
                     _stop([worker])
+            if left == 0.0:
+                break
         return finished
 
     def cancel(self, task: object) -> str:
@@ -117,15 +121,17 @@ class LocalExecutor:
 
     def abort(self) -> None:
         """Kill every worker that is amid a step."""
-        _stop(self._busy)
-        self._busy.clear()
+        workers, self._busy = self._busy, []
+        _stop(workers)
 
     def _told(self, timeout_seconds: float | None) -> list[Worker]:
         """The workers that have something to say, or have ended."""
         ready = select.poll()
         workers: dict[int, Worker] = {}
         for worker in self._busy:
-            for handle in (worker.connection.fileno(), worker.child.sentinel):
+            # A line that is over tells nothing more; that the process has ended is told by itself.
+            line = None if worker.line.is_over else worker.line.fileno()
+            for handle in (line, worker.child.sentinel):
                 if handle is not None:
                     ready.register(handle, select.POLLIN)
                     workers[handle] = worker
@@ -136,14 +142,13 @@ class LocalExecutor:
         return list({id(w): w for w in [*(workers[handle] for handle, _ in told), *ended]}.values())
 
 
-def _received(worker: Worker) -> tuple[str, Any]:
-    waiting = select.poll()
-    waiting.register(worker.connection.fileno(), select.POLLIN)
-    try:
-        # Without a message waiting it is its end that was told.
-        return worker.connection.recv() if waiting.poll(0) else ("died", worker.child.died())
-    except (EOFError, OSError):
-        return "died", worker.child.died()
+def _heard(worker: Worker) -> Iterator[tuple[str, Any]]:
+    """What a worker says now; its end comes last."""
+    # Looked at before its line, so that a last answer is not missed.
+    ended = worker.child.has_ended
+    yield from worker.line.heard(to_the_end=ended)
+    if ended:
+        yield "died", worker.child.died()
 
 
 def close() -> None:
@@ -155,6 +160,19 @@ def close() -> None:
 
 
 atexit.register(close)
+
+
+def _leave_to_parent() -> None:
+    """In a forked process: the workers are its parent's, which would not get the answers that are read here."""
+    global _lock  # noqa: PLW0603 - whoever held it is not in this process
+    _lock = threading.Lock()
+    for worker in _idle:
+        worker.line.close()
+        worker.child.disown()
+    _idle.clear()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def _take(order: Order) -> Worker:
@@ -188,14 +206,14 @@ def _is_lean(worker: Worker, order: Order) -> bool:
 
 
 def _keep(worker: Worker) -> None:
-    worker.task = None
+    worker.task, worker.is_new = None, False
     with _lock:
         _idle.append(worker)
 
 
 def _stop(workers: list[Worker]) -> None:
     for worker in workers:
-        worker.connection.close()
+        worker.line.close()
     end([w.child for w in workers])
 
 
@@ -208,4 +226,4 @@ def _spawn(environment: Mapping[str, str]) -> Worker:
             environment=environment,
             pass_fds=(theirs.fileno(),),
         )
-    return Worker(child, Connection(ours.detach()), environment)
+    return Worker(child, Line(ours.detach()), environment)

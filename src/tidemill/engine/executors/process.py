@@ -30,12 +30,14 @@ class _Errand:
     Attributes:
         answers: The descriptor that it answers on.
         line: What came of an answer that is not whole yet.
+        is_over: Whether no more answers can come; that the process has ended is told by itself.
     """
 
     child: Child
     task: object
     answers: int
     line: bytearray = field(default_factory=bytearray)
+    is_over: bool = False
 
 
 class ProcessExecutor:
@@ -91,10 +93,7 @@ class ProcessExecutor:
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         while self._errands and not finished:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            told = self._told(left)
-            if not told and left == 0.0:
-                break
-            for errand in told:
+            for errand in self._told(left):
                 outcome = _answered(errand, on_progress)
                 if outcome is not None:
                     finished.append((errand.task, outcome))
@@ -105,6 +104,8 @@ class ProcessExecutor:
                     finished.append((errand.task, outcome))
                     self._errands.remove(errand)
                     _stop([errand])
+            if left == 0.0:
+                break
         return finished
 
     def cancel(self, task: object) -> str:
@@ -117,14 +118,14 @@ class ProcessExecutor:
 
     def abort(self) -> None:
         """Kill every process."""
-        _stop(self._errands)
-        self._errands.clear()
+        errands, self._errands = self._errands, []
+        _stop(errands)
 
     def _told(self, timeout_seconds: float | None) -> list[_Errand]:
         """Those that have an answer, or have ended."""
         sentinels = [e.child.sentinel for e in self._errands if e.child.sentinel is not None]
         seconds = patience([e.child for e in self._errands], timeout_seconds, _WAIT_SECONDS)
-        ready = wait([*(e.answers for e in self._errands), *sentinels], seconds)
+        ready = wait([*(e.answers for e in self._errands if not e.is_over), *sentinels], seconds)
         return [
             e
             for e in self._errands
@@ -138,7 +139,7 @@ def _answered(errand: _Errand, on_progress: Callable[[object, Reported], None]) 
     ended = errand.child.has_ended
     while (piece := _read(errand.answers)) is not None:
         if not piece:
-            ended = True
+            errand.is_over = True
             break
         errand.line += piece
         *lines, rest = errand.line.split(b"\n")
@@ -147,6 +148,9 @@ def _answered(errand: _Errand, on_progress: Callable[[object, Reported], None]) 
             if not line.startswith(b"["):
                 return _outcome(bytes(line))
             on_progress(errand.task, msgspec.json.decode(line, type=Reported))
+        if not ended:
+            # Who talks without end keeps nobody here.
+            break
     return errand.child.died() if ended else None
 
 
