@@ -3,6 +3,7 @@
 # Wrong calls are the subject here.
 # pyright: reportCallIssue=false, reportArgumentType=false
 
+import enum
 from typing import Any
 
 import polars as pl
@@ -12,6 +13,11 @@ import tidemill as tm
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import Reference
 from tidemill.pipeline.handles import Port
+
+
+class Way(enum.Enum):
+    RIDGE = "ridge"
+    LASSO = "lasso"
 
 
 @tm.step
@@ -166,6 +172,9 @@ def test_an_unused_dataset_is_not_read() -> None:
         ({"loss": "mae"}, "wrong-parameter-type", "must be Literal['mse', 'bce']", "mse"),
         ({"data": 3}, "wrong-parameter-type", "'data' must be Dataset", None),
         ({"guess": []}, "wrong-parameter-type", "'guess' must be float", "0.5"),
+        ({"kind": "ridge"}, "wrong-parameter-type", "'kind' must be Way", "Give kind=Way.RIDGE."),
+        ({"kinds": '["lasso"]'}, "wrong-parameter-type", "'kinds' must be", "Give kinds=[Way.LASSO]."),
+        ({"kinds": 3}, "wrong-parameter-type", "'kinds' must be", "such as [Way.RIDGE]"),
     ],
 )
 def test_wrong_values_are_refused_by_name(
@@ -181,6 +190,8 @@ def test_wrong_values_are_refused_by_name(
         tune: bool = False,
         loss: Literal["mse", "bce"] = "mse",
         guess=0.5,
+        kind: Way = Way.RIDGE,
+        kinds: list[Way] = [Way.RIDGE],  # noqa: B006 - never written to
     ):
         return keep(data)
 
@@ -190,6 +201,25 @@ def test_wrong_values_are_refused_by_name(
     assert words in caught.value.message
     if hint:
         assert hint in (caught.value.hint or "")
+
+
+def test_a_trainer_of_several_columns_is_refused_where_it_is_declared() -> None:
+    for name, columns in (("features", ["a", "b"]), ("features", ("a",)), ("label", ["y"]), ("label", 3)):
+        with pytest.raises(InvalidInput) as caught:
+            tm.trainer(**{name: columns})
+        assert caught.value.code == "wrong-definition"
+        assert f"{name}={columns!r}" in caught.value.message
+        assert (name == "features") == ("@tm.row_step(columns=" in str(caught.value.hint))
+
+    @tm.trainer
+    def fits(rows: tm.Table) -> object:
+        return rows
+
+    def body():
+        return fits(tm.dataset("a"), features=["a", "b"])
+
+    with pytest.raises(InvalidInput, match="Step 'fits' gets features="):
+        tm.pipeline(body).build()
 
 
 def test_calls_that_do_not_fit_are_refused() -> None:

@@ -3,12 +3,14 @@
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 
 import tidemill as tm
 from tidemill.core.errors import InvalidInput
 from tidemill.pipeline.rowwise import apply_rows, apply_state, fit_state
 from tidemill.pipeline.serving import from_table, to_table
+from tidemill.store.table import Table
 
 IMAGES = np.arange(24, dtype=np.uint8).reshape(6, 2, 2)
 
@@ -16,6 +18,11 @@ IMAGES = np.arange(24, dtype=np.uint8).reshape(6, 2, 2)
 @tm.row_step(columns="image")
 def scaled(image: np.ndarray, by: float = 2.0) -> np.ndarray:
     return image / np.float32(by)
+
+
+@tm.row_step(columns="gaps")
+def scaled_gaps(gaps: np.ndarray, by: float = 2.0) -> np.ndarray:
+    return gaps / np.float32(by)
 
 
 @tm.row_step(columns=("a", "b"), to="sum")
@@ -96,6 +103,20 @@ def test_missing_cells_travel_or_are_refused_by_name() -> None:
         scaled.serve(masked, {}, None)
     assert caught.value.code == "missing-cells"
     assert caught.value.details == {"row": 1, "field": "image"}
+
+
+def test_a_missing_cell_of_floating_point_numbers_is_nan_in_a_run_and_when_served() -> None:
+    gaps = np.ma.MaskedArray(np.arange(6, dtype=np.float32), [False, True] * 3)
+    made = scaled_gaps.serve({"gaps": gaps}, {}, None)["gaps"]
+    table = Table.of({"gaps": pa.array([0, None, 2, None, 4, None], pa.float32())})
+    (wanted,) = apply_rows(scaled_gaps, table, {"by": 2.0})
+    np.testing.assert_array_equal(made, wanted.numpy("gaps"))
+    assert np.isnan(made).tolist() == [False, True] * 3
+    # Whole numbers have no word for it: what to do fits columns=.
+    with pytest.raises(InvalidInput) as caught:
+        apply_rows(scaled_gaps, Table.of({"gaps": pa.array([0, None])}), {"by": 2.0})
+    assert caught.value.code == "missing-cells"
+    assert "without columns=" in str(caught.value.hint)
 
 
 def test_only_row_wise_components_can_be_stages() -> None:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -84,6 +85,30 @@ def test_missing_cells_are_known_and_never_zero():
         with pytest.raises(InvalidInput, match=f"Column '{column}' has") as caught:
             of.numpy(column)
         assert caught.value.code == "missing-cells"
+    floats = Table.of({"n": pa.array([1.0, None])}).with_column(
+        "pair", pa.array([[1, None], None], pa.list_(pa.float32(), 2)), shape=(2,)
+    )
+    np.testing.assert_array_equal(floats.numpy_with_nan("n"), [1, np.nan])
+    pairs = floats.numpy_with_nan("pair")
+    assert pairs.dtype == np.float32
+    np.testing.assert_array_equal(pairs, [[1, np.nan], [np.nan, np.nan]])
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"a": [1, 2, 3], "b": [1, 2]}, "'a' has 3, 'b' has 2"),
+        ({"a": 5}, "Column 'a' is one int"),
+        ({"a": "abc"}, "Column 'a' is one str"),
+        ([{"a": 1}], "type list is not a table"),
+    ],
+)
+def test_columns_that_make_no_table_are_refused_in_words(columns: Any, words: str):
+    with pytest.raises(InvalidInput) as caught:
+        Table.of(columns)
+    assert words in caught.value.message
+    assert caught.value.code == "not-a-table"
+    assert "Return" not in str(caught.value.hint)
 
 
 def test_a_column_is_replaced_in_place_or_added_at_the_end():

@@ -266,7 +266,7 @@ def _fitted_object(component: Component[..., Any], table: Any, facts: dict[str, 
     estimator = unfitted(component.function)
     if "random_state" in estimator.get_params() and estimator.get_params()["random_state"] is None:
         estimator.set_params(random_state=order.seed)
-    features = table.numpy(str(facts["features"]))
+    features = table.numpy_with_nan(str(facts["features"]))
     return estimator.fit(features.reshape(len(features), -1), table.numpy(str(facts["label"])))
 
 
@@ -277,7 +277,7 @@ def _fitted_keras(component: Component[..., Any], table: Any, facts: dict[str, A
         facts["classes"] = _classes_of(table, str(facts["label"]))
     return keras.fit(
         component.function,
-        table.numpy(str(facts["features"])),
+        table.numpy_with_nan(str(facts["features"])),
         table.numpy(str(facts["label"])),
         facts["classes"],
         epochs=int(component.options.get("epochs") or 1),

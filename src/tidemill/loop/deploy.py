@@ -163,6 +163,13 @@ def address_of(ws: Workspace, environment: str) -> str:
 
     environment_settings(ws.settings, environment)
     running = places.status(ws.store, environment)
+    if running is None and not _has_release(ws, environment):
+        raise Interrupted(
+            f"Environment '{environment}' has no release, so nothing answers there.",
+            hint=f"Give it one: type 'tidemill promote latest {environment}'; 'tidemill release create RUN' makes a "
+            "release of a run.",
+            code="not-serving",
+        )
     if running is None:
         raise Interrupted(
             f"Nothing serves '{environment}' now.",
@@ -170,6 +177,13 @@ def address_of(ws: Workspace, environment: str) -> str:
             code="not-serving",
         )
     return running.address
+
+
+def _has_release(ws: Workspace, environment: str) -> bool:
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    with ws.store.catalog.read() as read:
+        return bool(read.find(records.Deployment, {"status": "live", "environment": environment}))
 
 
 def predictions_in(ws: Workspace, environment: str) -> int:

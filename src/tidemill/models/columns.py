@@ -42,22 +42,6 @@ def from_table(table: "Table", names: Sequence[str]) -> "dict[str, np.ndarray[An
     return columns
 
 
-def features_of(table: "Table", name: str) -> "np.ndarray[Any, Any]":
-    """A column as a model takes it: NaN where a cell of floating point numbers is missing.
-
-    Raises:
-        InvalidInput: ``missing-cells``, when a cell of another type is missing.
-    """
-    import pyarrow as pa  # noqa: PLC0415
-
-    kind = table.to_arrow().schema.field(name).type if name in table.columns else None
-    if kind is not None and table.shape_of(name):
-        kind = kind.value_type
-    if kind is None or not pa.types.is_floating(kind):
-        return table.numpy(name)
-    return with_nan(from_table(table, [name])[name])
-
-
 def with_nan(features: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     """The array with NaN in place of a mask; its numbers are floating point."""
     import numpy as np  # noqa: PLC0415

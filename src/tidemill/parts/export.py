@@ -51,7 +51,6 @@ def predictor(
     import numpy as np  # noqa: PLC0415
 
     from tidemill.models.bundle import build_predictor  # noqa: PLC0415
-    from tidemill.models.columns import features_of  # noqa: PLC0415
 
     ids = raw.ids
     chosen = prepared.take(_chosen(prepared, model.features))
@@ -68,7 +67,7 @@ def predictor(
             hint="Let no step between dataset and trainer make new rows (rows='new', a group-by, a join).",
             code="no-sample",
         )
-    expected = model.predict(features_of(chosen.filter(there), model.features))
+    expected = model.predict(chosen.filter(there).numpy_with_nan(model.features))
     folder = scratch() / "predictor"
     build_predictor(
         folder,

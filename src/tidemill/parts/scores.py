@@ -18,9 +18,8 @@ def evaluate(model: "TrainedModel", test: "Table", name: str = "model") -> "Repo
         InvalidInput: ``no-rows``, when there are no test rows.
     """
     from tidemill.evaluation.report import of_classifier, of_regressor  # noqa: PLC0415
-    from tidemill.models.columns import features_of  # noqa: PLC0415
 
-    features = features_of(test, model.features)
+    features = test.numpy_with_nan(model.features)
     answers = model.predict(features)
     truth = test.numpy(model.label)
     if model.classes is None:

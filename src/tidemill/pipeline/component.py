@@ -25,6 +25,7 @@ from tidemill.pipeline.model import Model
 from tidemill.pipeline.parameters import EMPTY, Parameter, parameters_of
 from tidemill.pipeline.script import may_be_imported
 from tidemill.pipeline.secret import Secret, replaced
+from tidemill.pipeline.training import check_columns
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -229,6 +230,7 @@ class Component(Generic[P, R]):
     @staticmethod
     def _setting(step: str, name: str, value: Any, parameter: Parameter | None) -> Any:
         if parameter is None:
+            check_columns({name: value}, f"Step '{step}'")
             return values.plain(value, step, name, TRAINER_SETTINGS_TYPE)
         secret = parameter.default if isinstance(parameter.default, Secret) else EMPTY
         try:

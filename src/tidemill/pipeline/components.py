@@ -11,6 +11,7 @@ from tidemill.pipeline.carrying import CARRYING, check_carrying, check_uses
 from tidemill.pipeline.component import TRAINER_SETTINGS, Component, Kind, P, R
 from tidemill.pipeline.resources import Resources
 from tidemill.pipeline.script import importable_name
+from tidemill.pipeline.training import check_columns
 
 _ANY = ("ignore", "uses", "version", "code_version", *CARRYING)
 """What every component may say: of its key, and of how it is carried out."""
@@ -208,6 +209,8 @@ def _decorate(kind: Kind, function: Any, options: dict[str, Any], known: Sequenc
             )
     check_carrying(kind, options)
     check_uses(kind, options)
+    if kind == "trainer":
+        check_columns(options, "A trainer")
     if options.get("rows") not in (None, "new"):
         raise InvalidInput(
             f"{kind} has no rows={options['rows']!r}.",

@@ -59,7 +59,7 @@ def to_form(
                 "row_step, say columns=.",
                 code="not-one-column",
             )
-        return table.numpy(columns[0])
+        return table.numpy_with_nan(columns[0])
     return table
 
 

@@ -34,7 +34,7 @@ def apply_rows(
     """
     step = component.short_name
     if component.columns:
-        arrays = [table.numpy(c) for c in component.columns]
+        arrays = [table.numpy_with_nan(c) for c in component.columns]
         made = component.function(*arrays, **arguments)
         return (_with_result(component, table, made),)
     first = component.parameters[0]
@@ -70,7 +70,7 @@ def apply_state(
         made = _transform_object(component, table, state)
         return _with_result(component, table, made)
     if component.columns:
-        arrays = [table.numpy(c) for c in component.columns]
+        arrays = [table.numpy_with_nan(c) for c in component.columns]
         return _with_result(component, table, instance.apply(*arrays, state))
     form = _form(instance.apply)
     step = component.short_name
@@ -91,7 +91,7 @@ def fit_state(component: "Component[..., Any]", table: "Table", settings: Mappin
         fitted.fit(_matrix(component, table))
         return {"fitted": fitted}
     if component.columns:
-        return instance.fit(*(table.numpy(c) for c in component.columns))
+        return instance.fit(*(table.numpy_with_nan(c) for c in component.columns))
     form = _form(instance.fit)
     ids = bool(component.options.get("ids"))
     return instance.fit(to_form(table, form, step=component.short_name, parameter="table", ids=ids))
@@ -135,7 +135,7 @@ def _matrix(component: "Component[..., Any]", table: "Table") -> "np.ndarray[Any
             hint="Type tm.transform(StandardScaler(), columns='image').",
             code="wrong-definition",
         )
-    return np.concatenate([table.numpy(c).reshape(len(table), -1) for c in columns], axis=1)
+    return np.concatenate([table.numpy_with_nan(c).reshape(len(table), -1) for c in columns], axis=1)
 
 
 def _transform_object(

@@ -64,7 +64,7 @@ def _by_columns(
 
     arrays = [columns[c] for c in component.columns]
     for name, array in zip(component.columns, arrays, strict=True):
-        if np.ma.isMaskedArray(array) and np.ma.getmaskarray(array).any():
+        if np.ma.isMaskedArray(array) and array.dtype.kind != "f" and np.ma.getmaskarray(array).any():
             row = int(np.argwhere(np.ma.getmaskarray(array))[0][0])
             raise InvalidInput(
                 f"'{name}' of row {row} has a missing cell.",
@@ -73,7 +73,9 @@ def _by_columns(
                 code="missing-cells",
                 details={"row": row, "field": name},
             )
-    plain = [np.asarray(a) for a in arrays]
+    plain = [
+        a.filled(np.nan) if np.ma.isMaskedArray(a) and a.dtype.kind == "f" else np.asarray(a) for a in arrays
+    ]
     if component.kind == "row_step":
         made = component.function(*plain, **arguments_of(component, settings))
     else:

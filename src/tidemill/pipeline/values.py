@@ -7,7 +7,7 @@ a dataset, a model or a secret.
 
 import enum
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, cast
 
 from tidemill.core.errors import InvalidInput, TidemillError
@@ -187,13 +187,34 @@ def _way(name: str, value: object, wanted: Any, default: object) -> str | None:
     """What to give instead."""
     if isinstance(value, str):
         try:
-            return f"Give {name}={_short(fitted(value, wanted, 'text'))}."
+            return f"Give {name}={_short(Typed(fitted(value, wanted, 'text')))}."
         except (Unfit, TidemillError, RecursionError):
             pass
     plainly = plain_annotation(wanted)
     if isinstance(plainly, enum.EnumType):
         return f"It has: {', '.join(plainly.__members__)}."
-    return f"Give a value such as {default!r}." if default not in (EMPTY, None) else None
+    return f"Give a value such as {Typed(default)!r}." if default not in (EMPTY, None) else None
+
+
+class Typed:
+    """A value whose ``repr`` is what a person types for it: ``Kind.RIDGE``, not ``<Kind.RIDGE: 'ridge'>``."""
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    def __repr__(self) -> str:
+        value = self._value
+        if isinstance(value, enum.Flag):
+            return " | ".join(f"{type(value).__name__}.{member.name}" for member in value) or repr(value)
+        if isinstance(value, enum.Enum):
+            return f"{type(value).__name__}.{value.name}"
+        if isinstance(value, PurePath):
+            return f"Path({str(value)!r})"
+        if type(value) is dict:
+            return repr({Typed(k): Typed(v) for k, v in cast("dict[Any, Any]", value).items()})
+        if type(value) in (list, tuple, set, frozenset):
+            return repr(cast("Any", type(value))(map(Typed, cast("list[Any]", value))))
+        return repr(value)
 
 
 def _short(value: object) -> str:

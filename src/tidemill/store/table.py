@@ -137,11 +137,32 @@ class Table:
             raise InvalidInput(
                 f"Column '{column}' has {max(array.null_count, flat.null_count)} missing cells.",
                 why="A NumPy array cannot hold a missing cell.",
-                hint="Remove such rows first with parts.drop_missing, or take the column as "
-                "polars, pandas or Arrow.",
+                hint="Remove such rows first with parts.drop_missing; or take the whole table (a parameter that is "
+                "annotated tm.Table or pl.DataFrame, without columns=), whose columns may have missing cells.",
                 code="missing-cells",
             )
         return flat.to_numpy(zero_copy_only=False).reshape(len(array), *shape)
+
+    def numpy_with_nan(self, column: str) -> "np.ndarray[Any, Any]":
+        """As ``numpy``, with NaN for a missing cell of a column of floating point numbers, for which it is the word.
+
+        Raises:
+            InvalidInput: ``missing-cells``, when a cell of another type is missing.
+        """
+        import numpy as np  # noqa: PLC0415
+        import pyarrow as pa  # noqa: PLC0415
+
+        array, shape = self._chunk(column), self.shape_of(column)
+        kind = array.type.value_type if shape else array.type
+        missing = self.missing(column) if pa.types.is_floating(kind) else None
+        if missing is None or not missing.any():
+            return self.numpy(column)
+        cells = array
+        if shape:
+            size = array.type.list_size
+            cells = array.values[array.offset * size : (array.offset + len(array)) * size]
+        flat = cells.to_numpy(zero_copy_only=False).reshape(missing.shape)
+        return np.where(missing, np.array(np.nan, flat.dtype), flat)
 
     def with_column(
         self,
@@ -233,6 +254,7 @@ class Table:
         if isinstance(frame, pa.Table):
             return cls(frame)
         if isinstance(frame, Mapping):
+            _check_columns(frame)
             columns = [_as_column(str(n), v, ()) for n, v in frame.items()]
             return cls(
                 pa.Table.from_arrays([a for _, a in columns], schema=pa.schema([f for f, _ in columns]))
@@ -244,7 +266,8 @@ class Table:
             return cls(pa.Table.from_pandas(frame, preserve_index=False))
         raise InvalidInput(
             f"A value of type {type(frame).__qualname__} is not a table.",
-            hint="Return a tm.Table, an Arrow table, a Polars or pandas frame, or a dict of columns.",
+            hint="Give a tm.Table, an Arrow table, a Polars or pandas frame, or a dict of columns; rows as dicts are "
+            "one by pl.DataFrame(rows).",
             code="not-a-table",
         )
 
@@ -266,6 +289,27 @@ class Table:
         self._field(column)
         chunked = self._arrow.column(column)
         return chunked.chunk(0) if chunked.num_chunks == 1 else chunked.combine_chunks()
+
+
+def _check_columns(columns: Mapping[Any, Any]) -> None:
+    """Each a list of cells, and as long as the others."""
+    lengths: dict[Any, int] = {}
+    for name, cells in columns.items():
+        if isinstance(cells, (str, bytes)) or not hasattr(cells, "__len__"):
+            raise InvalidInput(
+                f"Column '{name}' is one {type(cells).__name__}, not a list of cells.",
+                hint=f"Give it a cell for each row: {{'{name}': [...]}}.",
+                code="not-a-table",
+                details={"column": str(name)},
+            )
+        lengths[name] = len(cells)
+    if len(set(lengths.values())) > 1:
+        said = ", ".join(f"'{name}' has {length:,}" for name, length in list(lengths.items())[:20])
+        raise InvalidInput(
+            f"The columns do not have the same number of rows: {said}.",
+            hint="Give each column a cell for each row; None is a missing one.",
+            code="not-a-table",
+        )
 
 
 def _without_own(arrow: "pa.Table") -> "pa.Table":
