@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+import tidemill as tm
+from tidemill.pipeline import load
+
 SCRIPT = """
 import json
 import os
@@ -106,3 +109,59 @@ def test_an_edit_of_a_module_beside_the_script_misses(project: Path) -> None:
     told = started(project / "script.py", project.parent / "elsewhere")
     assert isinstance(told["first"], list)
     assert told["first"][0] == 52
+
+
+MODEL = """
+import numpy as np
+import tidemill as tm
+from tidemill import parts
+
+@tm.row_step(columns="a", to="x")
+def features(a: np.ndarray) -> np.ndarray:
+    import sibling
+    return np.stack([a, a * sibling.value()], axis=1)
+
+def answer(x: np.ndarray) -> np.ndarray:
+    return x[:, 0]
+
+@tm.trainer(features="x", label="y")
+def train(rows: tm.Table):
+    return answer
+
+@tm.pipeline
+def doubled(data: tm.Dataset = tm.dataset("doubled")):
+    rows = features(data)
+    model = train(rows)
+    return {"model": model, "report": parts.evaluate(model, rows)}
+
+GUARD
+    import json
+    import unrelated
+    view = tm.run(doubled)
+    print(json.dumps({"error": view.error, "run": view.run, "outputs": sorted(view.outputs)}))
+"""
+
+
+def test_a_release_does_not_depend_on_who_started_its_run(project: Path) -> None:
+    (project / "unrelated.py").write_text("")
+    (project / "work.py").write_text(MODEL.replace("GUARD", GUARDED))
+    with tm.open(project) as opened:
+        opened.import_data("doubled", {"a": [1.0, 2.0, 3.0], "y": [1.0, 2.0, 3.0]})
+    told = started(project / "work.py", project.parent / "elsewhere")
+    assert told["error"] is None
+    load.load_module(project / "unrelated.py")
+    with tm.open(project) as opened:
+        view = opened.run(project / "work.py")
+        assert view.error is None
+        assert [s.status for s in view.steps if s.name == "predictor"] == ["cached"]
+    load.leave()
+
+
+def test_a_model_of_a_script_that_would_run_again_is_not_served(project: Path) -> None:
+    (project / "unrelated.py").write_text("")
+    (project / "work.py").write_text(MODEL.replace("GUARD", BARE))
+    with tm.open(project) as opened:
+        opened.import_data("doubled", {"a": [1.0, 2.0, 3.0], "y": [1.0, 2.0, 3.0]})
+    told = started(project / "work.py", project)
+    assert told["error"] is None
+    assert told["outputs"] == ["model", "report"]

@@ -1,5 +1,6 @@
 """A training graph with its predictor: the last step, cut from the steps before it."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ def with_predictor(graph: "Graph", name: str, file: Path | None, sink: Sink) -> 
     if MODEL not in graph.outputs or PREDICTOR in graph.outputs:
         return graph
     try:
-        made = _Predictors(graph, name, code_of(file.resolve().parent) if file else {}, sink)
+        made = _Predictors(graph, name, code_of(graph, file) if file else {}, sink)
         port = made.of(graph, ())
     except InvalidInput as error:
         sink(_unservable(error))
@@ -135,13 +136,37 @@ def is_judged(result: "RunResult") -> bool:
     return kinds.get(PREDICTOR) == PREDICTOR and kinds.get(REPORT) == REPORT
 
 
-def code_of(folder: Path) -> dict[str, str]:
-    """The project's files that are loaded, as text, by their path below the pipeline's folder."""
-    from tidemill.pipeline.load import files  # noqa: PLC0415
+def code_of(graph: "Graph", file: Path) -> dict[str, str]:
+    """The project's files that a pipeline is made of, as text, by their path below the folder of its file.
 
-    found: dict[str, str] = {}
-    for path in sorted(files()):
-        file = Path(path)
-        if file.is_relative_to(folder):
-            found[file.relative_to(folder).as_posix()] = file.read_text("utf-8")
-    return found
+    Those of its steps and what they import. Where one of them imports what cannot be known from its source, also what
+    is loaded now, and what ``uses=`` names.
+    """
+    from tidemill.engine.imported import imported_by  # noqa: PLC0415
+    from tidemill.pipeline.load import files  # noqa: PLC0415
+    from tidemill.pipeline.script import file_of, may_be_imported  # noqa: PLC0415
+
+    main, script = sys.modules["__main__"], file_of()
+    folder = file.resolve().parent
+    components = [n.component for n in (*graph.nodes, *graph.exits) if n.component is not None]
+    used = [u for c in components for u in c.options.get("uses", ()) if isinstance(u, str)]
+    begin = [file, *(c.file for c in components if c.file is not None)]
+    begin += [path for name in used for path in _files_named(name, folder)]
+    found, is_unseen = imported_by(begin, folder)
+    if is_unseen:
+        found, _ = imported_by([*begin, *map(Path, files())], folder)
+    if script is not None and script.resolve() in found.values() and not may_be_imported(main):
+        raise InvalidInput(
+            f"{script.name} runs whenever it is imported, and its steps would be part of the predictor.",
+            why="A server imports the steps from the script's file, which would start its runs there again.",
+            hint=f"Put what {script.name} does below: if __name__ == '__main__':",
+            code="not-servable",
+        )
+    return {name: path.read_text("utf-8") for name, path in found.items()}
+
+
+def _files_named(module: str, folder: Path) -> list[Path]:
+    """Of a module that ``uses=`` names, and of all in it."""
+    place = folder.joinpath(*module.split("."))
+    plain = place.with_name(f"{place.name}.py")
+    return [plain] if plain.is_file() else sorted(place.rglob("*.py"))
