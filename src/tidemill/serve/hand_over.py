@@ -12,7 +12,8 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Protocol
 
-from tidemill.serve import control, sockets
+from tidemill.edge import sockets
+from tidemill.serve import control
 from tidemill.serve.application import report
 from tidemill.serve.options import Options
 from tidemill.store.locks import Locks

@@ -21,11 +21,12 @@ from uvicorn.server import ServerState
 
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import TidemillError
+from tidemill.edge import sockets
+from tidemill.edge.connections import Connection
 from tidemill.models.predictor import Predictor
-from tidemill.serve import control, log_layout, sockets
+from tidemill.serve import control, log_layout
 from tidemill.serve.answering import Answering
 from tidemill.serve.application import Application, report
-from tidemill.serve.connections import Connection
 from tidemill.serve.hand_over import hand_over, take_over
 from tidemill.serve.metrics import Metrics
 from tidemill.serve.options import Options
