@@ -94,12 +94,18 @@ class LimitSettings:
         request_rows: Rows in one request.
         body_seconds: How long a client may take to send a body; a slower one is answered with 408.
         drain_seconds: How long a server that was replaced may take to answer what it had accepted.
+        head_bytes: Of the head of one request: its line and its headers; more is answered with 431.
+        head_seconds: How long a client may take to send a head; a slower one is answered with 408.
+        idle_seconds: How long a connection may be open without a request.
     """
 
     body_bytes: int = 16 * 1024 * 1024
     request_rows: int = 10_000
     body_seconds: float = 60.0
     drain_seconds: float = 10.0
+    head_bytes: int = 64 * 1024
+    head_seconds: float = 20.0
+    idle_seconds: float = 75.0
 
 
 @dataclass(frozen=True, slots=True)

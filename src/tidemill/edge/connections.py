@@ -1,4 +1,4 @@
-"""HTTP connections that can be given to another process while they are idle.
+"""HTTP connections: what a client may send and how long it may take, and how one is given to another process.
 
 Loaded only in a server, never by ``import tidemill``.
 """
@@ -6,23 +6,83 @@ Loaded only in a server, never by ``import tidemill``.
 import socket
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from tidemill.core.errors import TidemillError
+from tidemill.core.settings import LimitSettings
+from tidemill.edge import heads
+from tidemill.edge.errors import encode, error_body, status_of
+
+_CHUNKED = -1
+"""In the place of a body's size: its end is told by the parser alone."""
+_SHUTTING_SECONDS = 2.0
+"""How long a client that was refused may go on sending before its connection is reset."""
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's connection, which also knows whether a request has begun to come in."""
+    """uvicorn's connection, which looks at each head before the parser does and knows whether it is idle.
 
-    _receiving = False
+    The parser gets each head whole, without an offer to upgrade, and after it as many bytes as its body has: so a
+    body's bytes never are a request's first ones, whatever else is in the same packet.
+
+    Args:
+        limits: What a client may send, and in what time.
+        options: uvicorn's.
+    """
+
+    def __init__(self, *, limits: LimitSettings, **options: Any) -> None:
+        super().__init__(**options)
+        self._limits = limits
+        self._head = bytearray()
+        self._since: float | None = None
+        self._left = 0
+        self._whole = True
+        self._refused = False
+        self._answering: Any = None
+        self._asked = False
+        self._opened = self.loop.time()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of a client, as they come."""
+        self._unset_keepalive_if_required()
+        try:
+            while data and not self._refused:
+                data = self._body_received(data) if self._left else self._head_received(data)
+        except TidemillError as error:
+            self._refuse(error)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._refuse(heads.bad_request(str(error) or "It cannot be read"))
 
     def on_message_begin(self) -> None:
         """A request's first byte is here."""
-        self._receiving = True
+        if self._left == _CHUNKED:
+            # In the packet in which a body in chunks ended: its head was not looked at. A client sends it again.
+            raise _Pipelined
+        self._whole, self._asked = False, True
         super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """A request's head is whole."""
+        self._since = None
+        self._left = self._body_size()
+        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """A request's last byte is here."""
-        self._receiving = False
+        self._whole = True
         super().on_message_complete()
+
+    def sweep(self, now: float) -> None:
+        """End the connection if its client does not go on.
+
+        Args:
+            now: The event loop's time.
+        """
+        if self._since is not None and now - self._since > self._limits.head_seconds:
+            self._refuse(heads.too_slow(self._limits.head_seconds))
+        elif not self._asked and now - self._opened > self._limits.idle_seconds:
+            self.transport.close()
 
     @property
     def idle(self) -> bool:
@@ -32,7 +92,8 @@ class Connection(HttpToolsProtocol):
         transport: Any = self.transport
         return (
             answered
-            and not self._receiving
+            and self._whole
+            and not self._head
             and not self.pipeline
             and not transport.is_closing()
             and transport.get_write_buffer_size() == 0
@@ -49,3 +110,102 @@ class Connection(HttpToolsProtocol):
         # Closes this process's descriptor only: the connection lives as long as the duplicate does.
         transport.abort()
         return duplicate
+
+    def _head_received(self, data: bytes) -> bytes:
+        """Hands a head on once it is whole; what follows it."""
+        if not self._head:
+            # Some clients end a body with an empty line that its length does not count (RFC 9112, 2.2).
+            data = heads.after_empty_lines(data)
+        at = max(len(self._head) - len(heads.END) + 1, 0)
+        if self._head:
+            self._head += data
+            data = bytes(self._head)
+        end = data.find(heads.END, at)
+        if end < 0:
+            if len(data) > self._limits.head_bytes:
+                raise heads.too_large(self._limits.head_bytes)
+            self._head = bytearray(data)
+            if self._since is None:
+                self._since = self.loop.time()
+            return b""
+        end += len(heads.END)
+        if end > self._limits.head_bytes:
+            raise heads.too_large(self._limits.head_bytes)
+        self._head = bytearray()
+        head = data[:end]
+        heads.check(head)
+        self._parse(heads.without_upgrade(head))
+        return data[end:]
+
+    def _body_received(self, data: bytes) -> bytes:
+        """Hands a body on; what follows it."""
+        if self._left == _CHUNKED:
+            try:
+                self._parse(data)
+            except httptools.HttpParserCallbackError as error:
+                if not isinstance(error.__context__, _Pipelined):
+                    raise
+                self._close_after_answer()
+            if self._whole:
+                self._left = 0
+            return b""
+        part = data[: self._left]
+        self._left -= len(part)
+        self._parse(part)
+        return data[len(part) :]
+
+    def _parse(self, data: bytes) -> None:
+        parser: Any = self.parser
+        parser.feed_data(data)
+
+    def _body_size(self) -> int:
+        # The parser has refused two lengths, a length beside chunks, and what is no length.
+        for name, value in self.headers:
+            if name == b"content-length":
+                return int(value)
+            if name == b"transfer-encoding":
+                return _CHUNKED
+        return 0
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _refuse(self, error: TidemillError) -> None:
+        """Answer in the application's place, and end the connection."""
+        cycle = self._answering
+        if self._refused or self.transport.is_closing():
+            return
+        if cycle is not None and not cycle.response_complete:
+            if cycle is not self.cycle or cycle.response_started or not cycle.more_body:
+                # An earlier request is being answered, and the end of the connection comes after it.
+                self._close_after_answer()
+                return
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self._refused, self._since = True, None
+        body = encode({"error": error_body(error)})
+        fields = [
+            *self.server_state.default_headers,
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+        ]
+        head = b"".join(b"%b: %b\r\n" % field for field in fields)
+        self.transport.write(STATUS_LINE[status_of(error)] + head + b"\r\n" + body)
+        # A connection that is closed on a client that still sends is reset, and the client never sees why.
+        self.transport.write_eof()
+        self.loop.call_later(_SHUTTING_SECONDS, self.transport.abort)
+
+    def _close_after_answer(self) -> None:
+        self._refused, self._since = True, None
+        self.pipeline.clear()
+        cycle = self._answering
+        if cycle is None or cycle.response_complete:
+            self.transport.close()
+            return
+        cycle.keep_alive = False
+
+
+class _Pipelined(Exception):
+    """A request begins in the packet in which a body in chunks ended."""

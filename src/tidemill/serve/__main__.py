@@ -12,7 +12,6 @@ from tidemill.core.settings import LimitSettings
 
 def main() -> int:
     """Serve; the exit status is 0 after an ordinary end, else the error's."""
-    defaults = LimitSettings()
     parser = argparse.ArgumentParser(prog="python -m tidemill.serve", description="Serve one release.")
     parser.add_argument("--bundle", type=Path, required=True, help="the predictor's folder")
     parser.add_argument("--name", required=True, help="the model's name in the inference protocol")
@@ -22,13 +21,11 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, required=True, help="where its control socket and log are")
     parser.add_argument("--host", default="127.0.0.1", help="address to bind to (default: %(default)s)")
     parser.add_argument("--port", type=int, default=0, help="port to bind to; 0 takes a free one")
-    parser.add_argument("--body-bytes", type=int, default=defaults.body_bytes, help="largest body taken")
-    parser.add_argument("--request-rows", type=int, default=defaults.request_rows, help="most rows taken")
     parser.add_argument(
-        "--body-seconds", type=float, default=defaults.body_seconds, help="time to send a body"
-    )
-    parser.add_argument(
-        "--drain-seconds", type=float, default=defaults.drain_seconds, help="time to answer what is in flight"
+        "--limits",
+        type=_limits,
+        default=LimitSettings(),
+        help="what it refuses, as a JSON object of 'limits.*'",
     )
     parser.add_argument(
         "--standby", action="store_true", help="wait on a private port until told to take over"
@@ -51,9 +48,7 @@ def main() -> int:
                 folder=given.folder,
                 host=given.host,
                 port=given.port,
-                limits=LimitSettings(
-                    given.body_bytes, given.request_rows, given.body_seconds, given.drain_seconds
-                ),
+                limits=given.limits,
                 standby=given.standby,
             )
         )
@@ -64,6 +59,13 @@ def main() -> int:
         print(json.dumps(body), flush=True)  # noqa: T201
         return error.exit_status
     return 0
+
+
+def _limits(text: str) -> LimitSettings:
+    try:
+        return LimitSettings(**json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise argparse.ArgumentTypeError(f"not an object of limits: {error}") from None
 
 
 if __name__ == "__main__":

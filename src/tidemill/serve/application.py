@@ -14,7 +14,6 @@ from typing import Any
 import tidemill
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import (
-    Conflict,
     InternalError,
     InvalidInput,
     NotAllowed,
@@ -24,10 +23,10 @@ from tidemill.core.errors import (
 )
 from tidemill.core.names import nearest
 from tidemill.core.settings import LimitSettings
+from tidemill.edge.errors import encode, error_body, status_of
 from tidemill.models.predictor import Predictor
 from tidemill.serve import inference, metrics
 from tidemill.serve.answering import Answering
-from tidemill.serve.bodies import encode, error_body
 from tidemill.serve.labels import Labels
 from tidemill.serve.prediction_log import Expected, PredictionLog
 from tidemill.serve.rows import Rows
@@ -35,10 +34,8 @@ from tidemill.serve.rows import Rows
 _LINGER_SECONDS = 5.0
 _JSON = b"application/json"
 _BINARY = b"application/octet-stream"
-_STATUS = ((NotFound, 404), (Conflict, 409), (NotAllowed, 405), (InvalidInput, 400), (StorageError, 503))
-
 _UNANSWERABLE = "row-not-answered"
-_OF_BODIES = {"body-too-large": 413, "body-too-slow": 408}
+_OF_BODIES = {"body-too-large", "body-too-slow"}
 """What ends a connection: the client may be sending still."""
 
 Headers = list[tuple[bytes, bytes]]
@@ -292,8 +289,7 @@ class Application:
                 why=f"{type(error).__name__}; its log has the trace.",
                 hint="Please report it.",
             )
-        status = next((number for kind, number in _STATUS if isinstance(error, kind)), 500)
-        status = _OF_BODIES.get(error.code, 422 if error.code == _UNANSWERABLE else status)
+        status = status_of(error)
         if error.__cause__ is not None and (error.code == _UNANSWERABLE or status == 500):
             # The pipeline's own code failed: whoever wrote it needs the trace, the client does not.
             report(

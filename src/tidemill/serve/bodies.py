@@ -14,9 +14,8 @@ from typing import Any
 
 import msgspec
 
-from tidemill.core.errors import InvalidInput, TidemillError
+from tidemill.core.errors import InvalidInput
 
-encode = msgspec.json.Encoder().encode
 _ID = re.compile(r"[!-+\--~]{1,128}")
 _FIELD = re.compile(r"at `\$(.*?)`")
 
@@ -109,13 +108,6 @@ def new_id() -> str:
 def row_ids(request: str, rows: int) -> list[str]:
     """The prediction ids of a request's rows: its own id for one row, ``id/0``, ``id/1``... for more."""
     return [request] if rows == 1 else [f"{request}/{row}" for row in range(rows)]
-
-
-def error_body(error: TidemillError) -> dict[str, Any]:
-    """An error as the object that ``error`` holds: its JSON, its details beside the message."""
-    body = error.to_json()
-    details = body.pop("details", {})
-    return {**details, **body} if isinstance(details, dict) else body
 
 
 def _named(text: str) -> str | None:

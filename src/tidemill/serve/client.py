@@ -3,6 +3,7 @@
 Not for predictions: those go over HTTP (``http_client``).
 """
 
+import dataclasses
 import json
 import os
 import select
@@ -161,9 +162,7 @@ def start_standby(
         *(sys.executable, "-P", "-m", "tidemill.serve", "--standby"),
         *("--bundle", str(bundle.absolute()), "--name", name, "--release", release, "--number", str(number)),
         *("--environment", environment, "--folder", str(folder.absolute())),
-        *("--host", host, "--port", str(port), "--body-bytes", str(limits.body_bytes)),
-        *("--request-rows", str(limits.request_rows), "--body-seconds", str(limits.body_seconds)),
-        *("--drain-seconds", str(limits.drain_seconds)),
+        *("--host", host, "--port", str(port), "--limits", json.dumps(dataclasses.asdict(limits))),
     ]
     words = folder / f"{environment}.log"
     with words.open("ab") as log:

@@ -12,9 +12,10 @@ import msgspec
 
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import nearest
+from tidemill.edge.errors import encode
 from tidemill.models.signature import DATATYPES, Signature, Tensor
 from tidemill.serve import tensors
-from tidemill.serve.bodies import Answer, Asked, decode, encode, request_id
+from tidemill.serve.bodies import Answer, Asked, decode, request_id
 
 HEADER = b"inference-header-content-length"
 

@@ -10,9 +10,10 @@ import msgspec
 
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import nearest
+from tidemill.edge.errors import encode
 from tidemill.models.signature import Signature
 from tidemill.serve import tensors
-from tidemill.serve.bodies import Answer, Asked, decode, encode, request_id
+from tidemill.serve.bodies import Answer, Asked, decode, request_id
 
 
 class _Rows(msgspec.Struct, forbid_unknown_fields=True):

@@ -32,7 +32,6 @@ from tidemill.serve.metrics import Metrics
 from tidemill.serve.options import Options
 from tidemill.serve.prediction_log import PredictionLog
 
-_KEEP_ALIVE_SECONDS = 75
 _POLL_SECONDS = 0.005
 
 
@@ -96,7 +95,7 @@ class Server:
             log_config=None,
             access_log=False,
             server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_keep_alive=int(options.limits.idle_seconds),
         )
         self._config.load()
 
@@ -113,7 +112,7 @@ class Server:
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.stop)
-        self._tell_time()
+        self._each_second()
         self.reopen_control()
         try:
             if self.standby:
@@ -216,11 +215,20 @@ class Server:
         return idle, len(connections) - len(idle)
 
     def _connection(self) -> Connection:
-        return Connection(config=self._config, server_state=self._state, app_state={}, _loop=self._loop)
+        return Connection(
+            limits=self.options.limits,
+            config=self._config,
+            server_state=self._state,
+            app_state={},
+            _loop=self._loop,
+        )
 
-    def _tell_time(self) -> None:
+    def _each_second(self) -> None:
         self._state.default_headers = [(b"date", formatdate(time.time(), usegmt=True).encode())]
-        self._loop.call_later(1.0, self._tell_time)
+        connections: list[Any] = [*self._state.connections]
+        for connection in connections:
+            connection.sweep(self._loop.time())
+        self._loop.call_later(1.0, self._each_second)
 
     def _lifeline_moved(self, lifeline: int) -> None:
         if os.read(lifeline, 4096):

@@ -1,0 +1,238 @@
+"""Where a request begins and ends: the connection against what was sent, and against a second parser."""
+
+import asyncio
+import random
+import re
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+import h11
+import pytest
+import uvicorn
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from uvicorn.server import ServerState
+
+from tidemill.core.settings import LimitSettings
+from tidemill.edge.connections import Connection
+
+Request = tuple[str, str, bytes]
+"""Method, target, body."""
+LIMITS = LimitSettings(head_bytes=4096)
+
+
+class Served:
+    """What an application was asked over one connection, and what the client read."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.read = b""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        body = b""
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message["body"]
+            if not message["more_body"]:
+                break
+        self.requests.append((scope["method"], scope["raw_path"].decode(), body))
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    @property
+    def statuses(self) -> list[bytes]:
+        return re.findall(rb"HTTP/1\.1 ([0-9]{3}) ", self.read)
+
+
+def served(pieces: Sequence[bytes], limits: LimitSettings = LIMITS, sweep_after: float = 0.0) -> Served:
+    """Gives the pieces to a connection, each as one packet, and closes it once nothing more is answered."""
+    return asyncio.run(asyncio.wait_for(_served(pieces, limits, sweep_after), 10))
+
+
+async def _served(pieces: Sequence[bytes], limits: LimitSettings, sweep_after: float) -> Served:
+    loop = asyncio.get_running_loop()
+    found = Served()
+    config = uvicorn.Config(found, ws="none", lifespan="off", log_config=None, access_log=False)
+    config.load()
+    state = ServerState()
+    here, there = socket.socketpair()
+    there.setblocking(False)
+
+    def make() -> Connection:
+        return Connection(limits=limits, config=config, server_state=state, app_state={}, _loop=loop)
+
+    _, connection = await loop.connect_accepted_socket(make, here)
+    for piece in pieces:
+        if connection.transport.is_closing():
+            break
+        connection.data_received(piece)
+        await (asyncio.gather(*state.tasks) if connection._whole else asyncio.sleep(0))
+    if sweep_after:
+        connection.sweep(loop.time() + sweep_after)
+    connection.transport.close()
+    while chunk := await loop.sock_recv(there, 65536):
+        found.read += chunk
+    there.close()
+    return found
+
+
+def by_h11(stream: bytes) -> list[Request]:
+    """The requests that another parser finds in a stream, up to its first error."""
+    found: list[Request] = []
+    # It takes no empty line before a request, which a server should pass over (RFC 9112, 2.2).
+    while stream:
+        if stream.startswith(b"\r\n"):
+            stream = stream.removeprefix(b"\r\n")
+            continue
+        parser = h11.Connection(h11.SERVER)
+        parser.receive_data(stream)
+        request, body = None, b""
+        try:
+            while not isinstance(event := parser.next_event(), h11.EndOfMessage):
+                if isinstance(event, h11.Request):
+                    request = event
+                elif isinstance(event, h11.Data):
+                    body += bytes(event.data)
+                else:
+                    return found
+        except h11.ProtocolError:
+            return found
+        assert request is not None
+        found.append((request.method.decode(), request.target.decode(), body))
+        stream = parser.trailing_data[0]
+    return found
+
+
+UPGRADES = (b"", b"Upgrade: h2c\r\n", b"Connection: Upgrade\r\nUpgrade: h2c\r\n", b"UPGRADE :x\r\n")
+GET = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def written(number: int, offer: bytes, body: bytes, *, chunked: bool) -> bytes:
+    head = b"POST /%d HTTP/1.1\r\nHost: x\r\n%b" % (number, offer)
+    if not chunked:
+        return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    parts = b"".join(b"%x\r\n%b\r\n" % (len(p), p) for p in (body[:3], body[3:]) if p)
+    return head + b"Transfer-Encoding: chunked\r\n\r\n" + parts + b"0\r\n\r\n"
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                (b"", b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n", b"uPgRaDe: x\r\n")
+            ),
+            st.sampled_from((b"", b"{}", GET, GET * 2, b"\r\n\r\n", b"5\r\nabc")),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    st.integers(0, 2**32),
+)
+def test_each_request_has_its_own_body_however_the_bytes_come(asked: list[tuple[bytes, bytes]], seed: int):
+    stream = b"".join(written(n, offer, body, chunked=False) for n, (offer, body) in enumerate(asked))
+    chance = random.Random(seed)
+    cuts = sorted(chance.sample(range(len(stream)), min(chance.randrange(6), len(stream))))
+    pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    assert served(pieces).requests == [("POST", f"/{n}", body) for n, (_, body) in enumerate(asked)]
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=300)
+def test_what_another_parser_finds_in_damaged_bytes_is_all_that_is_answered(seed: int):
+    chance = random.Random(seed)
+    stream = bytearray(
+        b"".join(
+            written(
+                n, chance.choice(UPGRADES), chance.choice((b"", b"{}", GET)), chunked=chance.random() < 0.3
+            )
+            for n in range(chance.randrange(1, 4))
+        )
+    )
+    for _ in range(chance.randrange(4)):
+        at = chance.randrange(len(stream))
+        new = chance.choice(
+            (
+                b"",
+                b"\r",
+                b"\n",
+                b"\r\n",
+                b" ",
+                b":",
+                b"0",
+                b"\t",
+                b"\x00",
+                b"chunked",
+                b"Content-Length: 3\r\n",
+            )
+        )
+        stream[at : at + chance.randrange(3)] = new
+    ours = served([bytes(stream)]).requests
+    assert ours == by_h11(bytes(stream))[: len(ours)]
+
+
+def test_a_head_larger_than_the_limit_is_answered_before_it_ends():
+    found = served([b"GET / HTTP/1.1\r\nHost: x\r\n", *[b"X: " + b"a" * 1000 + b"\r\n"] * 5])
+    assert found.statuses == [b"431"]
+    assert b"head-too-large" in found.read
+    assert found.requests == []
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\nHost: x\n\r\n\r\n",
+        b"GET  / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /\r\nHost: x\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, identity\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length : 2\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nUpgrade:\x00\r\n\r\n",
+    ],
+)
+def test_a_head_that_can_be_read_in_two_ways_is_refused(head: bytes):
+    found = served([head + GET])
+    assert found.statuses == [b"400"]
+    assert b"bad-request" in found.read
+    assert b"connection: close" in found.read
+    assert found.requests == []
+
+
+def test_what_is_wrong_with_a_request_does_not_cost_the_one_before_it_its_answer():
+    found = served([GET + b"GET / HTTP/1.1\r\n\r\n" + GET])
+    assert found.statuses == [b"200"]
+    assert found.requests == [("GET", "/health", b"")]
+
+
+def test_chunks_that_cannot_be_read_are_answered():
+    found = served([b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"])
+    assert found.statuses == [b"400"]
+    assert found.requests == []
+
+
+def test_a_request_behind_chunks_is_left_to_another_connection():
+    """Where chunks end is known to the parser alone, so what follows them in their packet was not looked at."""
+    first = written(0, b"", b"abcdef", chunked=True)
+    together = served([first + GET])
+    assert together.requests == [("POST", "/0", b"abcdef")]
+    assert together.statuses == [b"200"]
+    assert served([first, GET]).requests == [("POST", "/0", b"abcdef"), ("GET", "/health", b"")]
+
+
+def test_a_client_that_does_not_end_its_head_is_told_and_let_go():
+    slow = served([b"GET / HTTP/1.1\r\nHost"], sweep_after=LIMITS.head_seconds + 1)
+    assert slow.statuses == [b"408"]
+    assert served([b"GET / HTTP/1.1\r\nHost"], sweep_after=LIMITS.head_seconds - 1).read == b""
+
+
+def test_an_empty_line_before_a_request_is_passed_over():
+    assert served([b"\r\n\r\n" + GET, b"\r\n", GET]).requests == [("GET", "/health", b"")] * 2
