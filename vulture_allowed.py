@@ -92,3 +92,8 @@ review_views
 _.do_GET
 _.do_POST
 _.log_message
+
+# uvicorn and the event loop call and read these.
+_.data_received
+_.disconnected
+_.keep_alive

@@ -81,7 +81,7 @@ def test_nan_names_its_field(asked: httpx.Client, value: str) -> None:
     "body", [b"", b"{", b"rows=1", b"\xff\xfe", b'{"rows": [}', b"[" * 100_000, b'"\xff"']
 )
 def test_a_body_that_is_not_json(asked: httpx.Client, path: str, body: bytes) -> None:
-    response = asked.post(path, content=body)
+    response = asked.post(path, content=body, headers={"content-type": "application/json"})
     assert response.status_code == 400
     tree = response.json() if path == INFER else response.json()["error"]
     assert tree["code"] in {"not-json", "wrong-field"} and tree["field"] in {"body", "rows"}
@@ -165,6 +165,47 @@ def test_routes(asked: httpx.Client, method: str, path: str, status: int, code: 
         assert response.headers["allow"] in {"GET", "POST"}
 
 
+def every_route(asked: httpx.Client) -> list[str]:
+    return (
+        asked.get("/" + "z" * 40).json()["error"]["hint"].removeprefix("There are: ").rstrip(".").split(", ")
+    )
+
+
+def test_each_route_but_a_probe_s_refuses_another_host_and_a_page_of_another_site(
+    asked: httpx.Client,
+) -> None:
+    found = every_route(asked)
+    assert {"/predict", "/feedback", INFER, "/metrics", "/v2", "/v2/health/live"} <= set(found)
+    for path in found:
+        probe = path.startswith("/v2/health/")
+        for method in ("GET", "POST"):
+            foreign = asked.request(method, path, headers={"host": "evil.example"})
+            tree = foreign.json() if path.startswith("/v2") else foreign.json()["error"]
+            assert probe or (foreign.status_code, tree["code"]) == (403, "foreign-host"), path
+        sent = asked.post(path, headers={"origin": "https://evil.example"}, content=b"{}")
+        tree = sent.json() if path.startswith("/v2") else sent.json()["error"]
+        assert probe or (sent.status_code, tree["code"]) == (403, "foreign-origin"), path
+
+
+def test_feedback_is_taken_as_json_alone(asked: httpx.Client) -> None:
+    answer = asked.post("/feedback", content=b"{}", headers={"content-type": "text/plain"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (415, "wrong-content-type")
+
+
+def test_names_and_sites_that_the_settings_name_may_ask(deploy: Deploy) -> None:
+    address = deploy(hosts=["mine.example"], origins=["https://app.example"]).address
+    site = {"origin": "https://app.example"}
+    with httpx.Client(base_url=address, headers={"host": "mine.example"}) as asked:
+        asks_first = asked.options("/predict", headers={**site, "access-control-request-method": "POST"})
+        assert (asks_first.status_code, asks_first.headers["access-control-allow-headers"]) == (
+            200,
+            "content-type",
+        )
+        sent = asked.post("/predict", json={"rows": [{"image": IMAGE}]}, headers=site)
+        assert (sent.status_code, sent.headers["access-control-allow-origin"]) == (200, site["origin"])
+        assert "access-control-allow-origin" not in asked.get("/v2").headers
+
+
 @pytest.mark.parametrize("told", [True, False])
 def test_a_body_of_100_megabytes_is_refused_and_not_kept(
     asked: httpx.Client, live: Status, told: bool
@@ -200,7 +241,7 @@ def test_a_body_that_trickles_in_is_given_up(deploy: Deploy) -> None:
     slow = deploy(limits=LimitSettings(body_seconds=0.3))
     parts = urlsplit(slow.address)
     with socket.create_connection((parts.hostname, parts.port), 30) as connection:
-        connection.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+        connection.sendall(b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{")
         answer = b""
         while piece := connection.recv(65536):
             answer += piece
@@ -214,7 +255,7 @@ def test_a_body_that_trickles_in_is_given_up(deploy: Deploy) -> None:
 def test_a_client_that_only_announces_a_large_body_is_answered_at_once(live: Status) -> None:
     parts = urlsplit(live.address)
     with socket.create_connection((parts.hostname, parts.port), 30) as connection:
-        connection.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n")
+        connection.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\n")
         assert b" 413 " in connection.recv(65536).split(b"\r\n")[0]
 
 
@@ -229,7 +270,7 @@ def test_a_client_that_hangs_up_half_way_costs_nothing(live: Status) -> None:
     parts = urlsplit(live.address)
     for _ in range(5):
         with socket.create_connection((parts.hostname, parts.port), 30) as connection:
-            connection.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+            connection.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
 
 
 anything = st.recursive(

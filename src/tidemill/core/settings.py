@@ -52,11 +52,16 @@ class EnvironmentSettings:
         after: The environment in which a release must have been live before it may enter this one.
         host: Address to bind to.
         port: Port to bind to; 0 takes a free one.
+        hosts: Names by which clients reach it, such as that of a proxy or a service, beside its address,
+            ``localhost`` and the machine's own name; ``*`` is any name.
+        origins: Sites whose pages may send requests from a browser, such as ``https://app.example``.
     """
 
     after: str | None = None
     host: str = "127.0.0.1"
     port: int = 0
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,12 @@ _STATUS = ((NotFound, 404), (Conflict, 409), (NotAllowed, 405), (InvalidInput, 4
 _STATUS_OF_CODE = {
     "body-too-large": 413,
     "body-too-slow": 408,
+    "foreign-host": 403,
+    "foreign-origin": 403,
     "head-too-large": 431,
     "head-too-slow": 408,
     "row-not-answered": 422,
+    "wrong-content-type": 415,
 }
 
 

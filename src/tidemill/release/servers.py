@@ -72,6 +72,8 @@ def replace(
             folder=store.environments_folder,
             host=place.host if host is None else host,
             port=place.port if port is None else port,
+            hosts=place.hosts,
+            origins=place.origins,
             limits=settings.limits,
         ) as standby:
             checked = _check(standby, folder, settings)

@@ -21,6 +21,8 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, required=True, help="where its control socket and log are")
     parser.add_argument("--host", default="127.0.0.1", help="address to bind to (default: %(default)s)")
     parser.add_argument("--port", type=int, default=0, help="port to bind to; 0 takes a free one")
+    parser.add_argument("--reached-as", action="append", default=[], help="a name by which clients reach it")
+    parser.add_argument("--origin", action="append", default=[], help="a site whose pages may send requests")
     parser.add_argument(
         "--limits",
         type=_limits,
@@ -48,6 +50,8 @@ def main() -> int:
                 folder=given.folder,
                 host=given.host,
                 port=given.port,
+                hosts=tuple(given.reached_as),
+                origins=tuple(given.origin),
                 limits=given.limits,
                 standby=given.standby,
             )

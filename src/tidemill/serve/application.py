@@ -24,6 +24,7 @@ from tidemill.core.errors import (
 from tidemill.core.names import nearest
 from tidemill.core.settings import LimitSettings
 from tidemill.edge.errors import encode, error_body, status_of
+from tidemill.edge.guard import Guard, check_json
 from tidemill.models.predictor import Predictor
 from tidemill.serve import inference, metrics
 from tidemill.serve.answering import Answering
@@ -34,6 +35,8 @@ from tidemill.serve.rows import Rows
 _LINGER_SECONDS = 5.0
 _JSON = b"application/json"
 _BINARY = b"application/octet-stream"
+_HEALTH = frozenset({"/v2/health/live", "/v2/health/ready"})
+"""What a probe asks, which knows the server by any name."""
 _UNANSWERABLE = "row-not-answered"
 _OF_BODIES = {"body-too-large", "body-too-slow"}
 """What ends a connection: the client may be sending still."""
@@ -66,11 +69,12 @@ class Application:
         answering: Answering,
         log: PredictionLog,
         counted: metrics.Metrics,
+        guard: Guard,
         limits: LimitSettings,
     ) -> None:
         self.draining = False
         self._name, self._log, self._metrics, self._answering = name, log, counted, answering
-        self._limits = limits
+        self._guard, self._limits = guard, limits
         self._info = {"model": name, "number": str(number), "release": release, "environment": environment}
         self._inference = inference.Inference(predictor.signature, name, number, release)
         self._rows = Rows(predictor.signature, predictor.classes)
@@ -113,6 +117,10 @@ class Application:
         expected = self._log.expect() if handler is not None and method == "POST" else None
         linger = False
         try:
+            if path not in _HEALTH:
+                self._guard.check(method, scope["headers"])
+            if method == "OPTIONS" and self._guard.allowed_origin(scope["headers"]):
+                handler = self._preflight
             body = b"" if expected is None else await self._body(scope, receive)
             response = await (handler or _refusing(self._no_route(method, path)))(scope, body, expected)
         except _Gone:
@@ -126,7 +134,8 @@ class Application:
                 expected.arrived()
         status, kind, body, headers = response
         try:
-            await self._send(send, receive, status, kind, body, headers, linger=linger)
+            allowed = self._guard.allowed_origin(scope["headers"])
+            await self._send(send, receive, status, kind, body, headers, allowed=allowed, linger=linger)
         finally:
             self._metrics.in_flight -= 1
             route = path if handler is not None else "other"
@@ -141,9 +150,12 @@ class Application:
         body: bytes,
         headers: Headers,
         *,
+        allowed: bytes | None,
         linger: bool,
     ) -> None:
         headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), *headers]
+        if allowed is not None:
+            headers += [(b"access-control-allow-origin", allowed), (b"vary", b"origin")]
         if self.draining or linger:
             headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -211,7 +223,7 @@ class Application:
         return 200, _JSON, written, []
 
     async def _feedback(self, scope: Any, body: bytes, expected: Expected | None) -> Response:
-        del scope
+        check_json(scope["headers"])
         items, refused = self._labels.read(body, self._limits.request_rows)
         recorded, unknown = await self._answering.correct(items, expected)
         refused |= unknown
@@ -225,6 +237,14 @@ class Application:
         note = {"note": self._labels.note} if self._labels.note else {}
         answer = {"recorded": recorded, **({"refused": told} if told else {}), **note}
         return 200, _JSON, encode(answer), []
+
+    async def _preflight(self, scope: Any, body: bytes, expected: Expected | None) -> Response:
+        del scope, body, expected
+        allowed = [
+            (b"access-control-allow-methods", b"GET, POST"),
+            (b"access-control-allow-headers", b"content-type"),
+        ]
+        return 200, _JSON, b"{}", [*allowed, (b"access-control-max-age", b"600")]
 
     async def _ready(self, scope: Any, body: bytes, expected: Expected | None) -> Response:
         del scope, body, expected

@@ -10,6 +10,7 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -135,6 +136,8 @@ def start_standby(
     folder: Path,
     host: str = "127.0.0.1",
     port: int = 0,
+    hosts: Sequence[str] = (),
+    origins: Sequence[str] = (),
     limits: LimitSettings | None = None,
     timeout_seconds: float = 120.0,
 ) -> Standby:
@@ -149,6 +152,8 @@ def start_standby(
         folder: Where the environments' control sockets, logs and predictions are.
         host: Where it will listen if it finds no live server to take the socket from, or one elsewhere.
         port: Likewise; 0 for wherever the live server listens, or else a free one.
+        hosts: Names by which clients reach it.
+        origins: Sites whose pages may send requests.
         limits: What it refuses.
         timeout_seconds: How long its start may take.
 
@@ -162,6 +167,8 @@ def start_standby(
         *(sys.executable, "-P", "-m", "tidemill.serve", "--standby"),
         *("--bundle", str(bundle.absolute()), "--name", name, "--release", release, "--number", str(number)),
         *("--environment", environment, "--folder", str(folder.absolute())),
+        *(word for name in hosts for word in ("--reached-as", name)),
+        *(word for site in origins for word in ("--origin", site)),
         *("--host", host, "--port", str(port), "--limits", json.dumps(dataclasses.asdict(limits))),
     ]
     words = folder / f"{environment}.log"

@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 
 _BY_STATUS: dict[int, type[TidemillError]] = {
     400: errors.InvalidInput,
+    403: errors.NotAllowed,
     404: errors.NotFound,
     405: errors.InvalidInput,
     409: errors.Conflict,
     413: errors.InvalidInput,
+    415: errors.InvalidInput,
     422: errors.InvalidInput,
+    431: errors.InvalidInput,
     503: errors.StorageError,
 }
 _HEADER = "Inference-Header-Content-Length"

@@ -19,6 +19,8 @@ class Options:
         folder: Where the environment's control socket and log are.
         host: Address to bind to, where no server is live there.
         port: Port, likewise.
+        hosts: Names by which clients reach it, beside those that ``edge.guard`` knows.
+        origins: Sites whose pages may send requests.
         limits: What it refuses.
         standby: Whether to wait, on a private port, until it is told to take over.
     """
@@ -31,5 +33,7 @@ class Options:
     folder: Path
     host: str
     port: int
+    hosts: tuple[str, ...]
+    origins: tuple[str, ...]
     limits: LimitSettings
     standby: bool

@@ -23,6 +23,7 @@ from tidemill.core.clock import now, stamp
 from tidemill.core.errors import TidemillError
 from tidemill.edge import sockets
 from tidemill.edge.connections import Connection
+from tidemill.edge.guard import Guard
 from tidemill.models.predictor import Predictor
 from tidemill.serve import control, log_layout
 from tidemill.serve.answering import Answering
@@ -83,6 +84,7 @@ class Server:
             answering=self._answering,
             log=self._log,
             counted=self._metrics,
+            guard=Guard(options.hosts, options.origins),
             limits=options.limits,
         )
         self._config = uvicorn.Config(
