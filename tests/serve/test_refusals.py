@@ -296,5 +296,37 @@ def test_no_json_makes_it_fail(asked: httpx.Client, body: Any, path: str) -> Non
         body = {"inputs": [{"name": "image", "shape": [1, 28, 28], "datatype": "UINT8", "data": body}]}
     elif path == "/predict":
         body = {"rows": [{"image": body}]}
-    response = asked.post(path, json=body)
+    response = asked.post(path, content=json.dumps(body), headers={"content-type": "application/json"})
     assert response.status_code == 400, response.text
+
+
+BESIDE = 1_500_000
+"""Bytes of a body that is read beside the event loop, and not once more."""
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code", "field"),
+    [
+        ("/predict", b'{"rows":[{"image":[' + b"[]," * (BESIDE // 3) + b"[]]}]}", "wrong-shape", "body"),
+        ("/predict", b'{"rows":[' + b"{}," * (BESIDE // 3) + b"{}]}", "wrong-shape", "body"),
+        (INFER, b'{"inputs":[' + b"{}," * (BESIDE // 3) + b"{}]}", "wrong-shape", "body"),
+        ("/predict", b'{"rows":[{"image":[' + b"0," * (BESIDE // 2) + b"NaN]}]}", "non-finite", "body"),
+        ("/predict", b'{"rows":[{"' + b"a" * BESIDE + b'":1}]}', "unknown-column", "a" * 200),
+        (
+            INFER,
+            b'{"inputs":[{"name":"' + b"a" * BESIDE + b'","shape":[1],"datatype":"FP32"}]}',
+            "unknown-column",
+            "a" * 200,
+        ),
+        ("/predict", b'{"rows":[], "' + b"a" * BESIDE + b'":1}', "wrong-field", None),
+        ("/predict", b'{"rows":[{"image":"' + b"NaN" * (BESIDE // 3) + b'"', "not-json", "body"),
+    ],
+)
+def test_a_large_body_is_refused_in_few_words(
+    asked: httpx.Client, path: str, body: bytes, code: str, field: str | None
+) -> None:
+    response = asked.post(path, content=body)
+    tree = response.json() if path == INFER else response.json()["error"]
+    assert (response.status_code, tree["code"]) == (400, code)
+    assert field is None or tree["field"] == field
+    assert len(response.content) < 4_000

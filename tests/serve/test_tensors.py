@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -110,3 +110,34 @@ def test_values_that_a_type_cannot_hold(value: Any, datatype: str, code: str | N
 def test_a_truth_value_is_a_number_whatever_stands_beside_it() -> None:
     assert tensors.from_json("x", [True, 2], "INT8", (2,)).tolist() == [1, 2]
     assert tensors.from_json("x", [True, 2, None], "INT8", (3,)).tolist() == [1, 2, None]
+
+
+@pytest.mark.parametrize("piece", [3, 1 << 16])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(numbers, st.data())
+def test_odd_cells_among_others(
+    monkeypatch: pytest.MonkeyPatch, piece: int, given: tuple[str, Any], data: st.DataObject
+) -> None:
+    """Whole numbers with a point, whole numbers beyond what a float has, and missing cells, in pieces or at once."""
+    monkeypatch.setattr(tensors, "_PIECE", piece)
+    datatype, values = given
+    sent: list[Any] = values.ravel().tolist()
+    for at, value in enumerate(sent):
+        form = data.draw(st.sampled_from("=.n"))
+        if form == "n":
+            sent[at] = None
+        elif form == "." and type(value) is int and int(float(value)) == value:
+            sent[at] = float(value)
+    found = tensors.from_json("x", sent, datatype, values.shape)
+    missing = np.array([value is None for value in sent]).reshape(values.shape)
+    assert found.dtype == values.dtype
+    np.testing.assert_array_equal(np.ma.getmaskarray(found), missing)
+    np.testing.assert_array_equal(np.ma.getdata(found)[~missing], values[~missing])
+
+
+def test_a_wrong_cell_in_a_later_piece_is_named_by_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tensors, "_PIECE", 3)
+    cells: list[Any] = [[0, 1.0], [2, None], [3, 4], [5, 6.5], [7, 8]]
+    with pytest.raises(InvalidInput) as refusal:
+        tensors.from_json("x", cells, "UINT8", (5, 2))
+    assert refusal.value.details["row"] == 3

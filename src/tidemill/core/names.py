@@ -55,8 +55,14 @@ def listed(names: Iterable[str], most: int = 20) -> str:
     return ", ".join(found[:most]) + (f" and {more} more" if more > 0 else "") if found else "none"
 
 
+_MOST_COMPARED = 200
+"""Comparing costs the square of the length, and what a client sends may be of any."""
+
+
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
     """The candidate that ``name`` was probably meant to be, if one is close."""
+    if len(name) > _MOST_COMPARED:
+        return None
     found = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.6)
     return found[0] if found else None
 

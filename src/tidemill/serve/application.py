@@ -9,6 +9,7 @@ import sys
 import time
 import traceback
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import tidemill
@@ -33,6 +34,8 @@ from tidemill.serve.prediction_log import Expected, PredictionLog
 from tidemill.serve.rows import Rows
 
 _LINGER_SECONDS = 5.0
+_INLINE_BYTES = 128 * 1024
+"""A larger body is read in a thread: what that costs is little beside the reading."""
 _JSON = b"application/json"
 _BINARY = b"application/octet-stream"
 _HEALTH = frozenset({"/v2/health/live", "/v2/health/ready"})
@@ -75,6 +78,8 @@ class Application:
         self.draining = False
         self._name, self._log, self._metrics, self._answering = name, log, counted, answering
         self._guard, self._limits = guard, limits
+        # One at a time: a body takes many times its size while it is read.
+        self._reader = ThreadPoolExecutor(1, "reader")
         self._info = {"model": name, "number": str(number), "release": release, "environment": environment}
         self._inference = inference.Inference(predictor.signature, name, number, release)
         self._rows = Rows(predictor.signature, predictor.classes)
@@ -204,9 +209,17 @@ class Application:
                 raise _too_large(most)
         return b"".join(parts)
 
+    async def _reading(self, body: bytes, read: Callable[..., Any], *given: Any) -> Any:
+        """What ``read`` makes of a body: of a large one beside the event loop, where others go on meanwhile."""
+        if len(body) <= _INLINE_BYTES:
+            return read(*given)
+        return await asyncio.get_running_loop().run_in_executor(self._reader, read, *given)
+
     async def _infer(self, scope: Any, body: bytes, expected: Expected | None) -> Response:
         header = next((v for n, v in scope["headers"] if n == inference.HEADER), None)
-        asked, wanted = self._inference.read(body, header, self._limits.request_rows)
+        asked, wanted = await self._reading(
+            body, self._inference.read, body, header, self._limits.request_rows
+        )
         written, json_bytes = await self._answering.answer(
             asked, lambda answer: self._inference.write(answer, wanted), expected
         )
@@ -216,7 +229,7 @@ class Application:
 
     async def _predict(self, scope: Any, body: bytes, expected: Expected | None) -> Response:
         del scope
-        asked = self._rows.read(body, self._limits.request_rows)
+        asked = await self._reading(body, self._rows.read, body, self._limits.request_rows)
         written, _ = await self._answering.answer(
             asked, lambda answer: (self._rows.write(answer), None), expected
         )
@@ -224,7 +237,7 @@ class Application:
 
     async def _feedback(self, scope: Any, body: bytes, expected: Expected | None) -> Response:
         check_json(scope["headers"])
-        items, refused = self._labels.read(body, self._limits.request_rows)
+        items, refused = await self._reading(body, self._labels.read, body, self._limits.request_rows)
         recorded, unknown = await self._answering.correct(items, expected)
         refused |= unknown
         self._metrics.feedback += recorded

@@ -15,8 +15,12 @@ from typing import Any
 import msgspec
 
 from tidemill.core.errors import InvalidInput
+from tidemill.models.signature import Tensor
 
 _ID = re.compile(r"[!-+\--~]{1,128}")
+_BYTE = re.compile(r"\(byte ([0-9]+)\)")
+_LOOKED_INTO_BYTES = 1 << 20
+_SHOWN = 500
 _FIELD = re.compile(r"at `\$(.*?)`")
 
 
@@ -64,6 +68,9 @@ def decode(decoder: Any, body: bytes) -> Any:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
         text = str(error)
+        if len(text) > _SHOWN:
+            # It quotes names that the client chose.
+            text = f"{text[:_SHOWN]}..."
         found = _FIELD.search(text)
         name = (found.group(1).lstrip(".") if found else "") or _named(text) or "body"
         raise InvalidInput(
@@ -73,12 +80,46 @@ def decode(decoder: Any, body: bytes) -> Any:
             details={"field": name},
         ) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _not_finite(body) or InvalidInput(
+        raise _not_finite(body, str(error)) or InvalidInput(
             f"The body is not JSON: {error}.",
             hint="Send a JSON object in UTF-8.",
             code="not-json",
             details={"field": "body"},
         ) from error
+
+
+def lists_of_a_row(tensors: Sequence[Tensor]) -> int | None:
+    """How many lists the cells of a row are made of, nested as their shapes say; None where that is not known."""
+    if any(t.datatype == "BYTES" or min(t.cell, default=0) < 0 for t in tensors):
+        # A text may have any number of brackets.
+        return None
+    return sum(math.prod(t.cell[:depth]) for t in tensors for depth in range(len(t.cell)))
+
+
+def check_brackets(body: bytes, rows: int, of_a_row: int | None, lists: int, objects: int) -> None:
+    """Refuse a body that is made of more lists or objects than any request has, before they are made.
+
+    Args:
+        body: JSON.
+        rows: The most that a request has.
+        of_a_row: ``lists_of_a_row``.
+        lists: How many may be around the rows.
+        objects: How many there may be.
+
+    Raises:
+        InvalidInput: ``wrong-shape``.
+    """
+    if of_a_row is None:
+        return
+    for mark, most, what in ((b"[", lists + rows * of_a_row, "lists"), (b"{", objects, "objects")):
+        found = body.count(mark)
+        if found > most:
+            raise InvalidInput(
+                f"The body is made of {found} {what}; the largest request has {most}.",
+                hint="Send the rows in several requests, with cells nested as the model's inputs say.",
+                code="wrong-shape",
+                details={"field": "body"},
+            )
 
 
 def request_id(given: str | None) -> str | None:
@@ -115,8 +156,19 @@ def _named(text: str) -> str | None:
     return found.group(1) if found else None
 
 
-def _not_finite(body: bytes) -> InvalidInput | None:
+def _not_finite(body: bytes, said: str) -> InvalidInput | None:
     """The words for a body that is JSON but for a NaN or an Infinity, which Python's own writer lets pass."""
+    if b"NaN" not in body and b"Infinity" not in body:
+        return None
+    if len(body) > _LOOKED_INTO_BYTES:
+        # Reading it once more to name the row would cost many times what the first reading did.
+        at = _BYTE.search(said)
+        start = int(at.group(1)) if at else 0
+        if body[start : start + 1] not in (b"N", b"I", b"-"):
+            return None
+        return _non_finite(
+            f"The body holds NaN or Infinity at byte {start}.", {"field": "body", "byte": start}
+        )
     try:
         tree = json.loads(body)
     except (ValueError, RecursionError):
@@ -128,8 +180,12 @@ def _not_finite(body: bytes) -> InvalidInput | None:
     details: dict[str, object] = {"field": name}
     if row is not None:
         details["row"] = row
+    return _non_finite(f"'{name}' holds a value that is not finite (NaN or Infinity).", details)
+
+
+def _non_finite(message: str, details: dict[str, object]) -> InvalidInput:
     return InvalidInput(
-        f"'{name}' holds a value that is not finite (NaN or Infinity).",
+        message,
         why="JSON has no such number, and no model can answer it.",
         hint="Send null where a value is missing, if the model takes such rows.",
         code="non-finite",

@@ -15,8 +15,12 @@ from tidemill.core.names import nearest
 from tidemill.edge.errors import encode
 from tidemill.models.signature import DATATYPES, Signature, Tensor
 from tidemill.serve import tensors
-from tidemill.serve.bodies import Answer, Asked, decode, request_id
+from tidemill.serve.bodies import Answer, Asked, check_brackets, decode, lists_of_a_row, request_id
 
+_AROUND = 10_000
+"""Lists and objects that a request may have around its values."""
+_SHOWN = 200
+"""Of a name that a client chose."""
 HEADER = b"inference-header-content-length"
 
 
@@ -56,6 +60,7 @@ class Inference:
     def __init__(self, signature: Signature, name: str, number: int, release: str) -> None:
         self._inputs = {t.name: t for t in signature.logged}
         self._identity = signature.identity
+        self._lists = lists_of_a_row(signature.logged)
         self._outputs = {t.name: t for t in signature.outputs}
         self._name, self._number, self._release = name, number, release
         self._all = Wanted(tuple((t, False) for t in signature.outputs))
@@ -76,6 +81,7 @@ class Inference:
         if header is not None:
             length = _header_length(header, len(body))
             body, tail = body[:length], memoryview(body)[length:]
+        check_brackets(body, max_rows, self._lists, _AROUND, _AROUND)
         request = decode(_decoder, body)
         columns: dict[str, Any] = {}
         rows = -1
@@ -153,10 +159,10 @@ class Inference:
         if name not in self._inputs:
             close = nearest(name, self._inputs)
             raise InvalidInput(
-                f"The model has no input '{name}'.",
+                f"The model has no input '{name[:_SHOWN]}'.",
                 hint=f"Did you mean '{close}'?" if close else f"It takes: {', '.join(self._inputs)}.",
                 code="unknown-column",
-                details={"field": name},
+                details={"field": name[:_SHOWN]},
             )
         if name in columns:
             raise InvalidInput(
@@ -168,10 +174,14 @@ class Inference:
         if given.datatype not in DATATYPES:
             close = nearest(given.datatype, DATATYPES)
             raise InvalidInput(
-                f"'{name}' has the datatype '{given.datatype}', which the protocol does not know.",
+                f"'{name}' has the datatype '{given.datatype[:_SHOWN]}', which the protocol does not know.",
                 hint=f"Did you mean '{close}'?" if close else f"Known are: {', '.join(DATATYPES)}.",
                 code="wrong-dtype",
-                details={"field": name, "dtype": given.datatype, "wanted": self._inputs[name].datatype},
+                details={
+                    "field": name,
+                    "dtype": given.datatype[:_SHOWN],
+                    "wanted": self._inputs[name].datatype,
+                },
             )
         tensor = self._inputs[name]
         if given.datatype != tensor.datatype and tensor in self._identity:
@@ -205,10 +215,10 @@ class Inference:
             if output.name not in self._outputs:
                 close = nearest(output.name, self._outputs)
                 raise InvalidInput(
-                    f"The model has no output '{output.name}'.",
+                    f"The model has no output '{output.name[:_SHOWN]}'.",
                     hint=f"Did you mean '{close}'?" if close else f"It gives: {', '.join(self._outputs)}.",
                     code="unknown-output",
-                    details={"field": output.name},
+                    details={"field": output.name[:_SHOWN]},
                 )
             chosen.append((self._outputs[output.name], bool(output.parameters.get("binary_data", binary))))
         return Wanted(tuple(chosen))

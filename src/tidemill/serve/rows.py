@@ -13,7 +13,10 @@ from tidemill.core.names import nearest
 from tidemill.edge.errors import encode
 from tidemill.models.signature import Signature
 from tidemill.serve import tensors
-from tidemill.serve.bodies import Answer, Asked, decode, request_id
+from tidemill.serve.bodies import Answer, Asked, check_brackets, decode, lists_of_a_row, request_id
+
+_SHOWN = 200
+"""Of a name that a client chose."""
 
 
 class _Rows(msgspec.Struct, forbid_unknown_fields=True):
@@ -32,6 +35,7 @@ class Rows:
         self._identity = signature.identity
         self._names = frozenset(t.name for t in signature.inputs)
         self._all_names = frozenset(t.name for t in signature.logged)
+        self._lists = lists_of_a_row(signature.logged)
         self._classes = None if classes is None else tuple(classes)
 
     def read(self, body: bytes, max_rows: int) -> Asked:
@@ -40,6 +44,7 @@ class Rows:
         Raises:
             InvalidInput: What is wrong with it; the details name ``field`` and ``row`` where there is one.
         """
+        check_brackets(body, max_rows, self._lists, 1, 1 + max_rows)
         request = decode(_rows, body)
         rows = request.rows
         if not rows:
@@ -89,12 +94,12 @@ class Rows:
             if name not in self._all_names:
                 close = nearest(name, self._all_names)
                 return InvalidInput(
-                    f"Row {at} has '{name}', which the model does not take.",
+                    f"Row {at} has '{name[:_SHOWN]}', which the model does not take.",
                     hint=f"Did you mean '{close}'?"
                     if close
                     else f"It takes: {', '.join(t.name for t in self._inputs)}.",
                     code="unknown-column",
-                    details={"field": name, "row": at},
+                    details={"field": name[:_SHOWN], "row": at},
                 )
         lacking = next(t.name for t in self._inputs if t.name not in row)
         return InvalidInput(

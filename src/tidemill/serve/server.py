@@ -4,6 +4,7 @@ Loaded only in a server, never by ``import tidemill``.
 """
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -314,6 +315,9 @@ def serve(options: Options) -> None:
     import uvloop  # noqa: PLC0415
 
     predictor = Predictor.load(options.bundle)
+    # What is there now stays; and a large body is millions of lists, none of them a circle.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
     def ready(status: dict[str, Any]) -> None:
         print(json.dumps(status), flush=True)  # noqa: T201 - the one line that whoever started it waits for
