@@ -4,6 +4,8 @@ import asyncio
 import random
 import re
 import socket
+import subprocess
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
 from tidemill.core.settings import LimitSettings
-from tidemill.edge.connections import Connection
+from tidemill.edge.connections import Busy, Connection
 
 Request = tuple[str, str, bytes]
 """Method, target, body."""
@@ -236,3 +238,31 @@ def test_a_client_that_does_not_end_its_head_is_told_and_let_go():
 
 def test_an_empty_line_before_a_request_is_passed_over():
     assert served([b"\r\n\r\n" + GET, b"\r\n", GET]).requests == [("GET", "/health", b"")] * 2
+
+
+def test_a_client_for_which_there_is_no_place_is_told_when_to_come_back():
+    async def asked() -> bytes:
+        loop = asyncio.get_running_loop()
+        here, there = socket.socketpair()
+        there.setblocking(False)
+        await loop.connect_accepted_socket(Busy, here)
+        read = b""
+        while chunk := await loop.sock_recv(there, 65536):
+            read += chunk
+        there.close()
+        return read
+
+    answer = asyncio.run(asyncio.wait_for(asked(), 10))
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"retry-after: 1\r\n" in answer
+    assert b"too-many-connections" in answer
+
+
+def test_files_for_other_things_are_left():
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (90, 150))\n"
+        "from tidemill.edge.connections import most_connections\n"
+        "print(most_connections(), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout.split() == ["50", "150"]

@@ -1,8 +1,16 @@
 """A server stays small: what its process loads, and what its clients load."""
 
+import itertools
 import json
+import resource
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.serve.bundles import Deploy
+from tests.services.waiting import until
+from tidemill.serve import client
 
 HEAVY = (
     "alembic",
@@ -39,3 +47,22 @@ def test_a_server_loads_no_data_no_pipeline_and_no_framework() -> None:
 def test_what_promotes_and_asks_loads_no_server() -> None:
     code = "import tidemill.serve.client, tidemill.serve.http_client, tidemill.serve.log_reader"
     assert not loaded_by(code) & {*HEAVY, "uvicorn", "uvloop", "numpy", "msgspec", "onnxruntime", "pyarrow"}
+
+
+def test_a_verb_that_comes_while_no_file_may_be_opened_is_answered_afterwards(
+    deploy: Deploy, tmp_path: Path
+) -> None:
+    running = deploy()
+    folder = tmp_path / "environments"
+    used = {int(file.name) for file in Path(f"/proc/{running.pid}/fd").iterdir()}
+    free = next(number for number in itertools.count() if number not in used)
+    _, most = resource.prlimit(running.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(running.pid, resource.RLIMIT_NOFILE, (free, most))
+    with ThreadPoolExecutor(1) as asking:
+        found = asking.submit(client.status, folder, "prod")
+        until(lambda: "control-failed" in (folder / "prod.log").read_text())
+        resource.prlimit(running.pid, resource.RLIMIT_NOFILE, (most, most))
+        answer = found.result()
+    assert answer is not None
+    assert answer.pid == running.pid
+    assert client.stop(folder, "prod") is not None

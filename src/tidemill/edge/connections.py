@@ -3,19 +3,25 @@
 Loaded only in a server, never by ``import tidemill``.
 """
 
+import asyncio
+import contextlib
+import resource
 import socket
 from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from tidemill.core.errors import TidemillError
+from tidemill.core.errors import StorageError, TidemillError
 from tidemill.core.settings import LimitSettings
 from tidemill.edge import heads
 from tidemill.edge.errors import encode, error_body, status_of
 
 _CHUNKED = -1
 """In the place of a body's size: its end is told by the parser alone."""
+_MOST_CONNECTIONS = 10_000
+_OTHER_FILES = 100
+"""Left for the log, the control socket and what a step of the pipeline opens."""
 _SHUTTING_SECONDS = 2.0
 """How long a client that was refused may go on sending before its connection is reset."""
 
@@ -205,6 +211,33 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
             return
         cycle.keep_alive = False
+
+
+class Busy(asyncio.Protocol):
+    """A connection for which there is no place: its client is told so, and when to come back."""
+
+    def connection_made(self, transport: Any) -> None:
+        """Answer and end, whatever is asked."""
+        error = StorageError(
+            "The server has as many connections as it may open.",
+            hint="Come back in a second, or raise the limit of open files of the server's process.",
+            code="too-many-connections",
+        )
+        body = encode({"error": error_body(error)})
+        fields = (b"content-type: application/json", b"content-length: %d" % len(body), b"retry-after: 1")
+        transport.write(STATUS_LINE[503] + b"\r\n".join([*fields, b"connection: close", b"", body]))
+        transport.close()
+
+
+def most_connections() -> int:
+    """How many connections this process may have open, once its limit of open files is as high as it may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+    most = _MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else soft
+    return max(min(most, _MOST_CONNECTIONS) - _OTHER_FILES, 1)
 
 
 class _Pipelined(Exception):

@@ -23,7 +23,7 @@ from uvicorn.server import ServerState
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import TidemillError
 from tidemill.edge import sockets
-from tidemill.edge.connections import Connection
+from tidemill.edge.connections import Busy, Connection, most_connections
 from tidemill.edge.guard import Guard
 from tidemill.models.predictor import Predictor
 from tidemill.serve import control, log_layout
@@ -35,6 +35,7 @@ from tidemill.serve.options import Options
 from tidemill.serve.prediction_log import PredictionLog
 
 _POLL_SECONDS = 0.005
+_POLL_CONTROL_SECONDS = 0.2
 
 
 class Server:
@@ -60,6 +61,7 @@ class Server:
         self._abandoned = False
         self._began = stamp(now())
         self._state = ServerState()
+        self._most_connections = most_connections()
         self._metrics = Metrics()
         self._accepting: list[tuple[socket.socket, asyncio.Server]] = []
         self._log = PredictionLog(
@@ -217,7 +219,9 @@ class Server:
         idle = [c.give_away() for c in connections if c.idle]
         return idle, len(connections) - len(idle)
 
-    def _connection(self) -> Connection:
+    def _connection(self) -> asyncio.Protocol:
+        if len(self._state.connections) >= self._most_connections:
+            return Busy()
         return Connection(
             limits=self.options.limits,
             config=self._config,
@@ -259,7 +263,13 @@ class Server:
 
     def _control(self, listener: socket.socket) -> None:
         while True:
-            connection, _ = listener.accept()
+            try:
+                connection, _ = listener.accept()
+            except OSError as error:
+                # Without a descriptor left there is none for this verb; there may be one in a moment.
+                report("control-failed", error=repr(error))
+                time.sleep(_POLL_CONTROL_SECONDS)
+                continue
             threading.Thread(target=self._converse, args=(connection,), name="verb", daemon=True).start()
 
     def _converse(self, connection: socket.socket) -> None:
