@@ -1,6 +1,7 @@
 """The version of the store's layout, written at its root, and the way from one version to the next."""
 
 import json
+import uuid
 from collections.abc import Callable
 
 from tidemill.core.clock import now, stamp
@@ -18,9 +19,14 @@ MIGRATIONS: dict[int, Callable[[Objects], None]] = {
 """From layout N: what turns it into N + 1."""
 
 
+def is_there(objects: Objects) -> bool:
+    """Whether there is a store, of whatever layout."""
+    return objects.get(FILE) is not None
+
+
 def create(objects: Objects) -> None:
     """Make an empty store of this layout. A store that is there already is left as it is."""
-    if objects.get(FILE) is None:
+    if not is_there(objects):
         try:
             objects.put_if(FILE, _written(LAYOUT), None)
         except Conflict:
@@ -28,8 +34,27 @@ def create(objects: Objects) -> None:
             return
 
 
-def bring_up_to_date(objects: Objects) -> None:
+def identity(objects: Objects) -> str:
+    """The id that was made with a store. One of an older version gets it now."""
+    while True:
+        there = objects.get(FILE)
+        assert there is not None
+        with damage.reading(f"{objects.address}/{FILE}"):
+            body = json.loads(there[0])
+            if "id" in body:
+                return str(body["id"])
+        try:
+            objects.put_if(FILE, _written(int(body["layout"])), there[1])
+        except Conflict:
+            # Another process was quicker; its id is the store's.
+            continue
+
+
+def bring_up_to_date(objects: Objects) -> str | None:
     """Check the layout of a store and migrate an older one.
+
+    Returns:
+        The store's id; None of one that has none yet.
 
     Raises:
         NotFound: ``store-not-found``, when there is none.
@@ -44,7 +69,8 @@ def bring_up_to_date(objects: Objects) -> None:
             code="store-not-found",
         )
     with damage.reading(f"{objects.address}/{FILE}"):
-        version = int(json.loads(there[0])["layout"])
+        body = json.loads(there[0])
+        version = int(body["layout"])
     if version > LAYOUT:
         raise StorageError(
             f"The store in {objects.address} has layout {version}; this Tidemill knows up to {LAYOUT}.",
@@ -55,8 +81,10 @@ def bring_up_to_date(objects: Objects) -> None:
     while version < LAYOUT:
         MIGRATIONS[version](objects)
         version += 1
-        objects.put(FILE, _written(version))
+        objects.put(FILE, _written(version, body.get("id")))
+    return body.get("id")
 
 
-def _written(version: int) -> bytes:
-    return (json.dumps({"layout": version, "written_at": stamp(now())}) + "\n").encode()
+def _written(version: int, store: str | None = None) -> bytes:
+    body = {"layout": version, "id": store or uuid.uuid4().hex, "written_at": stamp(now())}
+    return (json.dumps(body) + "\n").encode()

@@ -1,5 +1,6 @@
 """Open or make a store."""
 
+import contextlib
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 from tidemill.core.config import cache_folder
 from tidemill.core.errors import InvalidInput
 from tidemill.core.identity import blob
-from tidemill.store import layout
+from tidemill.store import layout, pairing
 from tidemill.store.address import open_objects
 from tidemill.store.blobs import Blobs
 from tidemill.store.locks import Locks
@@ -26,18 +27,24 @@ class Store:
         local: The folder where this machine keeps what belongs to it alone: sockets, logs, copies of what
             is remote. Of a store in a folder it is that folder.
         catalog: The catalog's address; None: a file in ``local``.
+        found: Its id; None: it is looked for when it is needed.
     """
 
-    def __init__(self, objects: Objects, local: Path, catalog: str | None) -> None:
+    def __init__(self, objects: Objects, local: Path, catalog: str | None, found: str | None = None) -> None:
         self.objects = objects
         self.folder = local
         self._catalog = catalog
+        self._id = found
 
     @classmethod
     def create(cls, address: str | Path, *, local: Path | None = None, catalog: str | None = None) -> "Store":
         """Open the store at an address; make it if it is not there. The arguments are those of ``open``."""
         _check(catalog)
-        layout.create(open_objects(address))
+        objects = open_objects(address)
+        if catalog is None or layout.is_there(objects):
+            layout.create(objects)
+        else:
+            _create_with(objects, catalog)
         return cls.open(address, local=local, catalog=catalog)
 
     @classmethod
@@ -56,9 +63,9 @@ class Store:
         """
         _check(catalog)
         objects = open_objects(address)
-        layout.bring_up_to_date(objects)
+        found = layout.bring_up_to_date(objects)
         folder = objects.path("") or local or cache_folder() / "stores" / blob(objects.address.encode())[7:23]
-        return cls(objects, folder, catalog)
+        return cls(objects, folder, catalog, found)
 
     @property
     def address(self) -> str:
@@ -76,6 +83,7 @@ class Store:
 
         Raises:
             InvalidInput: ``catalog-not-named``.
+            Conflict: ``store-catalog-mismatch``.
             Also what ``Catalog.open`` raises.
         """
         if self._catalog is None and self.objects.path("") is None:
@@ -87,7 +95,15 @@ class Store:
             )
         from tidemill.store.catalog.database import Catalog  # noqa: PLC0415
 
-        return Catalog.open(self._catalog or self.folder / "catalog.db")
+        if self._catalog is None:
+            return Catalog.open(self.folder / "catalog.db")
+        catalog = Catalog.open(self._catalog)
+        try:
+            pairing.check(self.objects, catalog, self._id or layout.identity(self.objects))
+        except BaseException:
+            catalog.close()
+            raise
+        return catalog
 
     @cached_property
     def locks(self) -> "Locks | AdvisoryLocks":
@@ -115,6 +131,16 @@ class Store:
             self.locks.close()
         if "catalog" in self.__dict__:
             self.catalog.close()
+
+
+def _create_with(objects: Objects, address: str) -> None:
+    from tidemill.store.catalog.database import Catalog  # noqa: PLC0415
+
+    with contextlib.closing(Catalog.open(address)) as catalog:
+        pairing.check_new(objects.address, catalog)
+        layout.create(objects)
+        # Now, not when the catalog is first used: by then there are bytes already.
+        pairing.check(objects, catalog, layout.identity(objects))
 
 
 def _check(catalog: str | None) -> None:

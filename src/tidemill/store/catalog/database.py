@@ -3,6 +3,7 @@
 SQLite for one machine, PostgreSQL for a team. Every write is one transaction; a reader never waits for a writer.
 """
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -13,12 +14,13 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import exc
 
+from tidemill.core.clock import now, stamp
 from tidemill.store.catalog import prepared, records, tables
 from tidemill.store.catalog.engine import Engine, too_new
 from tidemill.store.catalog.postgres import Postgres, is_address
 from tidemill.store.catalog.sqlite import Sqlite
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest migration; equal to the last file in ``migrations/versions`` (a test says so)."""
 
 _TABLES: dict[type[Any], sa.Table] = {
@@ -267,6 +269,36 @@ class Catalog:
             catalog.close()
             raise
         return catalog
+
+    def paired(self) -> records.Pairing | None:
+        """The store that it belongs to; None of one that is new, or of an older version."""
+        columns = [tables.pairing.c[name] for name in _fields(records.Pairing)]
+        with self.database.transaction(write=False) as connection:
+            found = connection.execute(sa.select(*columns)).first()
+        return None if found is None else records.Pairing(*found)
+
+    def pair(self, store: str, address: str) -> records.Pairing:
+        """Make it belong to a store, unless another process was quicker; the store that it belongs to then."""
+        row = {"place": 1, "id": store, "address": address, "paired_at": stamp(now())}
+        with contextlib.suppress(exc.IntegrityError), self.database.transaction(write=True) as connection:
+            connection.execute(sa.insert(tables.pairing).values(row))
+        paired = self.paired()
+        assert paired is not None
+        return paired
+
+    def has_records(self) -> bool:
+        """Whether anything was ever recorded."""
+        with self.database.transaction(write=False) as connection:
+            return any(
+                connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first()
+                for table in (
+                    tables.runs,
+                    tables.models,
+                    tables.releases,
+                    tables.reviews,
+                    tables.label_queues,
+                )
+            )
 
     def _migrate(self) -> None:
         with self.database.transaction(write=False) as connection:

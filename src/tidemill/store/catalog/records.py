@@ -297,3 +297,18 @@ class LabelTurn:
     until: str | None = None
     label: str | None = None
     suggestion: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """The store that a catalog belongs to.
+
+    Attributes:
+        id: The store's.
+        address: Where it was when they were put together.
+        paired_at: When that was.
+    """
+
+    id: str
+    address: str
+    paired_at: str

@@ -241,3 +241,13 @@ label_turns = Table(
     Column("suggestion", String),
     ForeignKeyConstraint(["queue", "position"], ["label_rows.queue", "label_rows.position"]),
 )
+
+pairing = Table(
+    "pairing",
+    metadata,
+    # One row at most: 1.
+    Column("place", Integer, primary_key=True),
+    Column("id", String, nullable=False),
+    Column("address", String, nullable=False),
+    Column("paired_at", String, nullable=False),
+)

@@ -1,0 +1,89 @@
+"""A store's bytes and its catalog belong together: a pair that does not match is refused before anything is read."""
+
+import json
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from tests.services.postgres import Postgres
+from tests.services.s3 import S3Server
+from tests.store.test_catalog import RUN
+from tidemill.core.errors import Conflict
+from tidemill.store import layout
+from tidemill.store.address import open_objects
+from tidemill.store.open import Store
+
+NOW = "2026-01-01T00:00:00.000000Z"
+Team = Callable[[str, str], Store]
+
+
+@pytest.fixture
+def team(tmp_path: Path) -> Generator[Team]:
+    """Opens, or makes, the store of an address and a catalog."""
+    with ExitStack() as opened:
+
+        def team(address: str, catalog: str) -> Store:
+            return opened.enter_context(
+                closing(Store.create(address, local=tmp_path / "local", catalog=catalog))
+            )
+
+        yield team
+
+
+def use(store: Store) -> None:
+    """What a run leaves: bytes, and a record that names them."""
+    store.blobs.put(b"weights")
+    with store.catalog.write() as catalog:
+        catalog.add(RUN)
+
+
+def refused(store: Store) -> str:
+    with pytest.raises(Conflict) as refusal:
+        _ = store.catalog
+    assert refusal.value.code == "store-catalog-mismatch"
+    return refusal.value.message
+
+
+def test_another_catalog_is_refused(team: Team, s3: S3Server, postgres: Postgres):
+    address, catalog = s3.fresh(), postgres.catalog()
+    use(team(address, catalog))
+    assert "it is empty" in refused(team(address, postgres.catalog()))
+    other, others = s3.fresh(), postgres.catalog()
+    use(team(other, others))
+    assert f"it belongs to the store {other}" in refused(team(address, others))
+    assert team(address, catalog).catalog.has_records()
+
+
+def test_a_wrong_prefix_makes_no_store(team: Team, s3: S3Server, postgres: Postgres):
+    address, catalog = s3.fresh(), postgres.catalog()
+    use(team(address, catalog))
+    wrong = f"{address}-typo"
+    with pytest.raises(Conflict) as refusal:
+        team(wrong, catalog)
+    assert refusal.value.code == "store-catalog-mismatch"
+    assert address in refusal.value.message
+    assert list(open_objects(wrong).list("")) == []
+
+
+def test_a_store_of_an_older_version_gets_its_id_and_its_pair(team: Team, s3: S3Server, postgres: Postgres):
+    address, catalog = s3.fresh(), postgres.catalog()
+    older = team(address, catalog)
+    use(older)
+    older.objects.put(layout.FILE, json.dumps({"layout": layout.LAYOUT, "written_at": NOW}).encode())
+    with older.catalog.database.transaction(write=True) as connection:
+        connection.exec_driver_sql("delete from pairing")
+    assert "it is empty" in refused(team(address, postgres.catalog()))
+    paired = team(address, catalog).catalog.paired()
+    assert paired is not None
+    assert (paired.id, paired.address) == (layout.identity(open_objects(address)), address)
+    assert team(address, catalog).catalog.paired() == paired
+
+
+def test_datasets_that_were_shared_without_a_catalog_may_get_one(
+    s3: S3Server, postgres: Postgres, team: Team
+):
+    address = s3.fresh()
+    Store.create(address).objects.put("datasets/fashion.lance/_tidemill/refs.json", b"{}")
+    assert team(address, postgres.catalog()).catalog.paired() is not None
