@@ -1,5 +1,9 @@
 """A bundle's code sees its own modules, now and later, and nobody else's."""
 
+import importlib.machinery
+import importlib.util
+import marshal
+import struct
 import sys
 from pathlib import Path
 
@@ -63,3 +67,32 @@ def test_code_that_fails_to_import_says_so(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="a_package_that_is_not_there") as caught:
         IsolatedCode(tmp_path).component("broken:f")
     assert caught.value.code == "code-not-importable"
+
+
+def bytecode(source: Path, code: str) -> bytes:
+    """What Python would take for ``source`` compiled, by its time and size."""
+    found = source.stat()
+    head = importlib.util.MAGIC_NUMBER + struct.pack("<III", 0, int(found.st_mtime), found.st_size)
+    return head + marshal.dumps(compile(code, str(source), "exec"))
+
+
+def test_bytecode_beside_the_source_is_not_run(tmp_path: Path) -> None:
+    folder = project(tmp_path / "one", 1)
+    for source in [folder / "pipeline.py", folder / "shapes" / "square.py", folder / "late.py"]:
+        cache = Path(importlib.util.cache_from_source(str(source)))
+        cache.parent.mkdir(exist_ok=True)
+        cache.write_bytes(bytecode(source, "raise AssertionError('planted')"))
+    code = IsolatedCode(folder)
+    assert code.component("pipeline:now")() == (1, 11, 10, 1)
+    assert code.component("pipeline:later")() == 1
+
+
+@pytest.mark.parametrize("ending", [".pyc", importlib.machinery.EXTENSION_SUFFIXES[0]])
+def test_what_is_no_source_is_not_run(tmp_path: Path, ending: str) -> None:
+    folder = project(tmp_path / "one", 1)
+    source = folder / "shapes" / "square.py"
+    planted = bytecode(source, "SIDE = 666")
+    source.unlink()
+    source.with_suffix(ending).write_bytes(planted)
+    with pytest.raises(InvalidInput, match="no source of Python"):
+        IsolatedCode(folder).component("pipeline:now")

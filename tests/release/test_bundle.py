@@ -254,6 +254,11 @@ def test_unpack_uses_what_is_there_and_mends_what_was_changed(
     assert files_below(bundle.unpack(store, release, tmp_path)) == FILES
     (folder / "model.onnx").unlink()
     assert files_below(bundle.unpack(store, release, tmp_path)) == FILES
+    (folder / "code" / "__pycache__").mkdir(exist_ok=True)
+    (folder / "code" / "__pycache__" / "pipeline.cpython-311.pyc").write_bytes(b"planted")
+    assert files_below(bundle.unpack(store, release, tmp_path)) == FILES
+    (folder / "code" / "numpy.py").symlink_to("pipeline.py")
+    assert files_below(bundle.unpack(store, release, tmp_path)) == FILES
 
 
 def test_a_damaged_predictor_is_not_unpacked(store: Store, make_release: Release, tmp_path: Path):

@@ -117,9 +117,13 @@ class _Finder(importlib.abc.MetaPathFinder):
         if not fullname.startswith(self._prefix):
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path)
-        if spec is not None and isinstance(spec.loader, importlib.machinery.SourceFileLoader):
+        if spec is None or spec.origin is None:
+            # A folder of modules.
+            return spec
+        if isinstance(spec.loader, importlib.machinery.SourceFileLoader):
             spec.loader = _Loader(spec.loader.name, spec.loader.path, self._builtins)
-        return spec
+            return spec
+        raise ImportError(f"{spec.origin} is no source of Python, and nothing else of a bundle is run")
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
@@ -130,6 +134,11 @@ class _Loader(importlib.machinery.SourceFileLoader):
     def exec_module(self, module: types.ModuleType) -> None:
         module.__dict__["__builtins__"] = self._builtins
         super().exec_module(module)
+
+    def get_code(self, fullname: str) -> types.CodeType:
+        """The code of the source alone: what lies in a ``__pycache__`` is in no digest of a release."""
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
 
     def set_data(self, path: str, data: Any, *, _mode: int = 0o666) -> None:
         """Write no ``__pycache__``: a bundle is immutable."""

@@ -40,9 +40,16 @@ def extract(tar: Path, folder: Path) -> None:
 
 
 def is_whole(tar: Path, folder: Path) -> bool:
-    """Whether every file of ``tar`` is in ``folder`` with the same bytes. Others may lie beside them."""
+    """Whether every file of ``tar`` is in ``folder`` with the same bytes, and no other, which might be run."""
+    if not folder.is_dir():
+        return False
+    others = {path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()}
     with _opened(tar) as archive:
-        return all(_same(file, folder / path) for path, file in _files(archive, tar))
+        for path, file in _files(archive, tar):
+            if not _same(file, folder / path):
+                return False
+            others.discard(folder / path)
+    return not others
 
 
 @contextmanager
