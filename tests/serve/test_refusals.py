@@ -1,5 +1,6 @@
 """What a request gets that is not as it must be: a 4xx, a JSON error that names the field; the server goes on."""
 
+import gzip
 import json
 import socket
 from collections.abc import Generator, Iterator
@@ -39,7 +40,7 @@ def cell(row: int, column: int, value: Any) -> list[list[Any]]:
         ([{"image": IMAGE}, {"image": IMAGE, "pixels": 1}], "unknown-column", {"field": "pixels", "row": 1}),
         ([{"image": IMAGE[:27]}], "wrong-shape", {"field": "image", "row": 0}),
         ([{"image": IMAGE}, {"image": [*IMAGE[:27], [1, 2]]}], "wrong-shape", {"field": "image", "row": 1}),
-        ([{"image": [n for line in IMAGE for n in line]}], "wrong-shape", {"field": "image", "row": 0}),
+        ([{"image": [n for line in IMAGE for n in line][1:]}], "wrong-shape", {"field": "image", "row": 0}),
         ([{"image": 7}], "wrong-shape", {"field": "image"}),
         ([{"image": IMAGE}, {"image": cell(3, 4, "x")}], "wrong-dtype", {"field": "image", "row": 1}),
         ([{"image": cell(3, 4, 1.5)}], "wrong-dtype", {"field": "image", "row": 0}),
@@ -113,7 +114,8 @@ def infer(**changes: Any) -> dict[str, Any]:
         (infer(parameters={"binary_data_size": "784"}), "wrong-size", "image"),
         ({"inputs": [*infer()["inputs"], *infer()["inputs"]]}, "duplicated-input", "image"),
         ({**infer(), "outputs": [{"name": "probability"}]}, "unknown-output", "probability"),
-        ({**infer(), "id": "two words"}, "invalid-id", "id"),
+        ({**infer(), "id": "two\nlines"}, "invalid-id", "id"),
+        ({**infer(), "id": "x" * 257}, "invalid-id", "id"),
         ({**infer(), "id": 7}, "wrong-field", "id"),
         ({"rows": []}, "wrong-field", "inputs"),
     ],
@@ -330,3 +332,53 @@ def test_a_large_body_is_refused_in_few_words(
     assert (response.status_code, tree["code"]) == (400, code)
     assert field is None or tree["field"] == field
     assert len(response.content) < 4_000
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/predict", b'{"rows": [{"image": 1, "image": 2}]}'),
+        ("/predict", b'{"id": "a", "rows": [], "id": "b", "rows": [{"image": 1}]}'),
+        (INFER, b'{"inputs": [{"name": "image", "shape": [1], "shape": [2], "datatype": "UINT8"}]}'),
+        (INFER, b'{"inputs": [], "parameters": {"a": 1, "a": 2}}'),
+        ("/feedback", b'{"feedback": [{"prediction": "a", "label": "1", "label" : "2"}]}'),
+    ],
+)
+def test_a_name_that_is_there_twice_is_refused(asked: httpx.Client, path: str, body: bytes) -> None:
+    response = asked.post(path, content=body, headers={"content-type": "application/json"})
+    tree = response.json() if path == INFER else response.json()["error"]
+    assert (response.status_code, tree["code"]) == (400, "duplicated-name"), tree
+
+
+def test_null_is_as_good_as_nothing(asked: httpx.Client) -> None:
+    body = {**infer(parameters=None), "parameters": None, "outputs": None, "id": None}
+    assert asked.post(INFER, json=body).status_code == 200
+    assert asked.post("/predict", json={"rows": [{"image": IMAGE}], "id": None}).status_code == 200
+
+
+def test_a_cell_may_be_flat(asked: httpx.Client) -> None:
+    flat = [number for line in IMAGE for number in line]
+    answers = [
+        asked.post("/predict", json={"rows": [{"image": image} for image in images]}).json()["predictions"]
+        for images in ([IMAGE, IMAGE], [flat, flat], [IMAGE, flat], [flat, IMAGE])
+    ]
+    assert len({json.dumps([{**row, "prediction": ""} for row in answer]) for answer in answers}) == 1
+
+
+def test_a_cell_that_is_missing_as_a_whole_is_told_by_its_row(asked: httpx.Client) -> None:
+    error = asked.post("/predict", json={"rows": [{"image": IMAGE}, {"image": None}]}).json()["error"]
+    assert (error["code"], error["row"]) == ("row-refused", 1)
+
+
+def test_a_compressed_body_is_taken_within_the_limit_of_a_plain_one(asked: httpx.Client) -> None:
+    def sent(body: bytes, how: str = "gzip") -> tuple[int, str | None]:
+        response = asked.post("/predict", content=body, headers={"content-encoding": how})
+        return response.status_code, response.json().get("error", {}).get("code")
+
+    plain = json.dumps({"rows": [{"image": IMAGE}]}).encode()
+    packed = gzip.compress(plain)
+    assert sent(packed) == (200, None)
+    assert sent(gzip.compress(plain[:10]) + gzip.compress(plain[10:])) == (200, None)
+    assert sent(packed[:-9]) == sent(plain) == (415, "wrong-content-encoding")
+    assert sent(packed, "br") == (415, "wrong-content-encoding")
+    assert sent(gzip.compress(bytes(100_000_000))) == (413, "body-too-large")

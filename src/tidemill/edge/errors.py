@@ -16,6 +16,7 @@ _STATUS_OF_CODE = {
     "head-too-large": 431,
     "head-too-slow": 408,
     "row-not-answered": 422,
+    "wrong-content-encoding": 415,
     "wrong-content-type": 415,
 }
 

@@ -24,6 +24,7 @@ from tidemill.core.errors import (
 )
 from tidemill.core.names import nearest
 from tidemill.core.settings import LimitSettings
+from tidemill.edge import encoding
 from tidemill.edge.errors import encode, error_body, status_of
 from tidemill.edge.guard import Guard, check_json
 from tidemill.models.predictor import Predictor
@@ -179,14 +180,25 @@ class Application:
 
     async def _body(self, scope: Any, receive: Any) -> bytes:
         most = self._limits.body_bytes
+        how = ""
         for name, value in scope["headers"]:
             if name == b"content-length" and value.isdigit() and int(value) > most:
                 raise _too_large(most)
+            if name == b"content-encoding":
+                how = value.decode("latin-1")
+                encoding.check(how)
         try:
             async with asyncio.timeout(self._limits.body_seconds):
-                return await self._received(receive, most)
+                body = await self._received(receive, most)
         except TimeoutError:
             raise _too_slow(self._limits.body_seconds) from None
+        if not how:
+            return body
+        loop = asyncio.get_running_loop()
+        plain = await loop.run_in_executor(self._reader, encoding.decoded, body, how, most)
+        if plain is None:
+            raise _too_large(most)
+        return plain
 
     async def _received(self, receive: Any, most: int) -> bytes:
         message = await receive()

@@ -15,7 +15,15 @@ from tidemill.core.names import nearest
 from tidemill.edge.errors import encode
 from tidemill.models.signature import DATATYPES, Signature, Tensor
 from tidemill.serve import tensors
-from tidemill.serve.bodies import Answer, Asked, check_brackets, decode, lists_of_a_row, request_id
+from tidemill.serve.bodies import (
+    Answer,
+    Asked,
+    check_brackets,
+    check_names,
+    decode,
+    lists_of_a_row,
+    request_id,
+)
 
 _AROUND = 10_000
 """Lists and objects that a request may have around its values."""
@@ -24,24 +32,27 @@ _SHOWN = 200
 HEADER = b"inference-header-content-length"
 
 
+_Parameters = dict[str, Any] | msgspec.UnsetType | None
+
+
 class _Input(msgspec.Struct):
     name: str
     shape: list[int]
     datatype: str
-    parameters: dict[str, Any] = {}
-    data: list[Any] | None = None
+    parameters: _Parameters = msgspec.UNSET
+    data: list[Any] | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class _Output(msgspec.Struct):
     name: str
-    parameters: dict[str, Any] = {}
+    parameters: _Parameters = msgspec.UNSET
 
 
 class _Request(msgspec.Struct):
     inputs: list[_Input]
-    id: str | None = None
-    parameters: dict[str, Any] = {}
-    outputs: list[_Output] | None = None
+    id: str | msgspec.UnsetType | None = msgspec.UNSET
+    parameters: _Parameters = msgspec.UNSET
+    outputs: list[_Output] | msgspec.UnsetType | None = msgspec.UNSET
 
 
 _decoder = msgspec.json.Decoder(_Request)
@@ -81,8 +92,9 @@ class Inference:
         if header is not None:
             length = _header_length(header, len(body))
             body, tail = body[:length], memoryview(body)[length:]
-        check_brackets(body, max_rows, self._lists, _AROUND, _AROUND)
+        check_brackets(body, 2 * max_rows, self._lists, _AROUND, _AROUND)
         request = decode(_decoder, body)
+        check_names(body, _names(request))
         columns: dict[str, Any] = {}
         rows = -1
         for given in request.inputs:
@@ -96,9 +108,9 @@ class Inference:
                     code="wrong-shape",
                     details={"field": given.name},
                 )
-            size = given.parameters.get("binary_data_size")
+            size = _known(given.parameters).get("binary_data_size")
             if size is None:
-                if given.data is None:
+                if not isinstance(given.data, list):
                     raise _no_data(given.name)
                 columns[given.name] = tensors.from_json(given.name, given.data, given.datatype, shape)
                 continue
@@ -123,7 +135,7 @@ class Inference:
         for t in self._identity:
             if t.name not in columns:
                 columns[t.name] = tensors.from_rows(t.name, [None] * rows, t)
-        return Asked(columns, rows, request_id(request.id)), self._wanted(request)
+        return Asked(columns, rows, request_id(request.id or None)), self._wanted(request)
 
     def write(self, answer: Answer, wanted: Wanted) -> tuple[bytes, int | None]:
         """The response's body, and how long its JSON part is where bytes follow it."""
@@ -207,8 +219,8 @@ class Inference:
         return tuple(shape)
 
     def _wanted(self, request: _Request) -> Wanted:
-        binary = bool(request.parameters.get("binary_data_output", False))
-        if request.outputs is None:
+        binary = bool(_known(request.parameters).get("binary_data_output", False))
+        if not isinstance(request.outputs, list):
             return self._all_binary if binary else self._all
         chosen: list[tuple[Tensor, bool]] = []
         for output in request.outputs:
@@ -220,8 +232,28 @@ class Inference:
                     code="unknown-output",
                     details={"field": output.name[:_SHOWN]},
                 )
-            chosen.append((self._outputs[output.name], bool(output.parameters.get("binary_data", binary))))
+            chosen.append(
+                (self._outputs[output.name], bool(_known(output.parameters).get("binary_data", binary)))
+            )
         return Wanted(tuple(chosen))
+
+
+def _known(parameters: _Parameters) -> dict[str, Any]:
+    return parameters if isinstance(parameters, dict) else {}
+
+
+def _names(request: _Request) -> int:
+    """How many names a request's objects have, if none is there twice and the protocol knows them all."""
+    members: list[_Input | _Output] = [*request.inputs]
+    if isinstance(request.outputs, list):
+        members += request.outputs
+    found = sum(field is not msgspec.UNSET for field in (request.id, request.parameters, request.outputs))
+    found += 1 + len(_known(request.parameters))
+    for member in members:
+        found += 1 + (member.parameters is not msgspec.UNSET) + len(_known(member.parameters))
+        if isinstance(member, _Input):
+            found += 2 + (member.data is not msgspec.UNSET)
+    return found
 
 
 def _header_length(header: bytes, size: int) -> int:

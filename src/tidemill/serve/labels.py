@@ -13,7 +13,7 @@ import msgspec
 from tidemill.core.errors import InvalidInput, NotFound, TidemillError
 from tidemill.core.names import nearest
 from tidemill.models.signature import Signature, Tensor
-from tidemill.serve.bodies import decode
+from tidemill.serve.bodies import check_names, decode
 
 _LARGEST = 2**63 - 1
 _FIELDS = ("prediction", "label", "new_class")
@@ -65,6 +65,7 @@ class Labels:
             InvalidInput: ``not-json``, ``wrong-field``, ``no-rows`` or ``too-many-rows``: nothing of the body is taken.
         """
         given = decode(_decoder, body).feedback
+        check_names(body)
         if not given or len(given) > most:
             raise InvalidInput(
                 f"The request has {len(given)} labels; the server takes 1 to {most}.",

@@ -13,7 +13,15 @@ from tidemill.core.names import nearest
 from tidemill.edge.errors import encode
 from tidemill.models.signature import Signature
 from tidemill.serve import tensors
-from tidemill.serve.bodies import Answer, Asked, check_brackets, decode, lists_of_a_row, request_id
+from tidemill.serve.bodies import (
+    Answer,
+    Asked,
+    check_brackets,
+    check_names,
+    decode,
+    lists_of_a_row,
+    request_id,
+)
 
 _SHOWN = 200
 """Of a name that a client chose."""
@@ -21,7 +29,7 @@ _SHOWN = 200
 
 class _Rows(msgspec.Struct, forbid_unknown_fields=True):
     rows: list[dict[str, Any]]
-    id: str | None = None
+    id: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 _rows = msgspec.json.Decoder(_Rows)
@@ -44,9 +52,11 @@ class Rows:
         Raises:
             InvalidInput: What is wrong with it; the details name ``field`` and ``row`` where there is one.
         """
-        check_brackets(body, max_rows, self._lists, 1, 1 + max_rows)
+        # Twice as many: a request with some rows too many is told how many it has.
+        check_brackets(body, 2 * max_rows, self._lists, 1, 1 + 2 * max_rows)
         request = decode(_rows, body)
         rows = request.rows
+        check_names(body, 1 + (request.id is not msgspec.UNSET) + sum(map(len, rows)))
         if not rows:
             raise InvalidInput(
                 "There are no rows to predict.",
@@ -67,7 +77,7 @@ class Rows:
         columns = {t.name: tensors.from_rows(t.name, [row[t.name] for row in rows], t) for t in self._inputs}
         for t in self._identity:
             columns[t.name] = tensors.from_rows(t.name, [row.get(t.name) for row in rows], t)
-        return Asked(columns, len(rows), request_id(request.id))
+        return Asked(columns, len(rows), request_id(request.id or None))
 
     def write(self, answer: Answer) -> bytes:
         """The response's body: one object a row, with its prediction id."""

@@ -101,15 +101,43 @@ def _mended(name: str, start: int, piece: list[Any], datatype: str, shape: tuple
 
 
 def from_rows(name: str, cells: list[Any], tensor: Tensor) -> Any:
-    """One column from a list of cells, each nested as the tensor's cell shape says.
+    """One column from a list of cells, each nested as the tensor's cell shape says, flat, or null.
 
     Raises:
         InvalidInput: As ``from_json``.
     """
     cell = tensor.cell
     if any(n < 0 for n in cell):
-        cell = cell_shape(cells[0])
-    return from_json(name, cells, tensor.datatype, (len(cells), *cell))
+        cell = cell_shape(next((c for c in cells if c is not None), None))
+    shape = (len(cells), *cell)
+    return from_json(name, _one_form(name, cells, cell) if cell else cells, tensor.datatype, shape)
+
+
+def _one_form(name: str, cells: list[Any], cell: tuple[int, ...]) -> list[Any]:
+    """Cells of that shape; as one list of values where some are null as a whole, or flat."""
+    is_odd = None in cells or (
+        len(cell) > 1 and any(isinstance(c, list) and c and not isinstance(c[0], list) for c in cells)
+    )
+    if not is_odd:
+        return cells
+    missing = [None] * math.prod(cell)
+    return [
+        value
+        for row, given in enumerate(cells)
+        for value in (missing if given is None else _values(name, given, cell, row))
+    ]
+
+
+def _values(name: str, given: Any, cell: tuple[int, ...], row: int) -> list[Any]:
+    is_flat = isinstance(given, list) and len(given) == math.prod(cell)
+    if is_flat and not any(isinstance(value, list) for value in given):
+        return given
+    level: list[Any] = [given]
+    for size in cell:
+        if any(not isinstance(part, list) or len(part) != size for part in level):
+            raise _wrong_shape(name, (1, *cell_shape(given)), (1, *cell), row)
+        level = list(itertools.chain.from_iterable(level))
+    return level
 
 
 def from_bytes(name: str, data: memoryview, datatype: str, shape: tuple[int, ...]) -> Any:
