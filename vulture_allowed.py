@@ -97,3 +97,7 @@ _.log_message
 _.data_received
 _.disconnected
 _.keep_alive
+_.connection_made
+
+# Kept in the catalog, for people.
+_.paired_at

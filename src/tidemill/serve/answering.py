@@ -15,7 +15,8 @@ import numpy as np
 from tidemill.core.errors import Conflict, Failed, TidemillError
 from tidemill.models.predictor import Predictor
 from tidemill.serve import blame, labels, log_layout
-from tidemill.serve.bodies import Answer, Asked, new_id, row_ids
+from tidemill.serve.bodies import Answer, Asked
+from tidemill.serve.ids import new_id, row_ids
 from tidemill.serve.labels import Item
 from tidemill.serve.metrics import Metrics
 from tidemill.serve.prediction_log import Entry, Expected, Logged, PredictionLog

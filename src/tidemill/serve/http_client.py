@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 from tidemill.core import errors
 from tidemill.core.clock import new_id
 from tidemill.core.errors import Failed, TidemillError
+from tidemill.serve.ids import row_ids
 
 if TYPE_CHECKING:
     import numpy as np
@@ -184,10 +185,9 @@ class Client:
                 output["name"], rest[:size], output["datatype"], tuple(output["shape"])
             )
             rest = rest[size:]
-        said = answer["parameters"]
-        return Inferred(
-            said["predictions"].split(","), said["release"], int(answer["model_version"]), outputs
-        )
+        rows = answer["outputs"][0]["shape"][0]
+        release = answer["parameters"]["release"]
+        return Inferred(row_ids(answer["id"], rows), release, int(answer["model_version"]), outputs)
 
     def feedback(self, labels: Mapping[str, str | float | int]) -> int:
         """Send labels by prediction id; how many were recorded. A later label for the same one wins.
