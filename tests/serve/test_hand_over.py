@@ -72,7 +72,7 @@ def test_a_request_half_sent_is_answered_by_the_old_one(
         taking = threading.Thread(target=deploy, args=(other_bundle, 2))
         taking.start()
         until(lambda: client.status(tmp_path / "environments", "prod") != live)
-        connection.sendall(b"st: x\r\n\r\n")
+        connection.sendall(b"st: localhost\r\n\r\n")
         answer = whole(connection)
         taking.join()
         assert b'"versions":["1"]' in answer and b"connection: close" in answer.lower()
@@ -187,7 +187,7 @@ def test_a_successor_that_dies_half_way_leaves_the_old_one_serving(
         if accepting:
             channel.send({"verb": "accepting"})
         channel.close()
-        busy.sendall(b"st: x\r\n\r\n")
+        busy.sendall(b"st: localhost\r\n\r\n")
         assert b'"versions":["1"]' in whole(busy)
     wait_until_it_serves(live, tmp_path / "environments")
     with load(live.address, 4) as seen:
