@@ -9,6 +9,9 @@ from typing import Any
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "nil", "-", "#n/a", "<na>", "nat", "missing"})
 
 
+_MARKS = ",;\t|"
+
+
 def lost(source: Path, target: Path, *, tensors: bool) -> str:
     """What the exported file lacks of a CSV file, or has too much; empty where both say the same.
 
@@ -26,10 +29,10 @@ def lost(source: Path, target: Path, *, tensors: bool) -> str:
         return ""
     kept_head, kept = after
     # Which mark parts the cells is for the import to find; of a file that is read by none, nothing is compared.
-    read = [found for mark in ",;\t|" if (found := _rows(source, mark)) is not None]
+    read = [found for mark in _MARKS if (found := _rows(source, mark)) is not None]
     head, rows = max(read, key=lambda found: len(found[0]), default=([], []))
-    # A first column without a name gets one.
-    if not head or "" in head:
+    # A first column without a name gets one; and where Python's reader sees one column and its mark, it sees no table.
+    if not head or "" in head or (len(head) == 1 and any(mark in head[0] for mark in _MARKS)):
         return ""
     if sorted(head) != sorted(kept_head):
         return f"columns {head} became {kept_head}"

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,9 @@ def judged(words: Sequence[str], outcome: Outcome) -> list[Finding]:
         return finding("status", f"exit status {outcome.status}\n{outcome.err}")
     options = list(words[: words.index("--")]) if "--" in words else list(words)
     body: dict[str, Any] | None = None
-    if "--json" in options and outcome.out.strip():
+    # Behind an option that takes a value it is that value.
+    as_json = any(w == "--json" and not before.startswith("-") for before, w in pairwise(["", *options]))
+    if as_json and outcome.out.strip():
         try:
             tree = json.loads(outcome.out)
         except ValueError:
@@ -162,7 +165,7 @@ def judged(words: Sequence[str], outcome: Outcome) -> list[Finding]:
             return [] if helped else finding("json", outcome.out)
         body = tree.get("error") if isinstance(tree, dict) else None
     if outcome.status == 2 and "Usage:" not in outcome.err[:10] + outcome.out[:10]:
-        if body is None and "--json" in options:
+        if body is None and as_json:
             return finding("json", f"no error as JSON: {outcome.out!r} {outcome.err!r}")
         good = (
             body.get("code") and body.get("hint")

@@ -13,6 +13,7 @@ from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.data import Changes, Datasets, Tensor, import_files, import_rows
 from tidemill.data.sources.dialect import delimiter_given
 from tidemill.data.sources.opening import open_files
+from tidemill.data.sources.paths import expanded
 
 Write = Callable[..., Path]
 
@@ -64,6 +65,15 @@ def test_a_pattern_that_matches_nothing(datasets: Datasets, tmp_path: Path):
     with pytest.raises(NotFound, match=r"No file matches '.*nothing-\*\.csv'") as caught:
         import_files(datasets, "d", tmp_path / "nothing-*.csv")
     assert caught.value.code == "no-file-matches"
+
+
+def test_several_stars_inside_a_name_are_one(tmp_path: Path):
+    for name in ("part-1.csv", "part-2.csv"):
+        (tmp_path / name).write_text("a\n1\n")
+    assert [path.name for path in expanded([tmp_path / "part**.csv"])] == ["part-1.csv", "part-2.csv"]
+    assert [path.name for path in expanded([tmp_path / "**" / "*-2**"])] == ["part-2.csv"]
+    with pytest.raises(NotFound):
+        expanded([tmp_path / "--from=**"])
 
 
 def test_a_file_whose_name_looks_like_a_pattern(datasets: Datasets, csv: Write):

@@ -1,11 +1,14 @@
 """Which files are meant by what was typed, what they are called, and that those read together are alike."""
 
 import glob
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.core.names import nearest
+
+_STARS = re.compile(r"\*{2,}")
 
 
 def expanded(patterns: Sequence[str | Path]) -> list[Path]:
@@ -22,7 +25,7 @@ def expanded(patterns: Sequence[str | Path]) -> list[Path]:
             found[path] = None
             continue
         anchor = Path(path.anchor)
-        matches = sorted(anchor.glob(str(path.relative_to(anchor))))
+        matches = sorted(anchor.glob(_plain_stars(path.relative_to(anchor))))
         if not matches:
             raise NotFound(
                 f"No file matches '{pattern}'.",
@@ -40,6 +43,11 @@ def expanded(patterns: Sequence[str | Path]) -> list[Path]:
                 code="not-a-file",
             )
     return list(found)
+
+
+def _plain_stars(pattern: Path) -> str:
+    """The pattern with one star for several inside a name, where Python's own matching raises an error."""
+    return str(Path(*(p if p == "**" else _STARS.sub("*", p) for p in pattern.parts)))
 
 
 def name_of(paths: Sequence[Path]) -> str:
