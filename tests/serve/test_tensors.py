@@ -81,7 +81,7 @@ def test_columns_of_rows() -> None:
 @pytest.mark.parametrize(
     ("value", "datatype", "code"),
     [
-        (True, "INT8", None),
+        (True, "INT8", "wrong-dtype"),
         ("1", "INT8", "wrong-dtype"),
         (1, "BYTES", "wrong-dtype"),
         (1, "BOOL", "wrong-dtype"),
@@ -107,9 +107,11 @@ def test_values_that_a_type_cannot_hold(value: Any, datatype: str, code: str | N
     assert caught.value.details["field"] == "x" and caught.value.details["row"] == 1
 
 
-def test_a_truth_value_is_a_number_whatever_stands_beside_it() -> None:
-    assert tensors.from_json("x", [True, 2], "INT8", (2,)).tolist() == [1, 2]
-    assert tensors.from_json("x", [True, 2, None], "INT8", (3,)).tolist() == [1, 2, None]
+@pytest.mark.parametrize("cells", [[2, True], [2, True, None], [2, False, 2.0]])
+def test_a_truth_value_is_no_number_whatever_stands_beside_it(cells: list[Any]) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        tensors.from_json("x", cells, "INT8", (len(cells),))
+    assert (refusal.value.code, refusal.value.details["row"]) == ("wrong-dtype", 1)
 
 
 @pytest.mark.parametrize("piece", [3, 1 << 16])

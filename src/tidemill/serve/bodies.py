@@ -126,6 +126,11 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def may_have_booleans(body: bytes) -> bool:
+    """Whether a truth value is in a body; one without costs nothing more."""
+    return b"true" in body or b"false" in body
+
+
 def lists_of_a_row(tensors: Sequence[Tensor]) -> int | None:
     """How many lists the cells of a row are made of, nested as their shapes say; None where that is not known."""
     if any(t.datatype == "BYTES" or min(t.cell, default=0) < 0 for t in tensors):

@@ -22,6 +22,7 @@ from tidemill.serve.bodies import (
     check_names,
     decode,
     lists_of_a_row,
+    may_have_booleans,
     request_id,
 )
 
@@ -112,7 +113,9 @@ class Inference:
             if size is None:
                 if not isinstance(given.data, list):
                     raise _no_data(given.name)
-                columns[given.name] = tensors.from_json(given.name, given.data, given.datatype, shape)
+                columns[given.name] = tensors.from_json(
+                    given.name, given.data, given.datatype, shape, booleans=may_have_booleans(body)
+                )
                 continue
             if not isinstance(size, int) or not 0 <= size <= len(tail):
                 raise _no_tail(given.name, size, len(tail), framed=header is not None)

@@ -123,7 +123,8 @@ class Labels:
             f"'{text[:80]}', the label of item {row}, is no class of the model.",
             why=f"Its classes are: {shown}.",
             hint=(f"Did you mean '{close}'? " if close else "")
-            + 'Send "new_class": true with the item if it is a class that the model shall learn.',
+            + 'If it is a class that the model shall learn, send "new_class": true with the item '
+            "(tidemill feedback: --new-class).",
             code="unknown-class",
             details={"field": "label", "row": row, "classes": list(classes[:_SHOWN])},
         )

@@ -20,6 +20,7 @@ from tidemill.serve.bodies import (
     check_names,
     decode,
     lists_of_a_row,
+    may_have_booleans,
     request_id,
 )
 
@@ -74,9 +75,13 @@ class Rows:
         for at, row in enumerate(rows):
             if row.keys() != self._names and not self._names <= row.keys() <= self._all_names:
                 raise self._wrong_names(at, row)
-        columns = {t.name: tensors.from_rows(t.name, [row[t.name] for row in rows], t) for t in self._inputs}
+        odd = may_have_booleans(body)
+        columns = {
+            t.name: tensors.from_rows(t.name, [row[t.name] for row in rows], t, booleans=odd)
+            for t in self._inputs
+        }
         for t in self._identity:
-            columns[t.name] = tensors.from_rows(t.name, [row.get(t.name) for row in rows], t)
+            columns[t.name] = tensors.from_rows(t.name, [row.get(t.name) for row in rows], t, booleans=odd)
         return Asked(columns, len(rows), request_id(request.id or None))
 
     def write(self, answer: Answer) -> bytes:

@@ -35,10 +35,19 @@ _EXACT = 2**53
 MAX_DIMENSIONS = 16
 
 
-def from_json(name: str, values: list[Any], datatype: str, shape: tuple[int, ...]) -> Any:
+def from_json(
+    name: str, values: list[Any], datatype: str, shape: tuple[int, ...], *, booleans: bool = True
+) -> Any:
     """An array of ``shape`` from numbers or text, flat or nested as the shape says.
 
-    ``null`` is a missing cell: the array is then a ``numpy.ma.MaskedArray``.
+    ``null`` is a missing cell: the array is then a ``numpy.ma.MaskedArray``. A truth value is no number.
+
+    Args:
+        name: The column.
+        values: What was sent.
+        datatype: The protocol's word for what it is.
+        shape: Rows first.
+        booleans: Whether there may be a truth value among them, which Python takes for 0 or 1.
 
     Raises:
         InvalidInput: ``wrong-shape``, ``wrong-dtype``, ``out-of-range``; the details name ``field`` and
@@ -48,6 +57,10 @@ def from_json(name: str, values: list[Any], datatype: str, shape: tuple[int, ...
     code = _CODES.get(datatype)
     if code is None:
         return _slow(name, flat, datatype, shape)
+    if booleans:
+        at = next((at for at, value in enumerate(flat) if type(value) is bool), None)
+        if at is not None:
+            raise _wrong_type(name, at // max(1, math.prod(shape[1:])), flat[at], datatype)
     dtype = np.dtype(DATATYPES[datatype])
     packed = bytearray(len(flat) * dtype.itemsize)
     missing: Any = None
@@ -100,8 +113,10 @@ def _mended(name: str, start: int, piece: list[Any], datatype: str, shape: tuple
         return np.array(cells, dtype=dtype)
 
 
-def from_rows(name: str, cells: list[Any], tensor: Tensor) -> Any:
+def from_rows(name: str, cells: list[Any], tensor: Tensor, *, booleans: bool = True) -> Any:
     """One column from a list of cells, each nested as the tensor's cell shape says, flat, or null.
+
+    ``booleans`` is that of ``from_json``.
 
     Raises:
         InvalidInput: As ``from_json``.
@@ -110,7 +125,8 @@ def from_rows(name: str, cells: list[Any], tensor: Tensor) -> Any:
     if any(n < 0 for n in cell):
         cell = cell_shape(next((c for c in cells if c is not None), None))
     shape = (len(cells), *cell)
-    return from_json(name, _one_form(name, cells, cell) if cell else cells, tensor.datatype, shape)
+    values = _one_form(name, cells, cell) if cell else cells
+    return from_json(name, values, tensor.datatype, shape, booleans=booleans)
 
 
 def _one_form(name: str, cells: list[Any], cell: tuple[int, ...]) -> list[Any]:
@@ -221,7 +237,6 @@ def _cell(name: str, at: int, value: Any, datatype: str, shape: tuple[int, ...])
         if isinstance(value, bool):
             return value
     elif isinstance(value, (int, float)):
-        # A truth value counts as 0 or 1, as it does in ``from_json``'s quick way.
         least, most = _range(datatype)
         if not least <= value <= most:
             raise InvalidInput(
@@ -235,7 +250,11 @@ def _cell(name: str, at: int, value: Any, datatype: str, shape: tuple[int, ...])
             return value
         if value == int(value):
             return int(value)
-    raise InvalidInput(
+    raise _wrong_type(name, row, value, datatype)
+
+
+def _wrong_type(name: str, row: int, value: Any, datatype: str) -> InvalidInput:
+    return InvalidInput(
         f"'{name}' of row {row} holds {_words(value)} where {datatype} is wanted.",
         hint=f"Send '{name}' as {DATATYPES[datatype].replace('object', 'text')}.",
         code="wrong-dtype",

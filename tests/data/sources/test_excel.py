@@ -81,6 +81,17 @@ def test_one_sheet_is_meant_or_said(datasets: Datasets, tmp_path: Path, rows: Ro
     assert (error.value.code, error.value.hint) == ("sheet-not-found", "Did you mean 'Sheet'?")
 
 
+def test_a_formula_of_another_sheet_is_nobody_s_business(datasets: Datasets, tmp_path: Path, rows: Rows):
+    path = book(tmp_path / "a.xlsx", [["a"], [1]], Notes="by Ada")
+    both = openpyxl.load_workbook(path)
+    both["Notes"]["B1"] = "=1+1"
+    both.save(path)
+    import_rows(datasets, "d", open_files([path], sheet="Sheet"))
+    assert rows() == [{"a": 1}]
+    with pytest.raises(InvalidInput, match="sheet 'Notes', cell B1"):
+        import_rows(datasets, "e", open_files([path], sheet="Notes"))
+
+
 @pytest.mark.parametrize(
     ("rows", "formats", "code", "words"),
     [

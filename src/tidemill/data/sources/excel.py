@@ -73,8 +73,9 @@ class Excel:
                 order = [own.index(name) for name in names]
                 before = kept.rows
                 self._keep(kept, names, order, found, Sheet(path, sheet.title, first + 1))
+                title = sheet.title
                 self._counts.append((f"{path.name}, sheet '{sheet.title}'", kept.rows - before, first + 1))
-            _check_computed(path)
+            _check_computed(path, title)
         if not kept.rows:
             raise InvalidInput(
                 f"{self.name} has a row of names and no row after it.",
@@ -292,8 +293,8 @@ def _from(first: list[Any], rows: Iterator[Any]) -> Iterator[list[Any]]:
     yield from map(list, rows)
 
 
-def _check_computed(path: Path) -> None:
-    """Refuse a formula whose value the file does not hold: it would come in as a missing cell.
+def _check_computed(path: Path, title: str) -> None:
+    """Refuse a formula of a sheet whose value the file does not hold: it would come in as a missing cell.
 
     Raises:
         InvalidInput: ``formula-not-computed``.
@@ -306,18 +307,17 @@ def _check_computed(path: Path) -> None:
     with _readable(path), path.open("rb") as one, path.open("rb") as two:
         values = openpyxl.load_workbook(one, read_only=True, data_only=True)
         formulas = openpyxl.load_workbook(two, read_only=True)
-        for sheet, other in zip(values.worksheets, formulas.worksheets, strict=True):
-            for row, others in zip(sheet.iter_rows(), other.iter_rows(), strict=True):
-                for cell, twin in zip(row, others, strict=True):
-                    if cell.value is None and getattr(twin, "data_type", None) == "f":
-                        raise InvalidInput(
-                            f"{path.name}, sheet '{sheet.title}', cell {twin.coordinate}: the value of its formula is "
-                            "not in the file.",
-                            why="The program that wrote it did not compute it, so it would come in as missing.",
-                            hint="Open the workbook in Excel, let it compute, and save it.",
-                            code="formula-not-computed",
-                            details={"file": path.name, "row": twin.row, "column": twin.column},
-                        )
+        rows = zip(values[title].iter_rows(), formulas[title].iter_rows(), strict=True)
+        for cell, twin in (pair for row in rows for pair in zip(*row, strict=True)):
+            if cell.value is None and getattr(twin, "data_type", None) == "f":
+                raise InvalidInput(
+                    f"{path.name}, sheet '{title}', cell {twin.coordinate}: the value of its formula is "
+                    "not in the file.",
+                    why="The program that wrote it did not compute it, so it would come in as missing.",
+                    hint="Open the workbook in Excel, let it compute, and save it.",
+                    code="formula-not-computed",
+                    details={"file": path.name, "row": twin.row, "column": twin.column},
+                )
 
 
 def _has_formula(path: Path) -> bool:
