@@ -128,6 +128,20 @@ def test_the_pipeline_that_calls_the_others_is_the_one_that_is_meant(tmp_path: P
     assert load.load(file, "two").name == "two"
 
 
+def test_objects_that_compare_in_their_own_way_stand_beside_pipelines(tmp_path: Path) -> None:
+    (tmp_path / "near.py").write_text(
+        "import numpy as np\nimport pandas as pd\nimport polars as pl\n"
+        "FRAME = pd.DataFrame({'x': [1, 2]})\nSERIES = FRAME['x']\nPOLARS = pl.DataFrame({'x': [1, 2]})\n"
+        "class Odd:\n    def __eq__(self, other): raise TypeError('not comparable')\nODD = Odd()\n"
+    )
+    file = tmp_path / "flow.py"
+    file.write_text(
+        "import numpy as np\nimport tidemill as tm\nfrom near import FRAME, ODD, POLARS, SERIES\n"
+        "ARRAY = np.arange(3)\n@tm.pipeline\ndef part(n=ARRAY): ...\n@tm.pipeline\ndef whole():\n    return part()\n"
+    )
+    assert load.load(file).name == "whole"
+
+
 def test_a_file_named_as_an_installed_module_hides_nothing(tmp_path: Path) -> None:
     file = tmp_path / "json.py"
     file.write_text(

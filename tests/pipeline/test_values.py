@@ -415,3 +415,8 @@ def test_plain_results_of_branches_are_exact_or_refused() -> None:
         with pytest.raises(InvalidInput) as caught:
             build(odd)
         assert caught.value.code == "not-a-setting"
+
+
+def test_a_default_that_compares_in_its_own_way_is_shown_beside_a_value_that_does_not_fit() -> None:
+    default = np.arange(2)
+    assert values.wrong_type("Parameter", "n", "a", int, default).hint == f"Give a value such as {default!r}."

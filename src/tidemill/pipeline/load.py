@@ -66,7 +66,7 @@ def load(path: Path, name: str | None = None) -> Pipeline[..., object]:
             code="pipeline-not-found",
         )
     called = {n for p in found.values() for n in _names_in(p.function.__code__)}
-    outer = [p for n, p in vars(module).items() if p in found.values() and n not in called]
+    outer = [p for n, p in here.items() if n not in called]
     if len(outer) == 1:
         return outer[0]
     if len(found) > 1:

@@ -115,7 +115,9 @@ class Pipeline(Generic[P, R]):
                 )
             given[name] = value
         says = {
-            p.name for p in self.parameters if p.annotation is not EMPTY or p.default not in (EMPTY, None)
+            p.name
+            for p in self.parameters
+            if p.annotation is not EMPTY or (p.default is not EMPTY and p.default is not None)
         }
         known = {p.name for p in self.parameters}
         made = {

@@ -193,7 +193,9 @@ def _way(name: str, value: object, wanted: Any, default: object) -> str | None:
     plainly = plain_annotation(wanted)
     if isinstance(plainly, enum.EnumType):
         return f"It has: {', '.join(plainly.__members__)}."
-    return f"Give a value such as {Typed(default)!r}." if default not in (EMPTY, None) else None
+    if default is EMPTY or default is None:
+        return None
+    return f"Give a value such as {Typed(default)!r}."
 
 
 class Typed:
