@@ -284,6 +284,7 @@ def test_nothing_of_a_forgotten_row_is_left_but_what_is_named(project: tm.Projec
     with pytest.raises(InvalidInput) as caught:
         project.forget("d", GONE, f"{NEEDLE} asked")
     assert caught.value.code == "reason-names-row"
+    assert f"'{NEEDLE}'" in str(caught.value)
     first = project.forget("d", GONE, "asked for")
     assert first.logged == would.logged == ["prod: 4"]
     with closing(log_layout.open_to_read(log)) as reader:
@@ -298,6 +299,7 @@ def test_nothing_of_a_forgotten_row_is_left_but_what_is_named(project: tm.Projec
         "parameters of run",
     ):
         assert place in told, first.mentioned
+    assert any(each.startswith("title of review d#1 (") and NEEDLE in each for each in first.mentioned)
     # What is left in the catalog is what people wrote; it is named, and goes on a word.
     done = project.forget("d", GONE, "asked for", redact=[NEEDLE])
     assert len(done.redacted) == len(first.mentioned)

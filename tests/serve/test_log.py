@@ -222,3 +222,13 @@ def test_a_reader_in_the_way_of_a_removal_is_told(tmp_path: Path, monkeypatch: p
     assert log_removal.remove(file, ["a"]) == 0
     with LogReader(file) as log:
         assert [p.id for p in log.predictions()] == ["b"]
+
+
+def test_a_row_says_a_word_whole_whatever_its_length_before_it_is() -> None:
+    # A text of 48 bytes has its length, which is the letter "0", right before it.
+    texts = ["00084", "00084".ljust(48, "!"), "100084", "0.000846"]
+    rows = log_layout.encode_rows(
+        {"a": np.array(texts, object), "b": np.full(4, 84)},
+        [Tensor("a", "BYTES", (-1,)), Tensor("b", "INT64", (-1,))],
+    )
+    assert [log_layout.says(row, ["00084"]) for row in rows] == [True, True, False, False]

@@ -308,3 +308,28 @@ def test_texts_are_found_between_two_others_by_code_points(catalog: Catalog):
     assert found("a", None) == ["a", "b", "é"]
     assert found("a", "b") == ["a"]
     assert found(None, "a" + "\U0010ffff") == ["B", "a"]
+
+
+def test_words_are_taken_out_whole_and_only_of_what_no_machine_wrote(catalog: Catalog):
+    figure = {
+        "rule": "accuracy >= 0.9",
+        "reason": "it is 0.900846, +0.000846 above, of 00084",
+        "value": 0.900846,
+    }
+    raised = {"rule": "smoke test of the predictor", "reason": "ValueError: no row 00084", "value": 0.0}
+    with catalog.write() as t:
+        t.add(records.Verdict(RUN.id, False, None, [figure, raised], RUN.started_at))
+        t.change(
+            records.Run,
+            {"id": RUN.id},
+            parameters={"who": "00084 and 100084", "00084": [1], "data": "sha256:00084"},
+            outputs={"00084": "00084"},
+        )
+    with catalog.write() as t:
+        told = {(m.table, m.column, m.words) for m in t.redact(["00084", "succeeded"], "[forgotten]")}
+    assert told == {("verdicts", "rules", ("00084",)), ("runs", "parameters", ("00084",))}
+    with catalog.read() as t:
+        (verdict,), (run,) = t.find(records.Verdict), t.find(records.Run)
+    assert verdict.rules == [figure, raised | {"reason": "ValueError: no row [forgotten]"}]
+    assert run.parameters == {"who": "[forgotten] and 100084", "[forgotten]": [1], "data": "sha256:00084"}
+    assert (run.outputs, run.status) == ({"00084": "00084"}, RUN.status)

@@ -6,11 +6,12 @@ One SQLite file an environment, ``<environment>.predictions.db``, whose layout v
 
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tidemill.core.errors import NotFound, StorageError
+from tidemill.core.words import found
 from tidemill.models.signature import DATATYPES, Tensor
 
 if TYPE_CHECKING:
@@ -157,6 +158,22 @@ def decode_rows(rows: Sequence[bytes], tensors: Sequence[Tensor]) -> "dict[str, 
 
     decoded: list[Any] = [msgspec.msgpack.decode(row) for row in rows]
     return {t.name: _column([row[at] for row in decoded], t) for at, t in enumerate(tensors)}
+
+
+def says(row: bytes, words: Collection[str]) -> bool:
+    """Whether a text of a row, as ``encode_rows`` gives it, has one of these words, whole."""
+    import msgspec  # noqa: PLC0415
+
+    there = [word for word in words if word.encode() in row]
+    return bool(there) and any(found(text, there) for text in _texts(msgspec.msgpack.decode(row)))
+
+
+def _texts(cell: Any) -> Iterator[str]:
+    if isinstance(cell, str):
+        yield cell
+    elif isinstance(cell, list):
+        for each in cast("list[Any]", cell):
+            yield from _texts(each)
 
 
 def _pieces(array: "np.ndarray[Any, Any]") -> list[bytes]:

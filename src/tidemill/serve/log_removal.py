@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import StorageError
+from tidemill.core.words import found as found_in
 from tidemill.models.signature import Signature
 from tidemill.serve import log_layout
 
@@ -50,14 +51,18 @@ def holding(
                 found |= {
                     row[0]
                     for row in database.execute(
-                        "SELECT id FROM predictions WHERE instr(inputs, ?) OR instr(outputs, ?)", (said, said)
+                        "SELECT id, inputs, outputs FROM predictions WHERE instr(inputs, ?) OR instr(outputs, ?)",
+                        (said, said),
                     )
+                    if log_layout.says(row[1], [word]) or log_layout.says(row[2], [word])
                 }
                 found |= {
                     row[0]
                     for row in database.execute(
-                        "SELECT prediction FROM feedback WHERE instr(CAST(label AS TEXT), ?)", (word,)
+                        "SELECT prediction, CAST(label AS TEXT) FROM feedback WHERE instr(CAST(label AS TEXT), ?)",
+                        (word,),
                     )
+                    if found_in(row[1], [word])
                 }
     except sqlite3.Error as error:
         raise log_layout.storage_error(file, error) from error

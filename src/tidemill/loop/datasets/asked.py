@@ -47,21 +47,22 @@ class Sought:
         """
         import numpy as np  # noqa: PLC0415
 
+        from tidemill.serve.log_layout import says  # noqa: PLC0415
+
         tensors = {t.name: t for t in signature.logged}
         inputs = [t.name for t in signature.inputs]
         of_cells = self._wanted([tensors[n] for n in inputs])
         key = list(self.key) if by_key and self.key and set(self.key) <= tensors.keys() else []
         of_key = self._wanted([tensors[n] for n in key])
-        said = [word.encode() for word in self.words]
 
         def which(columns: "Mapping[str, np.ndarray[Any, Any]]") -> "np.ndarray[Any, Any]":
             cells = {n: _cells(a, tensors[n]) for n, a in columns.items() if n in tensors}
             found = _among(of_cells, cells, inputs) if inputs else np.zeros(_length(columns), bool)
             if key and set(key) <= cells.keys():
                 found |= _among(of_key, cells, key)
-            if said and cells:
+            if self.words and cells:
                 rows = zip(*cells.values(), strict=True)
-                found |= np.array([any(w in cell for w in said for cell in row) for row in rows], bool)
+                found |= np.array([any(says(cell, self.words) for cell in row) for row in rows], bool)
             return found
 
         return which

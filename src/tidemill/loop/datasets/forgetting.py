@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import InvalidInput, NotAllowed
 from tidemill.core.events import Sink, silent
+from tidemill.core.words import found as found_in
+from tidemill.core.words import named as in_words
 from tidemill.loop.datasets.asked import Sought
 from tidemill.loop.datasets.file_traces import FileTraces, forget_files, refused_rows, would_forget_files
 from tidemill.loop.datasets.labelling.forgetting import LabelTraces, forget_labels, label_traces
@@ -178,9 +180,9 @@ def before_forgetting(ws: Workspace, name: str, ids: Collection[int]) -> Asked:
 
 
 def _check_reason(reason: str, words: Sequence[str]) -> None:
-    if any(word in reason for word in words):
+    if there := found_in(reason, words):
         raise InvalidInput(
-            "The reason has a text of these rows in it.",
+            f"The reason has a text of these rows in it: {in_words(there)}.",
             why="It is what stays in their place, for all who read the history.",
             hint="Say it without naming the person: --reason 'asked on 3 May, ticket 12'.",
             code="reason-names-row",

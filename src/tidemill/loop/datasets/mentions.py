@@ -6,6 +6,7 @@ Such texts are people's own. They are named to whoever forgets, and a word is ta
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
+from tidemill.core.words import found, named
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -43,18 +44,22 @@ def in_messages(ws: Workspace, name: str, words: Sequence[str]) -> list[str]:
 
     dataset = ws.datasets.open(name)
     commits = {c.id: c.message for branch in dataset.branches() for c in dataset.log(branch)} if words else {}
-    told = [f"message of commit {name}@{i}" for i, text in commits.items() if _has(text, words)]
-    reasons = [t for t in tombstones(ws.store.objects, name) if _has(t.reason, words)] if words else []
-    return told + [f"reason of what was forgotten on {t.time[:10]}" for t in reasons]
+    told = [
+        f"message of commit {name}@{i} ({named(there)})"
+        for i, text in commits.items()
+        if (there := found(text, words))
+    ]
+    marks = tombstones(ws.store.objects, name) if words else ()
+    reasons = [(t, there) for t in marks if (there := found(t.reason, words))]
+    return told + [f"reason of what was forgotten on {t.time[:10]} ({named(there)})" for t, there in reasons]
 
 
 def in_server_logs(ws: Workspace, words: Collection[str]) -> list[str]:
     """Sentences about logs of servers on this machine that have one of these words."""
-    said = [word.encode() for word in words]
     return [
-        f"{file} (log of a server): it has a text of theirs; delete it when the server has ended."
+        f"{file} (log of a server): it has a text of theirs, {named(there)}; delete it when the server has ended."
         for file in sorted(ws.store.environments_folder.rglob("*.log"))
-        if file.is_file() and any(word in file.read_bytes() for word in said)
+        if file.is_file() and (there := found(file.read_bytes().decode("utf-8", "replace"), words))
     ]
 
 
@@ -78,14 +83,11 @@ def elsewhere(ws: Workspace, name: str) -> list[str]:
     return told
 
 
-def _has(text: str, words: Sequence[str]) -> bool:
-    return any(word in text for word in words)
-
-
-def _told(found: "list[Mention]") -> list[str]:
+def _told(mentions: "list[Mention]") -> list[str]:
     return [
         _PLACES.get(one.table, "{column} of a record in " + one.table).format_map(
             {**one.key, "column": one.column}
         )
-        for one in found
+        + f" ({named(one.words)})"
+        for one in mentions
     ]

@@ -6,6 +6,7 @@ SQLite for one machine, PostgreSQL for a team. Every write is one transaction; a
 import contextlib
 import dataclasses
 import functools
+import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import exc
 
+from tidemill.core import words
 from tidemill.core.clock import now, stamp
 from tidemill.store.catalog import prepared, records, tables
 from tidemill.store.catalog.engine import Engine, too_new
@@ -42,43 +44,67 @@ _TABLES: dict[type[Any], sa.Table] = {
 _CACHED = sa.select(tables.cache.c.key, tables.cache.c.outputs).where(
     tables.cache.c.key.in_(sa.bindparam("keys", expanding=True))
 )
-_COMPUTED = ("cache", "artifacts")
-"""Tables of what runs computed, which is removed where it came of what is forgotten."""
+_COMPUTED = ("cache", "artifacts", "pairing")
+"""Tables without a text of a person. What runs computed is removed where it came of what is forgotten."""
+_MACHINE = frozenset(
+    {
+        "commit", "framework", "host", "inputs", "kind", "merge_commit", "metrics", "outputs", "role", "row", "run",
+        "source_commit", "state", "status", "target_commit", "time", "trigger", "until",
+    }
+)  # fmt: skip
+"""Columns, beside times and digests, whose texts a machine made and which records are found by."""
+_DIGEST = re.compile(r"sha256:[0-9a-f]+")
+_RAISED = re.compile(r"[A-Za-z_]\w*: ")
+"""How a gate's reason begins that is no figure but an error of the model's own code, which may repeat cells."""
 R = TypeVar("R")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Mention:
-    """A column of a record in which a word is; ``key`` is the record's."""
+    """A column of a record in which there are words; ``key`` is the record's."""
 
     table: str
     key: dict[str, Any]
     column: str
     value: Any
+    words: tuple[str, ...]
 
 
-def _mentions(value: Any, word: str) -> bool:
+def _is_machine(column: str) -> bool:
+    return column in _MACHINE or column.endswith("_at")
+
+
+def _edited(column: sa.Column[Any], value: Any, edit: Callable[[str], str]) -> Any:
+    """A value of a column with its texts edited, but for those that a machine made."""
+    if column is tables.verdicts.c.rules:
+        return [
+            rule | {"reason": edit(rule["reason"])} if _RAISED.match(rule.get("reason", "")) else rule
+            for rule in value
+        ]
+    return _with_texts(value, edit)
+
+
+def _with_texts(value: Any, edit: Callable[[str], str]) -> Any:
     match value:
         case str():
-            return word in value
+            return value if _DIGEST.fullmatch(value) else edit(value)
         case dict():
-            return any(word in str(n) or _mentions(v, word) for n, v in value.items())
+            return {edit(str(n)): _with_texts(v, edit) for n, v in value.items()}
         case list():
-            return any(_mentions(v, word) for v in value)
-        case _:
-            return False
-
-
-def _replaced(value: Any, word: str, instead: str) -> Any:
-    match value:
-        case str():
-            return value.replace(word, instead)
-        case dict():
-            return {str(n).replace(word, instead): _replaced(v, word, instead) for n, v in value.items()}
-        case list():
-            return [_replaced(v, word, instead) for v in value]
+            return [_with_texts(v, edit) for v in value]
         case _:
             return value
+
+
+def _words_in(column: sa.Column[Any], value: Any, sought: Sequence[str]) -> tuple[str, ...]:
+    there: dict[str, None] = {}
+
+    def look(text: str) -> str:
+        there.update(dict.fromkeys(words.found(text, sought)))
+        return text
+
+    _edited(column, value, look)
+    return tuple(there)
 
 
 class Transaction:
@@ -211,33 +237,37 @@ class Transaction:
         rows = self._connection.execute(sa.select(tables.cache.c.key, tables.cache.c.outputs))
         yield from ((key, outputs) for key, outputs in rows)
 
-    def mentions(self, words: Sequence[str]) -> "list[Mention]":
-        """Where what people or steps wrote has one of these words, outside the cache and its artifacts."""
+    def mentions(self, sought: Sequence[str]) -> "list[Mention]":
+        """Where what people or steps wrote has one of these words, whole; not where a machine wrote."""
         found: list[Mention] = []
-        for table in tables.metadata.sorted_tables if words else ():
+        for table in tables.metadata.sorted_tables if sought else ():
             if table.name in _COMPUTED:
                 continue
             keys = list(table.primary_key.columns)
-            columns = [c for c in table.columns if c not in keys and isinstance(c.type, sa.String | sa.JSON)]
+            columns = [
+                c
+                for c in table.columns
+                if c not in keys and isinstance(c.type, sa.String | sa.JSON) and not _is_machine(c.name)
+            ]
             query = sa.select(*keys, *columns)
             for row in self._connection.execute(query):
                 key = dict(zip([c.name for c in keys], row, strict=False))
                 values = row[len(keys) :]
                 found += [
-                    Mention(table.name, key, column.name, value)
+                    Mention(table.name, key, column.name, value, there)
                     for column, value in zip(columns, values, strict=True)
-                    if any(_mentions(value, word) for word in words)
+                    if (there := _words_in(column, value, sought))
                 ]
         return found
 
-    def redact(self, words: Sequence[str], instead: str) -> "list[Mention]":
+    def redact(self, sought: Sequence[str], instead: str) -> "list[Mention]":
         """Put another text in the place of these words there; where it was done."""
-        found = self.mentions(words)
+        found = self.mentions(sought)
         for one in found:
             table = tables.metadata.tables[one.table]
-            value = one.value
-            for word in words:
-                value = _replaced(value, word, instead)
+            value = _edited(
+                table.c[one.column], one.value, lambda text: words.replaced(text, sought, instead)
+            )
             where = [table.c[name] == part for name, part in one.key.items()]
             self._connection.execute(sa.update(table).where(*where).values({one.column: value}))
         return found
