@@ -39,7 +39,18 @@ def test_typed_values_are_text_or_json():
     }
 
 
-@pytest.mark.parametrize("texts", [["n:=three"], ["n:="], [":=3"], ["n=1", "n:=1"], ["n:=" + "[" * 100_000]])
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["n:=three"],
+        ["n:="],
+        [":=3"],
+        ["n=1", "n:=1"],
+        ['n:=[{"a":1,"a":2}]'],
+        ["n:=-1e400"],
+        ["n:=" + "[" * 100_000],
+    ],
+)
 def test_typed_values_that_are_none(texts: list[str]):
     with pytest.raises(click.UsageError):
         parameters.given(texts)
@@ -166,7 +177,18 @@ def test_csv_rows_with_a_tensor(tmp_path: Path):
     ]
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "[" + "1" * 5_000 + "]", "[1\n[2"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        "[" + "1" * 5_000 + "]",
+        "[1\n[2",
+        '[{"a": 1, "a": 2}]',
+        '{"a": 1}\n{"a": 1, "a": 2}',
+        '[{"a": 1e400}]',
+    ],
+)
 def test_json_that_no_reader_takes_is_said_to_be_none(tmp_path: Path, text: str):
     file = tmp_path / "rows.json"
     file.write_text(text, "utf-8")

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, NewType, Optional
+from typing import Annotated, Any, Final, Literal, NewType, Optional
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -78,6 +78,19 @@ TYPED: list[tuple[Any, str, Any]] = [
     (Color, "blue", Color.BLUE),
     (Level, "HIGH", Level.HIGH),
     (Level, "2", Level.HIGH),
+    (float | int, "9007199254740993", 2**53 + 1),
+    (float | int, "9007199254740992.5", 9007199254740992.5),
+    (float, "1e23", 1e23),
+    (float, "-Infinity", float("-inf")),
+    (bool | int, "1", 1),
+    (int | bool, "0", 0),
+    (bool | int, "true", True),
+    (bool | int | str, "no", False),
+    (float | int | None, "1", 1),
+    (Literal[True, 1], "1", 1),
+    (Literal[True, 1], "yes", True),
+    (Final[int], "3", 3),
+    (Final[list[int]], "1,2", [1, 2]),
     (list, "1,true", ["1", "true"]),
     (list[int], "1, 2", [1, 2]),
     (list[str], "1,", ["1", ""]),
@@ -118,6 +131,17 @@ NOT_TYPED: list[tuple[Any, str]] = [
     (dt.date, "30.11.2026"),
     (Decimal, "much"),
     (int | float, "many"),
+    (float, "9007199254740993"),
+    (float, "-9_007_199_254_740_993"),
+    (list[float], "1,9007199254740993"),
+    (float, "1e400"),
+    (float | int, "-1e400"),
+    (float, "1" * 400),
+    (complex, "1e400+1j"),
+    (dict[str, float], '{"a": 1e400}'),
+    (dict[int, int], '{"1": 2, "1": 3}'),
+    (list[dict[str, Any]], '[{"a": {"b": 1, "b": 1}}]'),
+    (Final[int], "a"),
 ]
 
 
@@ -131,6 +155,18 @@ def test_what_was_typed_is_read_by_the_annotation(annotation: Any, text: str, va
 def test_what_was_typed_and_does_not_fit_is_refused(annotation: Any, text: str) -> None:
     with pytest.raises(ValueError, match="does not fit"):
         values.given(Text(text), annotation)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text", "why"),
+    [
+        (dict[int, int], '{"1": 2, "1": 3}', "The name '1' is there twice in an object."),
+        (float, "9007199254740993", "The nearest float is 9007199254740992."),
+        (float | None, "1e400", "1e400 is beyond what a float holds."),
+    ],
+)
+def test_a_refusal_says_what_would_be_lost(annotation: Any, text: str, why: str) -> None:
+    assert values.wrong_type("Parameter", "x", Text(text), annotation).why == why
 
 
 BY_NAME = (Path, tm.Dataset, tm.Model, tm.Secret)

@@ -10,7 +10,7 @@ import click
 
 from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.core.files import whole
-from tidemill.core.given import Json, Text
+from tidemill.core.given import Json, Text, tree_of
 
 if TYPE_CHECKING:
     from tidemill.loop.views import EnvironmentView
@@ -51,13 +51,11 @@ def given(texts: Sequence[str]) -> dict[str, Text | Json]:
 
 
 def _json(name: str, text: str) -> Json:
-    import json  # noqa: PLC0415
-
     try:
-        return Json(json.loads(text))
+        return Json(tree_of(text))
     except (ValueError, RecursionError) as error:
         raise click.UsageError(
-            f"--parameter {name}:= takes JSON, and {text[:80]!r} is not: {error}. For text, type {name}=."
+            f"--parameter {name}:= takes JSON, not {text[:80]!r}: {error}. For text, type {name}=."
         ) from error
 
 
@@ -98,16 +96,10 @@ def rows_from(file: str, tensors: Mapping[str, str]) -> list[dict[str, Any]]:
 
 
 def _json_rows(name: str, text: str) -> list[dict[str, Any]]:
-    import json  # noqa: PLC0415
-
     try:
-        tree: Any = json.loads(text)
+        tree: Any = tree_of(text)
     except (ValueError, RecursionError) as whole:
-        lines = [line for line in text.splitlines() if line.strip()]
-        try:
-            tree = [json.loads(line) for line in lines] if len(lines) > 1 else None
-        except (ValueError, RecursionError):
-            tree = None
+        tree = _json_lines(name, text)
         if tree is None:
             raise _invalid_rows(name, f"it is not JSON: {whole}") from whole
     rows: Any = tree.get("rows", [tree]) if isinstance(tree, dict) else tree
@@ -117,6 +109,20 @@ def _json_rows(name: str, text: str) -> list[dict[str, Any]]:
         if not isinstance(row, dict):
             raise _invalid_rows(name, f"row {number} is no object")
     return rows
+
+
+def _json_lines(name: str, text: str) -> list[Any] | None:
+    """What stands on each line; None where these are no JSON lines."""
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    found: list[Any] = []
+    for number, line in lines:
+        try:
+            found.append(tree_of(line))
+        except (ValueError, RecursionError) as error:
+            if not found:
+                return None
+            raise _invalid_rows(name, f"line {number} is not JSON: {error}") from error
+    return found if len(lines) > 1 else None
 
 
 def _invalid_rows(name: str, reason: str) -> InvalidInput:

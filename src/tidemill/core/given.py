@@ -20,3 +20,31 @@ class Json:
     """
 
     tree: Any
+
+
+def tree_of(text: str) -> Any:
+    """JSON as ``json.loads`` reads it, where nothing is lost by it.
+
+    Raises:
+        ValueError: It is no JSON; an object has a name twice; a number is beyond what a float holds.
+        RecursionError: It lies too deep.
+    """
+    import json  # noqa: PLC0415
+
+    return json.loads(text, object_pairs_hook=_once, parse_float=_finite)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for at, name in enumerate(names) if name in names[:at])
+        raise ValueError(f"the name '{twice[:80]}' is there twice in an object")
+    return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError(f"{text[:80]} is beyond what a float holds")
+    return number

@@ -1,10 +1,11 @@
 """One value as an annotation wants it: of Python as it is, of JSON and of typed text read."""
 
+import cmath
 import collections.abc
 import datetime as dt
 import decimal
 import enum
-import json
+import math
 import os
 import types
 import typing
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from tidemill.core.errors import TidemillError
+from tidemill.core.given import tree_of
 from tidemill.core.names import Reference
 from tidemill.pipeline import spelling
 from tidemill.pipeline.dataset import Dataset, dataset
@@ -25,12 +27,14 @@ from tidemill.pipeline.secret import Secret
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 _NOTHING = {"none", "null"}
 
+_MARKS = (typing.Annotated, typing.Final, typing.Required, typing.NotRequired)
+
 Source = Literal["python", "json", "text"]
 """Where a value comes from: Python, JSON, or what somebody typed."""
 
 
 class Unfit(Exception):
-    """The value does not fit the annotation."""
+    """The value does not fit the annotation; the text says why, where the annotation alone does not."""
 
 
 def fitted(value: Any, annotation: Any, source: Source) -> Any:
@@ -66,9 +70,9 @@ def fitted(value: Any, annotation: Any, source: Source) -> Any:
 
 
 def plain_annotation(annotation: Any) -> Any:
-    """What stands behind an alias, a ``NewType`` and ``Annotated``."""
+    """What stands behind an alias, a ``NewType``, ``Annotated``, ``Final`` and what marks a ``TypedDict``'s members."""
     while True:
-        if typing.get_origin(annotation) is typing.Annotated:
+        if typing.get_origin(annotation) in _MARKS:
             annotation = typing.get_args(annotation)[0]
         elif isinstance(annotation, typing.NewType):
             annotation = annotation.__supertype__
@@ -102,18 +106,28 @@ def _of_union(value: Any, arguments: tuple[Any, ...], source: Source) -> Any:
         return None
     others = [plain_annotation(a) for a in arguments if a is not type(None)]
     exact = [a for a in others if isinstance(a, type) and type(value) is a] if source != "text" else []
-    # Of what was typed text is the last resort: everything fits it.
-    order = exact + sorted(others, key=lambda a: a is str)
+    order = exact + sorted(others, key=_last_of if source == "text" else lambda a: a is str)
+    reasons: list[Any] = []
     for argument in order:
         try:
             return fitted(value, argument, source)
-        except Unfit:
-            continue
-    raise Unfit
+        except Unfit as error:
+            reasons += error.args
+    raise Unfit(*reasons[:1])
+
+
+def _last_of(annotation: Any) -> int:
+    """The place of a member of a union for what was typed.
+
+    Digits are a whole number, as they are in Python and JSON, though a bool and others read them too. Text is the
+    last resort: everything fits it.
+    """
+    return 0 if annotation is int else 2 if annotation is str else 1
 
 
 def _of_choices(value: Any, choices: tuple[Any, ...], source: Source) -> Any:
-    for choice in choices:
+    # What is typed for 1 is 1, where True is a choice too.
+    for choice in sorted(choices, key=lambda c: type(c) is bool) if source == "text" else choices:
         try:
             found = value if source == "python" else fitted(value, type(choice), source)
         except Unfit:
@@ -176,9 +190,9 @@ def _parsed(text: str, *, mapping: bool) -> tuple[Any, Source]:
     """Typed text as a container: JSON, or members with commas between."""
     if text.lstrip().startswith(("[", "{")):
         try:
-            return json.loads(text), "json"
-        except (json.JSONDecodeError, RecursionError):
-            raise Unfit from None
+            return tree_of(text), "json"
+        except (ValueError, RecursionError) as error:
+            raise Unfit(str(error)) from None
     if mapping:
         raise Unfit
     return [part.strip() for part in text.split(",")] if text.strip() else [], "text"
@@ -213,11 +227,35 @@ def _to_float(value: Any, source: Source) -> float:
     if isinstance(value, int) and not isinstance(value, bool):
         made = _made(float, value)
         if int(made) != value:
-            raise Unfit
+            raise Unfit(f"the nearest float is {int(made)}")
         return made
     if source == "text":
-        return _made(float, value)
+        return _from_typed(value)
     raise Unfit
+
+
+def _from_typed(text: str) -> float:
+    """A float of what was typed; infinity where it is asked for by name."""
+    made = _made(float, text)
+    _check_range(text, math.isinf(made))
+    try:
+        whole = int(text)
+    except ValueError:
+        return made
+    if int(made) != whole:
+        raise Unfit(f"the nearest float is {int(made)}")
+    return made
+
+
+def _complex(text: str) -> complex:
+    made = complex(text)
+    _check_range(text, cmath.isinf(made))
+    return made
+
+
+def _check_range(text: str, infinite: bool) -> None:
+    if infinite and "inf" not in text.lower():
+        raise Unfit(f"{text[:80]} is beyond what a float holds")
 
 
 def _to_bool(value: Any, source: Source) -> bool:
@@ -332,7 +370,7 @@ _SCALARS: dict[Any, Callable[[Any, Source], Any]] = {
     dt.time: _from_text(dt.time, dt.time.fromisoformat),
     decimal.Decimal: _from_text(decimal.Decimal, decimal.Decimal),
     uuid.UUID: _from_text(uuid.UUID, uuid.UUID),
-    complex: _from_text(complex, complex),
+    complex: _from_text(complex, _complex),
     Secret: _to_secret,
     Dataset: _to_dataset,
     Model: _to_model,

@@ -38,8 +38,9 @@ def given(value: object, annotation: Any, default: object = EMPTY) -> Any:
         if isinstance(value, Json):
             return fitted(value.tree, annotation, "json")
         return fitted(value, annotation, "python")
-    except (Unfit, RecursionError):
-        raise ValueError("it does not fit") from None
+    except (Unfit, RecursionError) as error:
+        reason = f": {error}" if isinstance(error, Unfit) and error.args else ""
+        raise ValueError(f"it does not fit{reason}") from None
 
 
 def declared(annotation: Any, default: object = EMPTY) -> Any:
@@ -176,11 +177,21 @@ def wrong_type(what: str, name: str, value: object, annotation: Any, default: ob
         f"{what} '{name}' must be {shown(wanted)}, not {_short(told)}.",
         why="A value from Python is not read as text: it stays what it is."
         if isinstance(value, str) and wanted is not str
-        else None,
+        else _reason(value, wanted),
         hint=_way(name, value, wanted, default),
         code="wrong-parameter-type",
         details={"parameter": name, "wanted": shown(wanted)},
     )
+
+
+def _reason(value: object, wanted: Any) -> str | None:
+    """Why it does not fit, where the annotation alone does not say it."""
+    try:
+        given(value, wanted)
+    except ValueError as error:
+        reason = str(error).partition(": ")[2]
+        return f"{reason[:1].upper()}{reason[1:]}." if reason else None
+    return None
 
 
 def _way(name: str, value: object, wanted: Any, default: object) -> str | None:
