@@ -229,7 +229,7 @@ def _to_float(value: Any, source: Source) -> float:
         if int(made) != value:
             raise Unfit(f"the nearest float is {int(made)}")
         return made
-    if source == "text":
+    if source == "text" and isinstance(value, str):
         return _from_typed(value)
     raise Unfit
 
@@ -237,7 +237,7 @@ def _to_float(value: Any, source: Source) -> float:
 def _from_typed(text: str) -> float:
     """A float of what was typed; infinity where it is asked for by name."""
     made = _made(float, text)
-    _check_range(text, math.isinf(made))
+    _check_range(text, is_infinite=math.isinf(made))
     try:
         whole = int(text)
     except ValueError:
@@ -249,12 +249,12 @@ def _from_typed(text: str) -> float:
 
 def _complex(text: str) -> complex:
     made = complex(text)
-    _check_range(text, cmath.isinf(made))
+    _check_range(text, is_infinite=cmath.isinf(made))
     return made
 
 
-def _check_range(text: str, infinite: bool) -> None:
-    if infinite and "inf" not in text.lower():
+def _check_range(text: str, *, is_infinite: bool) -> None:
+    if is_infinite and "inf" not in text.lower():
         raise Unfit(f"{text[:80]} is beyond what a float holds")
 
 

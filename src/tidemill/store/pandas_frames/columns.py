@@ -62,7 +62,7 @@ def packed(column: "pd.Series", what: str, *, is_plain: bool) -> tuple[Any, Any]
     if isinstance(column.dtype, pd.SparseDtype):
         raise NotKept(what, "Make it dense: frame.sparse.to_dense().")
     if is_object(column.dtype):
-        what = what if row is None else f"{what}, row {row + 1},"
+        what = what if row is None else f"{what}, row {row + 1}"
         raise NotKept(what, "Give the column one type: .astype(str), .astype('Int64'), pd.to_datetime(...).")
     raise NotKept(what, "Give it a type that Arrow has, such as .astype('float64'), or .astype(str).")
 
