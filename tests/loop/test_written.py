@@ -1,6 +1,7 @@
 """Files that were written beside the store: a row that is forgotten leaves them, or the person is told where it is."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -90,8 +91,13 @@ def test_a_refused_row_that_no_commit_ever_had_is_forgotten_and_does_not_come(
     assert NEEDLE not in file.read_text()
     assert len(file.read_text().splitlines()) == 2
     assert all("refused" not in (project.folder / f).read_text("latin-1") for f in showing(project))
-    # Also not corrected.
-    bring(project, f"5,{NEEDLE} later,a\n")
+    # Also not corrected; and it is said, of a dry run and where others of the rows are refused too.
+    file = project.folder / "again.csv"
+    for dry_run, quarantine in ((True, False), (False, False), (False, True)):
+        file.write_text("id,name,v\n5,later,a\n2,x,a\n" + "6,y,zz\n" * quarantine)
+        (note,) = project.import_data("d", file, dry_run=dry_run, quarantine=quarantine).notes
+        assert (note.code, note.column) == ("forgotten-rows", None)
+        assert re.fullmatch(r"1 row left out: forgotten on \d{4}-\d\d-\d\d \(asked for\)\.", note.text)
     assert len(project.read("d")) == 2
 
 

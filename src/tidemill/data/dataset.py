@@ -150,6 +150,7 @@ class Dataset:
         key: Sequence[str] | None = None,
         replace: bool = False,
         allow_schema_change: bool = False,
+        left_out: "set[int] | None" = None,
     ) -> tuple[Commit, Changes]:
         """Put whole rows on a branch: a new ``_id`` is added, a known one changed where a cell differs.
 
@@ -164,6 +165,7 @@ class Dataset:
             key: Must be the dataset's own, if given.
             replace: Also remove every row that ``table`` does not have.
             allow_schema_change: Let columns come, go and change their type, as the rows have it.
+            left_out: Gets the ``_id`` of each row that is not taken since it was forgotten.
 
         Returns:
             The new commit and the counts; the branch's present head and zeros, when nothing differs.
@@ -190,7 +192,8 @@ class Dataset:
             rows = (
                 upsert.put(
                     self._remembered(
-                        arrange(identities.give(arrange(batch, schema, self.name)), schema, self.name)
+                        arrange(identities.give(arrange(batch, schema, self.name)), schema, self.name),
+                        left_out,
                     )
                 )
                 for batch in batches
@@ -329,9 +332,11 @@ class Dataset:
             raise unresolved([*first, *left[SHOWN:]], choices, names)
         return merge.plan(choices)
 
-    def _remembered(self, rows: Table) -> Table:
+    def _remembered(self, rows: Table, left_out: "set[int] | None") -> Table:
         """These rows without the ones that were forgotten: importing an old file again does not bring them back."""
         forgotten = self.is_forgotten(rows.numpy(ID))
+        if left_out is not None:
+            left_out.update(rows.numpy(ID)[forgotten].tolist())
         return rows.filter(~forgotten) if forgotten.any() else rows
 
     def _check_key(self, key: Sequence[str] | None) -> tuple[str, ...] | None:

@@ -87,6 +87,7 @@ def import_rows(
     sync: bool = False,
     allow_schema_change: bool = False,
     dry_run: bool = False,
+    left_out: "set[int] | None" = None,
 ) -> Imported:
     """Import the rows of a source into a dataset; make the dataset if it is not there.
 
@@ -105,6 +106,7 @@ def import_rows(
         sync: Also remove the rows that the source does not have.
         allow_schema_change: Let columns come, go and change their type, where the source has it so.
         dry_run: Do all but the last step: find types and counts, ask the guards, and make no commit.
+        left_out: Gets the ``_id`` of each row that is not taken since it was forgotten.
 
     Raises:
         NotFound: ``branch-not-found``, ``column-not-found``.
@@ -148,6 +150,7 @@ def import_rows(
                     key=key,
                     replace=sync,
                     allow_schema_change=allow_schema_change,
+                    left_out=left_out,
                 )
             else:
                 commit, changes = into.create(name, rows, message=text, key=key)

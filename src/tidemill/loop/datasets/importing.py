@@ -1,7 +1,7 @@
 """The way in: files, a frame or a query become commit 1 of a dataset, or the difference to what is there."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +83,7 @@ def import_data(
     from tidemill.data.profile import type_text  # noqa: PLC0415
 
     files = _files(ws, resize, sheet, delimiter, missing)
+    left_out: set[int] = set()
 
     def put(datasets: "Datasets") -> "Imported":
         return import_rows(
@@ -98,6 +99,7 @@ def import_data(
             sync=sync,
             allow_schema_change=allow_schema_change,
             dry_run=dry_run,
+            left_out=left_out,
         )
 
     done, separated = or_quarantine(ws, put) if quarantine else (put(ws.datasets), None)
@@ -114,6 +116,7 @@ def import_data(
             changes=[],
             dry_run=False,
             quarantine=held,
+            notes=_left_out(ws, name, left_out),
         )
     assert done
     commit, rows = done.commit, done.rows
@@ -128,8 +131,26 @@ def import_data(
         columns=[ColumnView(c.name, type_text(c.type, c.shape), c.how) for c in done.columns],
         changes=_changes(done.change),
         dry_run=dry_run,
-        notes=[ImportNote(note.code, note.column, note.text) for note in done.notes],
+        notes=[
+            *(ImportNote(note.code, note.column, note.text) for note in done.notes),
+            *_left_out(ws, name, left_out),
+        ],
     )
+
+
+def _left_out(ws: Workspace, name: str, ids: Collection[int]) -> list[ImportNote]:
+    """What to say of rows that did not come in since they were forgotten: a note for each time."""
+    from tidemill.data import tombstones  # noqa: PLC0415
+
+    left, notes = set(ids), list[ImportNote]()
+    for tombstone in tombstones(ws.store.objects, name) if left else ():
+        here = left.intersection(tombstone.ids)
+        left -= here
+        if here:
+            rows = f"{len(here):,} row{'s' * (len(here) != 1)}"
+            text = f"{rows} left out: forgotten on {tombstone.time[:10]} ({tombstone.reason})."
+            notes.append(ImportNote("forgotten-rows", None, text))
+    return notes
 
 
 def _files(
