@@ -234,6 +234,11 @@ FRAMES: dict[str, Any] = {
         {"a": np.array([1], "u1"), "b": np.array([1], "f2"), "c": np.array([1], "i2")}
     ),
     "no rows": pd.DataFrame({"v": pd.Series([], dtype="Int8")}),
+    "a column named as a hidden index level": pd.DataFrame({"__index_level_0__": [1, 2]}),
+    "such a column beside such a level": pd.DataFrame({"__index_level_0__": [1, 2]}, index=[5, 7]),
+    "such a column beside two": pd.DataFrame(
+        {"__index_level_1__": [1, 2]}, index=pd.MultiIndex.from_arrays([[5, 7], ["a", "b"]])
+    ),
     "unique labels": pd.DataFrame({"v": [1]}).set_flags(allows_duplicate_labels=False),
 }
 FRAMES["attrs"].attrs = {"unit": "m", "scale": (1, 2)}
@@ -262,6 +267,15 @@ def assert_same_frame(name: str, back: Any) -> None:
         assert [type(v) for v in back[column]] == [type(v) for v in frame[column]]
         # The decimals of a column have one number of digits: 1.5 comes back as 1.50, which is equal.
         assert name == "decimals" or repr(list(back[column])) == repr(list(frame[column]))
+
+
+def test_a_column_named_as_a_hidden_index_level_is_a_column_in_every_form() -> None:
+    for index in (None, [5, 7]):
+        frame = pd.DataFrame({"__index_level_0__": [1, 2]}, index=index)
+        for form in ("table", "polars", "arrow"):
+            back = through_the_store(frame, form)
+            names = back.column_names if form == "arrow" else back.columns
+            assert list(names) == ["__index_level_0__"], (index, form)
 
 
 COLUMNS = {

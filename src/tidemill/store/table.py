@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core.errors import InvalidInput, NeedsExtra, NotFound
 from tidemill.core.names import nearest
 from tidemill.store import polars_frames
-from tidemill.store.pandas_frames.frames import unpack
-from tidemill.store.pandas_frames.index import INDEX_LEVEL
+from tidemill.store.pandas_frames.frames import levels_of, unpack
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,7 +64,8 @@ class Table:
 
     def apart(self) -> "Table":
         """This table with Tidemill's own columns, and index levels without a name, beside the user's, not among them."""
-        own = [c for c in self.columns if c in SYSTEM_COLUMNS or c.startswith(INDEX_LEVEL)]
+        levels = levels_of(self._arrow)
+        own = [c for c in self.columns if c in SYSTEM_COLUMNS or c in levels]
         if self._beside is not None or not own:
             return self
         rest = self._arrow.select([c for c in self.columns if c not in own])
@@ -77,15 +77,18 @@ class Table:
             return self
         names = self.columns
         for own in self._beside.column_names:
+            if own in names:
+                # A level without a name is called as a column that came later: the column is the user's.
+                continue
             before = set(self._order[: self._order.index(own)])
             at = max((i for i, n in enumerate(names) if n in before), default=-1) + 1
             names.insert(at, own)
         fields = [
-            (self._beside if n in self._beside.column_names else self._arrow).schema.field(n) for n in names
+            (self._arrow if n in self._arrow.column_names else self._beside).schema.field(n) for n in names
         ]
         import pyarrow as pa  # noqa: PLC0415
 
-        columns = [(self._beside if n in self._beside.column_names else self._arrow).column(n) for n in names]
+        columns = [(self._arrow if n in self._arrow.column_names else self._beside).column(n) for n in names]
         return Table(pa.table(columns, schema=pa.schema(fields, metadata=self._arrow.schema.metadata)))
 
     def anonymous(self) -> "Table":

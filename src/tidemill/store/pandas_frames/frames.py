@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core.errors import NeedsExtra
 from tidemill.store import values
 from tidemill.store.pandas_frames.columns import is_plain, packed, unpacked
-from tidemill.store.pandas_frames.index import INDEX_LEVEL, add_index, is_default, restored_index
+from tidemill.store.pandas_frames.index import INDEX_LEVEL, LEVEL, add_index, is_default, restored_index
 from tidemill.store.pandas_frames.integers import make_exact
 from tidemill.store.pandas_frames.labels import NotKept, index_of, spec_of
 from tidemill.store.pandas_frames.sameness import same_index
@@ -59,7 +59,7 @@ def pack(frame: "pd.DataFrame", *, with_index: bool = True) -> "pa.Table":
             meta["special"] = special
         if has_index:
             add_index(index, columns, meta)
-        made = pa.table(columns)
+        made = _marked(pa.table(columns), meta)
     if frame.attrs:
         try:
             meta["attrs"] = values.encode(frame.attrs)
@@ -89,6 +89,8 @@ def unpack(arrow: "pa.Table") -> "pd.DataFrame":
 
     meta = metadata_of(arrow)
     if meta is None:
+        # Without the word beside them, levels are no index any more, and never were columns.
+        arrow = without(arrow)
         frame = arrow.to_pandas()
         if frame.shape[1] == arrow.num_columns:
             make_exact(frame, arrow)
@@ -125,13 +127,27 @@ def metadata_of(arrow: "pa.Table") -> dict[str, Any] | None:
 
 def without(arrow: "pa.Table") -> "pa.Table":
     """The columns for whoever is not pandas: index levels without a name are none."""
-    meta = metadata_of(arrow)
-    if meta is None:
-        return arrow
-    hidden = {n for n in meta.get("index", {}).get("columns", ()) if n.startswith(INDEX_LEVEL)}
-    rest = {k: v for k, v in arrow.schema.metadata.items() if k != METADATA}
-    arrow = arrow.replace_schema_metadata(rest or None)
+    hidden = levels_of(arrow)
+    if metadata_of(arrow) is not None:
+        rest = {k: v for k, v in arrow.schema.metadata.items() if k != METADATA}
+        arrow = arrow.replace_schema_metadata(rest or None)
     return arrow.select([n for n in arrow.column_names if n not in hidden]) if hidden else arrow
+
+
+def levels_of(arrow: "pa.Table") -> set[str]:
+    """The columns that are index levels without a name: those that are marked, and those that the word beside lists."""
+    listed = (metadata_of(arrow) or {}).get("index", {}).get("columns", ())
+    marked = (f.name for f in arrow.schema if f.metadata and LEVEL in f.metadata)
+    return {*(n for n in listed if n.startswith(INDEX_LEVEL) and n in arrow.column_names), *marked}
+
+
+def _marked(arrow: "pa.Table", meta: dict[str, Any]) -> "pa.Table":
+    """The table with its index levels without a name marked: they stay hidden where the word beside is lost."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    levels = [n for n in meta.get("index", {}).get("columns", ()) if n.startswith(INDEX_LEVEL)]
+    fields = [f.with_metadata({LEVEL: b"1"}) if f.name in levels else f for f in arrow.schema]
+    return pa.Table.from_arrays(arrow.columns, schema=pa.schema(fields)) if levels else arrow
 
 
 def merged(schemas: "Iterable[pa.Schema]") -> bytes | None:

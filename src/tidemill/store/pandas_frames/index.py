@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 INDEX_LEVEL = "__index_level_"
 """How the column of an index level without a name begins."""
+LEVEL = b"tidemill.level"
+"""In the metadata of a column: it is an index level without a name. Users' columns may be named as those are."""
 
 
 def is_default(index: "pd.Index") -> bool:
@@ -38,6 +40,8 @@ def add_index(index: "pd.Index", columns: dict[str, Any], meta: dict[str, Any]) 
         name = level.name
         if type(name) is not str or name in columns or name.startswith("__"):
             name = f"{INDEX_LEVEL}{at}__"
+            while name in columns:
+                name += "_"
         series = pd.Series(level, dtype=level.dtype)
         columns[name], one = packed(series, f"index level {level.name!r}", is_plain=is_plain(level.dtype))
         names.append(name)
