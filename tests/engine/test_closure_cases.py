@@ -443,6 +443,79 @@ def work(x: int) -> int:
         [("LIMIT = 3", "LIMIT = 4"), ("x + 1", "x + 2"), ("x + 4", "x + 5"), ("z < LIMIT", "z > LIMIT")],
         [STRANGER],
     ),
+    "lambdas of one line": Case(
+        """
+import tidemill as tm
+
+LOSS = {"abs": lambda x: abs(x), "sq": lambda x: x * x, "in": lambda x: x in {"a", "b", ("c", 1)}}
+chosen = LOSS["abs"]
+
+# here
+@tm.step
+def work(x: int) -> int:
+    return chosen(x)
+""",
+        [('chosen = LOSS["abs"]', 'chosen = LOSS["sq"]'), ("abs(x)", "-abs(x)")],
+        [STRANGER, ("# here", "\n\n# elsewhere"), ("lambda x: abs(x)", "lambda x:  abs( x )")],
+    ),
+    "functions made of a text": Case(
+        """
+import tidemill as tm
+
+def made(source, name, **names):
+    exec(source, names)
+    return names[name]
+
+one = made("def f(x): return x + 1", "f")
+two = made("def f(x, y=2): return len(str(x)) + LIMIT", "f", LIMIT=3)
+called = made("f = [lambda x: x, lambda x: -x][0]", "f")
+three = eval("lambda x: x * 4", {"__name__": "nowhere"})
+Made = type("Made", (), {"run": made("def run(self): return 5", "run"), "__call__": made("def c(s): return 6", "c")})
+
+# here
+@tm.step
+def work(x: int) -> int:
+    return one(x) + two(x) + called(x) + three(x) + Made().run() + Made()()
+""",
+        [
+            ("x + 1", "x + 2"),
+            ("y=2", "y=3"),
+            ("LIMIT=3", "LIMIT=4"),
+            ("[0]", "[1]"),
+            ("x * 4", "x * 5"),
+            ("return 5", "return 50"),
+            ("return 6", "return 60"),
+        ],
+        [STRANGER, ("# here", "\n\n# elsewhere")],
+    ),
+    "make_dataclass": Case(
+        """
+import dataclasses
+import tidemill as tm
+
+Point = dataclasses.make_dataclass(
+    "Point",
+    [("x", int, 1), ("y", list, dataclasses.field(default_factory=lambda: [2], kw_only=True)), ("z", float, 3.0)],
+    namespace={"more": lambda self: 4},
+    order=True,
+)
+
+# here
+@tm.step
+def work(x: int) -> object:
+    return Point(x)
+""",
+        [
+            ("int, 1", "int, 10"),
+            ("[2]", "[20]"),
+            ("kw_only=True", "kw_only=False"),
+            ('"z", float', '"z", int'),
+            ('("z"', '("w"'),
+            ("self: 4", "self: 40"),
+            ("order=True", "order=False"),
+        ],
+        [STRANGER, ("# here", "\n\n# elsewhere")],
+    ),
 }
 
 

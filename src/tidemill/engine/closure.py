@@ -254,12 +254,10 @@ class _Walk:
         if id(function) in self.names:
             return self.names[id(function)]
         code, module = function.__code__, function.__module__
-        if not modules.is_project(module, code.co_filename):
-            made = code.co_filename.startswith("<") and modules.is_project(module, modules.home_of(module))
-            if not made:
-                return self._foreign(function)
+        if not modules.is_function(function):
+            return self._foreign(function)
         self.files.add(code.co_filename)
-        name = self._named(function, f"{module}:{function.__qualname__}")
+        name = self._named(function, f"{module or '<text>'}:{function.__qualname__}")
         self._add(name, identity.code_image(name, syntax.of_function(code) or syntax.of_bytecode(code)))
         for number, default in enumerate(members.defaults(function)):
             self.reach(f"{name}(default {number})", default)
@@ -290,7 +288,7 @@ class _Walk:
             return False
         seen.add(id(value))
         if isinstance(value, types.FunctionType):
-            if modules.is_project(value.__module__, value.__code__.co_filename):
+            if modules.is_function(value):
                 return True
             return any(self._holds(held, seen) for _, held in members.of_closure(value))
         if isinstance(value, type):
@@ -446,7 +444,9 @@ class _Walk:
         if id(kind) in self.names:
             return self.names[id(kind)]
         module, file = kind.__module__, modules.home_of(kind.__module__)
-        if not modules.is_project(module, file):
+        if members.is_made(kind):
+            file = None
+        elif not modules.is_project(module, file):
             self.package(module.partition(".")[0])
             return name_of(kind)
         name = self._named(kind, f"{module}:{kind.__qualname__}")
@@ -455,6 +455,8 @@ class _Walk:
         if file:
             self.files.add(file)
         self._add(name, identity.code_image(name, text))
+        if not text and (fields := members.fields_of(kind)):
+            self._note(f"{name}(fields)", fields)
         for base in (*kind.__bases__, type(kind), *vars(kind).get("__annotations__", {}).values()):
             if isinstance(base, type):
                 self._class(base)

@@ -84,8 +84,13 @@ def of_class(kind: type) -> Iterator[tuple[str, Any]]:
         if _is_machinery(attribute, held):
             continue
         plain = inspect.unwrap(held) if inspect.isfunction(held) else held
-        # What a decorator generated (a dataclass's __init__) follows from the class's own source.
-        if isinstance(plain, types.FunctionType) and plain.__code__.co_filename.startswith("<string>"):
+        # What a decorator generated (a dataclass's __init__) follows from the class's own source, or its fields.
+        if (
+            isinstance(plain, types.FunctionType)
+            and plain.__code__.co_filename.startswith("<string>")
+            and attribute.startswith("__")
+            and ("__dataclass_fields__" in vars(kind) or "_fields" in vars(kind))
+        ):
             continue
         yield attribute, held
     for one in vars(kind).get("__dataclass_fields__", {}).values():
@@ -94,6 +99,20 @@ def of_class(kind: type) -> Iterator[tuple[str, Any]]:
     if issubclass(kind, enum.Enum):
         for name, member in kind.__members__.items():
             yield f"{name}(value)", member.value
+
+
+def is_made(kind: type) -> bool:
+    """Whether it was made by a call that says ``types`` is its home: ``make_dataclass`` up to Python 3.11, ``new_class``."""
+    return kind.__module__ == "types" and vars(types).get(kind.__name__) is not kind
+
+
+def fields_of(kind: type) -> list[Any]:
+    """What a dataclass without source is made of, beside the defaults that are its attributes."""
+    fields = vars(kind).get("__dataclass_fields__", {}).values()
+    told = [
+        [f.name, f.type, f.init, f.repr, f.hash, f.compare, bool(f.kw_only), dict(f.metadata)] for f in fields
+    ]
+    return [*told, repr(vars(kind)["__dataclass_params__"])] if told else []
 
 
 def _is_machinery(attribute: str, held: object) -> bool:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,16 @@ def is_project(module: str | None, file: str | None) -> bool:
     if module == "__main__":
         return True
     return file is not None and file.endswith(".py") and not installed(file)
+
+
+def is_function(function: types.FunctionType) -> bool:
+    """Whether a function's code counts as the user's; what was made of a text belongs to who says so, or to nobody else."""
+    module, file = function.__module__, function.__code__.co_filename
+    if is_project(module, file):
+        return True
+    if not file.startswith("<") or file.startswith("<frozen "):
+        return False
+    return module not in sys.modules or is_project(module, home_of(module))
 
 
 def home_of(module: str | None) -> str | None:

@@ -11,6 +11,9 @@ import textwrap
 from collections.abc import Container
 from dataclasses import dataclass, field
 from types import CodeType
+from typing import cast
+
+from tidemill.core import identity
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -111,9 +114,14 @@ def of_function(code: CodeType) -> str | None:
     if found is None:
         return None
     if code.co_name == "<lambda>":
-        # Several lambdas of one line cannot be told apart: all of them together are safe.
         lambdas = found.lambdas.get(code.co_firstlineno)
-        return "\n".join(map(found.text, lambdas)) if lambdas else None
+        if not lambdas:
+            return None
+        text = "\n".join(map(found.text, lambdas))
+        # The text of several of one line does not say which of them it is.
+        return (
+            text if len(lambdas) == 1 else f"{text}\n# bytecode {identity.blob(of_bytecode(code).encode())}"
+        )
     node = found.functions.get((code.co_firstlineno, code.co_name))
     return found.text(node) if node is not None else None
 
@@ -197,16 +205,23 @@ def imports_in(tree: ast.AST) -> list[tuple[str, int, tuple[str, ...]]]:
 
 
 def of_bytecode(code: CodeType) -> str:
-    """What stands in for syntax where a function has no source."""
-    constants = [
-        of_bytecode(c) if isinstance(c, CodeType) else f"{type(c).__name__} {c!r}"
-        for c in code.co_consts
-        if not isinstance(c, frozenset)
-    ]
-    constants += sorted(
-        f"frozenset {sorted(map(repr, c))}" for c in code.co_consts if isinstance(c, frozenset)
+    """What stands in for syntax where a function has no source: without file, lines and addresses."""
+    parts = (
+        (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags),
+        (code.co_names, code.co_varnames, code.co_cellvars, code.co_freevars),
+        code.co_exceptiontable.hex(),
     )
-    return f"{code.co_code.hex()} {code.co_names} {code.co_varnames} {constants}"
+    return f"{code.co_code.hex()} {parts} {[_of_constant(c) for c in code.co_consts]}"
+
+
+def _of_constant(constant: object) -> str:
+    if isinstance(constant, CodeType):
+        return of_bytecode(constant)
+    if isinstance(constant, (tuple, frozenset)):
+        members = list(map(_of_constant, cast("tuple[object, ...]", constant)))
+        # A set is in another order in each process.
+        return f"{type(constant).__name__} {members if isinstance(constant, tuple) else sorted(members)}"
+    return f"{type(constant).__name__} {constant!r}"
 
 
 def tree_of_text(text: str) -> ast.Module | None:
