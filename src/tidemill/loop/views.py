@@ -267,7 +267,11 @@ class ReleaseView:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What re-hashing a release found."""
+    """What re-hashing a release found.
+
+    Attributes:
+        forgotten: Which rows of its data were forgotten since; that is no problem.
+    """
 
     name: str
     number: int
@@ -275,6 +279,7 @@ class Verified:
     checked: int
     problems: list[str]
     ok: bool
+    forgotten: list[str] = field(default_factory=list[str])
 
 
 @dataclass(frozen=True, slots=True)

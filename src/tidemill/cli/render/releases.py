@@ -65,7 +65,8 @@ def verified(view: "Verified") -> str:
     """Whether every byte is what it was."""
     name = f"{view.name}/{view.number}"
     if view.ok:
-        return f"Release {name} is whole: {view.checked:,} digests agree ({view.digest})."
+        whole = f"Release {name} is whole: {view.checked:,} digests agree ({view.digest})."
+        return "\n".join([whole, *(f"  {each}" for each in view.forgotten)])
     return "\n".join(
         [f"Release {name} is NOT what was released:", *(f"  {problem}" for problem in view.problems)]
     )
