@@ -456,3 +456,23 @@ def test_what_datasets_hold_has_a_json_form():
 def test_what_has_no_json_form_is_a_bug_that_says_so():
     with pytest.raises(TypeError, match="object has no JSON form"):
         streams.to_json({"x": object()})
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        (754890.71, "754890.71"),
+        (5.0, "5"),
+        (123456789012345.0, "123456789012345"),
+        (0.1 + 0.2, "0.30000000000000004"),
+    ],
+)
+def test_a_cell_keeps_its_digits(cell: float, words: str):
+    assert shapes.written(cell) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(62060.37, "62060"), (0.123456, "0.1235"), (9999.7, "10000"), (-1e20, "-1e+20")]
+)
+def test_a_metric_is_short_and_has_every_whole_digit(value: float, words: str):
+    assert shapes.measured({"mae": value}) == f"mae {words}"

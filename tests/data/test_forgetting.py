@@ -177,6 +177,7 @@ def test_a_condition_that_cannot_be_read(store: Store, told: Dataset):
     with pytest.raises(InvalidInput) as caught:
         find(store, "d", "customer = 7", ())
     assert caught.value.code == "invalid-where"
+    assert caught.value.why == "There is no column 'customer'."
     assert told.head().rows == 6
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from tidemill.core.errors import Conflict, InvalidInput, NotFound, StorageError
-from tidemill.core.names import nearest
+from tidemill.core.names import listed, nearest
 from tidemill.data import layout_1
 from tidemill.data.commits import Commit, from_properties
 from tidemill.data.lance_table import LanceTable
@@ -145,7 +145,7 @@ class History:
         if matches:
             raise InvalidInput(
                 f"'{at}' begins the ids of {len(matches)} commits of dataset '{self._dataset}'.",
-                hint=f"Type more of it: {', '.join(c.id for c in matches[:5])}.",
+                hint=f"Type more of it: {listed((c.id for c in matches), 5)}.",
                 code="ambiguous-commit",
             )
         close = nearest(at, [*refs.branches, *refs.tags, *refs.remotes])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tidemill.core.errors import AlreadyExists, Conflict, InvalidInput
 from tidemill.core.events import Sink, silent
-from tidemill.core.names import check_name, nearest
+from tidemill.core.names import check_name, listed, nearest
 from tidemill.data.cell_types import shown_type
 from tidemill.data.commits import Changes, Commit
 from tidemill.data.dataset import Dataset
@@ -290,7 +290,7 @@ def _check_label(source: Source, label: str | None, columns: Sequence[Column]) -
         close = nearest(label, names)
         raise InvalidInput(
             f"{source.head}: there is no column '{label}' to be the label.",
-            hint=f"Did you mean '{close}'?" if close else f"There are: {', '.join(names[:20])}.",
+            hint=f"Did you mean '{close}'?" if close else f"There are: {listed(names)}.",
             code="label-not-found",
             details=source.head.details(label),
         )

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core import identity
-from tidemill.core.errors import InvalidInput, NotFound
+from tidemill.core.errors import NotFound
 from tidemill.core.names import Digest, nearest
 from tidemill.data import deletions, export
+from tidemill.data.bad_conditions import bad_condition
 from tidemill.data.commits import Commit
 from tidemill.data.id_files import IdFile
 from tidemill.data.lance_table import LanceTable, ordered, translated
@@ -292,7 +293,7 @@ class Snapshot:
         try:
             return self._opened.to_table(columns=[ID], filter=condition).column(ID).to_numpy()
         except (ValueError, OSError, RuntimeError) as error:
-            raise _bad_condition(condition, str(error), self.columns) from error
+            raise bad_condition(condition, str(error), self.schema) from error
 
     def write_csv(self, path: Path, *, ids: bool = False) -> int:
         """Write the rows as CSV; a tensor unfolds into its columns, numbered from 1.
@@ -394,13 +395,3 @@ def _numbers(field: Any) -> Iterator[int]:
 
 def _metadata(field: "pa.Field") -> list[identity.Value]:
     return [[k, v] for k, v in sorted((field.metadata or {}).items())]
-
-
-def _bad_condition(condition: str, text: str, columns: list[str]) -> InvalidInput:
-    first = text.splitlines()[0] if text else ""
-    return InvalidInput(
-        f"'{condition}' is no condition on these rows.",
-        why=first.partition(", /")[0],
-        hint=f"Write SQL over the columns, text in single quotes; there are: {', '.join(columns[:10])}.",
-        code="invalid-where",
-    )

@@ -4,6 +4,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tidemill.core.figures import figure
 from tidemill.core.percent import percent
 from tidemill.evaluation import plots, skeleton
 from tidemill.evaluation.explain import two_accuracies
@@ -97,12 +98,16 @@ def _own_metrics(report: Report) -> str:
 
 
 def _plain(value: object) -> str:
-    return f"{value:,.4g}" if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
+    return (
+        figure(value, form=",")
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+        else str(value)
+    )
 
 
 def number(name: str, value: float) -> str:
     """A metric as a person reads it."""
-    return percent(value, 2) if name in _SHARES else f"{value:,.4g}"
+    return percent(value, 2) if name in _SHARES else figure(value, form=",")
 
 
 def _verdict(verdict: Mapping[str, Any] | None) -> str:

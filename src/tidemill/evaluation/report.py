@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
+from tidemill.core.figures import figure
 from tidemill.evaluation import metrics as measured
 from tidemill.evaluation import png
 
@@ -116,7 +117,9 @@ class Report:
                 raise _wrong_rows(name, "there is no metric of that name")
             mean = math.fsum(row) / len(row) if row else math.nan
             if not math.isclose(mean, self.metrics[name], rel_tol=1e-6, abs_tol=1e-9):
-                raise _wrong_rows(name, f"their mean is {mean:.6g}, and the metric {self.metrics[name]:.6g}")
+                raise _wrong_rows(
+                    name, f"their mean is {figure(mean, 6)}, and the metric {figure(self.metrics[name], 6)}"
+                )
 
     def to_json(self) -> dict[str, Any]:
         """The report as one JSON object, with its layout version. NaN of a diverged training is null."""

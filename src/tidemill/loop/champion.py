@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tidemill.core.errors import TidemillError
+from tidemill.core.figures import figure
 from tidemill.core.settings import GateSettings
 from tidemill.loop import registry
 from tidemill.loop.lookup import steps_of
@@ -178,7 +179,7 @@ class _Both:
             slack += _float32(answers.truth)
         if not abs(found.a - said) <= slack:
             raise NotComparable(
-                f"the report says {said:.6g}, and the predictor has {found.a:.6g} on the rows of the report's table "
+                f"the report says {figure(said, 6)}, and the predictor has {figure(found.a, 6)} on the rows of the report's table "
                 "'test'; it was made on other rows, or measures something else by that name"
             )
 

@@ -4,6 +4,7 @@ import html
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from tidemill.core.figures import figure
 from tidemill.evaluation import plots, skeleton
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _run(side: str, run: "RunSummary") -> str:
 
 def _tiles(metrics: "Sequence[MetricSides]") -> str:
     shown = [
-        (f"{m.difference:+.4g}", f"{m.name}: {_number(m.a)} → {_number(m.b)}")
+        (figure(m.difference, form="+"), f"{m.name}: {_number(m.a)} → {_number(m.b)}")
         for m in metrics
         if m.difference
     ][:6]
@@ -64,7 +65,7 @@ def _tiles(metrics: "Sequence[MetricSides]") -> str:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.4g}"
+    return "-" if value is None else figure(value, form=",")
 
 
 def _table(title: str, head: Sequence[str], rows: Iterable[str]) -> str:
@@ -119,7 +120,7 @@ def _metrics(metrics: "Iterable[MetricSides]") -> Iterable[str]:
             m.name,
             _number(m.a),
             _number(m.b),
-            None if m.difference is None else f"{m.difference:+.4g}",
+            None if m.difference is None else figure(m.difference, form="+"),
             differs=m.a != m.b,
         )
         for m in metrics

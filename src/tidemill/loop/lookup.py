@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from tidemill.core import clock
 from tidemill.core.errors import InvalidInput, NotFound
+from tidemill.core.names import listed
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def find_run(ws: Workspace, run: str, *, with_report: bool = False) -> "records.
     if len(found) > 1:
         raise InvalidInput(
             f"'{run}' is the start of {len(found)} runs.",
-            hint=f"They are: {', '.join(r.id for r in found[:5])}.",
+            hint=f"They are: {listed((r.id for r in found), 5)}.",
             code="ambiguous-run",
         )
     return found[0]

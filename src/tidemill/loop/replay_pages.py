@@ -3,6 +3,7 @@
 import html
 from typing import TYPE_CHECKING
 
+from tidemill.core.figures import figure
 from tidemill.evaluation import skeleton
 
 if TYPE_CHECKING:
@@ -61,16 +62,19 @@ def _sections(view: "Explanation") -> list[str]:
 
 
 def _metric(metric: "MetricExplained") -> str:
-    parts = [(s.factor, s.share, f" ({s.lowest:+.4g} to {s.highest:+.4g})") for s in metric.shares]
+    parts = [
+        (s.factor, s.share, f" ({figure(s.lowest, form='+')} to {figure(s.highest, form='+')})")
+        for s in metric.shares
+    ]
     parts.append(("not shown by a run", metric.remainder, ""))
     widest = max((abs(value) for _, value, _ in parts), default=0.0) or 1.0
     bars = "".join(
         f"<span>{html.escape(name)}</span>{_bar(value, widest, rest=not spread)}"
-        f"<span>{value:+.4g}{html.escape(spread)}</span>"
+        f"<span>{figure(value, form='+')}{html.escape(spread)}</span>"
         for name, value, spread in parts
         if value or spread
     )
-    moved = f"{metric.a:.4g} → {metric.b:.4g} ({metric.difference:+.4g})"
+    moved = f"{figure(metric.a)} → {figure(metric.b)} ({figure(metric.difference, form='+')})"
     return f'<section><h2>{html.escape(metric.name)}: {moved}</h2><div class="bars">{bars}</div></section>'
 
 
@@ -95,7 +99,7 @@ def _states(view: "Explanation") -> str:
     head = "".join(f"<th>{html.escape(n)}</th>" for n in names)
     rows = "".join(
         f"<tr><th scope=row>{' and '.join(s.changed) or 'nothing'}</th>"
-        + "".join(f"<td>{s.metrics[n]:.4g}</td>" if n in s.metrics else "<td>failed</td>" for n in names)
+        + "".join(f"<td>{figure(s.metrics[n])}</td>" if n in s.metrics else "<td>failed</td>" for n in names)
         + f"<td>{'' if s.computed is None else s.computed}</td></tr>"
         for s in view.states
     )

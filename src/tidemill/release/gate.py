@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from tidemill.core.errors import InvalidInput
+from tidemill.core.figures import figure
 from tidemill.core.names import nearest
 from tidemill.core.settings import GateSettings
 from tidemill.models.agreement import Agreement, Measure
@@ -313,7 +314,7 @@ def _way_out(found: Compared) -> str:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.4g}"
+    return figure(value, form="+")
 
 
 def _number(text: str) -> float | None:
@@ -325,7 +326,7 @@ def _number(text: str) -> float | None:
 
 
 def _short(value: float, digits: int = 6) -> str:
-    return f"{value:.{digits}g}"
+    return figure(value, digits)
 
 
 def _finite(value: float | None) -> float | None:

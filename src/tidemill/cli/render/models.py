@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tidemill.cli.render.shapes import short, table, when, written
+from tidemill.cli.render.shapes import measured, short, table, when
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -24,7 +24,7 @@ def models(views: Sequence["ModelView"]) -> "RenderableType":
                 short(v.digest),
                 when(v.created_at),
                 ", ".join(map(str, v.releases)) or None,
-                written({n: m for n, m in v.metrics.items() if isinstance(m, int | float)}, None) or None,
+                measured(v.metrics),
             )
             for v in views
         ],

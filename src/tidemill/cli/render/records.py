@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.cli.render.shapes import counts, exact, facts, heading, seconds, short, stack, table, when
 from tidemill.cli.render.why import difference
+from tidemill.core.figures import figure
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -74,14 +75,14 @@ def _side(value: Any) -> str:
 
 def _metrics(metrics: "Sequence[MetricSides]") -> "RenderableType":
     rows = [
-        (m.name, _number(m.a), _number(m.b), "-" if m.difference is None else f"{m.difference:+.4g}")
+        (m.name, _number(m.a), _number(m.b), "-" if m.difference is None else figure(m.difference, form="+"))
         for m in metrics
     ]
     return table(["metric", "a", "b", "difference"], rows, empty="None.")
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
+    return "-" if value is None else figure(value)
 
 
 def _data(data: "Sequence[DataSides]") -> "RenderableType":

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from tidemill.cli.render.shapes import facts, heading, seconds, short, stack, table, when
+from tidemill.core.figures import figure
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -118,17 +119,19 @@ def _told(factor: "FactorView", most: int = 6) -> str:
 
 
 def _moved(metric: "MetricExplained") -> str:
-    return f"{metric.name}: {metric.a:.6g} → {metric.b:.6g} ({metric.difference:+.4g})"
+    return f"{metric.name}: {figure(metric.a, 6)} → {figure(metric.b, 6)} ({figure(metric.difference, form='+')})"
 
 
 def _shares(metric: "MetricExplained") -> "RenderableType":
     rows = [
         (
             s.factor,
-            f"{s.share:+.4g}",
+            figure(s.share, form="+"),
             _percent(s.share, metric.difference),
-            "-" if s.in_order is None else f"{s.in_order:+.4g}",
-            "no" if s.lowest == s.highest else f"{s.lowest:+.4g} to {s.highest:+.4g}",
+            "-" if s.in_order is None else figure(s.in_order, form="+"),
+            "no"
+            if s.lowest == s.highest
+            else f"{figure(s.lowest, form='+')} to {figure(s.highest, form='+')}",
         )
         for s in metric.shares
     ]
@@ -136,7 +139,7 @@ def _shares(metric: "MetricExplained") -> "RenderableType":
         rows.append(
             (
                 "not replayed",
-                f"{metric.remainder:+.4g}",
+                figure(metric.remainder, form="+"),
                 _percent(metric.remainder, metric.difference),
                 "",
                 "",
@@ -156,7 +159,7 @@ def _again(view: "Explanation") -> list[str]:
     for metric in view.metrics:
         pairs = ((view.a, metric.a, metric.a_again), (view.b, metric.b, metric.b_again))
         told += [
-            f"{metric.name} of run {run.run} was {was:.6g}, and {now:.6g} when it was made again: "
+            f"{metric.name} of run {run.run} was {figure(was, 6)}, and {figure(now, 6)} when it was made again: "
             f"{abs(was - now):.2g} apart."
             for run, was, now in pairs
             if now is not None and was != now

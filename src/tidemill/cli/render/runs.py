@@ -8,6 +8,7 @@ from tidemill.cli.render.shapes import (
     facts,
     heading,
     mark,
+    measured,
     seconds,
     short,
     size,
@@ -17,6 +18,7 @@ from tidemill.cli.render.shapes import (
     when,
     written,
 )
+from tidemill.core.figures import figure
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -149,7 +151,7 @@ def runs(views: Sequence["RunSummary"], where: str | None = None) -> "Renderable
                 v.computed,
                 v.cached,
                 v.trigger,
-                written(v.metrics, None) or None,
+                measured(v.metrics),
             )
             for v in views
         ],
@@ -160,5 +162,6 @@ def runs(views: Sequence["RunSummary"], where: str | None = None) -> "Renderable
 def report(view: "ReportFile") -> "RenderableType":
     """Where the page is, and its headline numbers."""
     return stack(
-        f"The report of run {view.run} is {view.path}", facts(view.metrics.items()) if view.metrics else None
+        f"The report of run {view.run} is {view.path}",
+        facts((n, figure(v)) for n, v in view.metrics.items()) if view.metrics else None,
     )

@@ -6,6 +6,8 @@ Rich is imported when the first of them is drawn, so that ``--json`` never loads
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core.figures import figure
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -116,7 +118,7 @@ def status(word: str) -> "RenderableType":
 
 
 def written(value: object, limit: int | None = _CELL) -> str:
-    """Any value of a view on one line, cut after ``limit`` characters."""
+    """Any value of a view on one line, cut after ``limit`` characters; a number has all its digits."""
     match value:
         case None:
             text = "-"
@@ -125,7 +127,8 @@ def written(value: object, limit: int | None = _CELL) -> str:
         case int():
             text = f"{value:,}"
         case float():
-            text = f"{value:.4g}"
+            # The shortest text that gives it back: of a cell no digit is lost.
+            text = repr(float(value)).removesuffix(".0")
         case str():
             text = value if limit is None else " ".join(value.split())
         case bytes():
@@ -137,6 +140,12 @@ def written(value: object, limit: int | None = _CELL) -> str:
         case _:
             text = str(value)
     return text if limit is None or len(text) <= limit else text[: limit - 1] + "…"
+
+
+def measured(values: Mapping[str, object]) -> str | None:
+    """Metrics with the digits that matter; None where there are none."""
+    numbers = {n: v for n, v in values.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    return ", ".join(f"{name} {figure(value)}" for name, value in numbers.items()) or None
 
 
 def exact(value: object) -> str:

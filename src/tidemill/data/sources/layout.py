@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
-from tidemill.core.names import nearest
+from tidemill.core.names import listed, nearest
 from tidemill.data.sources.source import Place
 from tidemill.data.spelling import quoted, spelled, spelling
 from tidemill.store.table import ID, PREDICTION, SHAPE, SYSTEM_COLUMNS
@@ -22,7 +22,10 @@ PREFIX = b"tidemill.prefix"
 """A tensor field's metadata: what its columns are called in CSV, before their number."""
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 _TYPES = (*_INTEGERS, "float32", "float64", "bool", "string", "date", "timestamp")
-_TENSOR_TYPES = frozenset(_TYPES) - {"string", "date", "timestamp"}
+_UNITS = ("s", "ms", "us", "ns")
+_AS_SHOWN = ("double", "date32[day]", "time32[s]", *(f"timestamp[{unit}]" for unit in _UNITS))
+"""Types by the names that tables show. ``float`` is none: it is float32 there and float64 in Python."""
+_TENSOR_TYPES = frozenset({*_INTEGERS, "float32", "float64", "double", "bool"})
 
 
 def prefix_of(field: "pa.Field") -> str:
@@ -261,17 +264,12 @@ def _given_types(
             close = nearest(name, columns)
             raise InvalidInput(
                 f"A type is given for column '{name}', which is not there.",
-                hint=f"Did you mean '{close}'?" if close else f"There are: {', '.join(columns[:20])}.",
+                hint=f"Did you mean '{close}'?" if close else f"There are: {listed(columns)}.",
                 code="unknown-column",
             )
-        allowed = [t for t in _TYPES if name not in folds or t in _TENSOR_TYPES]
+        allowed = [t for t in (*_TYPES, *_AS_SHOWN) if name not in folds or t in _TENSOR_TYPES]
         if text not in allowed:
-            close = nearest(text, allowed)
-            raise InvalidInput(
-                f"Column '{name}' cannot have the type '{text}'.",
-                hint=f"Did you mean '{close}'?" if close else f"Known are: {', '.join(allowed)}.",
-                code="unknown-type",
-            )
+            raise _unknown_type(name, text, allowed)
         kind = arrow_type(text)
         if stored.get(name, kind) != kind:
             raise InvalidInput(
@@ -283,6 +281,21 @@ def _given_types(
             )
         found[name] = kind
     return found
+
+
+def _unknown_type(name: str, text: str, allowed: Sequence[str]) -> InvalidInput:
+    why, close = None, nearest(text, allowed)
+    hint = f"Did you mean '{close}'?" if close else f"Known are: {', '.join(allowed)}."
+    if text == "float":
+        hint = "Write float64, which has all digits of a number, or float32, which tables show as 'float'."
+    elif text.startswith(("decimal", "list", "struct", "map", "{", "timestamp[", "duration", "time64")):
+        why = "Cells have such a type by their file or database; it cannot be given by name."
+        hint = (
+            f"Import it from Parquet, Arrow, a frame or a database; by name there are: {', '.join(allowed)}."
+        )
+    return InvalidInput(
+        f"Column '{name}' cannot have the type '{text}'.", why=why, hint=hint, code="unknown-type"
+    )
 
 
 def arrow_type(text: str) -> "pa.DataType":

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tidemill.core.errors import InvalidInput
-from tidemill.core.names import nearest
+from tidemill.core.names import listed, nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Missing:
                 close = nearest(name, names)
                 raise InvalidInput(
                     f"Words that mean missing are given for column '{name}', which is not there.",
-                    hint=f"Did you mean '{close}'?" if close else f"There are: {', '.join(names[:20])}.",
+                    hint=f"Did you mean '{close}'?" if close else f"There are: {listed(names)}.",
                     code="unknown-column",
                 )
 

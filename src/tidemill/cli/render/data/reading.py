@@ -50,9 +50,13 @@ def show(view: "DataShow") -> "RenderableType":
         [(c["name"], c["type"]) for c in view.columns[:_COLUMNS]],
         empty="No columns.",
     )
-    names = list(dict.fromkeys(name for row in view.sample for name in row))[:_ACROSS]
+    every = list(dict.fromkeys(name for row in view.sample for name in row))
+    names, beyond = every[:_ACROSS], len(every) - _ACROSS
+    types = {c["name"]: c["type"] for c in view.columns}
     sample = table(
-        names, [[_cell(name, row.get(name)) for name in names] for row in view.sample], empty="No rows."
+        names,
+        [[_cell(name, row.get(name), types.get(name)) for name in names] for row in view.sample],
+        empty="No rows.",
     )
     more = len(view.columns) - _COLUMNS
     return stack(
@@ -60,10 +64,16 @@ def show(view: "DataShow") -> "RenderableType":
         columns,
         Text(f"and {more:,} more columns; --json has them all.") if more > 0 else None,
         sample,
+        Text(f"Each row has {beyond:,} more columns; --json has them all.") if beyond > 0 else None,
     )
 
 
-def _cell(name: str, value: object) -> str:
+def _cell(name: str, value: object, kind: str | None) -> str:
+    if isinstance(value, float) and kind in ("float", "halffloat"):
+        import numpy as np  # noqa: PLC0415
+
+        # The digits that give it back in its own precision: 0.1, not 0.10000000149011612.
+        return written(float(str((np.float32 if kind == "float" else np.float16)(value))))
     # A 64-bit id with thousands separators reads as an amount.
     return str(value) if name.startswith("_") and value is not None else written(value)
 

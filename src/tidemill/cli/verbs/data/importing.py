@@ -31,7 +31,7 @@ from tidemill.cli.verbs.data.options import branch_option, message_option
     "types",
     multiple=True,
     metavar="COLUMN=TYPE",
-    help="Read a column as this type instead of the found one.",
+    help="Read a column as this type instead of the found one: price=float64, day=date, zip=string.",
 )
 @click.option(
     "--key",

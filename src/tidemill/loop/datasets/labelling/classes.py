@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
-from tidemill.core.names import nearest
+from tidemill.core.names import listed, nearest
 from tidemill.loop.datasets.labelling.views import ClassView
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def check_label(label: str, classes: Sequence[str]) -> None:
             f"'{label}' is no class of this queue.",
             hint=f"Did you mean '{close}'?"
             if close
-            else f"There are: {', '.join(classes[:20])}. Another is added with --class '{label}'.",
+            else f"There are: {listed(classes)}. Another is added with --class '{label}'.",
             code="not-a-class",
         )
 

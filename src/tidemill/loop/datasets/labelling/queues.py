@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core.clock import new_id, now, stamp
 from tidemill.core.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from tidemill.core.events import Note, Sink, silent
-from tidemill.core.names import Digest, check_name, nearest
+from tidemill.core.names import Digest, check_name, listed, nearest
 from tidemill.loop.datasets.labelling import classes as labels
 from tidemill.loop.datasets.labelling.scoring import find_model
 from tidemill.loop.datasets.labelling.selection import Rows, Selection, Unsureness, select
@@ -283,7 +283,7 @@ def _only_column(dataset: "Dataset", snapshot: "Snapshot") -> str:
         return fit[0]
     raise InvalidInput(
         f"Which column of dataset '{dataset.name}' gets the labels?",
-        why=f"There are {', '.join(fit[:10])}." if fit else "None of its columns is text or a whole number.",
+        why=f"There are {listed(fit, 10)}." if fit else "None of its columns is text or a whole number.",
         hint=f"Type 'tidemill label {dataset.name} --column {fit[0] if fit else 'NAME'}'.",
         code="queue-needs-column",
     )

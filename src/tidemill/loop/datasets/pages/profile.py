@@ -4,6 +4,7 @@ import html
 import importlib.resources
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core.figures import figure
 from tidemill.core.percent import percent
 from tidemill.evaluation import png, skeleton
 
@@ -231,7 +232,9 @@ def _facts(column: "ColumnProfile", rows: int) -> str:
     if column.kind != "truth":
         for name, value in (("mean", column.mean), ("std", column.std)):
             if value is not None:
-                facts.append((name, _value(value), False))
+                facts.append(
+                    (name, figure(value, form=",") if isinstance(value, float) else _value(value), False)
+                )
     if column.kind != "time":
         quarters = ("25 %", "median", "75 %")
         facts += [(q, _value(column.quantiles[q]), False) for q in quarters if q in column.quantiles]
@@ -291,7 +294,7 @@ def _value(value: object) -> str:
         case int():
             return f"{value:,}"
         case float():
-            return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:,.4g}"
+            return f"{value:,}".removesuffix(".0")
         case _:
             return str(value)
 
