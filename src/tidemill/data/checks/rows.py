@@ -160,5 +160,5 @@ def _bound(bound: "Bound") -> str:
 
 
 def _quoted(value: object) -> str:
-    text = repr(value) if isinstance(value, str) else str(value)
+    text = repr(value) if isinstance(value, str) else str(value).removesuffix(".0")
     return text if len(text) <= 40 else f"{text[:39]}…"
