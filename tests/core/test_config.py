@@ -271,3 +271,12 @@ def test_the_cache_folder_follows_the_desktop_rule(tmp_path: Path, monkeypatch: 
     assert config.cache_folder() == tmp_path / "tidemill"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert config.cache_folder() == Path.home() / ".cache" / "tidemill"
+
+
+def test_a_number_that_no_float_holds_is_refused(tmp_path: Path):
+    (tmp_path / "tidemill.toml").write_text("[limits]\nbody_seconds = 1" + "0" * 400 + "\n")
+    with pytest.raises(
+        InvalidInput, match=r"'limits.body_seconds' must be a number that a float holds"
+    ) as refusal:
+        config.load_project(tmp_path)
+    assert refusal.value.code == "invalid-settings"

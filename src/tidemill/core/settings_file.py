@@ -109,7 +109,12 @@ def _value(hint: Any, raw: object, file: str, path: str) -> object:
             raise _wrong(file, path, "a list", raw)
         return tuple(_value(arguments[0], v, file, f"{path}[{i}]") for i, v in enumerate(raw))
     if hint is float and isinstance(raw, int) and not isinstance(raw, bool):
-        return float(raw)
+        try:
+            return float(raw)
+        except OverflowError:
+            raise _wrong(
+                file, path, "a number that a float holds", f"one of {len(str(abs(raw)))} digits"
+            ) from None
     if type(raw) is not hint:
         raise _wrong(
             file,

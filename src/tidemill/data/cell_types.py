@@ -6,7 +6,7 @@ JSON, since Lance would write such a type anew; a nested fixed-size list is a fl
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
@@ -49,6 +49,15 @@ def kept_field(file: str, field: "pa.Field") -> "pa.Field":
     import pyarrow as pa  # noqa: PLC0415
 
     try:
+        _ = list(_names(field))
+    except UnicodeDecodeError as error:
+        raise InvalidInput(
+            f"{file}: the name of a column, or of a part of one, is not UTF-8.",
+            hint="Name it in UTF-8, and write the file again.",
+            code="not-utf8",
+            details={"file": file},
+        ) from error
+    try:
         kind = _tensor(field.type) or kept(field.type)
     except NotKeptError as error:
         raise InvalidInput(
@@ -59,6 +68,13 @@ def kept_field(file: str, field: "pa.Field") -> "pa.Field":
             details={"file": file, "column": field.name},
         ) from error
     return pa.field(field.name, kind, metadata=_metadata(field))
+
+
+def _names(field: "pa.Field") -> Iterator[str]:
+    """Its name, and those of the fields that it is made of."""
+    yield field.name
+    for at in range(field.type.num_fields):
+        yield from _names(field.type.field(at))
 
 
 def _metadata(field: "pa.Field") -> Mapping[bytes, bytes] | None:

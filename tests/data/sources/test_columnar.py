@@ -226,3 +226,17 @@ def test_a_text_becomes_a_number_only_as_it_would_in_csv(datasets: Datasets, tmp
         types={"n": "int64"},
     )
     assert rows("e") == [{"n": 7}, {"n": 8}]
+
+
+@pytest.mark.parametrize("inner", [False, True])
+def test_a_column_s_name_that_is_not_utf8_is_told(datasets: Datasets, tmp_path: Path, inner: bool):
+    made = pa.table({"one": [{"two": 1}]})
+    path = tmp_path / "a.arrow"
+    with pa.ipc.new_stream(path, made.schema) as writer:
+        writer.write_table(made)
+    name = b"two" if inner else b"one"
+    path.write_bytes(path.read_bytes().replace(name, b"\xff" + name[1:]))
+    with pytest.raises(
+        InvalidInput, match=r"a\.arrow: the name of a column, or of a part of one, is not UTF-8"
+    ):
+        import_files(datasets, "d", path)

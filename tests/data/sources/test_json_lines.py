@@ -188,3 +188,8 @@ def test_columns_come_back_from_an_export_whatever_is_in_them(
     import_files(datasets, "new", out)
     assert datasets.open("new").snapshot().columns == ["none", "some", "all"]
     assert rows("new") == rows() == [{"none": None, "some": c, "all": n} for c, n in ((None, 1), ("x", 2))]
+
+
+def test_a_line_of_a_form_feed_is_empty(datasets: Datasets, csv: Write, rows: Rows):
+    import_files(datasets, "d", csv('{"n":1}\n\x0c\n{"n":2}\n', "a.jsonl"))
+    assert rows() == [{"n": 1}, {"n": 2}]
