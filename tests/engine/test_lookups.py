@@ -14,12 +14,15 @@ import builtins, functools, importlib, importlib.machinery, importlib.util, json
 import pydoc, runpy, subprocess, sys
 from importlib import import_module
 from importlib import import_module as im
+from pathlib import Path
 import tidemill as tm
 
 NAME = "lib"
 BY_KIND = {"a": "lib", "b": "other"}
 NAMES = ["lib", "other"]
 CODE = "helper(1) + 1"
+FOLDER = os.path.dirname(__file__)
+SCRIPT = Path(FOLDER, "x.sh")
 loaded = importlib.import_module
 partial = functools.partial(importlib.import_module, "lib")
 
@@ -182,6 +185,13 @@ UNSEEN = {
     "a process": "return subprocess.run([sys.executable, '/elsewhere/x', str(x)])",
     "a process, in a variable": "command = [sys.executable, '-c', str(x)]\n    return subprocess.check_output(command)",
     "a shell": "return os.system('python3 /elsewhere/x')",
+    "a script": "return subprocess.run(['sh', 'x.sh'])",
+    "a script in a shell": "return os.system('cd . && sh ./x.sh > out')",
+    "a script that starts itself": "return subprocess.check_output(['./x.sh'])",
+    "a script in a folder": "return subprocess.run(['sh', os.path.join(FOLDER, 'x.sh')])",
+    "a script in a formatted text": "return os.popen(f'sh {FOLDER}/x.sh')",
+    "a script, in a variable": "script = SCRIPT\n    return subprocess.run(['awk', '-f', str(script)])",
+    "a script, in a command": "command = ['sh']\n    command = ['sh', 'x.sh']\n    return subprocess.call(command)",
     "joblib": "import joblib\n    return joblib.load('/elsewhere/x')",
     "joblib, imported from": "from joblib import load\n    return load('/elsewhere/x')",
     "joblib, where it is made": "from joblib.numpy_pickle import load\n    return load('/elsewhere/x')",
@@ -219,6 +229,7 @@ NOTHING = {
     "methods that are called like pickle's": "class F:\n        def loads(self, y): return y\n    return F().loads(x)",
     "a copy by pickle": "return pickle.loads(pickle.dumps(x))",
     "a program": 'return subprocess.run(["git", "log"], check=True).returncode + os.system("sort words.txt")',
+    "a script that is not there": 'return subprocess.run(["sh", "y.sh", "/elsewhere/x.sh", "package"])',
     "a dict of functions, another": 'return LOADERS["b"]("lib")',
     "a class that has one": "return Loading.name",
     "an own loader": "class F:\n        def load_module(self): return 1\n    return F().load_module()",
@@ -249,6 +260,7 @@ def closure(folder: Path, body: str, edit: tuple[str, str, str] | None = None, m
         file = folder / f"{name}.py"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content)
+    (folder / "x.sh").write_text("echo 1\n")
     return closure_of(load.load_module(folder / "pipeline.py").work)
 
 

@@ -95,13 +95,18 @@ _OFFERED = {
 GETTERS = {"builtins.getattr", "operator.attrgetter"}
 """By which a member of a module is taken with a text."""
 PROCESSES = {
-    *(f"subprocess.{name}" for name in ("run", "call", "check_call", "check_output", "Popen", "getoutput")),
+    *(
+        f"subprocess.{name}"
+        for name in ("run", "call", "check_call", "check_output", "Popen", "getoutput", "getstatusoutput")
+    ),
     *(f"os.{name}" for name in ("system", "popen", "execv", "execvp", "execl", "execlp", "spawnv", "spawnl")),
     "asyncio.create_subprocess_exec",
     "asyncio.create_subprocess_shell",
 }
 PYTHON = re.compile(r"(^|[\s/\\])(python[\d.]*|\S+\.pyz?)(\s|$)")
 """A command, or a word of one, that starts Python."""
+BETWEEN = re.compile(r"[\s;&|<>()'\"`=]+")
+"""What stands between the words of a command of a shell."""
 _MEMBERS = 10_000
 """Up to which a container is looked through; more are data."""
 LOADERS = {"load_module", "exec_module"}

@@ -10,9 +10,11 @@ import itertools
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any, Literal, cast
 
 from tidemill.engine import lookup_names as known
+from tidemill.engine import modules
 from tidemill.engine.lookup_scope import Scope
 
 Kind = Literal["module", "package", "dotted", "name", "whole", "code", "variable", "unseen"]
@@ -238,7 +240,7 @@ class _Tree:
                 yield self._unseen(taken)
 
     def _of_process(self, call: ast.Call) -> Iterator[Lookup]:
-        """Code that another Python runs; what another program does is no code of the project."""
+        """Code that another Python runs, and files of the project that a program is given: scripts of a shell."""
         words: list[ast.expr] = []
         for given in (*call.args, *(k.value for k in call.keywords if k.arg in ("args", "cmd"))):
             word = given.value if isinstance(given, ast.Starred) else given
@@ -247,6 +249,8 @@ class _Tree:
             else:
                 words += word.elts if isinstance(word, (ast.List, ast.Tuple)) else [word]
         if not any(self._starts_python(word) for word in words):
+            if any(self._names_file(word, set()) for word in words):
+                yield self._unseen(call)
             return
         for option, text in itertools.pairwise(words):
             texts = self.scope.texts(text)
@@ -255,6 +259,27 @@ class _Tree:
                 yield from (Lookup(kind, one, call.lineno) for one in texts)
                 return
         yield self._unseen(call)
+
+    def _names_file(self, word: ast.expr, seen: set[str]) -> bool:
+        """Whether a word of a command, as far as it is known, names a file of the project."""
+        for node in ast.walk(word):
+            texts: list[str] = []
+            match node:
+                case ast.Constant(value=str(text)):
+                    texts = known.BETWEEN.split(text)
+                case ast.Name(id=name) if name in self.scope.local and name not in seen:
+                    seen.add(name)
+                    values = [a.value for a in self.scope.local[name] if a.value is not None]
+                    if any(self._names_file(value, seen) for value in values):
+                        return True
+                case ast.Name(id=name) if name not in self.scope.aliases and name not in self.scope.local:
+                    live = self.scope.names.get(name)
+                    texts = [str(live)] if isinstance(live, (str, PurePath)) else []
+                case _:
+                    pass
+            if any(modules.is_project_file(text, self.scope.module) for text in texts if text):
+                return True
+        return False
 
     def _starts_python(self, command: ast.expr) -> bool:
         for node in ast.walk(command):

@@ -1,11 +1,13 @@
 """Modules as files: which belong to the project, and where one that is not imported lies."""
 
 import importlib.util
+import os
 import sys
 import types
 from collections.abc import Iterator
 from pathlib import Path
 
+from tidemill.pipeline import load
 from tidemill.pipeline.load import installed
 
 _PARTS = "tidemill.parts"
@@ -20,6 +22,20 @@ def is_project(module: str | None, file: str | None) -> bool:
     if module == "__main__":
         return True
     return file is not None and file.endswith(".py") and not installed(file)
+
+
+def is_project_file(path: str, module: str) -> bool:
+    """Whether a file of that path lies in the project: in its folder or beside ``module``, from there or from here."""
+    home = file_of(module)
+    roots = {os.path.realpath(f) for f in (load.folder(), os.path.dirname(home) if home else None) if f}  # noqa: PTH120
+    for start in (*roots, os.getcwd()):  # noqa: PTH109
+        # Of ``f"{FOLDER}/x.sh"`` the end alone is known.
+        for end in {path, path.lstrip("/")}:
+            file = os.path.realpath(os.path.join(start, end))  # noqa: PTH118
+            is_file = os.path.isfile(file) and not installed(file)  # noqa: PTH113
+            if is_file and any(file.startswith(root + os.sep) for root in roots):
+                return True
+    return False
 
 
 def is_function(function: types.FunctionType) -> bool:

@@ -35,7 +35,7 @@ def warnings_of(nodes: "Iterable[Node]", closures: "Mapping[int, Closure]") -> l
         if code := "; ".join(u.where for u in unseen if not u.is_variable):
             lines.append(
                 f"Step '{node.name}' looks up code that its key cannot see ({code}): when that changes, the step is not "
-                f"computed again. Say what it reaches: {decorator}(uses=['module', ...]), or uses=[] for nothing."
+                f"computed again. Say what it reaches: {decorator}(uses=['module', Path('file'), ...]), or uses=[] for nothing."
             )
         if variables := "; ".join(u.where for u in unseen if u.is_variable):
             lines.append(

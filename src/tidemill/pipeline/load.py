@@ -173,6 +173,11 @@ def leave() -> None:
         sys.meta_path.remove(_finders.pop())
 
 
+def folder() -> str | None:
+    """The project folder that is on ``sys.path`` because of us."""
+    return _current[0] if _current else None
+
+
 def files() -> dict[str, tuple[int, int]]:
     """The project's loaded files, with the time and size they had when they were loaded."""
     if _current:
