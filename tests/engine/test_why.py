@@ -1,10 +1,12 @@
 """Why a step was computed: what changed, with the difference of its code."""
 
+import pytest
+
 from tests.engine.projects import Project, step
 from tidemill.core import identity
 from tidemill.core.names import Digest
 from tidemill.engine import sources
-from tidemill.engine.why import why
+from tidemill.engine.why import compare, why
 
 TEXT = """
 import tidemill as tm
@@ -77,3 +79,19 @@ def test_a_package_and_a_parameter_are_told_from_what_to_what(project: Project) 
     second = project.run(n=4)
     told = [(c.kind, c.name, c.before, c.after) for c in why(project.store, second.run.id, "work").changes]
     assert told == [("setting", "x", 1, 4)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        (1, True, "setting n: 1 → True"),
+        (1, 1.0, "setting n: 1 → 1.0"),
+        ([{"a": 0.0}], [{"a": -0.0}], "setting n: [{'a': 0.0}] → [{'a': -0.0}]"),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}, None),
+    ],
+)
+def test_a_setting_that_python_calls_equal_and_the_key_does_not_has_changed(
+    before: object, after: object, says: str | None
+) -> None:
+    found = compare({"settings": {"n": before}}, {"settings": {"n": after}})
+    assert [str(change) for change in found] == ([says] if says else [])

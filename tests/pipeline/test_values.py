@@ -4,10 +4,22 @@ import datetime as dt
 import enum
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NewType, Optional
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    NamedTuple,
+    NewType,
+    NotRequired,
+    Optional,
+    Required,
+    TypedDict,
+)
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -44,6 +56,27 @@ class Bits(enum.Flag):
 Count = NewType("Count", int)
 BERLIN = dt.datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"), fold=1)
 
+
+class Config(TypedDict):
+    weights: dict[int, float]
+    day: Required[dt.date]
+    color: "NotRequired[Color]"
+
+
+class Partial(TypedDict, total=False):
+    lr: float
+
+
+class Pair(NamedTuple):
+    a: int
+    b: int
+
+
+class Own(list[int]):
+    pass
+
+
+CONFIG = {"weights": {}, "day": dt.date(2026, 11, 30), "color": Color.RED}
 TYPED: list[tuple[Any, str, Any]] = [
     (EMPTY, "1e5", "1e5"),
     (Any, "null", "null"),
@@ -102,6 +135,13 @@ TYPED: list[tuple[Any, str, Any]] = [
     (frozenset[str], "a,b", frozenset({"a", "b"})),
     (Sequence[int], "1,2", [1, 2]),
     (list[int], "", []),
+    (
+        Config,
+        '{"weights": {"0": 1}, "day": "2026-11-30"}',
+        {"weights": {0: 1.0}, "day": dt.date(2026, 11, 30)},
+    ),
+    (Config | None, '{"weights": {}, "day": "2026-11-30", "color": "red"}', CONFIG),
+    (list[Partial], '[{}, {"lr": 1}]', [{}, {"lr": 1.0}]),
     (dict[str, float], '{"x": 1}', {"x": 1.0}),
     (dict[int, float], '{"0": 1, "1": 5}', {0: 1.0, 1: 5.0}),
     (Mapping[Level, list[int]], '{"LOW": [1]}', {Level.LOW: [1]}),
@@ -142,6 +182,11 @@ NOT_TYPED: list[tuple[Any, str]] = [
     (dict[int, int], '{"1": 2, "1": 3}'),
     (list[dict[str, Any]], '[{"a": {"b": 1, "b": 1}}]'),
     (Final[int], "a"),
+    (Config, '{"weights": {}}'),
+    (Config, '{"weights": {"a": 1}, "day": "2026-11-30"}'),
+    (Partial, '{"lr": "1"}'),
+    (Partial, '{"rate": 1}'),
+    (Partial, "1"),
 ]
 
 
@@ -163,6 +208,9 @@ def test_what_was_typed_and_does_not_fit_is_refused(annotation: Any, text: str) 
         (dict[int, int], '{"1": 2, "1": 3}', "The name '1' is there twice in an object."),
         (float, "9007199254740993", "The nearest float is 9007199254740992."),
         (float | None, "1e400", "1e400 is beyond what a float holds."),
+        (Partial, '{"rate": 1}', "Partial has no 'rate': it has lr."),
+        (Config | None, '{"day": "2026-11-30"}', "Config needs 'weights'."),
+        (Partial, '{"lr": "1"}', "'lr' does not fit."),
     ],
 )
 def test_a_refusal_says_what_would_be_lost(annotation: Any, text: str, why: str) -> None:
@@ -198,6 +246,8 @@ KEPT: list[tuple[Any, Any]] = [
     (Sequence[str], ("a", "b")),
     (EMPTY, {0: 1.0, 1: 5.0}),
     (dict[int, float], {0: 1.0, 1: 5.0}),
+    (Config, CONFIG),
+    (Partial, {"lr": 0.5}),
     (dict, {(1, 2): "a", None: [1], True: {2: 3}}),
     (dict[str, Any], {"$secret": "env:HOME", "a": 1}),
     (EMPTY, {"$tuple": [1]}),
@@ -286,6 +336,17 @@ def test_a_name_that_can_be_read_two_ways_is_spelled_out() -> None:
         (bytes, "a"),
         (set, [1]),
         (list, {1}),
+        (Config, {"weights": {"0": 1.0}, "day": dt.date(2026, 11, 30)}),
+        (Config, {"weights": {}, "day": "2026-11-30"}),
+        (Partial, {"rate": 1.0}),
+        (Partial, [("lr", 1.0)]),
+        (dict[str, int], Counter("aa")),
+        (dict, OrderedDict(a=1)),
+        (Partial, OrderedDict(lr=1.0)),
+        (Mapping[str, int], defaultdict(int, a=1)),
+        (list[int], Own([1])),
+        (Sequence[int], Own([1])),
+        (tuple[int, int], Pair(1, 2)),
     ],
 )
 def test_a_value_from_python_that_does_not_fit_is_refused(annotation: Any, value: Any) -> None:
@@ -313,13 +374,34 @@ class Odd:
 
 
 @pytest.mark.parametrize(
-    "value", [Odd(), [Odd()], {"a": {1: Odd()}}, np.zeros(3), np.longdouble(1), range(3), object]
+    "value",
+    [
+        Odd(),
+        [Odd()],
+        {"a": {1: Odd()}},
+        np.zeros(3),
+        np.longdouble(1),
+        range(3),
+        object,
+    ],
 )
 def test_what_no_record_can_hold_is_refused(value: Any) -> None:
     step = tm.step(lambda x: x)
     with pytest.raises(InvalidInput) as caught:
         tm.pipeline(name="p")(lambda: step(value)).build()
     assert caught.value.code == "not-a-setting"
+    assert set(values.recorded(value, EMPTY)) == {"$object"}
+
+
+@pytest.mark.parametrize("wrapped", [lambda n: n, lambda n: {"a": [n]}, lambda n: {n: 1}])
+def test_a_number_that_python_does_not_write_is_refused(wrapped: Callable[[int], Any]) -> None:
+    assert values.setting(10**3999, EMPTY) == 10**3999
+    step = tm.step(lambda x: x)
+    with pytest.raises(InvalidInput, match="an? int as 'x'") as caught:
+        tm.pipeline(name="p")(lambda: step(wrapped(10**5000))).build()
+    assert caught.value.code == "not-a-setting"
+    assert "4,000 digits" in str(caught.value.why)
+    assert set(values.recorded(wrapped(10**5000), EMPTY)) == {"$object"}
 
 
 def test_a_list_that_holds_itself_is_refused() -> None:

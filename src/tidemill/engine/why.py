@@ -1,5 +1,6 @@
 """Why a step was computed: what of its key differs from the last time."""
 
+import json
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -180,12 +181,19 @@ def compare(before: "Mapping[str, Any]", after: "Mapping[str, Any]") -> list[Cha
         changes += [
             Change(kind, name, old.get(name), new.get(name))
             for name in sorted({*old, *new})
-            if old.get(name, _MISSING) != new.get(name, _MISSING)
+            if _differ(old.get(name, _MISSING), new.get(name, _MISSING))
         ]
     return changes
 
 
 _MISSING = object()
+
+
+def _differ(before: Any, after: Any) -> bool:
+    # 1, 1.0 and True are equal in Python, and three different keys.
+    return bool(before != after) or json.dumps(before, sort_keys=True, default=str) != json.dumps(
+        after, sort_keys=True, default=str
+    )
 
 
 def reason(changes: "list[Change]", *, first: bool) -> str:

@@ -61,7 +61,7 @@ def fitted(value: Any, annotation: Any, source: Source) -> Any:
     if kind in _SCALARS:
         return _SCALARS[kind](value, source)
     if typing.is_typeddict(kind):
-        kind, arguments = dict, ()
+        return _of_typed_dict(value, kind, source)
     if kind in _CONTAINERS:
         return _of_container(value, kind, arguments, source)
     if isinstance(kind, enum.EnumType) and source != "python":
@@ -141,6 +141,7 @@ def _of_container(value: Any, kind: Any, arguments: tuple[Any, ...], source: Sou
     mapping = kind in _MAPPINGS
     if source == "text":
         value, source = _parsed(value, mapping=mapping)
+    _check_plain(value)
     if mapping:
         if not isinstance(value, Mapping):
             raise Unfit
@@ -170,6 +171,57 @@ def _of_container(value: Any, kind: Any, arguments: tuple[Any, ...], source: Sou
         # Two of a list are one in a set.
         raise Unfit
     return made
+
+
+def _of_typed_dict(value: Any, kind: Any, source: Source) -> dict[str, Any]:
+    """Each member by its own annotation; of the names, all that are required and none that is unknown."""
+    if source == "text":
+        value, source = _parsed(value, mapping=True)
+    _check_plain(value)
+    if not isinstance(value, dict):
+        raise Unfit
+    given = cast("dict[Any, Any]", value)
+    members = _members(kind)
+    for name in given:
+        if name not in members:
+            raise Unfit(f"{kind.__name__} has no {name!r}: it has {', '.join(members)}")
+    for name, (_, is_required) in members.items():
+        if is_required and name not in given:
+            raise Unfit(f"{kind.__name__} needs {name!r}")
+    read: dict[str, Any] = {}
+    for name, member in given.items():
+        try:
+            read[name] = fitted(member, members[name][0], source)
+        except Unfit as error:
+            raise Unfit(*error.args or (f"{name!r} does not fit",)) from None
+    return read
+
+
+def _members(kind: Any) -> dict[str, tuple[Any, bool]]:
+    """What a ``TypedDict`` has: the annotation of each name, and whether it is required."""
+    try:
+        hints = typing.get_type_hints(kind, include_extras=True)
+    except Exception:  # noqa: BLE001 - it names what is imported for type checkers only
+        hints = {
+            name: hint.__forward_arg__ if isinstance(hint, typing.ForwardRef) else hint
+            for name, hint in kind.__annotations__.items()
+        }
+    # Where annotations are text, __required_keys__ does not see the marks.
+    marks: dict[Any, bool] = {typing.Required: True, typing.NotRequired: False}
+    return {
+        name: (hint, marks.get(typing.get_origin(hint), name in kind.__required_keys__))
+        for name, hint in hints.items()
+    }
+
+
+def _check_plain(value: Any) -> None:
+    """Refuse what would arrive as a plain container in silence: a ``Counter``, a named tuple, a list of one's own."""
+    for kind in (dict, list, tuple, set, frozenset):
+        if isinstance(value, kind) and type(value) is not kind:
+            raise Unfit(
+                f"it is a {type(value).__name__}, which would arrive as a plain {kind.__name__}: "
+                f"give {kind.__name__}(...) of it"
+            )
 
 
 def _plain_type(value: Any) -> Any:

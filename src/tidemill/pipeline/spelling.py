@@ -30,6 +30,10 @@ _WIDEST_BYTES = {"f": 8, "c": 16}
 """What is wider has bytes that say nothing."""
 
 
+_WIDEST_INT_BITS = 13_288
+"""4,000 digits: Python neither writes nor reads many more as text."""
+
+
 class NoSpelling(Exception):
     """JSON cannot spell the value.
 
@@ -57,6 +61,8 @@ def spell(value: Any) -> Any:
 
 def _spell(value: Any) -> Any:
     kind = type(value)
+    if kind is int and value.bit_length() > _WIDEST_INT_BITS:
+        raise NoSpelling(value)
     if value is None or kind in (bool, int, float, str, Secret):
         return value
     if kind is list:

@@ -91,7 +91,7 @@ def recorded(value: Any, annotation: Any, default: object = EMPTY) -> Any:
     try:
         return spelling.written(setting(value, declared(annotation, default)))
     except spelling.NoSpelling:
-        return {"$object": str(value)[:200]}
+        return {"$object": _short(value)}
 
 
 def plain(value: object, step: str, parameter: str, annotation: Any = EMPTY, before: Any = EMPTY) -> Any:
@@ -117,7 +117,8 @@ def _no_setting(value: object, step: str, parameter: str) -> InvalidInput:
     return InvalidInput(
         f"Step '{step}' gets a {type(value).__qualname__} as '{parameter}'.",
         why="A setting is None, bool, int, float, str, bytes, a path, a date or time, an enum member, a NumPy number, "
-        "or a list, tuple, set or dict of them: what a record can hold.",
+        "or a list, tuple, set or dict of them: what a record can hold."
+        + (" A whole number has 4,000 digits at most." if isinstance(value, int) else ""),
         hint="Make the value in a step of its own and pass that step's result.",
         code="not-a-setting",
     )

@@ -80,7 +80,13 @@ def test_keys_fold_into_a_tensor(datasets: Datasets, csv: Write):
         ("{}\n{}\n", "empty-file", r"some\.jsonl has no column"),
         ('{"a":1}\n{"a":\n', "broken-line", r"line 2: this is no JSON object"),
         ('{"a":1}\n\n[1]\n', "broken-line", "line 3"),
-        ('{"a":NaN}\n', "broken-line", "line 1"),
+        ('{"a":"NaN"}\n{"a":-Infinity}\n', "broken-line", "line 2: this is no JSON: it has -Infinity"),
+        ('[{"a":1},\n{"a":"]"}]\n', "broken-line", "line 1: this is a JSON array, and no object"),
+        (
+            '{"a": ' + "1" * 5_000 + "}",
+            "broken-line",
+            "line 1: this is an object with a number of 5000 digits",
+        ),
         (
             '{"a":1}\n{"a":"x"}\n',
             "mixed-types",
@@ -130,7 +136,7 @@ def test_a_key_that_is_there_twice_is_refused(datasets: Datasets, csv: Write):
     ],
 )
 def test_what_json_does_not_have_is_a_broken_line(datasets: Datasets, csv: Write, text: str):
-    with pytest.raises(InvalidInput, match=r"some\.jsonl, line 1: this is no JSON object") as caught:
+    with pytest.raises(InvalidInput, match=r"some\.jsonl, line 1: this is (no JSON|a JSON array)") as caught:
         import_files(datasets, "d", csv(text, "some.jsonl"))
     assert caught.value.code == "broken-line"
 

@@ -63,6 +63,11 @@ def test_more_rows_than_one_piece_and_a_type_that_only_the_last_gives(datasets: 
     ("query", "code", "words"),
     [
         ("select * from nowhere", "sql-error", "no such table: nowhere"),
+        (
+            "select 1 as a, cast(x'ff41' as text) as b",
+            "sql-error",
+            "Column 'b' of the query has a text that is not UTF-8",
+        ),
         ("selekt 1", "sql-error", "syntax error"),
         ("delete from sales", "sql-error", "gives no rows"),
         ("select * from sales where id > 9", "empty-file", "gives no row"),

@@ -1,6 +1,7 @@
 """JSON lines: one object a line. A key that a line lacks is a missing cell."""
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from decimal import Decimal
@@ -24,6 +25,9 @@ _BLOCK_BYTES = 4 * 1024 * 1024
 
 _MOST_DEEP = 100
 _NESTED = frozenset({dict, list})
+_TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_BARE = re.compile(rb"-?(?:NaN|Infinity)")
+_LONG = re.compile(rb"\d{1000,}")
 
 Row = dict[str, Any]
 
@@ -208,13 +212,11 @@ def _check_line(file: str, number: int, line: bytes, decoder: Any) -> None:
     try:
         _keys(decoder.decode(line))
     except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
-        bare = next((word for word in (b"NaN", b"Infinity") if word in line), None)
+        what, why, hint = _broken(line, error)
         raise InvalidInput(
-            f"{file}, line {number}: this is no JSON object.",
-            why=f"JSON has no {bare.decode()}." if bare else str(error),
-            hint="Write null where a value is missing."
-            if bare
-            else "Write one object on each line, with nothing between them.",
+            f"{file}, line {number}: this is {what}.",
+            why=why,
+            hint=hint,
             code="broken-line",
             details={"file": file, "line": number, "column": _byte(str(error))},
         ) from error
@@ -234,6 +236,31 @@ def _check_line(file: str, number: int, line: bytes, decoder: Any) -> None:
         return found
 
     json.loads(line, object_pairs_hook=record)
+
+
+def _broken(line: bytes, error: Exception) -> tuple[str, str, str]:
+    """What a line is instead of an object, why it cannot be read, and what to write."""
+    own = _TEXTS.sub(b'""', line)
+    if bare := _BARE.search(own):
+        word = bare[0].decode()
+        return (
+            f"no JSON: it has {word}",
+            f"JSON has no {word}.",
+            f'Write null where a value is missing, and "{word}", in quotes, for the number.',
+        )
+    if own.lstrip().startswith(b"["):
+        return (
+            "a JSON array, and no object",
+            "JSON lines have one object on each line.",
+            "Write each object of the array on a line of its own, such as with: jq -c '.[]' FILE > FILE.jsonl",
+        )
+    if digits := _LONG.search(own):
+        return (
+            f"an object with a number of {len(digits[0])} digits",
+            "No type of a column holds so many.",
+            "Write it as a text, in quotes.",
+        )
+    return "no JSON object", str(error), "Write one object on each line, with nothing between them."
 
 
 def _byte(says: str) -> int:

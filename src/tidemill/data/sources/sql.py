@@ -1,5 +1,6 @@
 """What a query gives: a database's answer, taken once and kept aside while its types are found."""
 
+import re
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _PIECE_ROWS = 20_000
 _PSYCOPG = "postgresql+psycopg"
+_UNDECODED = re.compile(r"Could not decode to UTF-8 column '(?P<column>.*?)' with text")
+"""What Python's sqlite3 says of it."""
 
 
 class Query:
@@ -134,6 +137,15 @@ class Query:
 
     def _failed(self, error: Any) -> Exception:
         said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        if undecoded := _UNDECODED.match(said):
+            column = undecoded["column"]
+            return InvalidInput(
+                f"Column '{column}' of the query has a text that is not UTF-8.",
+                why=said,
+                hint=f"""Select its bytes, cast("{column}" as blob), or mend the text in the database.""",
+                code="sql-error",
+                details={"column": column},
+            )
         if getattr(error, "statement", None) is None:
             host = self._url.host or self._url.database
             return StorageError(
