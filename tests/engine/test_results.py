@@ -522,11 +522,11 @@ def test_decimals_of_several_chunks_keep_their_digits(tmp_path: Path) -> None:
     ids=str,
 )
 def test_a_cell_that_would_come_back_as_an_equal_one_is_refused_with_its_row(cells: list[Any]) -> None:
-    with pytest.raises(Failed, match=r"column 'v' \(object\), row 2,") as caught:
+    with pytest.raises(Failed, match=r"column 'v' \(object\), row 2, which") as caught:
         through_the_store(pd.DataFrame({"v": pd.Series(cells, dtype=object)}), "pandas")
     assert caught.value.code == "table-not-kept"
     if not isinstance(cells[0], (list, dict)):
-        with pytest.raises(Failed, match=r"index level None \(object\), row 2,"):
+        with pytest.raises(Failed, match=r"index level None \(object\), row 2, which"):
             through_the_store(pd.DataFrame({"n": [1, 2]}, index=pd.Index(cells, dtype=object)), "pandas")
 
 
