@@ -10,7 +10,6 @@ from tidemill.loop.replaying import Given
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
-    from tidemill.data.commits import Forgotten
     from tidemill.engine.installed import Installed
     from tidemill.store.catalog import records
 
@@ -87,19 +86,16 @@ def forgotten_since(ws: Workspace, run: "records.Run") -> list[str]:
     for reference, commit in run.inputs.items():
         name = reference.partition("@")[0]
         if ws.datasets.exists(name):
-            told.update((mark_told(name, m), None) for m in marks_since(ws, name, commit, run.started_at))
+            marks = ws.datasets.open(name).resolve(commit).forgotten
+            told.update(
+                (
+                    f"data {name}: {m.rows:,} row{'s' * (m.rows != 1)} forgotten on {m.time[:10]} ({m.reason})",
+                    None,
+                )
+                for m in marks
+                if m.time > run.started_at
+            )
     return list(told)
-
-
-def marks_since(ws: Workspace, name: str, commit: str, time: str) -> "list[Forgotten]":
-    """What a commit has lost after a time."""
-    return [m for m in ws.datasets.open(name).resolve(commit).forgotten if m.time > time]
-
-
-def mark_told(name: str, mark: "Forgotten") -> str:
-    """``data people: 1 row forgotten on 2026-05-03 (asked for)``."""
-    rows = f"{mark.rows:,} row{'s' * (mark.rows != 1)}"
-    return f"data {name}: {rows} forgotten on {mark.time[:10]} ({mark.reason})"
 
 
 def code_changes(ws: Workspace, a: "records.Run", b: "records.Run") -> list[str]:

@@ -82,34 +82,21 @@ def show_release(ws: Workspace, ref: str = "latest") -> dict[str, Any]:
 
 
 def verify_release(ws: Workspace, ref: str = "latest") -> Verified:
-    """Hash every byte of a release again, and the data it was trained on.
-
-    Of data that lost rows since, as those were forgotten, only the number of the others can be compared.
-    """
-    from tidemill.loop.factors import mark_told, marks_since  # noqa: PLC0415
+    """Hash every byte of a release again, and the data it was trained on."""
     from tidemill.release import bundle  # noqa: PLC0415
 
     release = find_release(ws, ref)
-    forgotten: list[str] = []
 
     def content_of(ref: str, commit: str) -> str | None:
-        name = ref.partition("@")[0]
         try:
-            there = data_facts(ws, name, commit)
+            return str(data_facts(ws, ref.partition("@")[0], commit)["content"])
         except TidemillError:
             return None
-        then = bundle.manifest(ws.store, release)["data"][ref]
-        lost = marks_since(ws, name, commit, release.created_at)
-        accounted = there["rows"] + sum(mark.rows for mark in lost) == then["rows"]
-        if lost and accounted and there["content"] != then["content"]:
-            forgotten.extend(mark_told(name, mark) for mark in lost)
-            return str(then["content"])
-        return str(there["content"])
 
     findings = bundle.verify(ws.store, release, content_of)
     problems = [f"{f.part} is {f.problem} ({f.digest})" for f in findings]
     checked = len(bundle.holds(ws.store, release)) if not findings else 0
-    return Verified(release.name, release.number, release.digest, checked, problems, not problems, forgotten)
+    return Verified(release.name, release.number, release.digest, checked, problems, ok=not problems)
 
 
 def find_release(ws: Workspace, ref: str) -> "records.Release":

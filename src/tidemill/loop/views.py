@@ -267,11 +267,7 @@ class ReleaseView:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What re-hashing a release found.
-
-    Attributes:
-        forgotten: Which rows of its data were forgotten since; that is no problem.
-    """
+    """What re-hashing a release found."""
 
     name: str
     number: int
@@ -279,7 +275,6 @@ class Verified:
     checked: int
     problems: list[str]
     ok: bool
-    forgotten: list[str] = field(default_factory=list[str])
 
 
 @dataclass(frozen=True, slots=True)
