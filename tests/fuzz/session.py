@@ -14,7 +14,8 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+
+import click
 
 from tests.fuzz.guards import Guard, Outside, Stopped
 
@@ -132,6 +133,24 @@ class Session:
         return outcome, found
 
 
+def _valued(words: Sequence[str]) -> set[str]:
+    """The options that take a value, of the command that these words lead to."""
+    from tidemill.cli.main import main
+
+    command: click.Command | None = main
+    found: set[str] = set()
+    left = iter(words)
+    while command is not None:
+        context = click.Context(command, info_name="tidemill")
+        options = [p for p in command.params if isinstance(p, click.Option) and not (p.is_flag or p.count)]
+        found |= {name for option in options for name in option.opts}
+        if not isinstance(command, click.Group):
+            return found
+        word = next((w for w in left if not w.startswith("-")), None)
+        command = None if word is None else command.get_command(context, word)
+    return found
+
+
 def judged(words: Sequence[str], outcome: Outcome) -> list[Finding]:
     """What of the command line's promises a call broke."""
     if outcome.status is None:
@@ -153,28 +172,34 @@ def judged(words: Sequence[str], outcome: Outcome) -> list[Finding]:
         return finding("bug", outcome.err + outcome.out + trace)
     if outcome.status not in _GOOD:
         return finding("status", f"exit status {outcome.status}\n{outcome.err}")
+    broken = _words_broken(words, outcome)
+    return finding(*broken) if broken else []
+
+
+def _words_broken(words: Sequence[str], outcome: Outcome) -> tuple[str, str] | None:
+    """Which promise about words, or about JSON, a call that went as it may did not keep, and what it said."""
     options = list(words[: words.index("--")]) if "--" in words else list(words)
-    body: dict[str, Any] | None = None
-    # Behind an option that takes a value it is that value.
-    as_json = any(w == "--json" and not before.startswith("-") for before, w in pairwise(["", *options]))
-    if as_json and outcome.out.strip():
-        try:
-            tree = json.loads(outcome.out)
-        except ValueError:
+    # Behind an option that takes a value it is that value; an error may be JSON all the same.
+    valued = _valued(options)
+    as_json = any(w == "--json" and before not in valued for before, w in pairwise(["", *options]))
+    try:
+        tree = json.loads(outcome.out) if "--json" in options and outcome.out.strip() else None
+    except ValueError:
+        if as_json:
             helped = outcome.out.startswith("Usage:") or "--version" in options
-            return [] if helped else finding("json", outcome.out)
-        body = tree.get("error") if isinstance(tree, dict) else None
-    if outcome.status == 2 and "Usage:" not in outcome.err[:10] + outcome.out[:10]:
-        if body is None and as_json:
-            return finding("json", f"no error as JSON: {outcome.out!r} {outcome.err!r}")
-        good = (
-            body.get("code") and body.get("hint")
-            if body
-            else "error[" in outcome.err and "  try: " in outcome.err
-        )
-        if not good:
-            return finding("words", outcome.err + outcome.out)
-    return []
+            return None if helped else ("json", outcome.out)
+        tree = None
+    body = tree.get("error") if isinstance(tree, dict) else None
+    if outcome.status != 2 or "Usage:" in outcome.err[:10] + outcome.out[:10]:
+        return None
+    if body is None and as_json:
+        return "json", f"no error as JSON: {outcome.out!r} {outcome.err!r}"
+    good = (
+        body.get("code") and body.get("hint")
+        if body
+        else "error[" in outcome.err and "  try: " in outcome.err
+    )
+    return None if good else ("words", outcome.err + outcome.out)
 
 
 @contextmanager
