@@ -73,7 +73,7 @@ def test_sample_rows_and_mistakes_leave_a_release_that_goes_on(project: tm.Proje
     # The release has its name and digest, and all that it names can be read; only its data are told as changed.
     assert [(r.number, r.digest) for r in project.releases()] == [(1, release.digest)]
     problems = project.verify("small/1").problems
-    assert [("data points@" in p) for p in problems] == [True]
+    assert [("data points@" in p, f"{len(gone)} rows forgotten on" in p) for p in problems] == [(True, True)]
     project.gc()
     assert len(project.verify("small/1").problems) == 1
     assert sampled(project) == left

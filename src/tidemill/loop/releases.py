@@ -94,9 +94,27 @@ def verify_release(ws: Workspace, ref: str = "latest") -> Verified:
             return None
 
     findings = bundle.verify(ws.store, release, content_of)
-    problems = [f"{f.part} is {f.problem} ({f.digest})" for f in findings]
+    forgotten = _forgotten_since(ws, release) if findings else []
+    problems = [
+        "; ".join([f"{f.part} is {f.problem} ({f.digest})", *(t for t in forgotten if _is_of(t, f.part))])
+        for f in findings
+    ]
     checked = len(bundle.holds(ws.store, release)) if not findings else 0
     return Verified(release.name, release.number, release.digest, checked, problems, ok=not problems)
+
+
+def _forgotten_since(ws: Workspace, release: "records.Release") -> list[str]:
+    from tidemill.loop.factors import forgotten_since  # noqa: PLC0415
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    with ws.store.catalog.read() as read:
+        run = read.first(records.Run, {"id": release.run})
+    return [] if run is None else forgotten_since(ws, run)
+
+
+def _is_of(told: str, part: str) -> bool:
+    """Whether what is told (``data people: 1 row forgotten ...``) is about a part (``data people@0123456789ab``)."""
+    return told.partition(":")[0] == part.partition("@")[0]
 
 
 def find_release(ws: Workspace, ref: str) -> "records.Release":
