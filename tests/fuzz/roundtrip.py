@@ -29,10 +29,13 @@ def lost(source: Path, target: Path, *, tensors: bool) -> str:
         return ""
     kept_head, kept = after
     # Which mark parts the cells is for the import to find; of a file that is read by none, nothing is compared.
-    read = [found for mark in _MARKS if (found := _rows(source, mark)) is not None]
-    head, rows = max(read, key=lambda found: len(found[0]), default=([], []))
-    # A first column without a name gets one; and where Python's reader sees one column and its mark, it sees no table.
-    if not head or "" in head or (len(head) == 1 and any(mark in head[0] for mark in _MARKS)):
+    read = {mark: found for mark in _MARKS if (found := _rows(source, mark)) is not None}
+    head, rows = max(read.values(), key=lambda found: len(found[0]), default=([], []))
+    # A first column without a name gets one.
+    if not head or "" in head:
+        return ""
+    # By a mark that parts its names Python's reader sees no table, where others do.
+    if len(head) == 1 and any(mark in head[0] for mark in _MARKS if mark not in read):
         return ""
     if sorted(head) != sorted(kept_head):
         return f"columns {head} became {kept_head}"
