@@ -200,12 +200,33 @@ def test_one_label_that_is_far_off_hides_no_loss(name: str, far: float) -> None:
     plain, spoilt = (measures.of_regressor(name, t) for t in (truth, np.append(truth, far)))
     assert plain is not None
     assert spoilt is not None
-    scale = plain.scale(truth)
-    assert spoilt.scale(np.append(truth, far)) == pytest.approx(scale, rel=0.3)
+    scale = plain.scale(truth, math.inf)
+    assert spoilt.scale(np.append(truth, far), math.inf) == pytest.approx(scale, rel=0.3)
     found = compared(spoilt, np.append(truth, far), np.append(good + 5, 100), np.append(good, 100))
     assert found.low < -0.01 * found.scale
     own = measures.of_own("cost", np.append(abs(good - truth), far), higher_is_better=False)
-    assert own.scale(truth) < 2
+    assert own.scale(truth, math.nan) < 2
+
+
+@pytest.mark.parametrize("name", ["mae", "rmse"])
+def test_a_good_model_is_held_to_its_own_error_not_only_to_the_naive_one(name: str) -> None:
+    chance = np.random.default_rng(9)
+    prices = chance.normal(500_000, 100_000, 400)
+    measure = measures.of_regressor(name, prices)
+    assert measure is not None
+
+    def lost(worse: float, error: float) -> bool:
+        """Whether a model that errs by so much more than the running release is refused at ``max_drop = 0.01``."""
+        sign = np.where(np.arange(400) % 2, 1, -1)
+        found = compared(measure, prices, prices + sign * (error + worse), prices + sign * error)
+        return found.low < -0.01 * found.scale
+
+    assert lost(500, 0)
+    assert not lost(5, 0)
+    assert lost(150, 1000)
+    assert not lost(90, 1000)
+    assert lost(1500, 50_000)
+    assert not lost(600, 50_000)
 
 
 def test_the_scale_is_what_always_answering_the_median_or_the_mean_would_have() -> None:

@@ -18,7 +18,8 @@ class GateSettings:
         smoke: Whether the predictor must answer real sample rows as the pipeline did.
         max_drop: How much of each metric of the rules the candidate may lose against the running release, at the
             pessimistic end of the confidence interval; 0 to 1. Of metrics in the label's unit (``mae``, ``rmse``) it
-            is a share of the error that always answering the median, or the mean, would have, but for labels far off the rest.
+            is a share of the error that always answering the median, or the mean, would have, but for labels far off the
+            rest, and of no more than ten times the running release's error.
         confidence: Of that interval; 0 to 1.
         compare: Whether the candidate must be compared with the running release, and fails where it cannot be.
     """

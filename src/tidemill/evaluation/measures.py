@@ -28,7 +28,8 @@ class Measure:
         name: As the report and the gate's rules call it.
         parts: From truth and answers, what each row adds to each sum; shape ``(rows, sums)``.
         value: From sums of shape ``(..., sums)``, the measure of shape ``(...)``.
-        scale: From the truth, what a difference of 1 in ``max_drop`` stands for, in the measure's unit.
+        scale: From the truth and what the running release has, what a difference of 1 in ``max_drop`` stands for, in
+            the measure's unit.
         higher_is_better: Which way it improves.
         counts: Whether it counts rows that are right, so that on few rows two models may seem alike by luck.
     """
@@ -36,7 +37,7 @@ class Measure:
     name: str
     parts: "Callable[[Array, Array], Array]"
     value: "Callable[[Array], Array]"
-    scale: "Callable[[Array], float]"
+    scale: "Callable[[Array, float], float]"
     higher_is_better: bool = field(kw_only=True)
     counts: bool = field(default=False, kw_only=True)
 
@@ -46,7 +47,8 @@ def of_regressor(name: str, truth: "Array") -> Measure | None:
 
     The scale of ``mae`` and ``rmse`` is what always answering the median, or the mean, would have: they are in the
     label's unit, and a share of it means the same for house prices and for shares of a second. Labels that are far
-    off the others (-999999 for "not known") do not raise it: ``typical_error``, ``typical_deviation``.
+    off the others (-999999 for "not known") do not raise it: ``typical_error``, ``typical_deviation``. A good model
+    has far less error than that, so it is at most ten times the error of the running release: ``_within_reach``.
     """
     import numpy as np  # noqa: PLC0415
 
@@ -57,8 +59,8 @@ def of_regressor(name: str, truth: "Array") -> Measure | None:
         return _with_ones((answers - truth) ** 2, truth - centre, (truth - centre) ** 2)
 
     made = (
-        Measure("mae", _absolute, _mean, typical_error, higher_is_better=False),
-        Measure("rmse", _squared, _root, typical_deviation, higher_is_better=False),
+        Measure("mae", _absolute, _mean, _within_reach(typical_error), higher_is_better=False),
+        Measure("rmse", _squared, _root, _within_reach(typical_deviation), higher_is_better=False),
         Measure("r2", parts, _explained, _one, higher_is_better=True),
     )
     return {m.name: m for m in made}.get(name)
@@ -96,8 +98,8 @@ def of_own(name: str, values: "Array", *, higher_is_better: bool) -> Measure:
         del truth
         return _with_ones(answers)
 
-    def said(truth: "Array") -> float:
-        del truth
+    def said(truth: "Array", running: float) -> float:
+        del truth, running
         return scale
 
     counts = bool(((values == 0) | (values == 1)).all())
@@ -108,9 +110,27 @@ def _mean(sums: "Array") -> "Array":
     return sums[..., 1] / sums[..., 0]
 
 
-def _one(truth: "Array") -> float:
-    del truth
+def _one(truth: "Array", running: float) -> float:
+    del truth, running
     return 1.0
+
+
+def _within_reach(naive: "Callable[[Array], float]") -> "Callable[[Array, float], float]":
+    """The naive model's error, but at most ``_TIMES`` that of the running release, and never below 1 % of the naive one.
+
+    By the naive error alone a model that is always 500 off could replace an exact one where prices spread by 100,000;
+    by the running release's alone nothing could replace an exact one.
+    """
+
+    def scale(truth: "Array", running: float) -> float:
+        whole = naive(truth)
+        return min(whole, max(_TIMES * running, whole / 100))
+
+    return scale
+
+
+_TIMES = 10
+"""So that ``max_drop = 0.01`` lets a model lose a tenth of the running release's own error."""
 
 
 def _with_ones(*columns: "Array") -> "Array":
