@@ -39,6 +39,7 @@ from sklearn.utils.estimator_checks import _enforce_estimator_tags_X, _enforce_e
 FILE = Path(__file__).parent.parent / "src" / "tidemill" / "models" / "frameworks" / "sklearn_types.json"
 
 REVIEWED = {
+    "functools.partial": "of check_array alone, which the reader of a model checks: a boosted tree's columns with categories",
     "numpy.dtype": "a type of numbers; it is made from an empty array that holds no objects",
     "numpy.mean": "computes (PowerTransformer and others may keep it as a function)",
     "scipy._lib.array_api_compat.numpy._aliases.asarray": "makes an array of what it is given",
@@ -91,7 +92,7 @@ def estimators() -> Iterator[tuple[str, Any]]:
 
 def compositions() -> Iterator[tuple[str, Any]]:
     """What takes a function, a kernel, a splitter or a scorer: one for each that scikit-learn offers."""
-    from sklearn import feature_selection, linear_model, neighbors, pipeline, preprocessing
+    from sklearn import ensemble, feature_selection, linear_model, neighbors, pipeline, preprocessing
 
     for name in metrics.get_scorer_names():
         classifier = linear_model.LogisticRegression()
@@ -132,6 +133,8 @@ def compositions() -> Iterator[tuple[str, Any]]:
                     algorithm=algorithm, metric=metric, metric_params=extra.get(metric)
                 ),
             )
+    for boosted in (ensemble.HistGradientBoostingClassifier, ensemble.HistGradientBoostingRegressor):
+        yield f"{boosted.__name__}(categories)", boosted(categorical_features=[0], max_iter=3)
     yield "Pipeline", pipeline.make_pipeline(preprocessing.StandardScaler(), linear_model.Ridge())
 
 

@@ -106,6 +106,7 @@ def of_numbers() -> Iterator[Any]:
     yield gaussian_process.GaussianProcessRegressor(kernels.Matern(nu=1.5), optimizer=None)
     yield ensemble.HistGradientBoostingClassifier(max_iter=3)
     yield ensemble.HistGradientBoostingRegressor(max_iter=3, loss="quantile", quantile=0.9)
+    yield ensemble.HistGradientBoostingClassifier(max_iter=3, categorical_features=[0])
     yield ensemble.GradientBoostingClassifier(n_estimators=3)
     yield ensemble.AdaBoostClassifier(n_estimators=3)
     yield ensemble.BaggingClassifier(n_estimators=3)
@@ -213,6 +214,7 @@ def gadgets() -> dict[str, Any]:
         "partial of os.system": functools.partial(os.system, "true"),
         "partial of eval": functools.partial(eval, "1"),
         "partial of a ufunc": functools.partial(np.add, 1),
+        "partial of what is harmless by itself": functools.partial(np.mean, axis=0),
         "attrgetter": operator.attrgetter("__class__.__base__.__subclasses__"),
         "methodcaller": operator.methodcaller("system", "true"),
         "itemgetter": operator.itemgetter("__builtins__"),

@@ -234,7 +234,7 @@ def _trusted(io: Any, data: bytes, what: str) -> list[str]:
     """The types of a skops file beyond skops' own list, all of them known to be harmless."""
     types: list[str] = io.get_untrusted_types(data=data)
     harmless = {name for names in _lists().values() for name in names}
-    strange = [t for t in types if t not in harmless]
+    strange = [t for t in types if t not in harmless] + _odd_partials(data, types)
     if strange:
         raise InvalidInput(
             f"{what} holds parts that are not known to be harmless: {', '.join(strange[:5])}.",
@@ -245,6 +245,34 @@ def _trusted(io: Any, data: bytes, what: str) -> list[str]:
             details={"types": strange},
         )
     return types
+
+
+def _odd_partials(data: bytes, types: list[str]) -> list[str]:
+    """Functions that a file binds arguments to, but for the one that scikit-learn itself binds some to.
+
+    That is ``check_array``, in boosted trees with categories. Others compute alone, but were looked at without
+    arguments. A node is told by how it is read, not by the name that it gives itself.
+    """
+    from skops.io._audit import CachedNode, get_tree  # noqa: PLC0415
+    from skops.io._general import FunctionNode, PartialNode  # noqa: PLC0415
+    from skops.io._utils import read_schema  # noqa: PLC0415
+
+    with zipfile.ZipFile(BytesIO(data)) as members:
+        if b"PartialNode" not in members.read("schema.json"):
+            return []
+        schema, context = read_schema(members)
+        tree = get_tree(schema, context, trusted=types)
+    odd: list[str] = []
+    for node in sklearn_ranges.nodes(tree):
+        if isinstance(node, PartialNode):
+            bound = node.func.cached if isinstance(node.func, CachedNode) else node.func
+            name = f"{bound.module_name}.{bound.class_name}"
+            if not isinstance(bound, FunctionNode) or name != _BOUND:
+                odd.append(f"functools.partial of {name}")
+    return odd
+
+
+_BOUND = "sklearn.utils.validation.check_array"
 
 
 def _other_version(strange: Sequence[str]) -> str:

@@ -39,7 +39,7 @@ def check_nodes(root: Any) -> None:
     from skops.io._general import TypeNode  # noqa: PLC0415
     from skops.io._sklearn import TreeNode  # noqa: PLC0415
 
-    for node in _nodes(root):
+    for node in nodes(root):
         if isinstance(node, TreeNode):
             _check_tree(node.args.construct(), node.attrs.construct())
         elif (node.module_name, node.class_name) == _TREE and not isinstance(node, (CachedNode, TypeNode)):
@@ -67,7 +67,8 @@ def check(model: Any) -> None:
         ask()
 
 
-def _nodes(root: Any) -> Iterator[Any]:
+def nodes(root: Any) -> Iterator[Any]:
+    """Each node of skops's own tree of a file, once."""
     from skops.io._audit import Node  # noqa: PLC0415
 
     seen: set[int] = set()
