@@ -109,6 +109,16 @@ def test_ids_are_content_and_occurrence(rows: list[tuple[int, str | None]]):
     assert content_ids(*(table.take([n]) for n in range(len(table)))) == expected
 
 
+def test_many_equal_rows_are_counted_over_all_batches():
+    # A batch is 32,768 rows; where their work grew with its square this took a minute.
+    rows = 100_000
+    text = pa.array(["x"]).take(pa.array(np.zeros(rows, np.int64)))
+    ids = content_ids(Table(pa.table({"s": text})))
+    assert len(set(ids)) == rows
+    for occurrence in (0, 1, 32_767, 32_768, 65_536, rows - 1):
+        assert ids[occurrence] == identity.row([b"", None, "x"], occurrence)
+
+
 def test_ids_do_not_depend_on_how_the_rows_lie_in_memory():
     table = sample()
     one, two = table.take([0]).to_arrow(), table.take([1]).to_arrow()

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    Array = np.ndarray[Any, Any]
+
 _BATCH_ROWS = 32_768
 
 
@@ -34,6 +36,7 @@ class Identities:
         self._key = key
         self._first = first
         self._seen = _Seen()
+        self._rows = 0
         self._counts: dict[int, int] = {}
 
     def give(self, table: Table) -> Table:
@@ -66,32 +69,40 @@ class Identities:
         import numpy as np  # noqa: PLC0415
         import pyarrow as pa  # noqa: PLC0415
 
-        contents = self._pre_images(table.to_arrow(), pre_images.content)
-        before = self._seen.count
-        ids = pre_images.hashes(pre_images.occurring(contents, None))
-        groups = dict(_repeated(ids))
-        for first, again in groups.items():
-            for row in again:
-                if contents[row] != contents[first]:
-                    raise _collision(before + first, before + row)
-        known = self._seen.add(ids)
-        members = {row for again in groups.values() for row in again}
-        groups.update((row, []) for row in np.flatnonzero(known).tolist() if row not in {*groups, *members})
-        later: dict[int, int] = {}
-        for first, again in groups.items():
-            start = self._counts.get(int(ids[first]), 1) if known[first] else 0
-            later.update((row, n) for n, row in enumerate([first, *again], start) if n)
-            self._counts[int(ids[first])] = start + 1 + len(again)
-        if later:
-            some = contents.take(pa.array(later.keys()))
-            ids[list(later)] = pre_images.hashes(pre_images.occurring(some, list(later.values())))
-            for first, again in _repeated(ids):
-                raise _collision(before + first, before + again[0])
+        before, contents = self._rows, self._pre_images(table.to_arrow(), pre_images.content)
+        # A content is hashed once, however often it comes.
+        encoded = contents.dictionary_encode()
+        which = encoded.indices.to_numpy()
+        names = pre_images.hashes(pre_images.occurring(encoded.dictionary, None))
+        if (pair := _first_pair(names)) is not None:
+            raise _collision(*(before + int((which == content).argmax()) for content in pair))
+        _, occurrence = _grouped(which)
+        occurrence += self._had(names, np.bincount(which, minlength=len(names)))[which]
+        ids, later = names[which], np.flatnonzero(occurrence)
+        if len(later):
+            some = contents.take(pa.array(later))
+            ids[later] = pre_images.hashes(pre_images.occurring(some, pa.array(occurrence[later])))
+            if (pair := _first_pair(ids)) is not None:
+                raise _collision(*(before + row for row in pair))
+        self._rows += len(ids)
         return ids
+
+    def _had(self, names: "Array", members: "Array") -> "Array":
+        """For each content of a batch, how many rows of earlier batches had it; those of this batch are counted now."""
+        import numpy as np  # noqa: PLC0415
+
+        known = self._seen.add(names)
+        # What came once is not written down: of most data that is every row.
+        counted = np.flatnonzero(known | (members > 1))
+        ids = names[counted].tolist()
+        had = np.zeros(len(names), np.int64)
+        had[counted] = [self._counts.get(i, int(k)) for i, k in zip(ids, known[counted], strict=True)]
+        self._counts.update(zip(ids, (had + members)[counted].tolist(), strict=True))
+        return had
 
     def _by_key(self, table: Table) -> "np.ndarray[Any, Any]":
         assert self._key
-        columns, before = table.select(self._key).to_arrow(), self._seen.count
+        columns, before = table.select(self._key).to_arrow(), self._rows
         for name in self._key:
             if is_list(kind := columns.schema.field(name).type) or is_record(kind):
                 raise InvalidInput(
@@ -112,14 +123,16 @@ class Identities:
                 )
         keys = self._pre_images(columns, pre_images.keyed)
         ids = pre_images.hashes(keys)
-        for first, again in _repeated(ids):
-            if keys[first] != keys[again[0]]:
-                raise _collision(before + first, before + again[0])
-            raise _same_key([before + first, before + again[0]], columns.slice(first, 1))
+        if (pair := _first_pair(ids)) is not None:
+            first, again = pair
+            if keys[first] != keys[again]:
+                raise _collision(before + first, before + again)
+            raise _same_key([before + first, before + again], columns.slice(first, 1))
         known = self._seen.add(ids)
         if known.any():
             row = int(known.argmax())
             raise _same_key([before + row], columns.slice(row, 1))
+        self._rows += len(ids)
         return ids
 
     def _pre_images(self, arrow: "pa.Table", of: "Callable[[pa.Table], pa.Array]") -> "pa.Array":
@@ -135,7 +148,7 @@ class Identities:
         return pc.if_else(pa.array(fits), of(before), of(arrow.select(self._first.names)))
 
     def _check_given(self, table: Table) -> None:
-        before = self._seen.count
+        before = self._rows
         missing = table.missing(ID)
         if missing.any():
             row = before + int(missing.argmax()) + 1
@@ -147,7 +160,8 @@ class Identities:
                 details={"row": row, "column": ID},
             )
         ids = table.numpy(ID)
-        rows = next(([before + first, before + again[0]] for first, again in _repeated(ids)), None)
+        pair = _first_pair(ids)
+        rows = [before + row for row in pair] if pair is not None else None
         known = self._seen.add(ids)
         if rows is None and known.any():
             rows = [before + int(known.argmax())]
@@ -159,13 +173,13 @@ class Identities:
                 code="duplicate-id",
                 details={"rows": [row + 1 for row in rows]},
             )
+        self._rows += len(ids)
 
 
 class _Seen:
     """All ids so far, as few sorted arrays: each at least twice as long as the next."""
 
     def __init__(self) -> None:
-        self.count = 0
         self._runs: list[np.ndarray[Any, Any]] = []
 
     def add(self, ids: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
@@ -175,7 +189,6 @@ class _Seen:
         known = np.zeros(len(ids), bool)
         for run in self._runs:
             known |= run[np.minimum(np.searchsorted(run, ids), len(run) - 1)] == ids
-        self.count += len(ids)
         if len(ids):
             self._runs.append(np.sort(ids))
         while len(self._runs) > 1 and len(self._runs[-2]) < 2 * len(self._runs[-1]):
@@ -184,18 +197,30 @@ class _Seen:
         return known
 
 
-def _repeated(ids: "np.ndarray[Any, Any]") -> list[tuple[int, list[int]]]:
-    """For each id that occurs more than once: its first row, and the later ones in order."""
+def _grouped(ids: "Array") -> "tuple[Array, Array]":
+    """For each row the first one with its id, and how many there are before it with that id."""
     import numpy as np  # noqa: PLC0415
 
     order = np.argsort(ids, kind="stable")
-    same = ids[order][1:] == ids[order][:-1]
-    if not same.any():
-        return []
-    groups: dict[int, list[int]] = {}
-    for at in np.flatnonzero(same):
-        groups.setdefault(int(ids[order[at]]), [int(order[at])]).append(int(order[at + 1]))
-    return sorted((rows[0], rows[1:]) for rows in groups.values())
+    ascending = ids[order]
+    starts = np.flatnonzero(np.concatenate([[True], ascending[1:] != ascending[:-1]])[: len(ids)])
+    lengths = np.diff(np.append(starts, len(ids)))
+    first, before = np.empty(len(ids), np.int64), np.empty(len(ids), np.int64)
+    first[order] = np.repeat(order[starts], lengths)
+    before[order] = np.arange(len(ids)) - np.repeat(starts, lengths)
+    return first, before
+
+
+def _first_pair(ids: "Array") -> tuple[int, int] | None:
+    """The first row whose id comes again, and where it comes again first."""
+    import numpy as np  # noqa: PLC0415
+
+    first, before = _grouped(ids)
+    again = np.flatnonzero(before == 1)
+    if not len(again):
+        return None
+    row = int(again[first[again].argmin()])
+    return int(first[row]), row
 
 
 def _same_key(rows: list[int], key: "pa.Table") -> InvalidInput:

@@ -94,12 +94,11 @@ def _bits(absent: "np.ndarray[Any, Any]") -> list[Any]:
     return sized(b"b", pc.if_else(some, bits, pa.scalar(None, bits.type)))
 
 
-def occurring(contents: "pa.Array", occurrences: list[int] | None) -> "pa.Array":
+def occurring(contents: "pa.Array", occurrences: "pa.Array | None") -> "pa.Array":
     """The pre-images of rows with this content, and which of their equals they are; None: all are the first."""
     import pyarrow as pa  # noqa: PLC0415
 
-    digits = pa.array([str(n) for n in occurrences or [0]], pa.string())
-    last = [_header(b"i", 1) + b"0"] if occurrences is None else sized(b"i", digits)
+    last = [_header(b"i", 1) + b"0"] if occurrences is None else sized(b"i", occurrences.cast(pa.string()))
     return joined([_begin("row/1") + _list_of(2), contents, *last], len(contents))
 
 

@@ -34,6 +34,8 @@ _SAFE = {64: (15, 1e-300, 1e300), 32: (6, 1e-30, 1e30), 16: (3, 1e-4, 1e4)}
 """Of a float's bits: how many significant digits always come back, and between which magnitudes."""
 _MOST_DIGITS = 800
 """No float64 has more significant digits."""
+_SAMPLE = 256
+"""Of so many cells most types are told that a column does not have."""
 
 
 def exact(texts: Any, kind: "pa.DataType") -> Any:
@@ -211,6 +213,9 @@ def _parsed(texts: Any, kind: Any) -> Any:
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.compute as pc  # noqa: PLC0415
 
+    if len(texts) > _SAMPLE and _parsed(texts[:_SAMPLE], kind) is None:
+        # Arrow goes on after a text that does not parse, and words an error for each one.
+        return None
     try:
         if pa.types.is_time(kind):
             # Arrow reads a time of day from text only as the end of a timestamp.
