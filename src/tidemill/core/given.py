@@ -1,5 +1,7 @@
 """Values that are not Python's own: what somebody typed, and what JSON says. Everything else is a value as it is."""
 
+import cmath
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +28,7 @@ def tree_of(text: str) -> Any:
     """JSON as ``json.loads`` reads it, where nothing is lost by it.
 
     Raises:
-        ValueError: It is no JSON; an object has a name twice; a number is beyond what a float holds.
+        ValueError: It is no JSON; an object has a name twice; a number is beyond what a float holds, or below.
         RecursionError: It lies too deep.
     """
     import json  # noqa: PLC0415
@@ -45,6 +47,15 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _finite(text: str) -> float:
     number = float(text)
-    if number in (float("inf"), float("-inf")):
-        raise ValueError(f"{text[:80]} is beyond what a float holds")
+    if lost := out_of_range(text, number):
+        raise ValueError(lost)
     return number
+
+
+def out_of_range(text: str, number: complex) -> str | None:
+    """What is lost of the text of a number where a float holds nothing so great, or so small; None where it fits."""
+    if cmath.isinf(number) and "inf" not in text.lower():
+        return f"{text[:80]} is beyond what a float holds"
+    if number == 0 and any(digit in "123456789" for digit in re.split("[eE]", text)[0]):
+        return f"{text[:80]} is nearer to 0 than any other float"
+    return None

@@ -1,11 +1,9 @@
 """One value as an annotation wants it: of Python as it is, of JSON and of typed text read."""
 
-import cmath
 import collections.abc
 import datetime as dt
 import decimal
 import enum
-import math
 import os
 import types
 import typing
@@ -15,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from tidemill.core.errors import TidemillError
-from tidemill.core.given import tree_of
+from tidemill.core.given import out_of_range, tree_of
 from tidemill.core.names import Reference
 from tidemill.pipeline import spelling
 from tidemill.pipeline.dataset import Dataset, dataset
@@ -289,7 +287,7 @@ def _to_float(value: Any, source: Source) -> float:
 def _from_typed(text: str) -> float:
     """A float of what was typed; infinity where it is asked for by name."""
     made = _made(float, text)
-    _check_range(text, is_infinite=math.isinf(made))
+    _check_range(text, made)
     try:
         whole = int(text)
     except ValueError:
@@ -301,13 +299,13 @@ def _from_typed(text: str) -> float:
 
 def _complex(text: str) -> complex:
     made = complex(text)
-    _check_range(text, is_infinite=cmath.isinf(made))
+    _check_range(text, made)
     return made
 
 
-def _check_range(text: str, *, is_infinite: bool) -> None:
-    if is_infinite and "inf" not in text.lower():
-        raise Unfit(f"{text[:80]} is beyond what a float holds")
+def _check_range(text: str, number: complex) -> None:
+    if lost := out_of_range(text, number):
+        raise Unfit(lost)
 
 
 def _to_bool(value: Any, source: Source) -> bool:
