@@ -1,38 +1,19 @@
 """One value as an annotation wants it: of Python as it is, of JSON and of typed text read."""
 
 import collections.abc
-import datetime as dt
-import decimal
 import enum
-import os
 import types
 import typing
-import uuid
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
-from tidemill.core.errors import TidemillError
-from tidemill.core.given import out_of_range, tree_of
-from tidemill.core.names import Reference
+from tidemill.core.given import tree_of
 from tidemill.pipeline import spelling
-from tidemill.pipeline.dataset import Dataset, dataset
-from tidemill.pipeline.model import Model, model
 from tidemill.pipeline.outcome import RunOutcome
 from tidemill.pipeline.parameters import EMPTY
-from tidemill.pipeline.secret import Secret
-
-_TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
-_NOTHING = {"none", "null"}
+from tidemill.pipeline.scalars import NOTHING, SCALARS, Source, Unfit
 
 _MARKS = (typing.Annotated, typing.Final, typing.Required, typing.NotRequired)
-
-Source = Literal["python", "json", "text"]
-"""Where a value comes from: Python, JSON, or what somebody typed."""
-
-
-class Unfit(Exception):
-    """The value does not fit the annotation; the text says why, where the annotation alone does not."""
 
 
 def fitted(value: Any, annotation: Any, source: Source) -> Any:
@@ -56,8 +37,8 @@ def fitted(value: Any, annotation: Any, source: Source) -> Any:
     if origin is typing.Literal:
         return _of_choices(value, arguments, source)
     kind = origin or annotation
-    if kind in _SCALARS:
-        return _SCALARS[kind](value, source)
+    if kind in SCALARS:
+        return SCALARS[kind](value, source)
     if typing.is_typeddict(kind):
         return _of_typed_dict(value, kind, source)
     if kind in _CONTAINERS:
@@ -100,7 +81,7 @@ def _instance(value: Any, kind: Any, source: Source) -> Any:
 
 
 def _of_union(value: Any, arguments: tuple[Any, ...], source: Source) -> Any:
-    if type(None) in arguments and (value is None or (source == "text" and value in _NOTHING)):
+    if type(None) in arguments and (value is None or (source == "text" and value in NOTHING)):
         return None
     others = [plain_annotation(a) for a in arguments if a is not type(None)]
     exact = [a for a in others if isinstance(a, type) and type(value) is a] if source != "text" else []
@@ -263,136 +244,6 @@ def _member(value: Any, kind: Any) -> Any:
     raise Unfit
 
 
-def _to_int(value: Any, source: Source) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if source == "text":
-        return _made(int, value)
-    raise Unfit
-
-
-def _to_float(value: Any, source: Source) -> float:
-    if isinstance(value, float):
-        return float(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        made = _made(float, value)
-        if int(made) != value:
-            raise Unfit(f"the nearest float is {int(made)}")
-        return made
-    if source == "text" and isinstance(value, str):
-        return _from_typed(value)
-    raise Unfit
-
-
-def _from_typed(text: str) -> float:
-    """A float of what was typed; infinity where it is asked for by name."""
-    made = _made(float, text)
-    _check_range(text, made)
-    try:
-        whole = int(text)
-    except ValueError:
-        return made
-    if int(made) != whole:
-        raise Unfit(f"the nearest float is {int(made)}")
-    return made
-
-
-def _complex(text: str) -> complex:
-    made = complex(text)
-    _check_range(text, made)
-    return made
-
-
-def _check_range(text: str, number: complex) -> None:
-    if lost := out_of_range(text, number):
-        raise Unfit(lost)
-
-
-def _to_bool(value: Any, source: Source) -> bool:
-    if isinstance(value, bool):
-        return value
-    if source == "text" and value.lower() in _TRUE | _FALSE:
-        return value.lower() in _TRUE
-    raise Unfit
-
-
-def _to_str(value: Any, source: Source) -> str | Secret:
-    del source
-    # The step's function gets the secret's text.
-    if isinstance(value, (str, Secret)):
-        return value
-    raise Unfit
-
-
-def _to_bytes(value: Any, source: Source) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    if source != "python" and isinstance(value, str):
-        return value.encode("utf-8", "surrogateescape")
-    raise Unfit
-
-
-def _to_path(value: Any, source: Source) -> Path:
-    del source
-    if isinstance(value, (str, os.PathLike)) and not isinstance(value, bytes):
-        return _made(Path, value)
-    raise Unfit
-
-
-def _to_none(value: Any, source: Source) -> None:
-    if value is not None and not (source == "text" and value in _NOTHING):
-        raise Unfit
-
-
-def _from_text(kind: Any, read: Callable[[str], Any]) -> Callable[[Any, Source], Any]:
-    def converted(value: Any, source: Source) -> Any:
-        if isinstance(value, kind):
-            return value
-        if source != "python" and isinstance(value, str):
-            return _made(read, value)
-        raise Unfit
-
-    return converted
-
-
-def _to_secret(value: Any, source: Source) -> Secret:
-    del source
-    if isinstance(value, Secret):
-        return value
-    if isinstance(value, str):
-        return _made(Secret.parse, value)
-    raise Unfit
-
-
-def _to_dataset(value: Any, source: Source) -> Dataset:
-    del source
-    if isinstance(value, Dataset):
-        return value
-    if isinstance(value, Reference):
-        return Dataset(value)
-    if isinstance(value, str):
-        return dataset(value)
-    raise Unfit
-
-
-def _to_model(value: Any, source: Source) -> Model:
-    del source
-    if isinstance(value, Model):
-        return value
-    if isinstance(value, str):
-        return model(value)
-    raise Unfit
-
-
-def _made(kind: Any, value: Any) -> Any:
-    try:
-        return kind(value)
-    except TidemillError:
-        raise
-    except (ValueError, OverflowError, TypeError, ArithmeticError):
-        raise Unfit from None
-
-
 def _to_outcome(value: Any) -> RunOutcome:
     if isinstance(value, RunOutcome):
         return value
@@ -408,25 +259,6 @@ def is_outcome(annotation: Any) -> bool:
     return annotation is RunOutcome or RunOutcome in typing.get_args(annotation)
 
 
-_SCALARS: dict[Any, Callable[[Any, Source], Any]] = {
-    int: _to_int,
-    float: _to_float,
-    bool: _to_bool,
-    str: _to_str,
-    bytes: _to_bytes,
-    Path: _to_path,
-    dt.datetime: _from_text(dt.datetime, dt.datetime.fromisoformat),
-    dt.date: _from_text(dt.date, dt.date.fromisoformat),
-    dt.time: _from_text(dt.time, dt.time.fromisoformat),
-    decimal.Decimal: _from_text(decimal.Decimal, decimal.Decimal),
-    uuid.UUID: _from_text(uuid.UUID, uuid.UUID),
-    complex: _from_text(complex, _complex),
-    Secret: _to_secret,
-    Dataset: _to_dataset,
-    Model: _to_model,
-    type(None): _to_none,
-    None: _to_none,
-}
 _MAPPINGS = frozenset({dict, collections.abc.Mapping, collections.abc.MutableMapping})
 _LISTS, _SETS = (list, tuple), (set, frozenset)
 _CONTAINERS: dict[Any, tuple[Any, tuple[type, ...]]] = {

@@ -14,9 +14,10 @@ from tidemill.core.errors import InvalidInput, TidemillError
 from tidemill.core.given import Json, Text
 from tidemill.pipeline import spelling
 from tidemill.pipeline.annotations import shown
-from tidemill.pipeline.fitting import Unfit, fitted, plain_annotation
+from tidemill.pipeline.fitting import fitted, plain_annotation
 from tidemill.pipeline.handles import Handle, port_of
 from tidemill.pipeline.parameters import EMPTY
+from tidemill.pipeline.scalars import Unfit
 from tidemill.pipeline.secret import Secret
 
 
