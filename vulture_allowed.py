@@ -80,6 +80,7 @@ ProcessExecutor
 # Called by notebooks.
 _.label_queue
 _.close_review
+_.settle_triggers
 _._repr_html_
 
 # Read by users in their exit steps.

@@ -39,27 +39,41 @@ def test_a_trigger_that_names_no_dataset_is_refused():
         fired("fashion", "main", a="fashion@")
 
 
-def test_a_cause_is_claimed_once(store: Store):
-    claim = triggers.claim(store, "refit", "0123456789ab")
-    assert claim is not None
+def owed(store: Store, trigger: str, cause: str) -> triggers.Claim:
+    return triggers.owe(store, trigger, cause, dataset="fashion", branch="main")
+
+
+def test_what_is_owed_is_held_by_who_recorded_it_and_settled_once(store: Store):
+    claim = owed(store, "refit", "0123456789ab")
     assert triggers.claim(store, "refit", "0123456789ab") is None
+    assert triggers.is_claimed(store, claim.firing)
     firing = triggers.settle(store, claim, outcome="released 2", run="r1")
     assert (firing.run, firing.outcome) == ("r1", "released 2")
+    assert not triggers.is_claimed(store, firing)
     assert triggers.claim(store, "refit", "0123456789ab") is None
     assert triggers.firings(store) == [firing]
     assert triggers.unsettled(store) == []
 
 
 def test_other_causes_and_other_triggers_are_their_own(store: Store):
-    claims = [triggers.claim(store, *who) for who in (("a", "1"), ("a", "2"), ("b", "1"))]
-    assert all(claims)
+    for who in (("a", "1"), ("a", "2"), ("b", "1")):
+        owed(store, *who)
     assert len(triggers.unsettled(store)) == 3
 
 
+def test_what_nobody_recorded_is_not_claimed(store: Store):
+    assert triggers.claim(store, "refit", "1") is None
+    assert triggers.firings(store) == []
+
+
+def test_what_is_dropped_was_never_there(store: Store):
+    triggers.drop(store, owed(store, "refit", "1"))
+    assert triggers.firings(store) == []
+    assert owed(store, "refit", "1")
+
+
 def test_a_claim_given_back_unsettled_may_be_taken_again(store: Store):
-    claim = triggers.claim(store, "refit", "1")
-    assert claim is not None
-    with pytest.raises(RuntimeError), claim:
+    with pytest.raises(RuntimeError), owed(store, "refit", "1") as claim:
         triggers.began(store, claim, "r1")
         raise RuntimeError
     again = triggers.claim(store, "refit", "1")
@@ -96,7 +110,7 @@ def start(store: Store, what: str) -> "subprocess.Popen[str]":
 
 
 def test_a_killed_claim_is_taken_up_again(store: Store):
-    assert store.catalog
+    owed(store, "refit", "1").close()
     with start(store, "hang") as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "claimed\n"
@@ -110,7 +124,7 @@ def test_a_killed_claim_is_taken_up_again(store: Store):
 
 
 def test_of_many_processes_one_answers(store: Store):
-    assert store.catalog
+    owed(store, "refit", "1").close()
     processes = [start(store, "settle") for _ in range(6)]
     said = [process.communicate(timeout=180)[0] for process in processes]
     assert sorted(said) == ["claimed\n", *["refused\n"] * 5]

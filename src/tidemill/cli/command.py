@@ -31,18 +31,21 @@ class State:
         log: How progress appears: ``auto``, ``lines``, ``json`` or ``off``.
         debug: Whether errors show their traceback.
         as_json: Whether standard output gets one JSON document instead of text.
+        opened: The project that the command works on.
     """
 
     folder: Path | None = None
     log: str = "auto"
     debug: bool = False
     as_json: bool = False
+    opened: "Workspace | None" = None
 
     def workspace(self, *, make: bool = False) -> "Workspace":
         """The project that the command works on."""
         from tidemill.loop import workspace  # noqa: PLC0415
 
-        return workspace.open_workspace(self.folder, make=make)
+        self.opened = workspace.open_workspace(self.folder, make=make)
+        return self.opened
 
     @contextmanager
     def watch(self) -> Generator["Sink"]:
@@ -58,6 +61,24 @@ class State:
             streams.write_json(view)
         else:
             streams.write(draw(view))
+        self._tell_owed()
+
+    def _tell_owed(self) -> None:
+        """Say in a line what is owed, where the records are open anyway."""
+        if self.opened is None or not self.opened.has_records_open or not self.opened.settings.triggers:
+            return
+        from tidemill.core.errors import TidemillError  # noqa: PLC0415
+        from tidemill.loop.firing import owed  # noqa: PLC0415
+
+        try:
+            left = owed(self.opened)
+        except TidemillError:
+            return
+        if left:
+            each = ", ".join(sorted({f.trigger for f in left}))
+            streams.note(
+                f"Owed since a merge that was cut off: {each}. Type 'tidemill triggers settle' to run it."
+            )
 
     def complain(self, error: Mapping[str, Any] | None) -> None:
         """Tell the error that a view carries on standard error, where it is not in the JSON."""

@@ -48,6 +48,7 @@ _SECTIONS = {
         "predict": "predictions:predict",
         "feedback": "predictions:feedback",
         "refit": "circle:refit",
+        "triggers": "triggers:triggers",
         "lineage": "circle:lineage",
         "gc": "project:gc",
     },

@@ -90,6 +90,10 @@ class Dataset:
             yield commit
             waiting |= {parent.version: parent for parent in self._history.parents(commit)}
 
+    def leads_to(self, commit: str) -> bool:
+        """Whether a branch or a tag leads to the commit of this id: what did not land is there, and no history."""
+        return any(c.id == commit for c in self._history.walk_all(self._history.refs()))
+
     def branches(self) -> dict[str, Commit]:
         """Each branch's newest commit."""
         branches = self._history.refs().branches

@@ -10,7 +10,7 @@ from tidemill.core.config import load_project
 from tidemill.core.errors import Failed, InvalidInput
 from tidemill.core.events import Progress, Sink, StageFinished, StageStarted, silent
 from tidemill.core.settings import FILE
-from tidemill.loop import deploy, refit, releases, runs
+from tidemill.loop import deploy, firing, refitting, releases, runs
 from tidemill.loop import feedback as labels_back
 from tidemill.loop import lineage as tracing
 from tidemill.loop import predict as predictions
@@ -207,7 +207,7 @@ def _run(work: _Demo) -> str:
         )
     work.facts["run"] = view.run
     work.facts.setdefault(
-        "preparation_seconds", sum(s.seconds for s in view.steps if s.kind in refit.PREPARATION)
+        "preparation_seconds", sum(s.seconds for s in view.steps if s.kind in refitting.PREPARATION)
     )
     computed = sum(s.status == "computed" for s in view.steps)
     return f"run {view.run}: {computed} of {len(view.steps)} steps computed, {view.seconds:.1f} s"
@@ -316,7 +316,7 @@ def _refit(work: _Demo) -> str:
     before = work.facts["preparation_seconds"]
     logged = deploy.predictions_in(work.ws, "prod")
     with Load(work.ws, work.name, work.traffic) as load:
-        fired = refit.fire_merge(work.ws, work.name, "main", work.facts["merge"], sink=work.sink)
+        fired = firing.fire_merge(work.ws, work.name, "main", work.facts["merge"], sink=work.sink)
     if load.errors:
         raise Failed(
             f"{len(load.errors)} requests failed while prod was replaced: {load.errors[0]}.",

@@ -186,6 +186,13 @@ def _has_release(ws: Workspace, environment: str) -> bool:
         return bool(read.find(records.Deployment, {"status": "live", "environment": environment}))
 
 
+def was_live(ws: Workspace, release: str, environment: str, since: str) -> bool:
+    """Whether a release, by its digest, went live in an environment at this ``core.clock.stamp`` or later."""
+    from tidemill.release.history import served  # noqa: PLC0415
+
+    return any(d.release_digest == release and d.started_at >= since for d in served(ws.store, environment))
+
+
 def predictions_in(ws: Workspace, environment: str) -> int:
     """How many predictions an environment has logged."""
     from tidemill.serve.log_reader import LogReader  # noqa: PLC0415

@@ -5,12 +5,14 @@ import shutil
 import sys
 from pathlib import Path
 
+from tidemill.core.clock import now, parse
 from tidemill.core.errors import TidemillError
 from tidemill.core.events import Progress, Sink, silent
 from tidemill.loop.views import Finding
 from tidemill.loop.workspace import Workspace, open_workspace
 
 _LOW_DISK_BYTES = 1024**3
+_OWED_FOR_LONG_SECONDS = 600.0
 _EXTRAS = {
     "keras": ("keras", "jax", "jax2onnx"),
     "sklearn": ("sklearn", "skops", "skl2onnx"),
@@ -41,7 +43,14 @@ def doctor(folder: Path | None = None, *, sink: Sink = silent) -> list[Finding]:
                 None if free > _LOW_DISK_BYTES else "Free space, perhaps by 'tidemill gc'.",
             )
         )
-        found += [_runs(ws), _blobs(ws, sink), *_datasets(ws), *_releases(ws), *_environments(ws)]
+        found += [
+            _runs(ws),
+            _triggers(ws),
+            _blobs(ws, sink),
+            *_datasets(ws),
+            *_releases(ws),
+            *_environments(ws),
+        ]
         ws.close()
     except TidemillError as error:
         found.append(Finding("project", ok=False, message=error.message, hint=error.hint))
@@ -62,6 +71,22 @@ def _runs(ws: Workspace) -> Finding:
     gone = mark_interrupted(ws.store)
     text = f"{len(gone)} were interrupted and are marked so now" if gone else "none hangs"
     return Finding("runs", ok=True, message=text)
+
+
+def _triggers(ws: Workspace) -> Finding:
+    from tidemill.loop.firing import owed  # noqa: PLC0415
+
+    left = owed(ws)
+    if not left:
+        return Finding("triggers", ok=True, message="none is owed")
+    long = [f for f in left if (now() - parse(f.fired_at)).total_seconds() > _OWED_FOR_LONG_SECONDS]
+    each = "; ".join(f"'{f.trigger}' for commit {f.cause} since {f.fired_at[:19]}" for f in left[:3])
+    return Finding(
+        "triggers",
+        ok=not long,
+        message=f"{len(left)} owed: {each}",
+        hint="Type 'tidemill triggers settle'; what should not run any more, 'tidemill triggers drop'.",
+    )
 
 
 def _blobs(ws: Workspace, sink: Sink) -> Finding:

@@ -377,6 +377,27 @@ class RefitView:
 
 
 @dataclass(frozen=True, slots=True)
+class FiringView:
+    """A trigger that fired.
+
+    Attributes:
+        cause: The commit.
+        state: ``answered``, ``at work`` in a living process, or ``owed``: left by one that died.
+        run: The run that answers it, where one was begun.
+        outcome: What came of it.
+    """
+
+    trigger: str
+    cause: str
+    state: str
+    fired_at: str
+    dataset: str | None
+    branch: str | None
+    run: str | None
+    outcome: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Lineage:
     """Where a thing comes from: nodes from the thing asked about back to the data."""
 

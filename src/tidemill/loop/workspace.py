@@ -68,6 +68,11 @@ class Workspace:
             self.project.store_address, local=self.project.local_folder, catalog=self.settings.catalog
         )
 
+    @property
+    def has_records_open(self) -> bool:
+        """Whether the store's catalog was used."""
+        return "store" in self.__dict__ and self.store.has_catalog_open
+
     @cached_property
     def datasets(self) -> "Datasets":
         """The store's datasets, with what stands before each commit."""

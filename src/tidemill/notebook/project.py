@@ -288,6 +288,18 @@ class Project(DataMethods, TeamMethods):
 
         return refit.refit(self._ws, pipeline, force=force, sink=sink)
 
+    def triggers(self, trigger: str | None = None) -> "list[views.FiringView]":
+        """What fired, newest first: answered, at work, or owed by a merge that was cut off."""
+        from tidemill.loop import firing
+
+        return firing.fired(self._ws, trigger)
+
+    def settle_triggers(self, trigger: str | None = None, *, sink: Sink = silent) -> "list[views.RefitView]":
+        """Run every trigger that is owed, or one; go on where it was cut off."""
+        from tidemill.loop import firing
+
+        return firing.settle(self._ws, trigger, sink=sink)
+
     def lineage(self, ref: str) -> "views.Lineage":
         """Trace a thing back to the data it came from."""
         from tidemill.loop import lineage

@@ -32,6 +32,11 @@ def history(store: Store, environment: str) -> list[records.Deployment]:
         return read.find(records.Deployment, {"environment": environment}, order=("-started_at", "-id"))
 
 
+def served(store: Store, environment: str) -> list[records.Deployment]:
+    """The deployments of an environment that were live, newest first."""
+    return [d for d in history(store, environment) if d.status in _SERVED]
+
+
 def current(store: Store, environment: str) -> records.Deployment | None:
     """The deployment that is live in an environment; None before the first."""
     with store.catalog.read() as read:
@@ -47,9 +52,7 @@ def previous(store: Store, environment: str) -> records.Deployment | None:
     top. So two rollbacks go back two releases, not to and fro.
     """
     stack: list[records.Deployment] = []
-    for deployment in reversed(history(store, environment)):
-        if deployment.status not in _SERVED:
-            continue
+    for deployment in reversed(served(store, environment)):
         if len(stack) > 1 and stack[-2].release_digest == deployment.release_digest:
             stack.pop()
         elif not stack or stack[-1].release_digest != deployment.release_digest:

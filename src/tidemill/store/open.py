@@ -105,6 +105,11 @@ class Store:
             raise
         return catalog
 
+    @property
+    def has_catalog_open(self) -> bool:
+        """Whether the catalog was used."""
+        return "catalog" in self.__dict__
+
     @cached_property
     def locks(self) -> "Locks | AdvisoryLocks":
         """Locks between processes; where the catalog is on a server, between machines.
@@ -129,7 +134,7 @@ class Store:
         """Close the connections, if any were opened."""
         if "locks" in self.__dict__:
             self.locks.close()
-        if "catalog" in self.__dict__:
+        if self.has_catalog_open:
             self.catalog.close()
 
 

@@ -1,4 +1,9 @@
-"""Triggers: which of them something fires, and that each cause is answered exactly once, even over a crash."""
+"""Triggers: which of them something fires, and that each cause is answered exactly once, even over a crash.
+
+A firing is recorded as owed before the branch moves, by a process that holds the claim on it until it has answered or
+has dropped it. So what is owed and claimed by nobody is left by a process that died: before the branch moved, and then
+it is dropped, or after that, and then it is answered.
+"""
 
 from contextlib import ExitStack
 from dataclasses import replace
@@ -48,29 +53,44 @@ def fired_by_merge(settings: Settings, dataset: str, branch: str) -> list[tuple[
     ]
 
 
+def owe(store: Store, trigger: str, cause: str, *, dataset: str, branch: str) -> Claim:
+    """Record the firing of ``trigger`` by a commit that is about to land, and claim it.
+
+    Args:
+        store: The store.
+        trigger: Its name.
+        cause: The commit's id, which no other attempt to make it has.
+        dataset: Of the commit.
+        branch: Where it is to land.
+
+    Raises:
+        Conflict: ``lock-timeout``.
+    """
+    with ExitStack() as held:
+        held.enter_context(store.locks.hold(_lock(trigger, cause)))
+        firing = records.Firing(trigger, cause, None, None, stamp(now()), dataset, branch)
+        with store.catalog.write() as write:
+            write.add(firing)
+        return Claim(firing, held.pop_all())
+
+
 def claim(store: Store, trigger: str, cause: str) -> Claim | None:
-    """Take up the firing of ``trigger`` by ``cause`` (a commit), if nobody has answered it or is at it.
+    """Take up a firing that was left, if nobody is at it.
 
     Returns:
-        The claim, to be settled; None when it is settled, or a living process holds it. A claim whose
-        process died before it settled is taken up again: its lock went with it.
+        The claim, to be settled or dropped; None when it is settled or gone, or a living process holds it. A claim
+        whose process died before it settled is taken up again: its lock went with it.
     """
-    held = ExitStack()
-    try:
-        held.enter_context(store.locks.hold(f"firing-{trigger}-{cause}", timeout_seconds=0))
-    except Conflict:
-        return None
-    with ExitStack() as undo:
-        undo.callback(held.close)
-        with store.catalog.write() as write:
-            firing = write.first(records.Firing, {"trigger": trigger, "cause": cause})
-            if firing is None:
-                firing = records.Firing(trigger, cause, None, None, stamp(now()))
-                write.add(firing)
-        if firing.outcome is not None:
+    with ExitStack() as held:
+        try:
+            held.enter_context(store.locks.hold(_lock(trigger, cause), timeout_seconds=0))
+        except Conflict:
             return None
-        undo.pop_all()
-    return Claim(firing, held)
+        with store.catalog.read() as read:
+            firing = read.first(records.Firing, {"trigger": trigger, "cause": cause})
+        if firing is None or firing.outcome is not None:
+            return None
+        return Claim(firing, held.pop_all())
 
 
 def began(store: Store, claim: Claim, run: str) -> None:
@@ -85,6 +105,13 @@ def settle(store: Store, claim: Claim, *, outcome: str, run: str | None = None) 
     return claim.firing
 
 
+def drop(store: Store, claim: Claim) -> None:
+    """Take the record back of a firing whose commit did not land, and end the claim."""
+    with store.catalog.write() as write:
+        write.remove(records.Firing, {"trigger": claim.firing.trigger, "cause": claim.firing.cause})
+    claim.close()
+
+
 def firings(store: Store, trigger: str | None = None) -> list[records.Firing]:
     """What fired, newest first."""
     with store.catalog.read() as read:
@@ -93,7 +120,17 @@ def firings(store: Store, trigger: str | None = None) -> list[records.Firing]:
 
 def unsettled(store: Store) -> list[records.Firing]:
     """Firings without an outcome, oldest first: at work in another process, or left by one that died."""
-    return [firing for firing in reversed(firings(store)) if firing.outcome is None]
+    with store.catalog.read() as read:
+        return read.find(records.Firing, {"outcome": None}, order=("fired_at", "trigger"))
+
+
+def is_claimed(store: Store, firing: records.Firing) -> bool:
+    """Whether a living process is at it."""
+    return store.locks.is_held(_lock(firing.trigger, firing.cause))
+
+
+def _lock(trigger: str, cause: str) -> str:
+    return f"firing-{trigger}-{cause}"
 
 
 def _watches(trigger: TriggerSettings, dataset: str, branch: str) -> bool:
@@ -102,7 +139,7 @@ def _watches(trigger: TriggerSettings, dataset: str, branch: str) -> bool:
 
 
 def _change(store: Store, claim: Claim, **values: str | None) -> None:
-    firing = claim.firing
+    # Put, not changed: a record that went while a restart of the server let go of the claim is there again.
+    claim.firing = replace(claim.firing, **values)
     with store.catalog.write() as write:
-        write.change(records.Firing, {"trigger": firing.trigger, "cause": firing.cause}, **values)
-    claim.firing = replace(firing, **values)
+        write.put(claim.firing)

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tidemill.cli.render.shapes import short
+from tidemill.cli.render.shapes import short, table
 
 if TYPE_CHECKING:
-    from tidemill.loop.views import Lineage, RefitView
+    from rich.console import RenderableType
+
+    from tidemill.loop.views import FiringView, Lineage, RefitView
 
 
 def refit(view: "RefitView") -> str:
@@ -24,6 +26,38 @@ def refit(view: "RefitView") -> str:
             for rule in view.verdict.rules
         ]
     return "\n".join(lines)
+
+
+def settled(views: "Sequence[RefitView]") -> str:
+    """What came of what was owed."""
+    if not views:
+        return "Nothing was owed."
+    return "\n".join(f"{view.trigger}: {refit(view)}" for view in views)
+
+
+def firing(view: "FiringView") -> str:
+    """One trigger that fired."""
+    return f"{view.trigger} for commit {view.cause}: {view.outcome or view.state}."
+
+
+def firings(views: "Sequence[FiringView]") -> "RenderableType":
+    """One line a trigger that fired."""
+    return table(
+        ["trigger", "commit", "of", "fired (UTC)", "state", "run", "outcome"],
+        [
+            (
+                v.trigger,
+                v.cause,
+                v.dataset and f"{v.dataset}@{v.branch}",
+                v.fired_at[:19].replace("T", " "),
+                v.state,
+                v.run,
+                v.outcome,
+            )
+            for v in views
+        ],
+        empty="No trigger has fired yet.",
+    )
 
 
 def lineage(view: "Lineage") -> str:

@@ -11,7 +11,7 @@ from tidemill.loop.datasets.choices import Decisions, as_choices, write_conflict
 from tidemill.loop.datasets.references import row_counts
 from tidemill.loop.datasets.switching import chosen
 from tidemill.loop.datasets.views import ConflictsFile, ConflictView, MergeView, RevertView, WhoView
-from tidemill.loop.guard import refuse_unreviewed
+from tidemill.loop.guard import guard, refuse_unreviewed
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ def merge(
 ) -> MergeView:
     """Merge branch ``source`` into ``into``, then run what watches ``into``.
 
+    A merge that was cut off before it had run that is finished by the same merge again.
+
     Args:
         ws: The project.
         name: The dataset.
@@ -46,14 +48,15 @@ def merge(
         NotAllowed: ``review-needed``.
         InvalidInput: What ``choices.as_choices`` raises; ``unknown-conflict``, ``no-base``.
     """
-    from tidemill.loop.refit import fire_merge  # noqa: PLC0415 - refit merges nothing, but it runs pipelines
+    from tidemill.loop.firing import Owing  # noqa: PLC0415 - it runs pipelines
 
-    dataset = ws.datasets.open(name)
     target = into or chosen(ws, name)
     choices = as_choices(decisions) if decisions else None
     refuse_unreviewed(ws.settings, name, target, _at(name, source))
-    merged = dataset.merge(_at(name, source), into=target, message=message, choices=choices)
-    fired = fire_merge(ws, name, target, merged.commit.id, sink=sink) if fire and not merged.already else []
+    with Owing(ws, guard(ws.project, ws.store), fire=fire) as owing:
+        dataset = ws.datasets_behind(owing.look).open(name)
+        merged = dataset.merge(_at(name, source), into=target, message=message, choices=choices)
+        fired = owing.answer(name, target, sink)
     return MergeView(
         name,
         source,
@@ -92,7 +95,7 @@ def revert(
         NotAllowed: ``review-needed``.
         InvalidInput: ``cannot-revert``, and what ``merge`` raises.
     """
-    from tidemill.loop.refit import fire_merge  # noqa: PLC0415 - refit merges nothing, but it runs pipelines
+    from tidemill.loop.firing import Owing  # noqa: PLC0415 - it runs pipelines
 
     reference = Reference.parse(ref)
     name, target = reference.name, branch or chosen(ws, reference.name)
@@ -100,8 +103,10 @@ def revert(
     undone = dataset.resolve(reference.at or target)
     choices = as_choices(decisions) if decisions else None
     refuse_unreviewed(ws.settings, name, target)
-    done = dataset.revert(undone.id, branch=target, message=message, choices=choices)
-    fired = fire_merge(ws, name, target, done.commit.id, sink=sink) if fire and not done.already else []
+    with Owing(ws, guard(ws.project, ws.store), fire=fire) as owing:
+        watched = ws.datasets_behind(owing.look).open(name)
+        done = watched.revert(undone.id, branch=target, message=message, choices=choices)
+        fired = owing.answer(name, target, sink)
     return RevertView(
         name,
         target,

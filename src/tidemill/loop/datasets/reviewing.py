@@ -15,11 +15,13 @@ from tidemill.loop.datasets.references import row_counts
 from tidemill.loop.datasets.review_records import as_view, called, ends, find_open, find_review, said
 from tidemill.loop.datasets.review_rules import check_approver, lacking_approvals, rule_of
 from tidemill.loop.datasets.review_views import ApprovalView, CommentView, ReviewView
-from tidemill.loop.datasets.views import MergeView
+from tidemill.loop.datasets.views import MergeView, RowCounts
 from tidemill.loop.guard import guard
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
+    from tidemill.data import Commit
+    from tidemill.loop.views import RefitView
     from tidemill.store.catalog import records
 
 
@@ -159,34 +161,36 @@ def merge_review(
         Failed: ``commit-refused``: a check of the target says no to what the merge makes.
         InvalidInput: What ``choices.as_choices`` raises; ``unknown-conflict``, ``no-base``.
     """
-    from tidemill.loop.refit import fire_merge  # noqa: PLC0415 - refit merges nothing, but it runs pipelines
+    from tidemill.loop.firing import Owing  # noqa: PLC0415 - it runs pipelines
 
-    review = find_open(ws, ref)
-    dataset = ws.datasets_behind(guard(ws.project, ws.store, reviewed=True)).open(review.dataset)
-    head, target = dataset.head(review.source), dataset.head(review.target)
-    approvals, _ = said(ws, review)
-    missing = lacking_approvals(rule_of(ws, review.dataset), review, approvals, head.id)
-    if missing:
-        raise missing
-    # The commit that was looked at, and not its branch, which may move until it is merged.
-    text = message or f"Merge review {called(review)}: {review.title}"
-    choices = as_choices(decisions) if decisions else None
-    merged = dataset.merge(head.id, into=review.target, message=text, choices=choices)
-    _end(
-        ws,
-        dataclasses.replace(
-            review,
-            state="merged",
-            source_commit=head.id,
-            target_commit=target.id,
-            merge_commit=merged.commit.id,
-        ),
-    )
-    fired = (
-        fire_merge(ws, review.dataset, review.target, merged.commit.id, sink=sink)
-        if fire and not merged.already
-        else []
-    )
+    review = find_review(ws, ref)
+    with Owing(ws, guard(ws.project, ws.store, reviewed=True), fire=fire) as owing:
+        dataset = ws.datasets_behind(owing.look).open(review.dataset)
+        if review.state == "merged" and review.merge_commit is not None:
+            fired = owing.answer(review.dataset, review.target, sink)
+            if fired:
+                return _finished(dataset.resolve(review.merge_commit), review, fired)
+        review = find_open(ws, ref)
+        head, target = dataset.head(review.source), dataset.head(review.target)
+        approvals, _ = said(ws, review)
+        missing = lacking_approvals(rule_of(ws, review.dataset), review, approvals, head.id)
+        if missing:
+            raise missing
+        # The commit that was looked at, and not its branch, which may move until it is merged.
+        text = message or f"Merge review {called(review)}: {review.title}"
+        choices = as_choices(decisions) if decisions else None
+        merged = dataset.merge(head.id, into=review.target, message=text, choices=choices)
+        _end(
+            ws,
+            dataclasses.replace(
+                review,
+                state="merged",
+                source_commit=head.id,
+                target_commit=target.id,
+                merge_commit=merged.commit.id,
+            ),
+        )
+        fired = owing.answer(review.dataset, review.target, sink)
     return MergeView(
         review.dataset,
         review.source,
@@ -196,6 +200,20 @@ def merge_review(
         row_counts(merged.changes),
         merged.already,
         fired,
+    )
+
+
+def _finished(commit: "Commit", review: "records.Review", fired: "list[RefitView]") -> MergeView:
+    """A review that was merged before, and whose triggers are answered now."""
+    return MergeView(
+        review.dataset,
+        review.source,
+        review.target,
+        commit.id,
+        commit.number,
+        RowCounts(0, 0, 0),
+        already=True,
+        fired=fired,
     )
 
 

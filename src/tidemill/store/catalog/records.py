@@ -154,13 +154,21 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """A trigger that fired: ``cause`` is what set it off (a commit), once each."""
+    """A trigger that fired: ``cause`` is what set it off (a commit), once each.
+
+    Attributes:
+        outcome: What came of it; None while it is owed.
+        dataset: Of the commit; None of what an older Tidemill recorded.
+        branch: The branch that the commit was to land on.
+    """
 
     trigger: str
     cause: str
     run: str | None
     outcome: str | None
     fired_at: str
+    dataset: str | None = None
+    branch: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,6 +144,8 @@ firings = Table(
     Column("run", String),
     Column("outcome", String),
     Column("fired_at", String, nullable=False),
+    Column("dataset", String),
+    Column("branch", String),
 )
 
 reviews = Table(

@@ -1,0 +1,282 @@
+"""Firing: the triggers that a merge owes are recorded before its branch moves, and answered exactly once after that.
+
+Whatever is killed in between: the same merge again, ``refit`` or ``settle`` goes on where it was cut off.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from tidemill.core.errors import (
+    Conflict,
+    Interrupted,
+    InvalidInput,
+    NotFound,
+    StorageError,
+    TidemillError,
+)
+from tidemill.core.events import Event, RunStarted, Sink, silent
+from tidemill.core.names import listed
+from tidemill.loop import refitting
+from tidemill.loop.views import FiringView, RefitView
+from tidemill.loop.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tidemill.data import Guard, Proposal
+    from tidemill.store.catalog import records
+    from tidemill.watch.triggers import Claim
+
+
+class Owing:
+    """What one merge owes: given to the dataset as its guard, then asked to answer.
+
+    Args:
+        ws: The project.
+        guard: What may refuse the commit.
+        fire: Whether triggers run at all.
+    """
+
+    def __init__(self, ws: Workspace, guard: "Guard", *, fire: bool) -> None:
+        self._ws = ws
+        self._guard = guard
+        self._fire = fire
+        self._claims: list[Claim] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # Where the store is away, nobody can tell whether the commit landed; who claims it next can.
+        with suppress(TidemillError):
+            self._drop_beaten()
+        for claim in self._claims:
+            claim.close()
+
+    def look(self, proposal: "Proposal") -> None:
+        """Let the guard look at a commit; then record what is owed if it lands."""
+        from tidemill.watch import triggers  # noqa: PLC0415
+
+        self._guard(proposal)
+        self._drop_beaten()
+        if not self._fire:
+            return
+        commit = proposal.result.commit.id
+        for name, _ in triggers.fired_by_merge(self._ws.settings, proposal.dataset, proposal.branch):
+            made = triggers.owe(
+                self._ws.store, name, commit, dataset=proposal.dataset, branch=proposal.branch
+            )
+            self._claims.append(made)
+
+    def answer(self, dataset: str, branch: str, sink: Sink) -> list[RefitView]:
+        """Answer what is owed for this branch, by this merge and by earlier ones that were cut off."""
+        if not self._fire:
+            return []
+        mine, self._claims = self._claims, []
+        answers: list[RefitView | None] = []
+        with ExitStack() as held:
+            for claim in mine:
+                held.enter_context(claim)
+            answers += _left(self._ws, sink, dataset, branch)
+            answers += [_answered(self._ws, claim, sink) for claim in mine]
+        return [a for a in answers if a is not None]
+
+    def _drop_beaten(self) -> None:
+        """Take back what is owed for attempts that another commit was quicker than, or that were refused."""
+        from tidemill.watch import triggers  # noqa: PLC0415
+
+        for claim in [*self._claims]:
+            if not _landed(self._ws, claim.firing):
+                triggers.drop(self._ws.store, claim)
+                self._claims.remove(claim)
+
+
+def settle(ws: Workspace, trigger: str | None = None, *, sink: Sink = silent) -> list[RefitView]:
+    """Answer every trigger that is owed and that nobody is at; drop those whose commit did not land.
+
+    Args:
+        ws: The project.
+        trigger: Only this one.
+        sink: Gets the runs' events.
+
+    Raises:
+        NotFound: ``trigger-not-found``.
+    """
+    if trigger is not None and trigger not in ws.settings.triggers:
+        raise _unknown(ws, trigger)
+    return [a for a in _left(ws, sink, trigger=trigger) if a is not None]
+
+
+def give_up(ws: Workspace, trigger: str, cause: str, reason: str) -> FiringView:
+    """Leave a trigger that is owed unanswered, for good; who said so and why is recorded.
+
+    Args:
+        ws: The project.
+        trigger: Its name, which the settings need not have any more.
+        cause: The commit, or the beginning of its id.
+        reason: Why.
+
+    Raises:
+        NotFound: ``firing-not-found``.
+        InvalidInput: ``ambiguous-commit``.
+        Conflict: ``firing-claimed``: a process is at it.
+    """
+    from tidemill.watch import triggers  # noqa: PLC0415
+
+    of_it = [f for f in triggers.unsettled(ws.store) if f.trigger == trigger and f.cause.startswith(cause)]
+    if not of_it:
+        raise NotFound(
+            f"Trigger '{trigger}' is not owed for commit {cause}.",
+            hint="Type 'tidemill triggers list'.",
+            code="firing-not-found",
+        )
+    if len(of_it) > 1:
+        raise InvalidInput(
+            f"'{cause}' begins the ids of {len(of_it)} commits that trigger '{trigger}' is owed for.",
+            hint=f"Type more of it: {listed((f.cause for f in of_it), 5)}.",
+            code="ambiguous-commit",
+        )
+    claim = triggers.claim(ws.store, trigger, of_it[0].cause)
+    if claim is None:
+        raise Conflict(
+            f"Trigger '{trigger}' is being answered for commit {of_it[0].cause}.",
+            hint="Wait for it to end, or stop it by Ctrl-C.",
+            code="firing-claimed",
+        )
+    with claim:
+        said = f"dropped by {ws.project.author}: {reason}"
+        return _view(triggers.settle(ws.store, claim, outcome=said), at_work=False)
+
+
+def fired(ws: Workspace, trigger: str | None = None) -> list[FiringView]:
+    """What fired, newest first: answered, at work, or owed."""
+    from tidemill.watch import triggers  # noqa: PLC0415
+
+    return [_view(f, at_work=_is_at_work(ws, f)) for f in triggers.firings(ws.store, trigger)]
+
+
+def owed(ws: Workspace) -> list[FiringView]:
+    """What is owed and at work in no process, oldest first. Nothing is written."""
+    from tidemill.watch import triggers  # noqa: PLC0415
+
+    views = [_view(f, at_work=_is_at_work(ws, f)) for f in triggers.unsettled(ws.store)]
+    return [v for v in views if v.state == "owed"]
+
+
+def fire_merge(
+    ws: Workspace, dataset: str, branch: str, commit: str, *, sink: Sink = silent
+) -> list[RefitView]:
+    """Answer every trigger that watches ``branch`` for a commit that landed; each once, even over a crash."""
+    from tidemill.store.catalog import records  # noqa: PLC0415
+    from tidemill.watch import triggers  # noqa: PLC0415
+
+    answers: list[RefitView | None] = []
+    for name, _ in triggers.fired_by_merge(ws.settings, dataset, branch):
+        with ws.store.catalog.read() as read:
+            known = read.first(records.Firing, {"trigger": name, "cause": commit})
+        claim = (
+            triggers.claim(ws.store, name, commit)
+            if known
+            else triggers.owe(ws.store, name, commit, dataset=dataset, branch=branch)
+        )
+        if claim is not None:
+            with claim:
+                answers.append(_answered(ws, claim, sink))
+    return [a for a in answers if a is not None]
+
+
+def _left(
+    ws: Workspace,
+    sink: Sink,
+    dataset: str | None = None,
+    branch: str | None = None,
+    trigger: str | None = None,
+) -> Iterator[RefitView | None]:
+    from tidemill.watch import triggers  # noqa: PLC0415
+
+    # Without triggers nobody waits for the catalog to open.
+    for left in triggers.unsettled(ws.store) if ws.settings.triggers else ():
+        asked = trigger in (None, left.trigger) and (dataset, branch) in (
+            (None, None),
+            (left.dataset, left.branch),
+        )
+        # Another checkout of the project may have a trigger that this one has not: it stays owed.
+        if not asked or left.trigger not in ws.settings.triggers:
+            continue
+        claim = triggers.claim(ws.store, left.trigger, left.cause)
+        if claim is None:
+            continue
+        with claim:
+            if _landed(ws, claim.firing):
+                yield _answered(ws, claim, sink)
+            else:
+                triggers.drop(ws.store, claim)
+
+
+def _landed(ws: Workspace, firing: "records.Firing") -> bool:
+    if firing.dataset is None:
+        # An older Tidemill recorded it after the branch had moved.
+        return True
+    try:
+        return ws.datasets.open(firing.dataset).leads_to(firing.cause)
+    except NotFound:
+        return False
+
+
+def _answered(ws: Workspace, claim: "Claim", sink: Sink) -> RefitView:
+    from tidemill.watch import triggers  # noqa: PLC0415
+
+    firing, settings = claim.firing, ws.settings.triggers[claim.firing.trigger]
+    called = f"trigger:{firing.trigger}"
+
+    def watched(event: Event) -> None:
+        if isinstance(event, RunStarted):
+            triggers.began(ws.store, claim, event.run)
+        sink(event)
+
+    begun = refitting.Begun(firing.run, firing.fired_at) if firing.run else None
+    try:
+        name = refitting.pipeline_named(ws, settings.pipeline)
+        view = refitting.make(ws, name, settings.deploy, called, firing.cause, watched, begun)
+    except Interrupted:
+        # A person, or the system, ended it: no answer.
+        raise
+    except TidemillError as error:
+        owed = isinstance(error, StorageError | Conflict)
+        if not owed:
+            # It was answered, with a failure: asked again, it would fail again.
+            triggers.settle(ws.store, claim, outcome=error.code)
+        reason = f"it failed{', and is owed still' if owed else ''}: {error.message}"
+        return RefitView(called, firing.cause, claim.firing.run, None, None, deployed=False, reason=reason)
+    triggers.settle(ws.store, claim, outcome=view.reason, run=view.run)
+    return view
+
+
+def _is_at_work(ws: Workspace, firing: "records.Firing") -> bool:
+    from tidemill.watch import triggers  # noqa: PLC0415
+
+    return firing.outcome is None and triggers.is_claimed(ws.store, firing)
+
+
+def _view(firing: "records.Firing", *, at_work: bool) -> FiringView:
+    state = "answered" if firing.outcome is not None else "at work" if at_work else "owed"
+    return FiringView(
+        firing.trigger,
+        firing.cause,
+        state,
+        firing.fired_at,
+        firing.dataset,
+        firing.branch,
+        firing.run,
+        firing.outcome,
+    )
+
+
+def _unknown(ws: Workspace, trigger: str) -> NotFound:
+    return NotFound(
+        f"The project has no trigger '{trigger}'.",
+        hint=f"tidemill.toml has: {', '.join(ws.settings.triggers) or 'none'}.",
+        code="trigger-not-found",
+    )
