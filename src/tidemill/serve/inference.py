@@ -213,8 +213,8 @@ class Inference:
         )
         if not fits or shape[0] < 0 or math.prod(shape) < 0:
             raise InvalidInput(
-                f"'{name}' has shape {shape}, not {list(tensor.shape)}.",
-                why="The first number counts the rows, and may be any.",
+                f"'{name}' has shape {shape}, not {_in_words(tensor.shape)}.",
+                why="The first number counts the rows.",
                 hint="Send the values flat, in row-major order, with that shape.",
                 code="wrong-shape",
                 details={"field": name, "shape": shape, "wanted": list(tensor.shape)},
@@ -328,3 +328,9 @@ def metadata(signature: Signature, name: str, number: int, form: str) -> Mapping
         "outputs": listed(signature.outputs),
         **more,
     }
+
+
+def _in_words(shape: Sequence[int]) -> str:
+    """A shape whose open lengths, which metadata writes as -1, are words: ``[rows, 28, 28]``."""
+    cell = [str(n) if n >= 0 else "any" for n in shape[1:]]
+    return f"[{', '.join(['rows', *cell])}]"

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tidemill.cli.render.circle import nodes as lineage
-from tidemill.cli.render.shapes import facts, heading, mark, size, stack, table
+from tidemill.cli.render.shapes import facts, heading, mark, seconds, size, stack, table
+from tidemill.core.figures import figure
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -32,13 +33,19 @@ def demo(view: "DemoSummary", program: str = "tidemill") -> "RenderableType":
         empty="No stage was run.",
     )
     made = facts(
-        [("folder", view.folder), *((n, v) for n, v in view.facts.items() if not isinstance(v, list))]
+        [("folder", view.folder), *(_fact(n, v) for n, v in view.facts.items() if not isinstance(v, list))]
     )
     nodes = view.facts.get("lineage")
     traced = heading("Where one prediction comes from:", lineage(nodes)) if nodes else None
     typed = [re.sub(r"^tidemill\b", lambda _: program, line) for line in view.next]
     worth = heading("Worth typing next:", "\n".join(f"  {line}" for line in typed))
     return stack(stages, made, traced, worth)
+
+
+def _fact(name: str, value: object) -> tuple[str, object]:
+    if isinstance(value, float):
+        value = seconds(value) if name.endswith("_seconds") else figure(value)
+    return name.removesuffix("_seconds").replace("_", " "), value
 
 
 def doctor(findings: Sequence["Finding"]) -> "RenderableType":
