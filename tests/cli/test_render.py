@@ -335,7 +335,7 @@ RUN = views.RunView(
             ),
             [
                 "import      1.3  done",
-                "accuracy     0.879276",
+                "accuracy     0.8793",
                 "preparation  6.86 s",
                 "rows         69,000",
                 "  cd /d",
