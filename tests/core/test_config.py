@@ -183,6 +183,27 @@ def test_a_variable_that_is_not_a_number_is_refused(tmp_path: Path, monkeypatch:
         ("[pipelines.a.gate]\nrules = ['x', 1]", r"'pipelines.a.gate.rules\[1\]' must be text", "Correct"),
         ("[pipelines.a.gate]\nsmoke = 1", "'pipelines.a.gate.smoke' must be true or false", "Correct"),
         ("[pipelines.a.gate]\nmax_drop = 'x'", "'pipelines.a.gate.max_drop' must be a number", "Correct"),
+        (
+            "[pipelines.a.gate]\nmax_drop = -3",
+            "'pipelines.a.gate.max_drop' must be from 0 to 1, not -3",
+            "Correct",
+        ),
+        (
+            "[pipelines.a.gate]\nmax_drop = nan",
+            "'pipelines.a.gate.max_drop' must be from 0 to 1, not nan",
+            "Correct",
+        ),
+        ("[pipelines.a.gate]\nconfidence = 1", "must be above 0 and below 1, not 1", "Correct"),
+        ("[environments.prod]\nport = 99999", "'environments.prod.port' must be from 0 to 65535", "Correct"),
+        (
+            "[environments.prod]\nkeep_days = 0",
+            "'environments.prod.keep_days' must be above 0, not 0",
+            "Correct",
+        ),
+        ("[limits]\nbody_bytes = 0", "'limits.body_bytes' must be above 0, not 0", "Correct"),
+        ("[limits]\nidle_seconds = inf", "'limits.idle_seconds' must be above 0, not inf", "Correct"),
+        ("[labelling]\nlease_seconds = -1", "'labelling.lease_seconds' must be above 0, not -1", "Correct"),
+        ("workers = -1", "'workers' must be 0 or more, not -1", "Correct"),
         ("[reviews.a]\napprovals = -1", "'reviews.a.approvals' must be 0 or more, not -1", "Correct"),
         (
             "[reviews.a]\napprovals = 2\nby = ['ada']",

@@ -5,23 +5,11 @@ import math
 import re
 from dataclasses import dataclass, field
 
+from tidemill.core.wrong_setting import WrongSettingError, check_above_zero, check_ranges
+
 Scalar = str | int | float | bool
 Bound = int | float | dt.date | dt.datetime
 """What a cell is compared with. A whole number stays one: not each above 2 ** 53 is a float."""
-
-
-class WrongSettingError(ValueError):
-    """A setting of the right type with a value that makes no sense.
-
-    Args:
-        name: The setting, within its table.
-        reason: What is wrong, as the end of a sentence that the setting's name begins.
-    """
-
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(name, reason)
-        self.name = name
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +29,7 @@ class ReviewSettings:
     own: bool = False
 
     def __post_init__(self) -> None:
-        if self.approvals < 0:
-            raise WrongSettingError("approvals", f"must be 0 or more, not {self.approvals}")
+        check_ranges(self, approvals=(0, math.inf))
         if self.by and len(set(self.by)) < self.approvals:
             raise WrongSettingError(
                 "approvals", f"must be {len(set(self.by))} or less: 'by' names no more people"
@@ -88,8 +75,7 @@ class ColumnCheckSettings:
             _check_order(self.minimum, self.maximum)
         if self.max_missing is not None and not 0 <= self.max_missing <= 1:
             raise WrongSettingError("max_missing", f"must be a share from 0 to 1, not {self.max_missing:g}")
-        if self.max_drift is not None and self.max_drift <= 0:
-            raise WrongSettingError("max_drift", f"must be above 0, not {self.max_drift:g}")
+        check_above_zero(self, "max_drift")
 
 
 def _check_order(minimum: Bound, maximum: Bound) -> None:
@@ -124,8 +110,7 @@ class CheckSettings:
     functions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.min_rows < 0:
-            raise WrongSettingError("min_rows", f"must be 0 or more, not {self.min_rows}")
+        check_ranges(self, min_rows=(0, math.inf))
         if self.max_rows is not None and self.max_rows < self.min_rows:
             raise WrongSettingError("max_rows", f"must be {self.min_rows} or more, not {self.max_rows}")
         for number, name in enumerate(self.functions):

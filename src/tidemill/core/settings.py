@@ -1,8 +1,12 @@
 """What ``tidemill.toml`` may say: one dataclass a table."""
 
+import math
 from dataclasses import dataclass, field
 
 from tidemill.core.dataset_settings import CheckSettings, ReviewSettings
+from tidemill.core.wrong_setting import WrongSettingError, check_above_zero, check_ranges
+
+_ANY = (0, math.inf)
 
 FILE = "tidemill.toml"
 DEFAULT_STORE = ".tidemill"
@@ -31,6 +35,11 @@ class GateSettings:
     confidence: float = 0.95
     compare: bool = True
 
+    def __post_init__(self) -> None:
+        check_ranges(self, latency_ms=_ANY, max_drop=(0, 1))
+        if not 0 < self.confidence < 1:
+            raise WrongSettingError("confidence", f"must be above 0 and below 1, not {self.confidence:g}")
+
 
 @dataclass(frozen=True, slots=True)
 class PipelineSettings:
@@ -56,6 +65,8 @@ class EnvironmentSettings:
         hosts: Names by which clients reach it, such as that of a proxy or a service, beside its address,
             ``localhost`` and the machine's own name; ``*`` is any name.
         origins: Sites whose pages may send requests from a browser, such as ``https://app.example``.
+        keep_days: How many days a prediction stays in the log; one that has feedback stays longer. None keeps all.
+        keep_bytes: How large the log may become before the oldest predictions without feedback leave it.
     """
 
     after: str | None = None
@@ -63,6 +74,12 @@ class EnvironmentSettings:
     port: int = 0
     hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
+    keep_days: float | None = None
+    keep_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        check_ranges(self, port=(0, 65_535))
+        check_above_zero(self, "keep_days", "keep_bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +130,11 @@ class LimitSettings:
     head_seconds: float = 20.0
     idle_seconds: float = 75.0
 
+    def __post_init__(self) -> None:
+        check_ranges(self, drain_seconds=_ANY)
+        check_above_zero(self, *("body_bytes", "request_rows", "body_seconds"))
+        check_above_zero(self, *("head_bytes", "head_seconds", "idle_seconds"))
+
 
 @dataclass(frozen=True, slots=True)
 class LabellingSettings:
@@ -123,6 +145,9 @@ class LabellingSettings:
     """
 
     lease_seconds: float = 300.0
+
+    def __post_init__(self) -> None:
+        check_above_zero(self, "lease_seconds")
 
 
 def _default_environments() -> dict[str, EnvironmentSettings]:
@@ -183,3 +208,6 @@ class Settings:
     limits: LimitSettings = field(default_factory=LimitSettings)
     labelling: LabellingSettings = field(default_factory=LabellingSettings)
     imports: ImportSettings = field(default_factory=ImportSettings)
+
+    def __post_init__(self) -> None:
+        check_ranges(self, workers=_ANY)

@@ -8,10 +8,10 @@ import types
 import typing
 from typing import Any
 
-from tidemill.core.dataset_settings import WrongSettingError
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import nearest
 from tidemill.core.settings import FILE, Settings
+from tidemill.core.wrong_setting import WrongSettingError
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 

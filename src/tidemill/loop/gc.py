@@ -8,7 +8,7 @@ from tidemill.core.names import Digest
 from tidemill.loop import origins
 from tidemill.loop.datasets.forgetting import settle
 from tidemill.loop.datasets.named import named_commits
-from tidemill.loop.datasets.traces import digests_in
+from tidemill.loop.datasets.traces import digests_in, logs
 from tidemill.loop.quiet import no_run
 from tidemill.loop.views import Freed, FreedKind
 from tidemill.loop.workspace import Workspace
@@ -57,14 +57,40 @@ def gc(ws: Workspace, *, dry_run: bool = False, sink: Sink = silent) -> Freed:
     if not dry_run:
         blobs.remove_unfinished()
     bundles = _bundles(ws, dry_run=dry_run)
+    predictions, freed = _prune(ws, sink, dry_run=dry_run)
     versions = sum("/_versions/" in key for key in swept)
     kinds = [
         FreedKind("dataset versions", versions, sum(swept.values())),
         FreedKind("blobs", len(gone), sum(gone.values())),
         FreedKind("cache entries", len(entries), 0),
         FreedKind("unpacked predictors", len(bundles), sum(bundles)),
+        FreedKind("predictions", predictions, freed),
     ]
     return Freed(kinds, sum(kind.bytes for kind in kinds), dry_run)
+
+
+def _prune(ws: Workspace, sink: Sink, *, dry_run: bool) -> tuple[int, int]:
+    """Let go of the predictions that no environment's log keeps any more; how many, and the bytes that came free."""
+    from tidemill.release import environments as places  # noqa: PLC0415
+    from tidemill.serve import log_pruning  # noqa: PLC0415
+    from tidemill.serve.options import Keep  # noqa: PLC0415
+
+    gone = freed = 0
+    for name, log in logs(ws).items():
+        place = ws.settings.environments.get(name)
+        if place is None or (place.keep_days, place.keep_bytes) == (None, None):
+            continue
+        keep = Keep(place.keep_days, place.keep_bytes)
+        if dry_run:
+            gone += log_pruning.would_go(log, keep)
+            continue
+        gone += log_pruning.prune(
+            log, keep, lambda so_far: sink(Progress("removing", so_far, None, "predictions"))
+        )
+        if places.status(ws.store, name) is None:
+            # Nobody waits for an answer while the file is written again.
+            freed += log_pruning.shrink(log)
+    return gone, freed
 
 
 def _bundles(ws: Workspace, *, dry_run: bool) -> list[int]:

@@ -1,13 +1,17 @@
 """Lineage: from a prediction, a release, a run, a model or a dataset back to the rows behind it."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core.clock import stamp
 from tidemill.core.errors import NotFound, TidemillError
 from tidemill.loop import registry
+from tidemill.loop.datasets.traces import logs
 from tidemill.loop.views import Lineage
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
+    from tidemill.serve.log_pruning import Pruned
     from tidemill.store.catalog import records
 
 Node = dict[str, Any]
@@ -22,14 +26,21 @@ def lineage(ws: Workspace, ref: str) -> Lineage:
             (``fashion@main``).
 
     Raises:
-        NotFound: ``nothing-of-that-name``.
+        NotFound: ``nothing-of-that-name``; ``prediction-pruned``, of a prediction that was in a log.
     """
     for find in (_prediction, _run, _model, _release, _dataset):
         nodes = find(ws, ref)
         if nodes:
             return Lineage(ref, nodes)
+    pruned = [(place, gone) for place, log in sorted(logs(ws).items()) if (gone := _left(log))]
+    _refuse_pruned(ref, pruned)
     raise NotFound(
         f"'{ref}' is no prediction, release, run, model or dataset of this project.",
+        why=" ".join(
+            f"The log of '{place}' keeps no prediction without feedback up to {gone[-1].until}, the last since {gone[-1].day}."
+            for place, gone in pruned
+        )
+        or None,
         hint="Type 'tidemill runs', 'tidemill release list' or 'tidemill data list' to see what there is.",
         code="nothing-of-that-name",
     )
@@ -39,7 +50,7 @@ def _prediction(ws: Workspace, ref: str) -> list[Node]:
     from tidemill.serve.log_reader import LogReader  # noqa: PLC0415
     from tidemill.store.catalog import records  # noqa: PLC0415
 
-    for file in sorted(ws.store.environments_folder.glob("*.predictions.db")):
+    for place, file in sorted(logs(ws).items()):
         with LogReader(file) as reader:
             answers = list(reader.predictions([ref]))
         if not answers:
@@ -52,11 +63,36 @@ def _prediction(ws: Workspace, ref: str) -> list[Node]:
             "kind": "prediction",
             "id": ref,
             "text": f"answered {outputs.get('label', outputs.get('value'))} at {found.time}",
-            "environment": file.name.removesuffix(".predictions.db"),
+            "environment": place,
             "outputs": outputs,
         }
         return [node, *(_of_release(ws, release) if release else [])]
     return []
+
+
+def _left(log: Path) -> "list[Pruned]":
+    from tidemill.serve.log_reader import LogReader  # noqa: PLC0415
+
+    with LogReader(log) as reader:
+        return reader.pruned()
+
+
+def _refuse_pruned(ref: str, pruned: "list[tuple[str, list[Pruned]]]") -> None:
+    from tidemill.serve import ids  # noqa: PLC0415
+
+    made = ids.made_at(ref)
+    if made is None:
+        return
+    for place, gone in pruned:
+        when = next((g for g in gone if g.until >= stamp(made)), None)
+        if when is not None:
+            raise NotFound(
+                f"The prediction '{ref}' is in no log any more: the log of '{place}' was pruned on {when.day}.",
+                why=f"It was asked for at {stamp(made)}. Predictions without feedback leave the log by 'keep_days' and "
+                "'keep_bytes' of the environment.",
+                hint=f"To keep later ones for longer, raise 'environments.{place}.keep_days' in tidemill.toml.",
+                code="prediction-pruned",
+            )
 
 
 def _release(ws: Workspace, ref: str) -> list[Node]:

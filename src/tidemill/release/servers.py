@@ -21,6 +21,7 @@ from tidemill.release.history import environment_settings
 from tidemill.serve import client
 from tidemill.serve.client import Standby, Status
 from tidemill.serve.control import socket_file
+from tidemill.serve.options import Keep
 from tidemill.store.catalog import records
 from tidemill.store.open import Store
 
@@ -75,6 +76,7 @@ def replace(
             hosts=place.hosts,
             origins=place.origins,
             limits=settings.limits,
+            keep=Keep(place.keep_days, place.keep_bytes),
         ) as standby:
             checked = _check(standby, folder, settings)
             sink(Note(f"{environment}: release {release.number} answers {checked} sample rows as it must"))

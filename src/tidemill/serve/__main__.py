@@ -30,13 +30,17 @@ def main() -> int:
         help="what it refuses, as a JSON object of 'limits.*'",
     )
     parser.add_argument(
+        "--keep-days", type=float, help="how old a prediction in its log may be (default: any)"
+    )
+    parser.add_argument("--keep-bytes", type=int, help="how large its log may be (default: any)")
+    parser.add_argument(
         "--standby", action="store_true", help="wait on a private port until told to take over"
     )
     given = parser.parse_args()
     try:
         check_name("environment", given.environment)
         # Here, not above: a wrong word on the command line is answered at once.
-        from tidemill.serve.options import Options  # noqa: PLC0415
+        from tidemill.serve.options import Keep, Options  # noqa: PLC0415
         from tidemill.serve.server import serve  # noqa: PLC0415
 
         given.folder.mkdir(parents=True, exist_ok=True)
@@ -53,6 +57,7 @@ def main() -> int:
                 hosts=tuple(given.reached_as),
                 origins=tuple(given.origin),
                 limits=given.limits,
+                keep=Keep(given.keep_days, given.keep_bytes),
                 standby=given.standby,
             )
         )

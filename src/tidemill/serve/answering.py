@@ -112,7 +112,7 @@ class Answering:
         """
         missing = self._log.missing([item.prediction for item in items]) if items else set[str]()
         refused: dict[int, TidemillError] = {
-            item.row: labels.unknown(item) for item in items if item.prediction in missing
+            item.row: labels.unknown(item, self._log.keep) for item in items if item.prediction in missing
         }
         known = [(item.prediction, item.label) for item in items if item.prediction not in missing]
         if not known:
@@ -122,7 +122,10 @@ class Answering:
         if expected is not None:
             expected.arrived()
         await entry.done
-        return len(known), refused
+        refused |= {
+            item.row: labels.unknown(item, self._log.keep) for item in items if item.prediction in entry.gone
+        }
+        return len(items) - len(refused), refused
 
     def close(self) -> None:
         """End the predictor's thread."""

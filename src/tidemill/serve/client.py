@@ -19,6 +19,7 @@ from tidemill.core import errors
 from tidemill.core.errors import Failed, TidemillError
 from tidemill.core.settings import LimitSettings
 from tidemill.serve import control
+from tidemill.serve.options import Keep
 
 _ASK_SECONDS = 10.0
 _LAST_WORDS_BYTES = 4096
@@ -139,6 +140,7 @@ def start_standby(
     hosts: Sequence[str] = (),
     origins: Sequence[str] = (),
     limits: LimitSettings | None = None,
+    keep: Keep | None = None,
     timeout_seconds: float = 120.0,
 ) -> Standby:
     """Start a server beside whatever is live in an environment, and wait until it answers.
@@ -155,6 +157,7 @@ def start_standby(
         hosts: Names by which clients reach it.
         origins: Sites whose pages may send requests.
         limits: What it refuses.
+        keep: Which predictions stay in its log. Default: all.
         timeout_seconds: How long its start may take.
 
     Raises:
@@ -170,6 +173,8 @@ def start_standby(
         *(word for name in hosts for word in ("--reached-as", name)),
         *(word for site in origins for word in ("--origin", site)),
         *("--host", host, "--port", str(port), "--limits", json.dumps(dataclasses.asdict(limits))),
+        *(() if keep is None or keep.days is None else ("--keep-days", str(keep.days))),
+        *(() if keep is None or keep.size is None else ("--keep-bytes", str(keep.size))),
     ]
     words = folder / f"{environment}.log"
     with words.open("ab") as log:

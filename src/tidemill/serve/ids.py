@@ -1,7 +1,11 @@
 """The ids of requests and of the rows in them."""
 
 import os
+import re
 import time
+from datetime import UTC, datetime
+
+_OURS = re.compile(r"([0-9a-f]{12})[0-9a-f]{20}(/\d+)?")
 
 
 def new_id() -> str:
@@ -12,3 +16,14 @@ def new_id() -> str:
 def row_ids(request: str, rows: int) -> list[str]:
     """The prediction ids of a request's rows: its own id for one row, ``id/0``, ``id/1``... for more."""
     return [request] if rows == 1 else [f"{request}/{row}" for row in range(rows)]
+
+
+def made_at(name: str) -> datetime | None:
+    """When the server made a prediction's id, in UTC; None where a client chose it."""
+    found = _OURS.fullmatch(name)
+    if found is None:
+        return None
+    try:
+        return datetime.fromtimestamp(int(found[1], 16) / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None

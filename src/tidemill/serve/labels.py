@@ -14,6 +14,7 @@ from tidemill.core.errors import InvalidInput, NotFound, TidemillError
 from tidemill.core.names import nearest
 from tidemill.models.signature import Signature, Tensor
 from tidemill.serve.bodies import check_names, decode
+from tidemill.serve.options import Keep
 
 _LARGEST = 2**63 - 1
 _FIELDS = ("prediction", "label", "new_class")
@@ -130,11 +131,12 @@ class Labels:
         )
 
 
-def unknown(item: Item) -> NotFound:
-    """The refusal of an item whose prediction is not in the log."""
+def unknown(item: Item, keep: Keep) -> NotFound:
+    """The refusal of an item whose prediction is not in the log, which keeps what ``keep`` says."""
+    no_more = "" if keep == Keep() else ", or has it no more: those without feedback leave it in time"
     return NotFound(
         f"There is no prediction '{item.prediction[:200]}' in this environment.",
-        why="Its log has no such answer.",
+        why=f"Its log has no such answer{no_more}.",
         hint="Send the 'prediction' that the answer had.",
         code="prediction-not-found",
         details={"field": "prediction", "row": item.row},

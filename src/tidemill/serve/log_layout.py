@@ -17,7 +17,7 @@ from tidemill.models.signature import DATATYPES, Tensor
 if TYPE_CHECKING:
     import numpy as np
 
-LAYOUT = 1
+LAYOUT = 2
 _BUSY_SECONDS = 30.0
 _LEAST_BYTES = 64 * 1024
 _TABLES = """
@@ -45,6 +45,8 @@ CREATE TABLE feedback (
 );
 CREATE INDEX feedback_by_prediction ON feedback (prediction, sequence);
 """
+_PRUNINGS = "CREATE TABLE prunings (day TEXT PRIMARY KEY, predictions INTEGER NOT NULL, until TEXT NOT NULL)"
+"""Since layout 2: what left the log, by day."""
 
 
 def log_file(folder: Path, environment: str) -> Path:
@@ -64,8 +66,9 @@ def open_to_write(file: Path) -> sqlite3.Connection:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
         database.execute("BEGIN IMMEDIATE")
-        if _version(database, file) == 0:
-            for statement in _TABLES.split(";"):
+        version = _version(database, file)
+        if version < LAYOUT:
+            for statement in (*(_TABLES.split(";") if version == 0 else ()), _PRUNINGS):
                 database.execute(statement)
             database.execute(f"PRAGMA user_version = {LAYOUT}")
         database.execute("COMMIT")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tidemill.models.signature import Signature
 from tidemill.serve import log_layout
+from tidemill.serve.log_pruning import Pruned
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,6 +64,7 @@ class LogReader:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._database = log_layout.open_to_read(file)
+        self._is_of_layout_1 = self._rows("PRAGMA user_version", ())[0][0] == 1
         self._signatures: dict[str, Signature] = {}
 
     def __enter__(self) -> Self:
@@ -132,6 +134,14 @@ class LogReader:
             )
             found.update({str(row[1]): Feedback(*row) for row in rows})
         return found
+
+    def pruned(self) -> list[Pruned]:
+        """What left the log, by day, the earliest first."""
+        if self._is_of_layout_1:
+            return []
+        return [
+            Pruned(*r) for r in self._rows("SELECT day, predictions, until FROM prunings ORDER BY day", ())
+        ]
 
     def _by_id(self, ids: Sequence[str]) -> Iterator[Prediction]:
         wanted = list(dict.fromkeys(ids))

@@ -77,6 +77,16 @@ class Metrics:
             ("log_commits_total", "Commits of the prediction log.", log.commits),
             ("log_commit_seconds_total", "Time in them.", f"{log.commit_seconds:.6f}"),
             ("log_failures_total", "Commits that failed; their requests got 503.", log.failures),
+            (
+                "predictions_pruned_total",
+                "Rows that left the prediction log by keep_days or keep_bytes.",
+                log.pruned,
+            ),
+            (
+                "prune_failures_total",
+                "Tries to prune the log that failed; they are made again.",
+                log.prune_failures,
+            ),
         )
         for name, words, value in counters:
             yield f"# HELP tidemill_{name} {words}"

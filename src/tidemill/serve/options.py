@@ -7,6 +7,19 @@ from tidemill.core.settings import LimitSettings
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """What a log keeps.
+
+    Attributes:
+        days: How old a prediction may be; None for any age.
+        size: How many bytes the log may take; None for any number. Records with feedback stay beyond it.
+    """
+
+    days: float | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """What a server is told when it starts.
 
@@ -22,6 +35,7 @@ class Options:
         hosts: Names by which clients reach it, beside those that ``edge.guard`` knows.
         origins: Sites whose pages may send requests.
         limits: What it refuses.
+        keep: Which predictions stay in its log.
         standby: Whether to wait, on a private port, until it is told to take over.
     """
 
@@ -36,4 +50,5 @@ class Options:
     hosts: tuple[str, ...]
     origins: tuple[str, ...]
     limits: LimitSettings
+    keep: Keep
     standby: bool

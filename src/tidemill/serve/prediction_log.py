@@ -10,7 +10,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,17 +18,25 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core.clock import now, stamp
 from tidemill.models.signature import Signature
 from tidemill.serve import log_layout
+from tidemill.serve.log_pruning import prune_some
 from tidemill.serve.log_reader import LogReader
+from tidemill.serve.options import Keep
 
 if TYPE_CHECKING:
     from tidemill.core.errors import TidemillError
 
 WAIT_SECONDS = 0.002
 """How long a group waits for requests that are in flight and have not reached the log."""
+PRUNE_SECONDS = 60.0
+"""How long a log rests once nothing in it is too old and it is not too large."""
 _ROWS_A_STATEMENT = 64
 _INTO_PREDICTIONS = "INSERT INTO predictions (id, time, release, checking, inputs, outputs) VALUES "
 _ONE = "(?, ?, ?, ?, ?, ?)"
-_INTO_FEEDBACK = "INSERT INTO feedback (prediction, label, time) VALUES (?, ?, ?)"
+_INTO_FEEDBACK = (
+    "INSERT INTO feedback (prediction, label, time) SELECT ?1, ?2, ?3 "
+    "WHERE EXISTS (SELECT 1 FROM predictions WHERE id = ?1)"
+)
+"""Asked in the transaction itself: a prediction may have left the log since the request came."""
 
 Row = tuple[str, bytes, bytes]
 """A prediction to be written: id, inputs, outputs."""
@@ -41,12 +49,15 @@ class Entry:
     Attributes:
         done: Resolves when the commit is on the disk: to True where some of the group's ids were in the
             log already, and what is there counts.
+        feedback: Labels, each with its prediction.
+        gone: The predictions of labels that were not written: they had left the log. Known once it is done.
     """
 
     done: "asyncio.Future[bool]"
     rows: Sequence[Row] = ()
     feedback: Sequence[tuple[str, str | float | int]] = ()
     checking: bool = False
+    gone: Collection[str] = ()
 
 
 @dataclass(slots=True)
@@ -57,6 +68,8 @@ class LogFigures:
     rows: int = 0
     failures: int = 0
     commit_seconds: float = 0.0
+    pruned: int = 0
+    prune_failures: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +107,16 @@ class _Group:
     rows: int = 0
 
 
+_LOOK = _Group([])
+"""Wakes the thread to look whether something is to be pruned."""
+
+
 class PredictionLog:
-    """The log of one environment, as one server writes it."""
+    """The log of one environment, as one server writes it.
+
+    Attributes:
+        keep: What stays in it.
+    """
 
     def __init__(self, file: Path, *, release: str, number: int, signature: Signature) -> None:
         """Open the log, making it if there is none.
@@ -106,6 +127,7 @@ class PredictionLog:
         self.file = file
         self.figures = LogFigures()
         self.failing: TidemillError | None = None
+        self.keep = Keep()
         self._signature = signature
         self._loop = asyncio.get_running_loop()
         self._writing = log_layout.open_to_write(file)
@@ -121,6 +143,7 @@ class PredictionLog:
         self._timer: asyncio.TimerHandle | None = None
         self._idle: Callable[[], None] | None = None
         self._groups: queue.SimpleQueue[_Group | None] = queue.SimpleQueue()
+        self._prune_at = time.monotonic() + PRUNE_SECONDS
         self._thread = threading.Thread(target=self._commit_groups, name="prediction-log", daemon=True)
         self._thread.start()
 
@@ -149,6 +172,11 @@ class PredictionLog:
         """Have an entry committed. ``entry.done`` resolves when it is durable, or raises ``StorageError``."""
         self._pending.append(entry)
         self._kick()
+
+    def keep_only(self, keep: Keep) -> None:
+        """Let go of all else from now on: at once, then each minute."""
+        self.keep = keep
+        self._groups.put(_LOOK)
 
     async def probe(self) -> None:
         """Commit nothing, to see whether the log can be written.
@@ -241,7 +269,8 @@ class PredictionLog:
             self._idle()
 
     def _commit_groups(self) -> None:
-        while (group := self._groups.get()) is not None:
+        # Between two commits, so that the two never wait for each other's lock.
+        while (group := self._next_group()) is not None:
             began = time.perf_counter()
             try:
                 self._commit(group)
@@ -251,6 +280,28 @@ class PredictionLog:
             group.seconds = time.perf_counter() - began
             self._loop.call_soon_threadsafe(self._committed, group)
 
+    def _next_group(self) -> _Group | None:
+        while True:
+            rest = self._prune_at - time.monotonic()
+            try:
+                group = self._groups.get(timeout=max(rest, 0))
+            except queue.Empty:
+                group = _LOOK
+            if group is not _LOOK:
+                return group
+            self._prune_at = time.monotonic() + self._prune()
+
+    def _prune(self) -> float:
+        """Let some predictions go; how many seconds from now it is to be done again."""
+        try:
+            gone = prune_some(self._writing, self.keep)
+        except sqlite3.Error:
+            # A full disk, or another who writes for long: answers are what matters.
+            self.figures.prune_failures += 1
+            return PRUNE_SECONDS
+        self.figures.pruned += gone
+        return 0.0 if gone else PRUNE_SECONDS
+
     def _commit(self, group: _Group) -> None:
         moment, release = stamp(now()), self._release
         rows: list[Any] = [
@@ -258,7 +309,7 @@ class PredictionLog:
             for entry in group.entries
             for name, inputs, outputs in entry.rows
         ]
-        labels = [(p, label, moment) for entry in group.entries for p, label in entry.feedback]
+        labels = any(entry.feedback for entry in group.entries)
         group.rows = len(rows)
         execute = self._writing.execute
         if rows and not labels and len(rows) <= _ROWS_A_STATEMENT:
@@ -270,8 +321,10 @@ class PredictionLog:
         for at in range(0, len(rows), _ROWS_A_STATEMENT):
             written += self._insert(rows[at : at + _ROWS_A_STATEMENT])
         group.short = written < len(rows)
-        if labels:
-            self._writing.executemany(_INTO_FEEDBACK, labels)
+        for entry in group.entries:
+            entry.gone = {
+                p for p, label in entry.feedback if not execute(_INTO_FEEDBACK, (p, label, moment)).rowcount
+            }
         if not rows and not labels:
             execute("UPDATE releases SET number = number WHERE id = ?", (release,))
         execute("COMMIT")

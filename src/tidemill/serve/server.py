@@ -202,6 +202,7 @@ class Server:
     async def become_live(self, listener: socket.socket) -> None:
         """Take connections from the environment's own socket: what comes is traffic now, no check."""
         self.standby = self._answering.checking = False
+        self._log.keep_only(self.options.keep)
         self.listener = listener
         await self.accept_on(listener)
 
