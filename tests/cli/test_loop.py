@@ -135,6 +135,8 @@ def promoted(sides: Path, tidemill: Tidemill) -> None:
 def corrected(sides: Path, tidemill: Tidemill) -> None:
     """Predictions, their true labels, and the rows that these become."""
     write_sides(sides / "traffic.csv", 60, 2)
+    # From now on the server asks for tokens, and the commands bring one by themselves.
+    assert tidemill("token", "create", "prod").returncode == 0
     answered = shown(tidemill, "predict", "prod", "traffic.csv", "--tensor", "x=x*:2")
     assert (answered["count"], answered["release"], answered["model"]) == (60, 1, "sides")
     assert {p["label"] for p in answered["predictions"]} == {"left", "right"}

@@ -203,7 +203,7 @@ def test_names_and_sites_that_the_settings_name_may_ask(deploy: Deploy) -> None:
         asks_first = asked.options("/predict", headers={**site, "access-control-request-method": "POST"})
         assert (asks_first.status_code, asks_first.headers["access-control-allow-headers"]) == (
             200,
-            "content-type",
+            "authorization, content-type",
         )
         sent = asked.post("/predict", json={"rows": [{"image": IMAGE}]}, headers=site)
         assert (sent.status_code, sent.headers["access-control-allow-origin"]) == (200, site["origin"])

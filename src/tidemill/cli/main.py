@@ -43,6 +43,7 @@ _SECTIONS = {
         "serve": "environments:serve",
         "stop": "environments:stop",
         "status": "environments:status",
+        "token": "tokens:token",
     },
     "Close the loop": {
         "predict": "predictions:predict",

@@ -67,6 +67,8 @@ class EnvironmentSettings:
         origins: Sites whose pages may send requests from a browser, such as ``https://app.example``.
         keep_days: How many days a prediction stays in the log; one that has feedback stays longer. None keeps all.
         keep_bytes: How large the log may become before the oldest predictions without feedback leave it.
+        no_auth: Whether everybody who reaches it may ask, without a token; each start warns where that is more than
+            this machine.
     """
 
     after: str | None = None
@@ -76,6 +78,7 @@ class EnvironmentSettings:
     origins: tuple[str, ...] = ()
     keep_days: float | None = None
     keep_bytes: int | None = None
+    no_auth: bool = False
 
     def __post_init__(self) -> None:
         check_ranges(self, port=(0, 65_535))

@@ -16,6 +16,10 @@ _STATUS_OF_CODE = {
     "head-too-large": 431,
     "head-too-slow": 408,
     "row-not-answered": 422,
+    "token-expired": 401,
+    "token-missing": 401,
+    "token-refused": 401,
+    "token-scope": 403,
     "wrong-content-encoding": 415,
     "wrong-content-type": 415,
 }

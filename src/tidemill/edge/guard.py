@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from tidemill.core.errors import InvalidInput, NotAllowed
 
-_SAFE = frozenset({"GET", "HEAD"})
+SAFE = frozenset({"GET", "HEAD"})
 _MOST_KNOWN = 1000
 ANY = "*"
 
@@ -47,7 +47,7 @@ class Guard:
                 site = value
         if host not in self._known:
             self._check_host(host)
-        if method in _SAFE or not (origin or site):
+        if method in SAFE or not (origin or site):
             return
         # A page of this server itself names it, and a program that is no browser sends neither header.
         own = (

@@ -1,6 +1,7 @@
 """Listening for HTTP: one socket bound to an address, and what that address is."""
 
 import errno
+import ipaddress
 import os
 import socket
 
@@ -34,6 +35,19 @@ def bind(host: str, port: int) -> socket.socket:
         listener.close()
         raise _cannot_bind(host, port, error) from error
     return listener
+
+
+def beyond_loopback(host: str) -> bool:
+    """Whether what listens on an address is reached from other machines.
+
+    Raises:
+        InvalidInput: ``cannot-bind``, when there is no such address.
+    """
+    try:
+        found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise _cannot_bind(host, 0, error) from error
+    return not all(ipaddress.ip_address(place[4][0]).is_loopback for place in found)
 
 
 def url(listener: socket.socket) -> str:

@@ -3,9 +3,10 @@
 import dataclasses
 import os
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import Interrupted
 from tidemill.core.events import Sink, silent
@@ -31,6 +32,7 @@ class Serving:
     address: str
     pid: int
     workspace: Workspace
+    warnings: list[str]
 
     def wait(self) -> None:
         """Return when nothing serves the environment any more; a release that takes over is followed."""
@@ -71,7 +73,8 @@ def promote(
         reason=reason or "promoted",
         sink=sink,
     )
-    return dataclasses.replace(_view(ws, deployment, before, started), notes=[note] if note else [])
+    view = _view(ws, deployment, before, started)
+    return dataclasses.replace(view, notes=[*([note] if note else []), *view.notes])
 
 
 def rollback(
@@ -121,20 +124,27 @@ def environments(ws: Workspace) -> list[EnvironmentView]:
 
 
 def serve(
-    ws: Workspace, environment: str, port: int | None = None, host: str | None = None, *, sink: Sink = silent
+    ws: Workspace, environment: str, *, told: Mapping[str, Any] | None = None, sink: Sink = silent
 ) -> Serving:
     """Start the current release of an environment, or find it running.
 
+    Args:
+        ws: The project.
+        environment: Which.
+        told: What holds in place of the environment's settings, by their names: ``host``, ``port``, ``no_auth``.
+        sink: Told what happens.
+
     Raises:
         NotFound: ``environment-not-found``, ``nothing-deployed``.
+        NotAllowed: ``tokens-needed``.
         Failed: ``deployment-failed``.
     """
     from tidemill.release import environments as places  # noqa: PLC0415
+    from tidemill.release import servers  # noqa: PLC0415
 
-    running = places.serve_again(
-        ws.store, ws.settings, environment=environment, host=host, port=port, sink=sink
-    )
-    return Serving(environment, running.name, running.number, running.address, running.pid, ws)
+    running = places.serve_again(ws.store, ws.settings, environment=environment, told=told, sink=sink)
+    warnings = [f"Warning: {w}" for w in servers.warnings(ws.settings, environment, told)]
+    return Serving(environment, running.name, running.number, running.address, running.pid, ws, warnings)
 
 
 def status(ws: Workspace, environment: str) -> "Status | None":
@@ -179,6 +189,13 @@ def address_of(ws: Workspace, environment: str) -> str:
     return running.address
 
 
+def own_token(ws: Workspace, environment: str) -> str | None:
+    """A token for this machine's own commands, from the server itself: nothing of it is kept."""
+    from tidemill.serve import client  # noqa: PLC0415
+
+    return client.own_token(ws.store.environments_folder, environment)
+
+
 def _has_release(ws: Workspace, environment: str) -> bool:
     from tidemill.store.catalog import records  # noqa: PLC0415
 
@@ -208,6 +225,7 @@ def _view(
     ws: Workspace, deployment: "records.Deployment", before: "records.Deployment | None", started: float
 ) -> DeploymentView:
     from tidemill.release import environments as places  # noqa: PLC0415
+    from tidemill.release import servers  # noqa: PLC0415
 
     running: Status | None = places.status(ws.store, deployment.environment)
     replaced = (
@@ -222,6 +240,7 @@ def _view(
         deployment.status,
         replaced,
         time.perf_counter() - started,
+        [f"Warning: {w}" for w in servers.warnings(ws.settings, deployment.environment)],
     )
 
 

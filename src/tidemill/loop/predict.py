@@ -28,7 +28,7 @@ def client(ws: Workspace, environment: str) -> "Client":
     """
     from tidemill.serve.http_client import Client  # noqa: PLC0415
 
-    return Client(deploy.address_of(ws, environment))
+    return Client(deploy.address_of(ws, environment), token=deploy.own_token(ws, environment))
 
 
 def predict(

@@ -309,6 +309,29 @@ class EnvironmentView:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenView:
+    """What is kept of a token; its state is ``valid``, ``expired`` or ``revoked``."""
+
+    environment: str
+    token: str
+    state: str
+    scopes: list[str]
+    expires_at: str | None
+    revoked_at: str | None
+    author: str
+    created_at: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A token that was just made; ``secret`` is the token itself, which is nowhere kept."""
+
+    secret: str = field(repr=False)
+    token: TokenView
+
+
+@dataclass(frozen=True, slots=True)
 class Predicted:
     """Answers of an environment; each has ``prediction``, and ``label`` with ``probability`` or ``value``."""
 

@@ -250,7 +250,7 @@ class Project(DataMethods, TeamMethods):
         """Start an environment's server, or find it running. It outlives this process; ``stop`` ends it."""
         from tidemill.loop import deploy
 
-        return deploy.serve(self._ws, environment, port)
+        return deploy.serve(self._ws, environment, told={} if port is None else {"port": port})
 
     def stop(self, environment: str) -> bool:
         """Let an environment's server finish what it has and end."""

@@ -4,8 +4,10 @@ What serves is what the running server says, not what the catalog says: a promot
 is settled by the next command (``recover``).
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from tidemill.core.clock import new_id, now, stamp
 from tidemill.core.errors import Conflict, NotAllowed, NotFound, TidemillError
@@ -106,8 +108,7 @@ def serve_again(
     settings: Settings,
     *,
     environment: str,
-    host: str | None = None,
-    port: int | None = None,
+    told: Mapping[str, Any] | None = None,
     sink: Sink = silent,
 ) -> Status:
     """Start the current release of an environment, if it does not run already (after a reboot, say).
@@ -116,8 +117,7 @@ def serve_again(
         store: The store.
         settings: The project's settings.
         environment: Which environment.
-        host: Address to bind to, instead of the settings' own.
-        port: Port to bind to, likewise; 0 takes a free one.
+        told: What holds in place of the environment's settings: their names and values.
         sink: Told what happens.
 
     Raises:
@@ -128,7 +128,7 @@ def serve_again(
     with store.locks.hold(_lock(environment)):
         _settle(store, environment)
         running = servers.status(store, environment)
-        return running or _start_current(store, settings, environment, sink, host=host, port=port)
+        return running or _start_current(store, settings, environment, sink, told)
 
 
 def stop(store: Store, settings: Settings, *, environment: str) -> bool:
@@ -189,9 +189,7 @@ def _start_current(
     settings: Settings,
     environment: str,
     sink: Sink,
-    *,
-    host: str | None = None,
-    port: int | None = None,
+    told: Mapping[str, Any] | None = None,
 ) -> Status:
     live = current(store, environment)
     if live is None:
@@ -201,7 +199,7 @@ def _start_current(
             code="nothing-deployed",
         )
     release = bundle.find(store, live.release_name, live.release_number)
-    return servers.replace(store, settings, release, environment, sink, host=host, port=port)
+    return servers.replace(store, settings, release, environment, sink, told)
 
 
 def _settle(store: Store, environment: str) -> list[records.Deployment]:

@@ -3,6 +3,7 @@
 Decides nothing about records: ``environments`` does.
 """
 
+import dataclasses
 import http.client
 import json
 import time
@@ -14,6 +15,8 @@ from urllib.parse import urlsplit
 from tidemill.core.errors import Failed, TidemillError
 from tidemill.core.events import Note, Sink
 from tidemill.core.settings import Settings
+from tidemill.edge import access, sockets
+from tidemill.edge.token_file import token_file
 from tidemill.models import sample
 from tidemill.models.agreement import Measure
 from tidemill.release import bundle
@@ -46,20 +49,33 @@ def replace(
     release: records.Release,
     environment: str,
     sink: Sink,
-    *,
-    host: str | None = None,
-    port: int | None = None,
+    told: Mapping[str, Any] | None = None,
 ) -> Status:
     """Let ``release`` answer the environment's requests, in place of what does, if anything.
+
+    Args:
+        store: The store.
+        settings: The project's settings.
+        release: Which.
+        environment: Which environment.
+        sink: Told what happens.
+        told: What holds in place of the environment's settings.
 
     Returns:
         What the new server says of itself.
 
     Raises:
         Failed: ``deployment-failed``, with the server's last words; what ran before still does.
-        StorageError: ``release-damaged``, before anything was started.
+        NotAllowed: ``tokens-needed``, before anything was started; so too
+        StorageError: ``release-damaged``.
     """
-    place = environment_settings(settings, environment)
+    place = dataclasses.replace(environment_settings(settings, environment), **(told or {}))
+    access.check_start(
+        environment,
+        beyond_loopback=sockets.beyond_loopback(place.host),
+        off=place.no_auth,
+        file=token_file(store.environments_folder, environment),
+    )
     folder = bundle.unpack(store, release, store.environments_folder / "bundles")
     log = store.environments_folder / f"{environment}.log"
     began_at = log.stat().st_size if log.exists() else 0
@@ -71,10 +87,11 @@ def replace(
             number=release.number,
             environment=environment,
             folder=store.environments_folder,
-            host=place.host if host is None else host,
-            port=place.port if port is None else port,
+            host=place.host,
+            port=place.port,
             hosts=place.hosts,
             origins=place.origins,
+            no_auth=place.no_auth,
             limits=settings.limits,
             keep=Keep(place.keep_days, place.keep_bytes),
         ) as standby:
@@ -83,6 +100,13 @@ def replace(
             return standby.take_over()
     except TidemillError as error:
         raise _failed(release, environment, error, _last_lines(log, began_at)) from error
+
+
+def warnings(settings: Settings, environment: str, told: Mapping[str, Any] | None = None) -> list[str]:
+    """What whoever starts an environment's server should know."""
+    place = dataclasses.replace(environment_settings(settings, environment), **(told or {}))
+    beyond = sockets.beyond_loopback(place.host)
+    return access.warnings(environment, beyond_loopback=beyond, off=place.no_auth)
 
 
 def status(store: Store, environment: str) -> Status | None:
@@ -133,10 +157,11 @@ def _check(standby: Standby, folder: Path, settings: Settings) -> int:
         return 0
     size = min(_ROWS_A_REQUEST, settings.limits.request_rows)
     answers: list[dict[str, Any]] = []
+    token = standby.token()
     for start in range(0, rows, size):
         asked = {name: values[start : start + size].tolist() for name, values in columns.items()}
         cells = [dict(zip(asked, row, strict=True)) for row in zip(*asked.values(), strict=True)]
-        answers += _post(standby.address, "/predict", {"rows": cells})["predictions"]
+        answers += _post(standby.address, "/predict", {"rows": cells}, token)["predictions"]
     found = Measure.read(folder).compare(_as_columns(answers), expected, rows)
     if found.agree != rows:
         raise Failed(
@@ -148,12 +173,13 @@ def _check(standby: Standby, folder: Path, settings: Settings) -> int:
     return rows
 
 
-def _post(address: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+def _post(address: str, path: str, body: dict[str, Any], token: str) -> dict[str, Any]:
     parts = urlsplit(address)
     assert parts.hostname is not None
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=_ANSWER_SECONDS)
     try:
-        connection.request("POST", path, json.dumps(body), {"content-type": "application/json"})
+        headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
+        connection.request("POST", path, json.dumps(body), headers)
         answer = connection.getresponse()
         content = answer.read()
     except OSError as error:

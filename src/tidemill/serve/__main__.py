@@ -23,6 +23,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=0, help="port to bind to; 0 takes a free one")
     parser.add_argument("--reached-as", action="append", default=[], help="a name by which clients reach it")
     parser.add_argument("--origin", action="append", default=[], help="a site whose pages may send requests")
+    parser.add_argument("--no-auth", action="store_true", help="let everybody in, with no token")
     parser.add_argument(
         "--limits",
         type=_limits,
@@ -56,6 +57,7 @@ def main() -> int:
                 port=given.port,
                 hosts=tuple(given.reached_as),
                 origins=tuple(given.origin),
+                no_auth=given.no_auth,
                 limits=given.limits,
                 keep=Keep(given.keep_days, given.keep_bytes),
                 standby=given.standby,

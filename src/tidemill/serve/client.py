@@ -83,6 +83,10 @@ class Standby:
         """Its process."""
         return self._process.pid
 
+    def token(self) -> str:
+        """A token that it takes."""
+        return _token(self._folder, self.status.environment, self.pid)
+
     def take_over(self, *, timeout_seconds: float = 60.0) -> Status:
         """Let it become the live server: it takes the live one's listening socket, or binds its own address.
 
@@ -139,6 +143,7 @@ def start_standby(
     port: int = 0,
     hosts: Sequence[str] = (),
     origins: Sequence[str] = (),
+    no_auth: bool = False,
     limits: LimitSettings | None = None,
     keep: Keep | None = None,
     timeout_seconds: float = 120.0,
@@ -156,6 +161,7 @@ def start_standby(
         port: Likewise; 0 for wherever the live server listens, or else a free one.
         hosts: Names by which clients reach it.
         origins: Sites whose pages may send requests.
+        no_auth: Whether everybody is let in, with no token.
         limits: What it refuses.
         keep: Which predictions stay in its log. Default: all.
         timeout_seconds: How long its start may take.
@@ -172,6 +178,7 @@ def start_standby(
         *("--environment", environment, "--folder", str(folder.absolute())),
         *(word for name in hosts for word in ("--reached-as", name)),
         *(word for site in origins for word in ("--origin", site)),
+        *(["--no-auth"] if no_auth else []),
         *("--host", host, "--port", str(port), "--limits", json.dumps(dataclasses.asdict(limits))),
         *(() if keep is None or keep.days is None else ("--keep-days", str(keep.days))),
         *(() if keep is None or keep.size is None else ("--keep-bytes", str(keep.size))),
@@ -210,6 +217,24 @@ def status(folder: Path, environment: str) -> Status | None:
     return None if reply is None or "error" in reply else _status(reply)
 
 
+def own_token(folder: Path, environment: str) -> str | None:
+    """A token that the live server of an environment takes as long as it, or a successor, runs; None where none is live.
+
+    Raises:
+        Failed: ``server-unreachable``.
+    """
+    return _token(folder, environment) or None
+
+
+def read_tokens(folder: Path, environment: str) -> None:
+    """Let the live server of an environment, if there is one, take the tokens as they are now.
+
+    Raises:
+        Failed: ``server-unreachable``; it does so by itself within a second or two.
+    """
+    _ask(control.socket_file(folder, environment), "read_tokens", _ASK_SECONDS)
+
+
 def stop(folder: Path, environment: str, *, timeout_seconds: float = 60.0) -> Status | None:
     """Let the live server of an environment answer what it has and end; returns when it has.
 
@@ -235,6 +260,12 @@ def stop(folder: Path, environment: str, *, timeout_seconds: float = 60.0) -> St
         channel.close()
         _reap()
     return None if reply is None else _status(reply)
+
+
+def _token(folder: Path, environment: str, pid: int | None = None) -> str:
+    reply = _ask(control.socket_file(folder, environment, pid), "access", _ASK_SECONDS)
+    # A server of an earlier version knows no such verb, and asks for no token.
+    return str((reply or {}).get("token", ""))
 
 
 def _ask(file: Path, verb: str, timeout_seconds: float) -> dict[str, Any] | None:

@@ -1,8 +1,9 @@
 """The control socket of a server: one JSON object a line over a Unix socket, and sockets beside them.
 
 ``<folder>/<environment>.sock`` belongs to the server that is live; a standby has one with its process id
-in the name until it takes over. Verbs: ``status``, ``stop``, ``take_over`` (to a standby), ``hand_over``
-(from a standby to the live server).
+in the name until it takes over. Verbs: ``status``, ``stop``, ``access`` (a token for whoever may open this socket),
+``read_tokens`` (now, as they were changed), ``take_over`` (to a standby), ``hand_over`` (from a standby to the live
+server).
 """
 
 import contextlib
@@ -100,6 +101,8 @@ def listen(path: Path) -> socket.socket:
     """A listening control socket at ``path``, for this user only; a left-over one is replaced."""
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # Before it has a name: what can be asked here is the owner's alone.
+    os.fchmod(listener.fileno(), 0o600)
     with short_address(path) as address:
         listener.bind(address)
     path.chmod(0o600)

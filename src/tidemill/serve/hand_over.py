@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tidemill.edge import sockets
+from tidemill.edge.access import Access
+from tidemill.edge.reports import report
 from tidemill.serve import control
-from tidemill.serve.application import report
 from tidemill.serve.options import Options
 from tidemill.store.locks import Locks
 
@@ -30,6 +31,7 @@ class Server(Protocol):
     handed_over: bool
     listener: socket.socket | None
     control_file: Path
+    access: Access
 
     def in_loop(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine in the event loop and wait for it."""
@@ -77,7 +79,7 @@ def take_over(server: Server) -> None:
     with Locks(options.folder).hold(f"{options.environment}.take-over", timeout_seconds=_REPLY_SECONDS):
         live = control.socket_file(options.folder, options.environment)
         channel = control.connect(live, timeout_seconds=_REPLY_SECONDS + options.limits.drain_seconds)
-        inherited = None if channel is None else _ask(channel)
+        inherited = None if channel is None else _ask(server, channel)
         try:
             if inherited is not None and sockets.answers_at(inherited, options.host, options.port):
                 listener = inherited
@@ -119,7 +121,8 @@ def hand_over(server: Server, channel: control.Channel) -> None:
         channel.send({"error": {"code": "not-live", "message": "This server is not the live one."}})
         return
     try:
-        channel.send({"handing": True}, [server.listener])
+        # With its token: whoever asks with it does not notice that another answers.
+        channel.send({"handing": True, "token": server.access.own}, [server.listener])
         message = channel.receive()
     except (OSError, ValueError):
         message = None
@@ -142,7 +145,7 @@ def hand_over(server: Server, channel: control.Channel) -> None:
     server.in_loop(server.end())
 
 
-def _ask(channel: control.Channel) -> socket.socket | None:
+def _ask(server: Server, channel: control.Channel) -> socket.socket | None:
     """The live server's listening socket; None if it ends just now."""
     try:
         channel.send({"verb": "hand_over", "protocol": control.PROTOCOL})
@@ -153,6 +156,8 @@ def _ask(channel: control.Channel) -> socket.socket | None:
     if reply is None or not reply.get("handing") or len(given) != 1:
         return None
     given[0].settimeout(0)
+    if token := reply.get("token"):
+        server.access.accept(token)
     return given[0]
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _BY_STATUS: dict[int, type[TidemillError]] = {
     400: errors.InvalidInput,
+    401: errors.NotAllowed,
     403: errors.NotAllowed,
     404: errors.NotFound,
     405: errors.InvalidInput,
@@ -84,11 +85,12 @@ class Client:
     answered and logged once.
     """
 
-    def __init__(self, address: str, *, timeout_seconds: float = 30.0) -> None:
+    def __init__(self, address: str, *, token: str | None = None, timeout_seconds: float = 30.0) -> None:
         """Connect at the first request.
 
         Args:
             address: ``http://host:port``, as ``client.Status`` has it.
+            token: Sent with each request, where the server asks for one.
             timeout_seconds: How long to wait for the server at each step of a request.
 
         Raises:
@@ -102,6 +104,7 @@ class Client:
                 code="invalid-address",
             )
         self.address = address.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._connection = _Connection(parts.hostname, parts.port or 80, timeout=timeout_seconds)
 
     def __enter__(self) -> Self:
@@ -269,7 +272,7 @@ class Client:
     def _once(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str]
     ) -> tuple[int, Any, bytes]:
-        self._connection.request(method, path, body, headers)
+        self._connection.request(method, path, body, {**headers, **self._headers})
         response = self._connection.getresponse()
         return response.status, response.headers, response.read()
 

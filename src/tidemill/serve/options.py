@@ -34,6 +34,7 @@ class Options:
         port: Port, likewise.
         hosts: Names by which clients reach it, beside those that ``edge.guard`` knows.
         origins: Sites whose pages may send requests.
+        no_auth: Whether everybody is let in, with no token.
         limits: What it refuses.
         keep: Which predictions stay in its log.
         standby: Whether to wait, on a private port, until it is told to take over.
@@ -49,6 +50,7 @@ class Options:
     port: int
     hosts: tuple[str, ...]
     origins: tuple[str, ...]
+    no_auth: bool
     limits: LimitSettings
     keep: Keep
     standby: bool

@@ -13,28 +13,26 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-from uvicorn.server import ServerState
-
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import TidemillError
-from tidemill.edge import sockets
-from tidemill.edge.connections import Busy, Connection, most_connections
+from tidemill.edge import access, sockets
+from tidemill.edge.access import Access
 from tidemill.edge.guard import Guard
+from tidemill.edge.listening import Listening
+from tidemill.edge.reports import report
+from tidemill.edge.token_file import token_file
 from tidemill.models.predictor import Predictor
 from tidemill.serve import control, log_layout
 from tidemill.serve.answering import Answering
-from tidemill.serve.application import Application, report
+from tidemill.serve.application import Application
 from tidemill.serve.hand_over import hand_over, take_over
 from tidemill.serve.metrics import Metrics
 from tidemill.serve.options import Options
 from tidemill.serve.prediction_log import PredictionLog
 
-_POLL_SECONDS = 0.005
 _POLL_CONTROL_SECONDS = 0.2
 
 
@@ -60,10 +58,7 @@ class Server:
         self._taking_over = threading.Lock()
         self._abandoned = False
         self._began = stamp(now())
-        self._state = ServerState()
-        self._most_connections = most_connections()
         self._metrics = Metrics()
-        self._accepting: list[tuple[socket.socket, asyncio.Server]] = []
         self._log = PredictionLog(
             log_layout.log_file(options.folder, options.environment),
             release=options.release,
@@ -78,6 +73,11 @@ class Server:
             number=options.number,
             checking=options.standby,
         )
+        self.access = Access(
+            token_file(options.folder, options.environment),
+            required=sockets.beyond_loopback(options.host),
+            off=options.no_auth,
+        )
         self._application = Application(
             name=options.name,
             number=options.number,
@@ -88,21 +88,10 @@ class Server:
             log=self._log,
             counted=self._metrics,
             guard=Guard(options.hosts, options.origins),
+            access=self.access,
             limits=options.limits,
         )
-        self._config = uvicorn.Config(
-            self._application,
-            http=Connection,
-            ws="none",
-            lifespan="off",
-            loop="none",
-            interface="asgi3",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=int(options.limits.idle_seconds),
-        )
-        self._config.load()
+        self._listening = Listening(self._application, options.limits)
 
     async def run(self, ready: Callable[[dict[str, Any]], None], lifeline: int | None) -> None:
         """Serve until a signal, a ``stop``, or the end of a hand-over.
@@ -179,25 +168,17 @@ class Server:
 
     async def accept_on(self, listener: socket.socket) -> None:
         """Take connections from a listening socket, which stays the caller's."""
-        server = await self._loop.create_server(
-            self._connection, sock=listener.dup(), backlog=sockets.BACKLOG
-        )
-        self._accepting.append((listener, server))
+        await self._listening.accept_on(listener)
 
     async def accept_only_on(self, listener: socket.socket | None) -> None:
         """Take no more connections from any other."""
-        for other, server in [*self._accepting]:
-            if other is not listener:
-                self._accepting.remove((other, server))
-                server.close()
-                if other is not self.listener:
-                    other.close()
+        for other in self._listening.accept_only_on(listener):
+            if other is not self.listener:
+                other.close()
 
     async def adopt(self, given: list[socket.socket]) -> None:
         """Go on with connections that another process had."""
-        for connection in given:
-            connection.settimeout(0)
-            await self._loop.connect_accepted_socket(self._connection, connection)
+        await self._listening.adopt(given)
 
     async def become_live(self, listener: socket.socket) -> None:
         """Take connections from the environment's own socket: what comes is traffic now, no check."""
@@ -216,26 +197,11 @@ class Server:
 
     async def give_away_idle(self) -> tuple[list[socket.socket], int]:
         """The sockets of the connections on which nothing is on its way, and how many others are left."""
-        connections: list[Any] = [*self._state.connections]
-        idle = [c.give_away() for c in connections if c.idle]
-        return idle, len(connections) - len(idle)
-
-    def _connection(self) -> asyncio.Protocol:
-        if len(self._state.connections) >= self._most_connections:
-            return Busy()
-        return Connection(
-            limits=self.options.limits,
-            config=self._config,
-            server_state=self._state,
-            app_state={},
-            _loop=self._loop,
-        )
+        return self._listening.give_away_idle()
 
     def _each_second(self) -> None:
-        self._state.default_headers = [(b"date", formatdate(time.time(), usegmt=True).encode())]
-        connections: list[Any] = [*self._state.connections]
-        for connection in connections:
-            connection.sweep(self._loop.time())
+        self._listening.sweep()
+        self.access.refresh()
         self._loop.call_later(1.0, self._each_second)
 
     def _lifeline_moved(self, lifeline: int) -> None:
@@ -251,16 +217,7 @@ class Server:
     async def _drain(self) -> None:
         await self.become_silent(draining=True)
         # After a hand-over there was time already, and what is left has had it.
-        seconds = 0.0 if self.handed_over else self.options.limits.drain_seconds
-        deadline = self._loop.time() + seconds
-        while self._state.connections and self._loop.time() < deadline:
-            connections: list[Any] = [*self._state.connections]
-            for connection in connections:
-                if connection.idle:
-                    connection.transport.close()
-            await asyncio.sleep(_POLL_SECONDS)
-        for connection in [*self._state.connections]:
-            connection.transport.abort()
+        await self._listening.drain(0.0 if self.handed_over else self.options.limits.drain_seconds)
 
     def _control(self, listener: socket.socket) -> None:
         while True:
@@ -280,6 +237,12 @@ class Server:
             match message.get("verb"):
                 case "status":
                     channel.send(self.status())
+                case "access":
+                    # Whoever may open this socket owns the environment.
+                    channel.send({"token": self.access.own})
+                case "read_tokens":
+                    self.in_loop(self._read_tokens())
+                    channel.send(self.status())
                 case "stop":
                     channel.send(self.status())
                     self._loop.call_soon_threadsafe(self.stop)
@@ -297,6 +260,9 @@ class Server:
             report("control-failed", error=repr(error))
         finally:
             channel.close()
+
+    async def _read_tokens(self) -> None:
+        self.access.refresh()
 
     def _guarded(self, work: Callable[[], None]) -> dict[str, Any]:
         if not self._taking_over.acquire(blocking=False):
@@ -325,6 +291,11 @@ def serve(options: Options) -> None:
     """Load the predictor and serve it, until told to end."""
     import uvloop  # noqa: PLC0415
 
+    file = token_file(options.folder, options.environment)
+    beyond = sockets.beyond_loopback(options.host)
+    access.check_start(options.environment, beyond_loopback=beyond, off=options.no_auth, file=file)
+    for words in access.warnings(options.environment, beyond_loopback=beyond, off=options.no_auth):
+        report("warning", message=words)
     predictor = Predictor.load(options.bundle)
     # What is there now stays; and a large body is millions of lists, none of them a circle.
     gc.freeze()

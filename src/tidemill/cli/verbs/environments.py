@@ -48,8 +48,11 @@ def rollback(state: State, environment: str, reason: str | None) -> None:
     metavar="N",
     help="Port, instead of the one in the settings; 0 is a free one.",
 )
+@click.option(
+    "--no-auth", is_flag=True, help="Let everybody who reaches it ask, without a token, and warn of it."
+)
 @pass_state
-def serve(state: State, environment: str, host: str | None, port: int | None) -> None:
+def serve(state: State, environment: str, host: str | None, port: int | None, *, no_auth: bool) -> None:
     """Serve an environment's release until Ctrl-C.
 
     The first line of output is the address; with --json, an object that holds it.
@@ -58,9 +61,13 @@ def serve(state: State, environment: str, host: str | None, port: int | None) ->
     from tidemill.loop import deploy as loop  # noqa: PLC0415
 
     workspace = state.workspace()
+    given = {"host": host, "port": port, "no_auth": no_auth or None}
+    told = {name: value for name, value in given.items() if value is not None}
     with ending_is_interrupt():
-        serving = loop.serve(workspace, environment, port=port, host=host)
+        serving = loop.serve(workspace, environment, told=told)
         try:
+            for warning in serving.warnings:
+                streams.note(warning)
             if state.as_json:
                 streams.write_json({name: getattr(serving, name) for name in render.SERVING})
             else:

@@ -1,0 +1,122 @@
+"""The tokens of an environment: made, listed, taken back. A server that runs takes each change at once."""
+
+from datetime import UTC, datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+from tidemill.core.clock import now, stamp
+from tidemill.core.errors import Failed, InvalidInput
+from tidemill.loop.views import NewToken, TokenView
+from tidemill.loop.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tidemill.edge.tokens import Token
+
+
+def create(
+    ws: Workspace, environment: str, scopes: tuple[str, ...], until: str | None = None, note: str = ""
+) -> NewToken:
+    """Make a token for an environment; from now on its server asks for one.
+
+    Args:
+        ws: The project.
+        environment: Whose server takes it.
+        scopes: What it is good for: ``predict``, ``feedback``, ``read``.
+        until: A date, which is its last day, or a time; UTC where it names no zone. None for no end.
+        note: What it is for.
+
+    Raises:
+        NotFound: ``environment-not-found``.
+        InvalidInput: ``unknown-scope``; ``invalid-date``, when it is none, or is over.
+        StorageError: ``tokens-damaged``, ``tokens-too-new``, ``tokens-not-written``.
+    """
+    from tidemill.edge import token_file, tokens  # noqa: PLC0415
+    from tidemill.release.history import environment_settings  # noqa: PLC0415
+
+    environment_settings(ws.settings, environment)
+    expires_at = None if until is None else stamp(_end(until))
+    token, secret = tokens.make(tokens.scopes_of(scopes), ws.project.author, expires_at=expires_at, note=note)
+    token_file.add(token_file.token_file(ws.store.environments_folder, environment), token)
+    _tell(ws, environment)
+    return NewToken(secret, _view(environment, token))
+
+
+def tokens(ws: Workspace, environment: str | None = None) -> list[TokenView]:
+    """The tokens of an environment, or of all, oldest first; revoked ones too.
+
+    Raises:
+        NotFound: ``environment-not-found``.
+        StorageError: ``tokens-damaged``, ``tokens-too-new``.
+    """
+    from tidemill.edge import token_file  # noqa: PLC0415
+    from tidemill.release.history import environment_settings  # noqa: PLC0415
+
+    if environment is not None:
+        environment_settings(ws.settings, environment)
+    names = [*ws.settings.environments] if environment is None else [environment]
+    folder = ws.store.environments_folder
+    return [
+        _view(name, token) for name in names for token in token_file.read(token_file.token_file(folder, name))
+    ]
+
+
+def revoke(ws: Workspace, environment: str, token: str) -> TokenView:
+    """Take a token back: the environment's server refuses it from now on.
+
+    Raises:
+        NotFound: ``environment-not-found``, ``token-not-found``.
+        StorageError: As ``create``.
+    """
+    from tidemill.edge import token_file  # noqa: PLC0415
+    from tidemill.edge.tokens import id_of  # noqa: PLC0415
+    from tidemill.release.history import environment_settings  # noqa: PLC0415
+
+    environment_settings(ws.settings, environment)
+    file = token_file.token_file(ws.store.environments_folder, environment)
+    revoked = token_file.revoke(file, id_of(token) or token)
+    _tell(ws, environment)
+    return _view(environment, revoked)
+
+
+def _tell(ws: Workspace, environment: str) -> None:
+    from tidemill.serve import client  # noqa: PLC0415
+
+    try:
+        client.read_tokens(ws.store.environments_folder, environment)
+    except Failed:
+        # It looks at the file each second, whoever tells it so.
+        return
+
+
+def _end(until: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(until)
+    except ValueError:
+        found = None
+    if found is None:
+        raise InvalidInput(
+            f"'{until}' is no date.",
+            hint="Type a date such as 2027-01-31, or a time such as 2027-01-31T12:00.",
+            code="invalid-date",
+        )
+    found = found if found.tzinfo else found.replace(tzinfo=UTC)
+    if "T" not in until.upper() and " " not in until and found.time() == time():
+        found += timedelta(days=1)
+    if found <= now():
+        raise InvalidInput(f"'{until}' is over.", hint="Type a date that is to come.", code="invalid-date")
+    return found
+
+
+def _view(environment: str, token: "Token") -> TokenView:
+    over = token.expires_at is not None and token.expires_at <= stamp(now())
+    state = "revoked" if token.revoked_at else "expired" if over else "valid"
+    return TokenView(
+        environment,
+        token.id,
+        state,
+        [*token.scopes],
+        token.expires_at,
+        token.revoked_at,
+        token.author,
+        token.created_at,
+        token.note,
+    )
