@@ -17,6 +17,7 @@ import pytest
 
 from tests.cli.conftest import Tidemill
 from tests.services.waiting import WATCHDOG_SECONDS
+from tests.suites import edge_walk
 
 CHROMIUM = shutil.which("chromium")
 WITH_PIPES = """
@@ -57,12 +58,10 @@ def address(project: Path, tidemill: Tidemill) -> Generator[str]:
     assert served.returncode == 130
 
 
-def ask(
-    address: str, what: str, body: Any = None, *, method: str = "POST", host: str | None = None
-) -> tuple[int, bytes]:
+def ask(address: str, what: str, body: Any = None, *, method: str = "POST") -> tuple[int, bytes]:
     parts = urlsplit(address)
     connection = http.client.HTTPConnection(parts.netloc, timeout=180)
-    headers = {"host": host} if host else {}
+    headers = {"content-type": "application/json"}
     data = None if method == "GET" else json.dumps(body or {})
     connection.request(method, parts.path + what, data, headers)
     answer = connection.getresponse()
@@ -102,13 +101,17 @@ def test_the_page_by_http(address: str, tidemill: Tidemill):
 
 
 def test_nobody_else_gets_in(address: str):
-    parts = urlsplit(address)
-    assert ask(f"{parts.scheme}://{parts.netloc}/", "", method="GET")[0] == 404
-    another = "y" if address[-2] == "x" else "x"
-    assert ask(f"{address[:-2]}{another}/", "task")[0] == 404
-    assert ask(address, "task", host="evil.example")[0] == 404
+    base, _, token = address.rstrip("/").rpartition("/")
+
+    def place(given: str | None) -> tuple[str, dict[str, str]]:
+        return (base if given is None else f"{base}/{given}"), {}
+
+    paths = edge_walk.routes_of(place, token)
+    assert {*paths} == {"/", "/progress", "/task", "/answer", "/skip", "/undo"}
+    edge_walk.walk(place, token, paths, said="token-refused")
+    assert ask(base, "/", method="GET")[0] == 401
     assert ask(address, "anything")[0] == 404
-    assert ask(address, "task", [1])[0] == 404
+    assert ask(address, "task", [1])[0] == 400
     assert ask(address, "task", {"long": "x" * 100_000})[0] == 413
 
 

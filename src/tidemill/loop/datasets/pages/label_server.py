@@ -1,22 +1,29 @@
-"""A small server for the labelling page: on this machine only, at an address that nobody can guess."""
+"""The server of the labelling page: on this machine only, at an address that nobody can guess."""
 
+import asyncio
 import json
-import secrets
 import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
-from tidemill.core.errors import Conflict, TidemillError
+from tidemill.core.errors import InvalidInput, TidemillError
+from tidemill.core.settings import LimitSettings
+from tidemill.edge import application, sockets
+from tidemill.edge.access import Access
+from tidemill.edge.application import JSON, Response, Route
+from tidemill.edge.guard import Guard, check_json
+from tidemill.edge.listening import Listening
 from tidemill.loop.datasets.pages import label as page
 
 if TYPE_CHECKING:
+    import socket
+
     from tidemill.loop.datasets.labelling.turns import Labeller
 
 _HOST = "127.0.0.1"
-_BODY_BYTES = 64 * 1024
-_DIGITS = 10
-"""A length with more digits is over any limit."""
+_LIMITS = LimitSettings(body_bytes=64 * 1024)
+_SWEEP_SECONDS = 1.0
+_PRIVATE = [(b"cache-control", b"no-store"), (b"referrer-policy", b"no-referrer")]
 
 
 class LabelServer:
@@ -32,38 +39,29 @@ class LabelServer:
 
     def __init__(self, session: "Labeller", port: int = 0) -> None:
         self._session = session
-        self._lock = threading.Lock()
-        self._position: int | None = None
-        self.token = secrets.token_urlsafe(24)
-        try:
-            self._http = ThreadingHTTPServer((_HOST, port), _handler(self))
-        except OSError as error:
-            raise Conflict(
-                f"Port {port} of this machine is taken.",
-                why=error.strerror,
-                hint="Give another with --port, or leave it out.",
-                code="port-taken",
-            ) from error
+        self._listener = sockets.bind(_HOST, port)
+        self._access = Access(required=True)
+        self._ending = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="label", daemon=True)
+        self._thread.start()
 
     @property
     def address(self) -> str:
-        """Where the page is."""
-        return f"http://{self.host}/{self.token}/"
-
-    @property
-    def host(self) -> str:
-        """The host that a request must name: another name that leads here is somebody's trick."""
-        return f"{_HOST}:{self._http.server_address[1]}"
+        """Where the page is: its token is in the path, since a browser that is given an address sends no header."""
+        return f"{sockets.url(self._listener)}/{self._access.own}/"
 
     def run(self) -> None:
-        """Answer until ``close`` is called, or this thread is interrupted."""
-        self._http.serve_forever(poll_interval=0.1)
+        """Answer until this thread is interrupted."""
+        self._ending.wait()
 
     def close(self) -> None:
         """Let the port go, and give the row back."""
-        self._http.server_close()
-        with self._lock:
-            self._session.leave()
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+        self._listener.close()
+        self._session.leave()
 
     def __enter__(self) -> Self:
         return self
@@ -71,81 +69,112 @@ class LabelServer:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def document(self) -> bytes:
-        """The page."""
-        return page.document(self._session.progress(), self._session.author).encode()
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._serve(self._listener))
+        finally:
+            self._loop.close()
 
-    def act(self, what: str, body: dict[str, Any]) -> bytes | None:
-        """Do what the page asks, and what it shows then; None where that is nothing it may ask."""
-        session, said = self._session, ""
-        acts: dict[str, Callable[[], object]] = {
-            "task": lambda: None,
-            "answer": lambda: session.answer(body.get("label")),
-            "skip": session.skip,
-            "undo": session.undo,
+    async def _serve(self, listener: "socket.socket") -> None:
+        listening = Listening(LabelApplication(self._session, self._access), _LIMITS)
+        await listening.accept_on(listener)
+        while not self._stop.is_set():
+            listening.sweep()
+            try:
+                await asyncio.wait_for(self._stop.wait(), _SWEEP_SECONDS)
+            except TimeoutError:
+                continue
+        await listening.drain(_LIMITS.drain_seconds)
+
+
+class LabelApplication(application.Application):
+    """What the page asks for, one thing at a time.
+
+    Args:
+        session: Whose labels they are.
+        access: Knows the token that is the first part of each path.
+    """
+
+    challenges = (b"Bearer",)
+
+    def __init__(self, session: "Labeller", access: Access) -> None:
+        self._session = session
+        self._position: int | None = None
+        acts: dict[str, Callable[[dict[str, Any]], object]] = {
+            "task": lambda _: None,
+            "answer": lambda body: session.answer(body.get("label")),
+            "skip": lambda _: session.skip(),
+            "undo": lambda _: session.undo(),
         }
-        with self._lock:
-            if what == "progress":
-                return page.state(None, session.progress())
-            if what not in acts:
-                return None
-            try:
-                if what in ("answer", "skip") and body.get("position") != self._position:
-                    said = "This row was answered in another window."
-                else:
-                    acts[what]()
-            except TidemillError as error:
-                said = f"{error.message} {error.hint or ''}".strip()
-            try:
-                task = session.take()
-            except TidemillError as error:
-                task, said = None, error.message
-            self._position = None if task is None else task.position
-            return page.state(task, session.progress(), said)
+        super().__init__(
+            [
+                Route("GET", "/", "read", self._document),
+                Route("GET", "/progress", "read", self._progress),
+                *(
+                    Route("POST", f"/{name}", "feedback", self._acting(name, act))
+                    for name, act in acts.items()
+                ),
+            ],
+            guard=Guard(),
+            access=access,
+            limits=_LIMITS,
+        )
 
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request; the token comes from its path."""
+        if scope["type"] == "http":
+            token, _, what = scope["path"].removeprefix("/").partition("/")
+            headers = [field for field in scope["headers"] if field[0] != b"authorization"]
+            headers.append((b"authorization", b"Bearer " + token.encode()))
+            scope = {**scope, "path": f"/{what}", "headers": headers}
+        await super().__call__(scope, receive, send)
 
-def _handler(server: LabelServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            what = self._asked()
-            if what == "":
-                self._reply(200, server.document(), "text/html; charset=utf-8")
-            elif what == "progress":
-                self._reply(200, server.act(what, {}) or b"", "application/json")
+    async def _document(self, scope: Any, body: bytes, held: Any) -> Response:
+        del scope, body, held
+        text = await self.alone(lambda: page.document(self._session.progress(), self._session.author))
+        return 200, b"text/html; charset=utf-8", text.encode(), _PRIVATE
+
+    async def _progress(self, scope: Any, body: bytes, held: Any) -> Response:
+        del scope, body, held
+        return 200, JSON, await self.alone(lambda: page.state(None, self._session.progress())), _PRIVATE
+
+    def _acting(self, name: str, act: Callable[[dict[str, Any]], object]) -> application.Handler:
+        async def handler(scope: Any, body: bytes, held: Any) -> Response:
+            del held
+            check_json(scope["headers"])
+            given = _read(body)
+            return 200, JSON, await self.alone(lambda: self._act(name, act, given)), _PRIVATE
+
+        return handler
+
+    def _act(self, name: str, act: Callable[[dict[str, Any]], object], body: dict[str, Any]) -> bytes:
+        """Do what the page asks; what it shows then."""
+        session, said = self._session, ""
+        try:
+            if name in ("answer", "skip") and body.get("position") != self._position:
+                said = "This row was answered in another window."
             else:
-                self._reply(404, b"", "text/plain")
+                act(body)
+        except TidemillError as error:
+            said = f"{error.message} {error.hint or ''}".strip()
+        try:
+            task = session.take()
+        except TidemillError as error:
+            task, said = None, error.message
+        self._position = None if task is None else task.position
+        return page.state(task, session.progress(), said)
 
-        def do_POST(self) -> None:
-            what = self._asked()
-            said = self.headers.get("content-length") or "0"
-            # A length below zero would have the body read to the connection's end, which may never come.
-            size = int(said) if said.isascii() and said.isdigit() and len(said) < _DIGITS else _BODY_BYTES + 1
-            if what is None or size > _BODY_BYTES:
-                self._reply(404 if what is None else 413, b"", "text/plain")
-                return
-            try:
-                body = json.loads(self.rfile.read(size) or b"{}")
-            except (ValueError, RecursionError):
-                body = None
-            done = server.act(what, body) if isinstance(body, dict) else None
-            self._reply(404 if done is None else 200, done or b"", "application/json")
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
-            """Nothing: the terminal is not the page's."""
-
-        def _asked(self) -> str | None:
-            """What follows the token; None without the right one, or under another host's name."""
-            token, _, what = self.path.lstrip("/").partition("/")
-            right = secrets.compare_digest(token.encode(), server.token.encode())
-            return what if right and self.headers.get("host") == server.host else None
-
-        def _reply(self, status: int, body: bytes, kind: str) -> None:
-            self.send_response(status)
-            self.send_header("content-type", kind)
-            self.send_header("content-length", str(len(body)))
-            self.send_header("cache-control", "no-store")
-            self.send_header("referrer-policy", "no-referrer")
-            self.end_headers()
-            self.wfile.write(body)
-
-    return Handler
+def _read(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body or b"{}")
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise InvalidInput(
+            "The body is no JSON object.",
+            hint="Load the page again.",
+            code="not-json",
+            details={"field": "body"},
+        )
+    return found
