@@ -127,3 +127,15 @@ PINNED_CELL = (
     "73000000000000000f746964656d696c6c2f63656c6c2f316c000000000000000373000000000000000431322e356e6d0000"
     "0000000000017300000000000000016169000000000000000131"
 )
+
+
+def test_a_commit_of_data():
+    row = identity.data_row(5, [b"\x01", None, "coat"])
+    rows = identity.data_range((5).to_bytes(8, "big") + row)
+    assert (row.hex(), rows.hex()) == (PINNED_DATA_ROW, PINNED_DATA_RANGE)
+    assert identity.data_commit([["x", "int64", []]], 1, rows) == PINNED_DATA_COMMIT
+
+
+PINNED_DATA_ROW = "857a35c68f044f321cf67a9fba072aff095e873e7c8419e080e7bdc3be605dbe"
+PINNED_DATA_RANGE = "ce04c17a1710748fb8c7cac39888b7acdc4587a366c9da052ddb2cd3022d6cd8"
+PINNED_DATA_COMMIT = "sha256:66b99de66f6b17ead859be513cdbea7df22cd60429d536a58d7e946bc11f910b"

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.engine.projects import Project, rows, table
-from tidemill.engine import tables
+from tidemill.engine import inputs, tables
 from tidemill.engine.run import RunResult
 from tidemill.pipeline import load
 from tidemill.store.table import Table
@@ -126,3 +126,42 @@ def contents(project: Project, result: RunResult) -> dict[str, object]:
         if step.rows_out is not None and step.name in ("few", "squared"):
             assert step.rows_out == len(project.load(step))
     return {"low": rows(low), "high": rows(high), "total": project.value(result, "total")}
+
+
+def test_rows_that_were_seen_before_are_not_computed_again_whatever_commit_has_them(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.write(PIPELINE)
+    first = made_of({n: 2 * n for n in range(9)})
+    project.datasets.create("d", first, message="first")
+    before = project.run()
+    project.datasets.open("d").commit(made_of({3: 50, 9: 5}), message="put")
+    assert "computed" in {s.status for s in project.run().steps}
+    project.datasets.open("d").revert("main")
+    reverted = project.run()
+    assert {s.status for s in reverted.steps} == {"cached"}
+    assert contents(project, reverted) == contents(project, before)
+    order = [4, 1, 8, 0, 2, 7, 3, 5, 6]
+    project.datasets.create("e", first.take(order), message="in another order")
+    assert {s.status for s in project.run(data="e").steps} == {"cached"}
+    project.store.close()
+    load.leave()
+
+
+def test_what_was_read_before_commits_had_digests_is_found(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.write(PIPELINE)
+    commit, _ = project.datasets.create("d", made_of({n: 2 * n for n in range(9)}), message="first")
+    [read] = [s for s in project.run().steps if s.kind == "dataset"]
+    with project.store.catalog.write() as transaction:
+        kept = dict(transaction.cache_entries())
+        leading = [key for key, entry in kept.items() if "commit" in entry]
+        transaction.forget([*leading, str(read.key)])
+        # The key was of the commit's id, and led to the table itself.
+        key = inputs._commit_key("d", commit.id)
+        transaction.remember({key: kept[str(read.key)]}, "2024-01-01T00:00:00.000000Z")
+    again = project.run()
+    assert {s.status for s in again.steps} == {"cached"}
+    assert next(s.key for s in again.steps if s.kind == "dataset") == key
+    assert {s.status for s in project.run().steps} == {"cached"}
+    project.store.close()
+    load.leave()

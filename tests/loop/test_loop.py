@@ -13,6 +13,7 @@ import pytest
 
 import tidemill as tm
 from tidemill.core.errors import Conflict, Failed, InvalidInput, NotAllowed, NotFound
+from tidemill.loop import releases
 from tidemill.pipeline import load
 
 pytestmark = pytest.mark.sklearn
@@ -142,6 +143,25 @@ def test_a_release_is_made_once_and_is_whole_until_a_byte_changes(project: tm.Pr
     checked = project.verify("small/1")
     assert not checked.ok
     assert "pipeline.py is damaged" in checked.problems[0]
+
+
+def test_a_release_of_before_commits_had_digests_stays_whole(
+    project: tm.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = trained(project)
+    today = releases.data_facts
+
+    def then(ws: Any, name: str, commit: str) -> dict[str, Any]:
+        facts = today(ws, name, commit)
+        assert facts.pop("digest").startswith("sha256:")
+        return {**facts, "content": releases._files_of(ws.datasets.open(name).snapshot(commit))}
+
+    monkeypatch.setattr(releases, "data_facts", then)
+    project.release(made.run)
+    monkeypatch.undo()
+    [facts] = releases.show_release(project._ws, "small/1")["manifest"]["data"].values()
+    assert facts.keys() == {"commit", "number", "rows", "content"}
+    assert project.verify("small/1").ok
 
 
 BRANCHES = """

@@ -95,6 +95,32 @@ def key_row(cells: Sequence[Value]) -> int:
     return _short("key/1", list(cells))
 
 
+def data_row(row: int, cells: Sequence[Value]) -> bytes:
+    """The digest of a dataset's row, 32 bytes: its ``_id``, and its cells as ``row`` takes them, by their columns' names."""
+    return hashlib.sha256(pre_image("data-row/1", [row.to_bytes(8, "big"), list(cells)])).digest()
+
+
+def data_range(rows: bytes) -> bytes:
+    """The digest of a range of ``_id``s, 32 bytes.
+
+    Args:
+        rows: For each row that is there, by ascending ``_id``: the ``_id`` in 8 bytes, most significant first, and
+            its ``data_row``.
+    """
+    return hashlib.sha256(pre_image("data-range/1", rows)).digest()
+
+
+def data_commit(columns: Sequence[Value], rows: int, ranges: bytes) -> Digest:
+    """The digest of all that a commit of a dataset holds.
+
+    Args:
+        columns: Name, type and metadata of each, in their order.
+        rows: How many there are.
+        ranges: The ``data_range`` of each range, ascending: of the power of two that ``data.row_digests`` says.
+    """
+    return _digest("data-commit/1", [list(columns), rows, ranges])
+
+
 def release(manifest: Mapping[str, Value]) -> Digest:
     """A release, by its manifest: names and digests of all that is in it."""
     return _digest("release/1", manifest)

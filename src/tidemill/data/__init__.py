@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tidemill.data.dataset import Dataset
     from tidemill.data.datasets import Datasets
     from tidemill.data.difference import Cell, Diff
+    from tidemill.data.digest import digest_again, digest_at_hand, digest_of
     from tidemill.data.file_rows import matching_in_file
     from tidemill.data.forgetting import (
         Matches,
@@ -64,6 +65,9 @@ _HOMES = {
     "Tombstone": "refs",
     "Value": "conflicts",
     "collect": "sweeping",
+    "digest_again": "digest",
+    "digest_at_hand": "digest",
+    "digest_of": "digest",
     "fetch": "sharing",
     "find": "forgetting",
     "forget": "forgetting",
@@ -109,6 +113,9 @@ __all__ = [
     "Value",
     "check",
     "collect",
+    "digest_again",
+    "digest_at_hand",
+    "digest_of",
     "fetch",
     "find",
     "forget",

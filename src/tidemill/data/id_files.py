@@ -60,6 +60,27 @@ class IdFile:
             return there, self._ascending[place[there]]
         return place[there], self._ascending[there]
 
+    def within(self, first: "np.ndarray[Any, Any]", last: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+        """The offsets of all ids in these ranges, in no order.
+
+        Args:
+            first: The least id of each range, ascending; uint64.
+            last: The greatest of each, below the next range.
+        """
+        import numpy as np  # noqa: PLC0415
+
+        if not len(self.ids) or not len(first):
+            return np.zeros(0, np.uint32)
+        if len(first) * _FEW < len(self.ids):
+            starts, ends = self._search(first), self._search(last)
+            offsets = np.concatenate([self._ascending[a : b + 1] for a, b in zip(starts, ends, strict=True)])
+            ids = self.ids[offsets]
+        else:
+            offsets, ids = np.arange(len(self.ids), dtype=np.uint32), self.ids
+        place = np.searchsorted(first, ids, "right") - 1
+        inside = (place >= 0) & (ids <= last[place])
+        return np.unique(offsets[inside])
+
     @cached_property
     def _ordered(self) -> "np.ndarray[Any, Any]":
         # Kept for whoever brings a whole table piece by piece.

@@ -22,6 +22,7 @@ from tidemill.data.casting import cast_exactly
 from tidemill.data.commit_file import CommitFile
 from tidemill.data.id_files import IdFiles
 from tidemill.data.refs import REMOVED, refs_key
+from tidemill.data.row_digests import RowDigests
 from tidemill.data.schema_change import SchemaChange
 from tidemill.store import damage
 from tidemill.store.faults import fault
@@ -61,6 +62,7 @@ class LanceTable:
         derived = objects.path(f"{self.prefix}/_tidemill") or local / "datasets" / dataset
         self.id_files = IdFiles(derived / "rows")
         self.commit_file = CommitFile(derived / "commits")
+        self.row_digests = RowDigests(derived / "digests")
 
     def open(self, version: int | None = None) -> "lance.LanceDataset":
         """The table at a version (None: the newest, of whatever branch)."""

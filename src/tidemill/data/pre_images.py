@@ -6,6 +6,7 @@ Arrow joins the parts of all rows in one pass, so that what is left to do for a 
 import hashlib
 import itertools
 import struct
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core import identity
@@ -20,11 +21,16 @@ _DIGEST_BYTES = 8
 
 
 def content(arrow: "pa.Table") -> "pa.Array":
-    """Each row's content as ``core.identity`` writes it: a list of cells.
+    """Each row's content as ``core.identity`` writes it: a list of ``cells_of`` all columns but the system's."""
+    return cells_of(arrow, [c for c in arrow.column_names if c not in SYSTEM_COLUMNS])
+
+
+def cells_of(arrow: "pa.Table", names: Sequence[str]) -> "pa.Array":
+    """The cells of some columns for each row, as ``core.identity`` writes a list of them.
 
     The bytes of all fixed-width cells, in column order, missing ones as zeros; which of these are missing,
     as bits, or None when none is; then each other cell: a text, bytes, or what ``core.identity.cell`` makes of a
-    decimal, a UUID, a list or a record. System columns are not content.
+    decimal, a UUID, a list or a record.
     """
     import numpy as np  # noqa: PLC0415
     import pyarrow as pa  # noqa: PLC0415
@@ -33,8 +39,7 @@ def content(arrow: "pa.Table") -> "pa.Array":
     data: list[np.ndarray[Any, Any]] = [np.zeros((rows, 0), np.uint8)]
     missing: list[np.ndarray[Any, Any]] = [np.zeros((rows, 0), bool)]
     texts: list[Any] = []
-    own = [c for c in arrow.column_names if c not in SYSTEM_COLUMNS]
-    for column in (arrow.column(name).combine_chunks() for name in own):
+    for column in (arrow.column(name).combine_chunks() for name in names):
         array = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
         if pa.types.is_null(array.type):
             texts.append([b"n"])
@@ -100,6 +105,14 @@ def occurring(contents: "pa.Array", occurrences: "pa.Array | None") -> "pa.Array
 
     last = [_header(b"i", 1) + b"0"] if occurrences is None else sized(b"i", occurrences.cast(pa.string()))
     return joined([_begin("row/1") + _list_of(2), contents, *last], len(contents))
+
+
+def with_ids(ids: "np.ndarray[Any, Any]", cells: "pa.Array") -> "pa.Array":
+    """The pre-images of ``core.identity.data_row``: of each row's ``_id`` and cells."""
+    import numpy as np  # noqa: PLC0415
+
+    written = fixed(ids.astype(">u8").view(np.uint8).reshape(-1, 8))
+    return joined([_begin("data-row/1") + _list_of(2) + _header(b"b", 8), written, cells], len(cells))
 
 
 def keyed(columns: "pa.Table") -> "pa.Array":
@@ -204,16 +217,31 @@ def hashes(pre_images: "pa.Array") -> "np.ndarray[Any, Any]":
     """The 64-bit identity of each; uint64."""
     import numpy as np  # noqa: PLC0415
 
+    blake = hashlib.blake2b
+    found = b"".join(blake(image, digest_size=_DIGEST_BYTES).digest() for image in _each(pre_images))
+    return np.frombuffer(found, ">u8").astype(np.uint64)
+
+
+def sha256(pre_images: "pa.Array") -> "np.ndarray[Any, Any]":
+    """The SHA-256 of each; uint8, rows x 32."""
+    import numpy as np  # noqa: PLC0415
+
+    one = hashlib.sha256
+    found = b"".join(one(image).digest() for image in _each(pre_images))
+    return np.frombuffer(found, np.uint8).reshape(-1, 32)
+
+
+def _each(pre_images: "pa.Array") -> Iterator[memoryview]:
+    import numpy as np  # noqa: PLC0415
+
     count = len(pre_images)
     if not count:
-        return np.zeros(0, np.uint64)
+        return
     assert pre_images.offset == 0
     _, offsets, data = pre_images.buffers()
-    bounds = np.frombuffer(offsets, np.int64, count + 1).tolist()
-    view, blake = memoryview(data or b""), hashlib.blake2b
-    size = _DIGEST_BYTES
-    found = b"".join(blake(view[a:b], digest_size=size).digest() for a, b in itertools.pairwise(bounds))
-    return np.frombuffer(found, ">u8").astype(np.uint64)
+    view = memoryview(data or b"")
+    for start, end in itertools.pairwise(np.frombuffer(offsets, np.int64, count + 1).tolist()):
+        yield view[start:end]
 
 
 def _list_of(members: int) -> bytes:

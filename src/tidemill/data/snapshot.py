@@ -38,6 +38,7 @@ class Fragment:
         files: The data files that it is made of.
         deletion_file: What names the rows that left it; None when all are there.
         rows: How many are still there at this commit.
+        stored_rows: How many its data files hold, those that left it too.
         lacking: The columns of this commit that none of its data files has: their cells are missing. A file may have
             cells of a column that was dropped, and of none that came later by the same name.
     """
@@ -52,6 +53,7 @@ class Fragment:
         self.files: tuple[str, ...] = tuple(d.path for d in inner.data_files())
         self.deletion_file: str | None = inner.deletion_file()
         self.rows: int = inner.count_rows()
+        self.stored_rows = int(inner.physical_rows)
         stored = {number for file in inner.metadata.files for number in file.fields}
         self.lacking: tuple[str, ...] = tuple(n for n in schema.names if not numbers[n] & stored)
 
@@ -132,6 +134,14 @@ class Fragment:
         with self._reading_ids():
             return self._ids.ids[offsets]
 
+    def within(self, first: "np.ndarray[Any, Any]", last: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+        """The offsets in the data files of the live rows whose ``_id``s are in these ranges; see ``IdFile.within``."""
+        import numpy as np  # noqa: PLC0415
+
+        with self._reading_ids():
+            offsets = self._ids.within(first, last)
+        return offsets if self.deletion_file is None else offsets[~np.isin(offsets, self.deleted)]
+
     def take(self, offsets: "np.ndarray[Any, Any]", columns: Sequence[str]) -> "pa.Table":
         """The live rows at these offsets in the data files, which must ascend."""
         import pyarrow as pa  # noqa: PLC0415
@@ -166,15 +176,21 @@ class Fragment:
     def _ids(self) -> IdFile:
         # `_id` comes first in every new dataset, so it is the field with number 0.
         file = next(d.path for d in self._inner.data_files() if _ID_FIELD in d.fields)
-        rows = int(self._inner.physical_rows)
-        return self._table.id_files.of(file, rows, lambda: self._table.file_ids(file))
+        return self._table.id_files.of(file, self.stored_rows, lambda: self._table.file_ids(file))
 
 
 class Snapshot:
-    """A dataset at one commit."""
+    """A dataset at one commit.
+
+    Attributes:
+        table: Where it lies.
+        commit: The commit.
+        dataset: The dataset's name.
+        rows: How many there are.
+    """
 
     def __init__(self, table: LanceTable, commit: Commit) -> None:
-        self._table = table
+        self.table = table
         self.commit = commit
         self.dataset = commit.dataset
         self.rows = commit.rows
@@ -184,7 +200,7 @@ class Snapshot:
 
     @cached_property
     def _opened(self) -> "lance.LanceDataset":
-        return self._table.open(self.commit.version)
+        return self.table.open(self.commit.version)
 
     @cached_property
     def schema(self) -> "pa.Schema":
@@ -202,7 +218,7 @@ class Snapshot:
 
     @cached_property
     def _fragments(self) -> tuple[Fragment, ...]:
-        return _fragments(self._table, self._opened, self.schema)
+        return _fragments(self.table, self._opened, self.schema)
 
     @cached_property
     def _starts(self) -> dict[int, int]:
@@ -235,7 +251,7 @@ class Snapshot:
                     hint=f"Did you mean '{close}'?" if close else f"There are: {', '.join(self.columns)}.",
                     code="column-not-found",
                 )
-        with translated(self._table.uri):
+        with translated(self.table.uri):
             if ids is None:
                 return Table(self._opened.to_table(columns=names))
         import numpy as np  # noqa: PLC0415
@@ -255,14 +271,14 @@ class Snapshot:
         if len(places) > 1 and all(fragment.scattered(rows) for fragment, rows in places):
             # All at once: the fragments are read beside each other.
             rows = np.concatenate([self._starts[fragment.number] + rows for fragment, rows in places])
-            with translated(self._table.uri):
+            with translated(self.table.uri):
                 return Table(self._opened.take(rows.tolist(), columns=names))
         found = [fragment.take(offsets, names) for fragment, offsets in wanted]
         return Table(pa.concat_tables([self._part_of_schema(names).empty_table(), *found]))
 
     def first(self, rows: int) -> Table:
         """The first rows, in the snapshot's order; no more is read than they need."""
-        with translated(self._table.uri):
+        with translated(self.table.uri):
             return Table(self._opened.head(rows, columns=self.schema.names))
 
     def has(self, ids: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
@@ -339,11 +355,11 @@ class Snapshot:
 
     def made_of(self) -> "tuple[Any, list[Piece]]":
         """What a version with these rows is made of: Lance's own schema, and its fragments."""
-        return self._opened.lance_schema, pieces_of(self._table, self._opened)
+        return self._opened.lance_schema, pieces_of(self.table, self._opened)
 
     def every_row(self, fragment: Fragment) -> "pa.Table":
         """The rows of a fragment in its data files' order, those that left it too."""
-        with translated(self._table.uri):
+        with translated(self.table.uri):
             found = self._opened.scanner(
                 columns=self.schema.names,
                 fragments=[self._opened.get_fragment(fragment.number)],

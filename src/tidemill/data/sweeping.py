@@ -1,6 +1,6 @@
 """What no kept commit of a dataset needs: versions, data files, deletion files; and removing it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from tidemill.data.lance_table import LanceTable
 from tidemill.data.landing import lock_name
 from tidemill.data.pieces import place
 from tidemill.data.refs import load
+from tidemill.data.row_digests import is_needed
 from tidemill.data.snapshot import fragments_of
 from tidemill.data.transfer import Copy
 from tidemill.store.objects import Entry
@@ -45,15 +46,21 @@ def garbage(table: LanceTable, keep: Collection[int]) -> dict[str, int]:
     that ``sweep`` makes. What has forgotten rows in it is not spared for being young: no push that can still end
     well needs it, since whoever forgets changes the refs.
     """
-    needed: set[str] = set()
+    return _garbage(table, keep, _needed(table, keep))
+
+
+def _needed(table: LanceTable, keep: Collection[int]) -> set[str]:
     newest = table.versions()[:1]
-    for version in {*keep, *(newest if newest and _is_empty(table, newest[0]) else ())}:
-        needed |= table.holds(version)
-    files = {key.rpartition("/")[2].rpartition(".")[0] for key in needed if "/data/" in key}
+    versions = {*keep, *(newest if newest and _is_empty(table, newest[0]) else ())}
+    return {key for version in versions for key in table.holds(version)}
+
+
+def _garbage(table: LanceTable, keep: Collection[int], needed: Collection[str]) -> dict[str, int]:
+    files = _data_files(needed)
     found = [
         entry
         for entry in table.objects.list(table.prefix)
-        if entry.key not in needed and _is_of_a_version(table, entry, files)
+        if entry.key not in needed and _is_of_a_version(table, entry, files, keep)
     ]
     young: set[str] = set()
     if table.objects.path("") is None:
@@ -73,7 +80,12 @@ def sweep(table: LanceTable, keep: Collection[int], sink: Sink) -> dict[str, int
     versions = table.versions()
     if versions and versions[0] not in keep and not _is_empty(table, versions[0]):
         place(table, table.open(versions[0]).lance_schema, [], {})
-    found = garbage(table, keep)
+    needed = _needed(table, keep)
+    found = _garbage(table, keep, needed)
+    if table.objects.path("") is None:
+        # What is derived lies on this machine, not beside what it is derived from.
+        held = _data_files(needed)
+        table.row_digests.sweep(lambda name: is_needed(name, held, keep))
     ordered = sorted(found, key=lambda key: "/_versions/" not in key)
     for start in range(0, len(ordered), _AT_ONCE):
         table.objects.delete(ordered[start : start + _AT_ONCE])
@@ -85,12 +97,19 @@ def _is_empty(table: LanceTable, version: int) -> bool:
     return not any("/data/" in key for key in table.holds(version))
 
 
-def _is_of_a_version(table: LanceTable, entry: Entry, files: set[str]) -> bool:
+def _data_files(keys: Iterable[str]) -> set[str]:
+    """The names of the data files among these keys, without their ending."""
+    return {key.rpartition("/")[2].rpartition(".")[0] for key in keys if "/data/" in key}
+
+
+def _is_of_a_version(table: LanceTable, entry: Entry, files: set[str], versions: Collection[int]) -> bool:
     folder, _, name = entry.key.removeprefix(f"{table.prefix}/").rpartition("/")
     if folder == "_versions":
         return name.endswith(".manifest")
     if folder == "_tidemill/rows":
         return name.rpartition(".")[0] not in files
+    if folder == "_tidemill/digests":
+        return not is_needed(name, files, versions)
     # `_tidemill/ids` is how side files lay before: nothing reads them.
     return folder in {"_tidemill/ids", "_transactions", "_deletions"} or folder.split("/")[0] == "data"
 

@@ -1,7 +1,7 @@
 """Datasets and registered models as inputs: a commit's rows as chunks, made once for each of its fragments and kept."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core import events, identity
@@ -49,19 +49,24 @@ def read(
     head = _head_key(store, reference)
     if head is not None and (known := _known(store, head)) is not None:
         return known
+    from tidemill.data import digest_of  # noqa: PLC0415 - only a run with a dataset needs it
+
     snapshot = _snapshot(reference, resolve)
-    key = _commit_key(reference.name, snapshot.commit.state)
-    hit = cache.lookup(store, [key]).get(key)
+    commit = _commit_key(reference.name, snapshot.commit.state)
     entries: dict[str, dict[str, Any]] = {}
-    rows_read: int | None = None
-    if hit is not None:
-        table = _saved(hit.outputs["result"])
-    else:
-        table, entries, rows_read = _exported(store, snapshot, sink)
+    known = _known(store, commit) or _read_before(store, commit, snapshot.commit.id)
+    if known is None:
+        # The same rows may be those of another commit, of whatever files: after a revert, or in another dataset.
+        key = _rows_key(digest_of(snapshot))
+        known = _read_before(store, key, snapshot.commit.id)
+        entries[commit] = {"commit": snapshot.commit.id, "key": key}
+        if known is None:
+            table, made, rows_read = _exported(store, snapshot, sink)
+            known, entries = Read(snapshot.commit.id, table, key, {}, rows_read), entries | made
     if head is not None and head == _head_key(store, reference):
         # Had the branch moved meanwhile, its former head would lead to the rows of the new one.
-        entries[head] = {"commit": snapshot.commit.id, "key": key}
-    return Read(snapshot.commit.id, table, key, entries, rows_read)
+        entries[head] = {"commit": snapshot.commit.id, "key": known.key}
+    return replace(known, entries=entries)
 
 
 def look(
@@ -75,10 +80,15 @@ def look(
     head = _head_key(store, reference)
     if head is not None and (known := _known(store, head)) is not None:
         return known.commit, known.table.ref
-    commit = _snapshot(reference, resolve).commit
+    from tidemill.data import digest_at_hand  # noqa: PLC0415 - only a run with a dataset needs it
+
+    snapshot = _snapshot(reference, resolve)
+    commit = snapshot.commit
     key = _commit_key(reference.name, commit.state)
-    hit = cache.lookup(store, [key]).get(key)
-    return commit.id, hit.outputs["result"] if hit else None
+    known = _known(store, key) or _read_before(store, key, commit.id)
+    if known is None and (digest := digest_at_hand(snapshot)) is not None:
+        known = _read_before(store, _rows_key(digest), commit.id)
+    return commit.id, known.table.ref if known else None
 
 
 def _snapshot(reference: Reference, resolve: Callable[[Reference], Any] | None) -> Any:
@@ -117,7 +127,13 @@ def registered_model(store: "Store", wanted: Model) -> tuple[int, Ref]:
     )
 
 
+def _rows_key(digest: str) -> str:
+    """The cache key of the table of all commits with this digest."""
+    return identity.value(["dataset-rows", digest])
+
+
 def _commit_key(dataset: str, commit: str) -> str:
+    """Leads to the key of a commit's rows; of what was read before commits had digests, it is the key of the table."""
     return identity.step(f"dataset:{dataset}", {}, {}, {}, {"commit": commit})
 
 
@@ -133,9 +149,14 @@ def _known(store: "Store", head: str) -> Read | None:
         entry = transaction.cached([head]).get(head)
     if entry is None:
         return None
-    key = str(entry["key"])
+    return _read_before(store, str(entry["key"]), str(entry["commit"])) if "key" in entry else None
+
+
+def _read_before(store: "Store", key: str, commit: str) -> Read | None:
+    """What was read under this key, as a commit's rows; None where that is not stored."""
     hit = cache.lookup(store, [key]).get(key)
-    return Read(str(entry["commit"]), _saved(hit.outputs["result"]), key, {}, None) if hit else None
+    # An entry that leads to another has no outputs.
+    return Read(commit, _saved(hit.outputs["result"]), key, {}, None) if hit and hit.outputs else None
 
 
 def _saved(ref: Ref) -> Saved:

@@ -1,5 +1,6 @@
 """Releases: make one from a run that passed its gate, list, look into, verify."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core import identity
@@ -87,13 +88,7 @@ def verify_release(ws: Workspace, ref: str = "latest") -> Verified:
 
     release = find_release(ws, ref)
 
-    def content_of(ref: str, commit: str) -> str | None:
-        try:
-            return str(data_facts(ws, ref.partition("@")[0], commit)["content"])
-        except TidemillError:
-            return None
-
-    findings = bundle.verify(ws.store, release, content_of)
+    findings = bundle.verify(ws.store, release, lambda ref, facts: _digest_now(ws, ref, facts))
     forgotten = _forgotten_since(ws, release) if findings else []
     problems = [
         "; ".join([f"{f.part} is {f.problem} ({f.digest})", *(t for t in forgotten if _is_of(t, f.part))])
@@ -160,17 +155,31 @@ def find_release(ws: Workspace, ref: str) -> "records.Release":
 
 
 def data_facts(ws: Workspace, name: str, commit: str) -> dict[str, Any]:
-    """What a release says of a dataset's commit; ``content`` is the digest of what its rows are stored as."""
+    """What a release says of a dataset's commit; ``digest`` is of its rows and columns."""
+    from tidemill.data import digest_of  # noqa: PLC0415
+
     snapshot = ws.datasets.open(name).snapshot(commit)
     return {
         "commit": commit,
         "number": snapshot.commit.number,
         "rows": snapshot.rows,
-        "content": _content(snapshot),
+        "digest": digest_of(snapshot),
     }
 
 
-def _content(snapshot: "Snapshot") -> str:
+def _digest_now(ws: Workspace, ref: str, facts: Mapping[str, Any]) -> str | None:
+    """What a release's dataset holds now, every cell of it read; None where that cannot be."""
+    from tidemill.data import digest_again  # noqa: PLC0415
+
+    try:
+        snapshot = ws.datasets.open(ref.partition("@")[0]).snapshot(facts["commit"])
+        return digest_again(snapshot) if "digest" in facts else _files_of(snapshot)
+    except TidemillError:
+        return None
+
+
+def _files_of(snapshot: "Snapshot") -> str:
+    """What releases said of a commit before commits had digests: of its files, and of the rows in each."""
     return identity.value([[f.digest, identity.blob(f.ids().tobytes())] for f in snapshot.fragments()])
 
 

@@ -124,15 +124,18 @@ def holds(store: Store, release: records.Release) -> list[Digest]:
 
 
 def verify(
-    store: Store, release: records.Release, content_of: Callable[[str, str], str | None] | None = None
+    store: Store,
+    release: records.Release,
+    digest_of: Callable[[str, Mapping[str, Any]], str | None] | None = None,
 ) -> list[Finding]:
     """Hash every byte of a release again.
 
     Args:
         store: Where it is.
         release: The release.
-        content_of: Says what a dataset's commit holds now, as the digest that ``create`` was given for it;
-            None where it is gone. Without it the data are not looked at.
+        digest_of: Says what a dataset's commit holds now, as the digest that ``create`` was given for it among its
+            facts (``content`` in releases of before commits had digests, which is of its files); None where it
+            is gone. Without it the data are not looked at.
 
     Returns:
         What is missing or damaged, each part by name; empty when all is as it was.
@@ -148,8 +151,8 @@ def verify(
     if identity.release(content) != release.digest:
         return [Finding("manifest", release.digest, "changed")]
     checks = [_check(store.blobs, part, digest) for part, digest in manifests.all_parts(store, content)]
-    if content_of is not None:
-        checks += [_check_data(name, facts, content_of) for name, facts in content["data"].items()]
+    if digest_of is not None:
+        checks += [_check_data(name, facts, digest_of) for name, facts in content["data"].items()]
     return [finding for finding in checks if finding is not None]
 
 
@@ -281,13 +284,13 @@ def _make_blob(store: Store, digest: Digest) -> None:
 
 
 def _check_data(
-    name: str, facts: Mapping[str, Any], content_of: Callable[[str, str], str | None]
+    name: str, facts: Mapping[str, Any], digest_of: Callable[[str, Mapping[str, Any]], str | None]
 ) -> Finding | None:
-    now_there = content_of(name, facts["commit"])
-    if now_there == facts["content"]:
+    then, now_there = facts.get("digest") or facts["content"], digest_of(name, facts)
+    if now_there == then:
         return None
     part = f"data {name}@{facts['commit']}"
-    return Finding(part, facts["content"], "missing" if now_there is None else "changed")
+    return Finding(part, then, "missing" if now_there is None else "changed")
 
 
 def _check(blobs: Blobs, part: str, digest: Digest) -> Finding | None:
