@@ -279,16 +279,16 @@ def test_gc_frees_what_nothing_needs_and_breaks_nothing(project: tm.Project) -> 
     made = trained(project)
     project.release(made.run)
     orphan = project._ws.store.blobs.put(b"nobody needs this")
-    would = project.gc(dry_run=True)
+    would = project.gc(dry_run=True, now=True)
     assert {k.kind: k.count for k in would.kinds}["blobs"] >= 1
     assert project._ws.store.blobs.exists(orphan)
-    freed = project.gc()
+    freed = project.gc(now=True)
     assert (freed.kinds, freed.bytes) == (would.kinds, would.bytes)
     assert not project._ws.store.blobs.exists(orphan)
     assert project.verify("small/1").ok
     again = trained(project)
     assert {s.status for s in again.steps} == {"cached"}
-    assert {k.kind: k.count for k in project.gc(dry_run=True).kinds}["blobs"] == 0
+    assert {k.kind: k.count for k in project.gc(dry_run=True, now=True).kinds}["blobs"] == 0
 
 
 @pytest.mark.both_stores

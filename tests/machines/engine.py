@@ -17,7 +17,8 @@ from tidemill.engine.artifacts import load_value
 from tidemill.engine.content import blobs_of
 from tidemill.engine.executors import local
 from tidemill.loop import runs
-from tidemill.loop.gc import _KEEP_RUNS, gc
+from tidemill.loop.gc import gc
+from tidemill.loop.needed import KEEP_RUNS
 from tidemill.loop.resuming import resume
 from tidemill.loop.workspace import open_workspace
 from tidemill.pipeline import load
@@ -190,9 +191,9 @@ class Project(Edited):
             self.step("kills of gcs")
             self.tools.engines.killed(self.order("gc"))
         else:
-            gc(self.workspace)
+            gc(self.workspace, everything=True)
         with self.workspace.store.catalog.read() as read:
-            late = [r.id for r in read.find(records.Run, order=("-started_at", "-id"))][:_KEEP_RUNS]
+            late = [r.id for r in read.find(records.Run, order=("-started_at", "-id"))][:KEEP_RUNS]
         kept = set[tuple[Any, ...]]()
         for run in late:
             if (order := self.orders.get(run)) is not None:
@@ -284,7 +285,7 @@ class Project(Edited):
         with store.catalog.read() as read:
             everything = read.find(records.Run, order=("-started_at", "-id"))
             wanted = {d for r in everything for d in r.outputs.values()}
-            for run in everything[:_KEEP_RUNS]:
+            for run in everything[:KEEP_RUNS]:
                 wanted |= {d for s in read.find(records.Step, {"run": run.id}) for d in s.outputs.values()}
             artifacts = {a.digest: a for a in read.find(records.Artifact)}
         wrong = [r for r in everything if r.status == "failed" and (r.error or {})["code"] != "code-changed"]

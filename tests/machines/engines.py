@@ -80,7 +80,7 @@ def perform(order: dict[str, Any]) -> None:
     if order["do"] == "run":
         runs.run(workspace, workspace.folder / "pipeline.py", order["parameters"])
     else:
-        gc(workspace)
+        gc(workspace, everything=True)
     workspace.close()
     local.close()
 

@@ -84,3 +84,14 @@ def blobs_of(record: "Ref | Saved | Artifact") -> list[str]:
     """Every blob that an artifact needs; what garbage collection must keep."""
     own = [] if "content" in record.meta else [record.digest]
     return [*own, *record.meta.get("blobs", ())]
+
+
+def digests_in(tree: object) -> list[str]:
+    """Every digest that JSON holds."""
+    if isinstance(tree, str):
+        return [tree] if tree.startswith("sha256:") else []
+    if isinstance(tree, dict):
+        return [d for v in tree.values() for d in digests_in(v)]
+    if isinstance(tree, list):
+        return [d for v in tree for d in digests_in(v)]
+    return []

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tidemill.core.clock import new_run_id, now, parse, stamp
 from tidemill.core.errors import StorageError
 from tidemill.engine import cache
+from tidemill.engine.content import blobs_of, digests_in
 from tidemill.engine.orders import Memo, Saved
 from tidemill.engine.plan import Parts
 from tidemill.pipeline.graph import Node
@@ -77,6 +78,9 @@ class Ledger:
                     started = parse(last) + timedelta(microseconds=1)
                     self.run = replace(self.run, started_at=stamp(started))
                 transaction.add(self.run)
+            # From now on nothing is marked, until the run has ended.
+            if store.blobs.marks is not None:
+                store.blobs.marks.look()
         except BaseException:
             self._unlock()
             raise
@@ -135,7 +139,12 @@ class Ledger:
     def memos(self, memos: dict[str, Memo]) -> None:
         """Remember finished chunks of a step that is not finished."""
         if memos:
-            self._written(lambda transaction: transaction.remember(memos, stamp(now())))
+
+            def write(transaction: "Transaction") -> None:
+                self._store.blobs.name(digests_in([*memos.values()]))
+                transaction.remember(memos, stamp(now()))
+
+            self._written(write)
 
     def close(self, status: records.RunStatus, outputs: dict[str, str], error: dict[str, Any] | None) -> None:
         """Record the run's end."""
@@ -167,6 +176,13 @@ class Ledger:
     def _write(self, transaction: "Transaction") -> None:
         if self._batch.inputs:
             transaction.put(self.run)
+        self._store.blobs.name(
+            [
+                *(d for a in self._batch.artifacts for d in blobs_of(a)),
+                *digests_in([*self._batch.entries.values()]),
+                *(step.log for step in self._batch.steps if step.log),
+            ]
+        )
         transaction.put(*self._batch.steps)
         transaction.add_new(*self._batch.artifacts)
         transaction.remember(self._batch.entries, stamp(now()))

@@ -1,26 +1,36 @@
 """Garbage: what no branch, tag, run, model, release, review or deployment needs, and how many bytes it takes."""
 
 import shutil
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from tidemill.core.clock import now as moment
+from tidemill.core.clock import parse, stamp
+from tidemill.core.errors import NotAllowed, StorageError
 from tidemill.core.events import Progress, Sink, silent
 from tidemill.core.names import Digest
-from tidemill.loop import origins
 from tidemill.loop.datasets.forgetting import settle
 from tidemill.loop.datasets.named import named_commits
-from tidemill.loop.datasets.traces import digests_in, logs
+from tidemill.loop.datasets.traces import logs
+from tidemill.loop.needed import named, needed
 from tidemill.loop.quiet import no_run
-from tidemill.loop.views import Freed, FreedKind
+from tidemill.loop.views import Freed, FreedKind, Marked
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
     from tidemill.store.catalog.database import Transaction
+    from tidemill.store.marks import Marks
 
-_KEEP_RUNS = 10
-"""Of each pipeline, the latest runs whose every step stays; of older ones, outputs and releases do."""
+GRACE = timedelta(hours=24)
+"""How long a blob of a shared store stays marked before it is removed."""
+_SHARE = 0.5
+"""Of what runs and releases once named, the most that is removed without being asked for."""
 
 
-def gc(ws: Workspace, *, dry_run: bool = False, sink: Sink = silent) -> Freed:
+def gc(
+    ws: Workspace, *, dry_run: bool = False, now: bool = False, everything: bool = False, sink: Sink = silent
+) -> Freed:
     """Remove what nothing needs.
 
     Kept are: every commit that a branch, a tag, a fetched branch, a run or a review leads to; every output of
@@ -28,32 +38,49 @@ def gc(ws: Workspace, *, dry_run: bool = False, sink: Sink = silent) -> Freed:
     of, and the cache entries that lead to these. Of the rest, what the cache holds can be computed again; commits
     that nothing names are gone. Waits for whoever writes to a dataset.
 
+    Of a shared store the blobs are marked, and removed by the first collection after a grace time, beside whoever works;
+    a run that uses one until then takes its mark off. A full disk is freed at once.
+
     Args:
         ws: The project.
         dry_run: Only count.
+        now: Remove at once what a shared store's grace time would keep.
+        everything: Also where that is most of what runs and releases once named.
         sink: Gets ``Progress``.
 
     Raises:
         Conflict: ``runs-in-progress``.
+        NotAllowed: ``gc-removes-most``; then nothing is removed.
     """
-    from tidemill.data import collect  # noqa: PLC0415
-
     if not dry_run:
         for name in ws.datasets.names():
             settle(ws, name, sink)
-    blobs = ws.store.blobs
+    try:
+        return _collected(ws, dry_run=dry_run, now=now, everything=everything, sink=sink)
+    except StorageError as error:
+        if error.code != "disk-full" or now or ws.store.blobs.marks is None:
+            raise
+        # No mark can be written: nothing can be put off.
+        return _collected(ws, dry_run=dry_run, now=True, everything=everything, sink=sink)
+
+
+def _collected(ws: Workspace, *, dry_run: bool, now: bool, everything: bool, sink: Sink) -> Freed:
+    from tidemill.data import collect  # noqa: PLC0415
+
+    blobs, marks = ws.store.blobs, ws.store.blobs.marks
     swept: dict[str, int] = {}
+    entries: list[str] = []
     with no_run(ws) as write:
+        there = blobs.all()
+        gone = _garbage(ws, write, there, refuse=not (everything or dry_run))
         for name in ws.datasets.names():
             swept |= collect(ws.store, name, named_commits(write, name), dry_run=dry_run, sink=sink)
-        needed = _needed(ws, write)
-        gone = {d: size for d, size in blobs.all().items() if d not in needed}
-        entries = _dead_entries(write, set(map(str, gone)))
-        if not dry_run:
-            write.forget(entries)
-            for number, digest in enumerate(gone):
-                blobs.delete(digest)
-                sink(Progress("removing", number + 1, len(gone), "blobs"))
+        if marks is None or now:
+            entries = _removed(ws, write, gone, dry_run=dry_run, sink=sink)
+        elif not dry_run:
+            _mark(write, gone)
+    if marks is not None and not now:
+        gone, entries = _overdue(ws, marks, dry_run=dry_run, sink=sink)
     if not dry_run:
         blobs.remove_unfinished()
     bundles = _bundles(ws, dry_run=dry_run)
@@ -66,7 +93,125 @@ def gc(ws: Workspace, *, dry_run: bool = False, sink: Sink = silent) -> Freed:
         FreedKind("unpacked predictors", len(bundles), sum(bundles)),
         FreedKind("predictions", predictions, freed),
     ]
-    return Freed(kinds, sum(kind.bytes for kind in kinds), dry_run)
+    return Freed(kinds, sum(kind.bytes for kind in kinds), dry_run, marked(ws))
+
+
+def marked(ws: Workspace) -> Marked | None:
+    """What is marked to be removed later; None where nothing is."""
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    if ws.store.blobs.marks is None:
+        return None
+    with ws.store.catalog.read() as read:
+        every = read.find(records.Garbage, order=("marked_at",))
+    if not every:
+        return None
+    first = stamp(parse(every[0].marked_at) + GRACE)
+    return Marked(len(every), sum(g.size_bytes for g in every), first)
+
+
+def undo(ws: Workspace) -> int:
+    """Take every mark off: what was to be removed stays until the next collection; how many blobs that are."""
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    with ws.store.catalog.write() as write:
+        return write.remove(records.Garbage, {})
+
+
+def _garbage(
+    ws: Workspace, write: "Transaction", there: Mapping[Digest, int], *, refuse: bool
+) -> dict[Digest, int]:
+    """The blobs that nothing needs, and their lengths.
+
+    Raises:
+        NotAllowed: ``gc-removes-most``.
+    """
+    kept = needed(ws, write)
+    gone = {d: size for d, size in there.items() if d not in kept}
+    if not refuse or not gone:
+        return gone
+    known = named(ws, write)
+    strange = sum(d not in known for d in gone)
+    if strange > _SHARE * len(there):
+        raise _most(
+            gone,
+            f"Of {len(there):,} blobs in the store, {strange:,} are named by no record of the catalog "
+            f"{ws.store.catalog.database.name}.",
+            "It may be an old copy of the catalog, or part of it was lost: runs and releases that it does not know would "
+            "lose everything.",
+        )
+    of_records = sum(d in known for d in there)
+    if len(gone) - strange > _SHARE * of_records:
+        raise _most(
+            gone,
+            f"Of {of_records:,} blobs that runs and releases made, {len(gone) - strange:,} are needed by nothing that is "
+            "recorded now.",
+            "That is so after very many runs; or records were lost.",
+        )
+    return gone
+
+
+def _most(gone: Mapping[Digest, int], found: str, why: str) -> NotAllowed:
+    return NotAllowed(
+        f"{found} Nothing was removed.",
+        why=why,
+        hint="Type 'tidemill gc --dry-run' and 'tidemill runs' to see whether that is right; then 'tidemill gc --all'.",
+        code="gc-removes-most",
+        details={"blobs": len(gone), "bytes": sum(gone.values())},
+    )
+
+
+def _mark(write: "Transaction", gone: Mapping[Digest, int]) -> None:
+    """Mark these, and no others."""
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    there = {g.digest: g for g in write.find(records.Garbage)}
+    at = stamp(moment())
+    write.remove(records.Garbage, {"digest": [d for d in there if d not in gone]})
+    write.put(*(records.Garbage(d, size, at) for d, size in gone.items() if d not in there))
+
+
+def _removed(
+    ws: Workspace, write: "Transaction", gone: Mapping[Digest, int], *, dry_run: bool, sink: Sink
+) -> list[str]:
+    """Remove blobs at once, and the cache entries that lead to them; these."""
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    entries = _dead_entries(write, set(map(str, gone)))
+    if dry_run:
+        return entries
+    # The blobs first: they make room for the record of it on a full disk.
+    for number, digest in enumerate(gone):
+        ws.store.blobs.delete(digest)
+        sink(Progress("removing", number + 1, len(gone), "blobs"))
+    write.forget(entries)
+    write.remove(records.Garbage, {})
+    return entries
+
+
+def _overdue(
+    ws: Workspace, marks: "Marks", *, dry_run: bool, sink: Sink
+) -> tuple[dict[Digest, int], list[str]]:
+    """Remove what was marked long enough ago, beside whoever works; what was, and the cache entries that led there."""
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    before = stamp(moment() - GRACE)
+    if dry_run:
+        with ws.store.catalog.read() as read:
+            due = read.find(records.Garbage, between={"marked_at": (None, before)})
+            gone = {Digest(g.digest): g.size_bytes for g in due}
+            return gone, _dead_entries(read, set(map(str, gone)))
+    gone = {}
+    for batch in marks.remove(before, lambda digests: ws.store.blobs.delete(*digests)):
+        gone |= {Digest(g.digest): g.size_bytes for g in batch}
+        sink(Progress("removing", len(gone), None, "blobs"))
+    if not gone:
+        return gone, []
+    with ws.store.catalog.write() as write:
+        # An entry whose blob a run has made again meanwhile is forgotten too: it is computed once more.
+        entries = _dead_entries(write, set(map(str, gone)))
+        write.forget(entries)
+    return gone, entries
 
 
 def _prune(ws: Workspace, sink: Sink, *, dry_run: bool) -> tuple[int, int]:
@@ -114,37 +259,8 @@ def _bundles(ws: Workspace, *, dry_run: bool) -> list[int]:
     return sizes
 
 
-def _needed(ws: Workspace, read: "Transaction") -> set[Digest]:
-    from tidemill.engine.artifacts import blobs_of  # noqa: PLC0415
-    from tidemill.release import bundle  # noqa: PLC0415
-    from tidemill.store.catalog import records  # noqa: PLC0415
-
-    runs = read.find(records.Run, order=("-started_at", "-id"))
-    needed = origins.blobs_of(ws, runs)
-    latest: dict[str, int] = {}
-    kept_runs: set[str] = set()
-    for run in runs:
-        latest[run.pipeline] = latest.get(run.pipeline, 0) + 1
-        if latest[run.pipeline] <= _KEEP_RUNS or run.status == "running":
-            kept_runs.add(run.id)
-    wanted = {d for r in runs for d in r.outputs.values()}
-    wanted |= {m.digest for m in read.find(records.Model)}
-    for step in read.find(records.Step):
-        if step.run in kept_runs:
-            wanted |= set(step.outputs.values())
-            # The text of its code: what a later run's difference is told from.
-            needed |= {Digest(d) for d in step.parts.get("code", {}).values()}
-        if step.log:
-            needed.add(Digest(step.log))
-    for artifact in read.find(records.Artifact):
-        if artifact.digest in wanted or artifact.kind == "release":
-            needed |= {Digest(d) for d in blobs_of(artifact)}
-    needed |= {Digest(queue.content) for queue in read.find(records.LabelQueue)}
-    for release in read.find(records.Release):
-        needed |= set(bundle.holds(ws.store, release))
-    return ws.store.blobs.with_replacements(needed)
-
-
 def _dead_entries(read: "Transaction", gone: set[str]) -> list[str]:
     """The cache entries that name a removed blob; an entry without its bytes would be a miss in any case."""
+    from tidemill.engine.content import digests_in  # noqa: PLC0415
+
     return [key for key, entry in read.cache_entries() if gone & set(digests_in(entry))]

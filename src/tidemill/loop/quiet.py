@@ -15,6 +15,15 @@ LOCK = "gc"
 
 
 @contextmanager
+def naming(ws: Workspace) -> Generator[None]:
+    """Hold off who removes blobs, while some are put that no record names yet."""
+    with ws.store.locks.hold(LOCK):
+        if ws.store.blobs.marks is not None:
+            ws.store.blobs.marks.look()
+        yield
+
+
+@contextmanager
 def no_run(ws: Workspace) -> "Generator[Transaction]":
     """A write transaction during which no run is going on.
 
@@ -27,7 +36,7 @@ def no_run(ws: Workspace) -> "Generator[Transaction]":
     mark_interrupted(ws.store)
     # Within the write transaction no run can begin: its first record waits. One that is on already has
     # blobs that no record names yet, and reads commits as they are.
-    with ws.store.locks.hold(LOCK), ws.store.catalog.write() as write:
+    with naming(ws), ws.store.catalog.write() as write:
         running = write.find(records.Run, {"status": "running"})
         if running:
             raise Conflict(

@@ -9,7 +9,7 @@ from tidemill.core.events import Sink, silent
 from tidemill.core.names import Digest
 from tidemill.loop import judging, registry
 from tidemill.loop.lookup import find_run
-from tidemill.loop.quiet import LOCK
+from tidemill.loop.quiet import naming
 from tidemill.loop.views import ReleaseView, Verified
 from tidemill.loop.workspace import Workspace
 
@@ -46,7 +46,7 @@ def create_release(ws: Workspace, run: str = "latest", *, sink: Sink = silent) -
     predictor, code, packages = judging.predictor_facts(ws, record)
     hashes, source = _lock_text(ws)
     lock = environment_lock(packages, hashes=hashes, hashes_from=source)
-    with ws.store.locks.hold(LOCK):
+    with naming(ws):
         release = bundle.create(
             ws.store,
             name=record.pipeline,

@@ -438,12 +438,22 @@ class FreedKind:
 
 
 @dataclass(frozen=True, slots=True)
+class Marked:
+    """Blobs of a shared store that are removed by the first ``gc`` after a moment; ``first``: when the first ones are."""
+
+    count: int
+    bytes: int
+    first: str
+
+
+@dataclass(frozen=True, slots=True)
 class Freed:
     """What ``gc`` removed, or would; ``bytes`` in all."""
 
     kinds: list[FreedKind]
     bytes: int
     dry_run: bool
+    marked: Marked | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -306,11 +306,14 @@ class Project(DataMethods, TeamMethods):
 
         return lineage.lineage(self._ws, ref)
 
-    def gc(self, *, dry_run: bool = False) -> "views.Freed":
-        """Remove what no commit, run or release needs."""
+    def gc(self, *, dry_run: bool = False, now: bool = False, everything: bool = False) -> "views.Freed":
+        """Remove what no commit, run or release needs; of a shared store after a day, or ``now``.
+
+        With ``everything`` also where that is most of what runs and releases once named.
+        """
         from tidemill.loop import gc
 
-        return gc.gc(self._ws, dry_run=dry_run)
+        return gc.gc(self._ws, dry_run=dry_run, now=now, everything=everything)
 
 
 def open_project(folder: str | Path | None = None) -> Project:

@@ -19,8 +19,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tidemill.core.errors import NotFound, StorageError, TidemillError
+from tidemill.core.errors import Conflict, NotFound, StorageError, TidemillError
 from tidemill.core.identity import blob as digest_of
 from tidemill.core.names import Digest
 from tidemill.store import damage, overlay
@@ -28,6 +29,9 @@ from tidemill.store.address import open_objects
 from tidemill.store.faults import translated
 from tidemill.store.hashed_file import HashedFile
 from tidemill.store.objects import Objects
+
+if TYPE_CHECKING:
+    from tidemill.store.marks import Marks
 
 _FOLDER = "blobs"
 _INSTEAD = "replaced"
@@ -58,14 +62,16 @@ class Blobs:
     Args:
         objects: The store's.
         local: The folder where this machine keeps copies, where the objects are no files.
+        marks: Which of them are to be removed; None where none is ever marked, and in a process that only computes.
 
     Attributes:
         read_bytes: Of the blobs that were asked for through this object, each time.
         written_bytes: Of the blobs that were added through it; of what was there already, none.
     """
 
-    def __init__(self, objects: Objects, local: Path) -> None:
+    def __init__(self, objects: Objects, local: Path, marks: "Marks | None" = None) -> None:
         self._objects = objects
+        self.marks = marks
         self._local = local
         own = objects.path(_FOLDER)
         self._folder = local / "cache" / _FOLDER if own is None else own
@@ -234,9 +240,25 @@ class Blobs:
 
     def _is_stored(self, digest: Digest) -> bool:
         """The same, of the blob's own bytes only."""
+        if self.marks is not None:
+            self.marks.take_off([digest])
         if self._objects.look(_key(digest)) is not None:
             return True
         return self._below is not None and self._below.exists(digest)
+
+    def name(self, digests: Iterable[str]) -> None:
+        """Take the marks off these, which a record is about to name.
+
+        Raises:
+            Conflict: ``blob-collected``, when one was removed since it was found.
+        """
+        for digest in self.marks.take_off(digests) if self.marks is not None else ():
+            if not self._is_stored(digest):
+                raise Conflict(
+                    f"Blob {digest} was removed as garbage just when it was to be used again.",
+                    hint="Run the same command again: it is made again.",
+                    code="blob-collected",
+                )
 
     def size_bytes(self, digest: Digest) -> int:
         """The blob's length."""
@@ -286,10 +308,11 @@ class Blobs:
             waiting = new & known
         return found
 
-    def delete(self, digest: Digest) -> None:
-        """Remove a blob; one that is not there is no error."""
-        self._objects.delete([_key(digest)])
-        self.path_of(digest).unlink(missing_ok=True)
+    def delete(self, *digests: Digest) -> None:
+        """Remove blobs; one that is not there is no error."""
+        self._objects.delete([_key(digest) for digest in digests])
+        for digest in digests:
+            self.path_of(digest).unlink(missing_ok=True)
 
     def all(self) -> dict[Digest, int]:
         """Every stored digest and its length."""

@@ -75,7 +75,11 @@ class Store:
     @cached_property
     def blobs(self) -> Blobs:
         """Content-addressed bytes."""
-        return Blobs(self.objects, self.folder)
+        if self._catalog is None:
+            return Blobs(self.objects, self.folder)
+        from tidemill.store.marks import Marks  # noqa: PLC0415
+
+        return Blobs(self.objects, self.folder, Marks(lambda: self.catalog))
 
     @cached_property
     def catalog(self) -> "Catalog":

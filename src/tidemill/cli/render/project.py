@@ -1,7 +1,7 @@
 """The project itself, drawn."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tidemill.cli.render.circle import nodes as lineage
@@ -67,4 +67,16 @@ def gc(view: "Freed") -> str:
         for k in view.kinds
         if k.count or k.bytes
     ]
-    return f"{verb} {size(view.bytes)}" + (f": {', '.join(parts)}." if parts else "; nothing is left over.")
+    freed = f"{verb} {size(view.bytes)}" + (f": {', '.join(parts)}." if parts else "; nothing is left over.")
+    if view.marked is None:
+        return freed
+    when = view.marked.first[:16].replace("T", " ")
+    return (
+        f"{freed}\n{view.marked.count:,} blobs ({size(view.marked.bytes)}) are marked: the first 'tidemill gc' after {when} UTC "
+        "begins to remove them, 'tidemill gc --now' does at once, 'tidemill gc --undo' keeps them."
+    )
+
+
+def undone(view: "Mapping[str, int]") -> str:
+    """How many blobs stay."""
+    return f"{view['kept']:,} blobs stay." if view["kept"] else "Nothing was marked."

@@ -72,12 +72,26 @@ def doctor(state: State) -> None:
 
 @command("gc", example="tidemill gc --dry-run")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option("--now", is_flag=True, help="Of a shared store too, remove at once instead of after a day.")
+@click.option("--undo", is_flag=True, help="Remove nothing, and keep what a shared store was to lose.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Also where it is most of what runs and releases once named."
+)
 @pass_state
-def gc(state: State, *, dry_run: bool) -> None:
-    """Remove what no commit, run or release holds."""
+def gc(state: State, *, dry_run: bool, now: bool, undo: bool, everything: bool) -> None:
+    """Remove what no commit, run or release holds.
+
+    A store in a folder loses it at once. What a shared store is to lose is removed by the first 'gc' after a day,
+    unless a run uses it until then.
+    """
     from tidemill.cli.render import project as render  # noqa: PLC0415
     from tidemill.loop import gc as loop  # noqa: PLC0415
 
+    if undo:
+        if dry_run or now or everything:
+            raise click.UsageError("--undo stands alone.")
+        state.show({"kept": loop.undo(state.workspace())}, render.undone)
+        return
     with state.watch() as sink:
-        freed = loop.gc(state.workspace(), dry_run=dry_run, sink=sink)
+        freed = loop.gc(state.workspace(), dry_run=dry_run, now=now, everything=everything, sink=sink)
     state.show(freed, render.gc)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.names import Digest
-from tidemill.loop import origins
 from tidemill.loop.datasets.asked import Sought, Which
 from tidemill.loop.datasets.named import commits_of
 from tidemill.loop.workspace import Workspace
@@ -144,22 +143,13 @@ def remove_unnamed(ws: Workspace) -> None:
     Raises:
         Conflict: ``runs-in-progress``.
     """
-    from tidemill.engine.artifacts import blobs_of  # noqa: PLC0415
+    from tidemill.loop.needed import named  # noqa: PLC0415
     from tidemill.loop.quiet import no_run  # noqa: PLC0415
-    from tidemill.release import bundle  # noqa: PLC0415
-    from tidemill.store.catalog import records  # noqa: PLC0415
 
     with no_run(ws) as write:
-        named = {d for a in write.find(records.Artifact) for d in (a.digest, *blobs_of(a))}
-        named |= {d for _, entry in write.cache_entries() for d in digests_in(entry)}
-        named |= {step.log for step in write.find(records.Step) if step.log}
-        named |= {queue.content for queue in write.find(records.LabelQueue)}
-        named |= origins.blobs_of(ws, write.find(records.Run))
-        for release in write.find(records.Release):
-            named |= set(bundle.holds(ws.store, release))
-        named = ws.store.blobs.with_replacements(Digest(d) for d in named)
+        known = named(ws, write)
         for digest in ws.store.blobs.all():
-            if digest not in named:
+            if digest not in known:
                 ws.store.blobs.delete(digest)
 
 
@@ -177,7 +167,7 @@ def purge(
     """
     import numpy as np  # noqa: PLC0415
 
-    from tidemill.engine.artifacts import blobs_of  # noqa: PLC0415
+    from tidemill.engine.content import blobs_of, digests_in  # noqa: PLC0415
     from tidemill.store.catalog import records  # noqa: PLC0415
 
     ids = np.unique(np.array(tombstone.ids, np.uint64))
@@ -229,17 +219,6 @@ def _silenced(error: dict[str, Any] | None) -> dict[str, Any] | None:
         "message": "What it said was removed: it may have repeated rows that were forgotten since.",
         **({"details": kept} if kept else {}),
     }
-
-
-def digests_in(tree: object) -> list[str]:
-    """Every digest that JSON holds."""
-    if isinstance(tree, str):
-        return [tree] if tree.startswith("sha256:") else []
-    if isinstance(tree, dict):
-        return [d for v in tree.values() for d in digests_in(v)]
-    if isinstance(tree, list):
-        return [d for v in tree for d in digests_in(v)]
-    return []
 
 
 def _runs_on(read: "Transaction", name: str, commits: Collection[str]) -> "list[records.Run]":

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import functools
 import re
+import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,7 @@ from tidemill.store.catalog.engine import Engine, too_new
 from tidemill.store.catalog.postgres import Postgres, is_address
 from tidemill.store.catalog.sqlite import Sqlite
 
-HEAD = "0007"
+HEAD = "0008"
 """The newest migration; equal to the last file in ``migrations/versions`` (a test says so)."""
 
 _TABLES: dict[type[Any], sa.Table] = {
@@ -34,6 +35,7 @@ _TABLES: dict[type[Any], sa.Table] = {
     records.Release: tables.releases,
     records.Deployment: tables.deployments,
     records.Firing: tables.firings,
+    records.Garbage: tables.garbage,
     records.Review: tables.reviews,
     records.Approval: tables.approvals,
     records.Comment: tables.comments,
@@ -44,7 +46,7 @@ _TABLES: dict[type[Any], sa.Table] = {
 _CACHED = sa.select(tables.cache.c.key, tables.cache.c.outputs).where(
     tables.cache.c.key.in_(sa.bindparam("keys", expanding=True))
 )
-_COMPUTED = ("cache", "artifacts", "pairing")
+_COMPUTED = ("cache", "artifacts", "garbage", "pairing")
 """Tables without a text of a person. What runs computed is removed where it came of what is forgotten."""
 _MACHINE = frozenset(
     {
@@ -278,6 +280,7 @@ class Catalog:
 
     def __init__(self, database: Engine) -> None:
         self.database = database
+        self._begun = threading.local()
 
     @classmethod
     def open(cls, where: Path | str) -> "Catalog":
@@ -359,7 +362,21 @@ class Catalog:
             StorageError: ``disk-full``, ``catalog-lost``, ``catalog-unreachable`` or ``storage``.
         """
         with self.database.transaction(write=True) as connection:
-            yield Transaction(connection)
+            self._begun.transaction = Transaction(connection)
+            try:
+                yield self._begun.transaction
+            finally:
+                self._begun.transaction = None
+
+    @contextmanager
+    def joined(self) -> Generator[Transaction]:
+        """The transaction that this thread is writing in, or one of its own: another would wait for it for ever."""
+        begun = getattr(self._begun, "transaction", None)
+        if begun is not None:
+            yield begun
+            return
+        with self.write() as transaction:
+            yield transaction
 
     @contextmanager
     def read(self) -> Generator[Transaction]:

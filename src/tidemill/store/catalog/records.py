@@ -172,6 +172,15 @@ class Firing:
 
 
 @dataclass(frozen=True, slots=True)
+class Garbage:
+    """A blob that nothing needs: it is removed after a grace time, unless somebody uses it again until then."""
+
+    digest: str
+    size_bytes: int
+    marked_at: str
+
+
+@dataclass(frozen=True, slots=True)
 class Review:
     """A request to merge one branch of a dataset into another.
 

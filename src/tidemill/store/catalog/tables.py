@@ -244,6 +244,14 @@ label_turns = Table(
     ForeignKeyConstraint(["queue", "position"], ["label_rows.queue", "label_rows.position"]),
 )
 
+garbage = Table(
+    "garbage",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("size_bytes", LARGE, nullable=False),
+    Column("marked_at", String, nullable=False),
+)
+
 pairing = Table(
     "pairing",
     metadata,

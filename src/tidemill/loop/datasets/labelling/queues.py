@@ -180,7 +180,7 @@ def _open_one(read: "Transaction", name: str) -> "records.LabelQueue | None":
 
 def _make(ws: Workspace, dataset: "Dataset", at: str | None, name: str, wish: Wish, sink: Sink) -> None:
     """Choose the rows and record the queue; whoever was first to make it has made it."""
-    from tidemill.loop.quiet import LOCK  # noqa: PLC0415
+    from tidemill.loop.quiet import naming  # noqa: PLC0415
     from tidemill.store import table  # noqa: PLC0415
     from tidemill.store.catalog import records  # noqa: PLC0415
 
@@ -202,7 +202,7 @@ def _make(ws: Workspace, dataset: "Dataset", at: str | None, name: str, wish: Wi
     refuse_unreviewed(ws.settings, dataset.name, branch)
     if branch not in dataset.branches():
         check_name("branch", branch)
-    with tempfile.TemporaryDirectory() as folder, ws.store.locks.hold(LOCK):
+    with tempfile.TemporaryDirectory() as folder, naming(ws):
         table.write(rows, Path(folder) / "rows")
         digest = ws.store.blobs.put_file(Path(folder) / "rows")
         queue = records.LabelQueue(

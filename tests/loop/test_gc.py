@@ -1,0 +1,145 @@
+"""Collecting garbage: how much goes at once, and what of a shared store waits for a day."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import tidemill as tm
+from tidemill.core.errors import NotAllowed
+from tidemill.core.names import Digest
+from tidemill.loop import gc
+from tidemill.loop.views import Freed
+from tidemill.loop.workspace import Workspace
+from tidemill.pipeline import load
+from tidemill.store.catalog import records
+
+PIPELINE = """
+import numpy as np
+import tidemill as tm
+
+@tm.step
+def squares(n: int) -> np.ndarray:
+    return np.arange(n) ** 2
+
+@tm.step
+def total(numbers: np.ndarray) -> int:
+    return int(numbers.sum())
+
+@tm.pipeline
+def squared(n: int = 2000) -> int:
+    return total(squares(n))
+"""
+
+
+@pytest.fixture
+def project(project_store: None, tmp_path: Path) -> Iterator[tm.Project]:
+    (tmp_path / "pipeline.py").write_text(PIPELINE)
+    with tm.open(tmp_path) as opened:
+        assert opened.run(tmp_path / "pipeline.py").status == "succeeded"
+        yield opened
+    load.leave()
+
+
+@pytest.fixture
+def ws(project: tm.Project) -> Workspace:
+    return project._ws
+
+
+def blobs(freed: Freed) -> int:
+    return next(kind.count for kind in freed.kinds if kind.kind == "blobs")
+
+
+def lose(ws: Workspace, *kinds: type[object]) -> None:
+    """What an old copy of the catalog is without."""
+    with ws.store.catalog.write() as write:
+        for kind in kinds:
+            write.remove(kind, {})
+        write.forget([key for key, _ in write.cache_entries()])
+
+
+def made_long_ago(ws: Workspace) -> None:
+    with ws.store.catalog.write() as write:
+        for mark in write.find(records.Garbage):
+            write.change(records.Garbage, {"digest": mark.digest}, marked_at="2026-01-01T00:00:00.000000Z")
+
+
+@pytest.mark.both_stores
+@pytest.mark.parametrize(
+    "lost",
+    [
+        (records.Step, records.Run, records.Artifact),
+        (records.Step, records.Run),
+    ],
+    ids=["nothing is known of them", "nothing needs them"],
+)
+def test_what_would_take_most_of_what_runs_made_is_refused(ws: Workspace, lost: tuple[type[object], ...]):
+    there = ws.store.blobs.all()
+    assert len(there) > 2
+    lose(ws, *lost)
+    with pytest.raises(NotAllowed) as refused:
+        gc.gc(ws, now=True)
+    assert refused.value.code == "gc-removes-most"
+    assert "--all" in (refused.value.hint or "")
+    assert ws.store.blobs.all() == there
+    assert blobs(gc.gc(ws, dry_run=True, now=True)) == len(there)
+    assert blobs(gc.gc(ws, now=True, everything=True)) == len(there)
+    assert ws.store.blobs.all() == {}
+
+
+def test_a_store_in_a_folder_loses_garbage_at_once(ws: Workspace):
+    orphan = ws.store.blobs.put(b"nobody needs this")
+    freed = gc.gc(ws)
+    assert (blobs(freed), freed.marked) == (1, None)
+    assert not ws.store.blobs.exists(orphan)
+
+
+@pytest.fixture
+def shared(request: pytest.FixtureRequest) -> Iterator[Workspace]:
+    """A project on S3 and PostgreSQL."""
+    monkeypatch = request.getfixturevalue("monkeypatch")
+    monkeypatch.setenv("TIDEMILL_STORE", request.getfixturevalue("s3").fresh())
+    monkeypatch.setenv("TIDEMILL_CATALOG", request.getfixturevalue("postgres").catalog())
+    return request.getfixturevalue("ws")
+
+
+def is_there(ws: Workspace, digest: Digest) -> bool:
+    return digest in ws.store.blobs.all()
+
+
+def test_a_shared_store_loses_garbage_after_a_day_and_not_what_was_taken_back(shared: Workspace):
+    ws = shared
+    orphan = ws.store.blobs.put(b"nobody needs this")
+    first = gc.gc(ws)
+    assert (blobs(first), first.marked and first.marked.count) == (0, 1)
+    assert gc.gc(ws).marked == first.marked
+    assert is_there(ws, orphan)
+    assert gc.undo(ws) == 1
+    assert gc.marked(ws) is None
+    made_long_ago(ws)
+    assert blobs(gc.gc(ws)) == 0
+    made_long_ago(ws)
+    assert blobs(gc.gc(ws, dry_run=True)) == 1
+    assert is_there(ws, orphan)
+    assert blobs(gc.gc(ws)) == 1
+    assert not is_there(ws, orphan)
+    assert gc.marked(ws) is None
+
+
+def test_a_run_that_uses_what_is_marked_keeps_it(shared: Workspace, project: tm.Project):
+    ws = shared
+    file = ws.folder / "pipeline.py"
+    with ws.store.catalog.read() as read:
+        [made] = [s.outputs["result"] for s in read.find(records.Step, {"name": "squares"})]
+    lose_steps = {"name": "squares"}
+    with ws.store.catalog.write() as write:
+        write.remove(records.Step, lose_steps)
+    marked = gc.gc(ws).marked
+    assert marked is not None
+    assert is_there(ws, Digest(made))
+    with tm.open(ws.folder) as colleague:
+        assert {s.status for s in colleague.run(file).steps} == {"cached"}
+    made_long_ago(ws)
+    gc.gc(ws)
+    assert is_there(ws, Digest(made))
+    assert {s.status for s in project.run(file).steps} == {"cached"}
