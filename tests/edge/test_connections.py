@@ -12,6 +12,7 @@ from typing import Any
 import h11
 import pytest
 import uvicorn
+import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from uvicorn.server import ServerState
@@ -30,6 +31,7 @@ class Served:
     def __init__(self) -> None:
         self.requests: list[Request] = []
         self.read = b""
+        self.held: asyncio.Event | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         body = b""
@@ -41,6 +43,8 @@ class Served:
             if not message["more_body"]:
                 break
         self.requests.append((scope["method"], scope["raw_path"].decode(), body))
+        if self.held is not None:
+            await self.held.wait()
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
         await send({"type": "http.response.body", "body": b"ok"})
 
@@ -76,6 +80,36 @@ async def _served(pieces: Sequence[bytes], limits: LimitSettings, sweep_after: f
         connection.sweep(loop.time() + sweep_after)
     connection.transport.close()
     while chunk := await loop.sock_recv(there, 65536):
+        found.read += chunk
+    there.close()
+    return found
+
+
+async def half_closed(sent: bytes, *, gone: bool = False) -> Served:
+    """What a client reads to the end that sends this and closes its side; or resets the connection at once."""
+    loop = asyncio.get_running_loop()
+    found = Served()
+    config = uvicorn.Config(found, ws="none", lifespan="off", log_config=None, access_log=False)
+    config.load()
+    state = ServerState()
+    here, there = socket.socketpair()
+    there.setblocking(False)
+    _, connection = await loop.connect_accepted_socket(
+        lambda: Connection(limits=LIMITS, config=config, server_state=state, app_state={}, _loop=loop), here
+    )
+    if gone:
+        found.held = asyncio.Event()
+        connection.data_received(sent)
+        connection.transport.abort()
+        there.close()
+        while connection in state.connections:  # noqa: ASYNC110 - a transport tells no event
+            await asyncio.sleep(0)
+        found.held.set()
+        await asyncio.gather(*state.tasks)
+        return found
+    await loop.sock_sendall(there, sent)
+    there.shutdown(socket.SHUT_WR)
+    while chunk := await asyncio.wait_for(loop.sock_recv(there, 65536), 10):
         found.read += chunk
     there.close()
     return found
@@ -266,3 +300,37 @@ def test_files_for_other_things_are_left():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert done.stdout.split() == ["50", "150"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "answered"),
+    [
+        (GET, 1),
+        (GET * 3, 3),
+        (GET + b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf", 1),
+        (GET + b"GET /half", 1),
+        (b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf", 0),
+        (b"GET /half", 0),
+        (b"", 0),
+    ],
+)
+def test_a_client_that_has_sent_its_last_byte_gets_its_answers(sent: bytes, answered: int):
+    found = asyncio.run(half_closed(sent))
+    assert found.read.count(b"HTTP/1.1 200") == answered, found.read
+    assert found.read.count(b"HTTP/1.1") == answered
+
+
+def test_an_answer_to_a_client_that_is_gone_is_dropped(caplog: pytest.LogCaptureFixture):
+    # Of a server's own loop: asyncio's drops it by itself.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(half_closed(GET * 3, gone=True))
+    assert not caplog.records
+
+
+def test_a_client_that_still_sends_when_it_is_refused_reads_its_answers():
+    """The last request begins in the packet in which a body in chunks ended, and is long."""
+    chunked = b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        for _ in range(20):
+            found = runner.run(half_closed(chunked + GET + b"x" * 1_000_000))
+            assert found.read.count(b"HTTP/1.1 200") == 1, found.read

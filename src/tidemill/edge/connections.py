@@ -47,6 +47,7 @@ class Connection(HttpToolsProtocol):
         self._refused = False
         self._answering: Any = None
         self._asked = False
+        self._ended = self._shut = False
         self._opened = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
@@ -73,11 +74,31 @@ class Connection(HttpToolsProtocol):
         self._since = None
         self._left = self._body_size()
         super().on_headers_complete()
+        cycle: Any = self.cycle
+        cycle.transport = _Out(self)
 
     def on_message_complete(self) -> None:
         """A request's last byte is here."""
         self._whole = True
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """An answer's last byte is on its way."""
+        super().on_response_complete()
+        if self._ended and self._answering.response_complete:
+            self.transport.close()
+
+    def eof_received(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride] - asyncio's is a bool or None
+        """The client has sent its last byte: what it asked for whole is answered, then the connection ends."""
+        cycle = self._answering
+        if not self._whole and self.pipeline:
+            # The first in the queue is the last that came, and its end will not come.
+            self.pipeline.popleft()
+        elif not self._whole or cycle is None or cycle.response_complete or self._shut:
+            return False
+        # TLS ends both directions together.
+        self._ended = self.scheme != "https"
+        return self._ended
 
     def sweep(self, now: float) -> None:
         """End the connection if its client does not go on.
@@ -101,6 +122,7 @@ class Connection(HttpToolsProtocol):
             and self._whole
             and not self._head
             and not self.pipeline
+            and not self._shut
             and not transport.is_closing()
             and transport.get_write_buffer_size() == 0
         )
@@ -199,18 +221,47 @@ class Connection(HttpToolsProtocol):
         ]
         head = b"".join(b"%b: %b\r\n" % field for field in fields)
         self.transport.write(STATUS_LINE[status_of(error)] + head + b"\r\n" + body)
-        # A connection that is closed on a client that still sends is reset, and the client never sees why.
-        self.transport.write_eof()
-        self.loop.call_later(_SHUTTING_SECONDS, self.transport.abort)
+        self.end()
+
+    def write(self, data: bytes) -> None:
+        """Send bytes of an answer; once the connection has ended they are dropped.
+
+        It may have ended a moment ago, and is told of later; and of several requests uvicorn tells one alone.
+        """
+        if not self._shut and not self.transport.is_closing():
+            self.transport.write(data)
+
+    def end(self) -> None:
+        """Close the connection behind what was written.
+
+        One that is closed on a client that still sends is reset: the client never sees its answer.
+        """
+        transport: Any = self.transport
+        if transport.is_closing() or self._shut:
+            return
+        if not self._refused or not transport.can_write_eof():
+            transport.close()
+            return
+        self._shut = True
+        transport.write_eof()
+        self.loop.call_later(_SHUTTING_SECONDS, transport.abort)
 
     def _close_after_answer(self) -> None:
         self._refused, self._since = True, None
         self.pipeline.clear()
         cycle = self._answering
         if cycle is None or cycle.response_complete:
-            self.transport.close()
+            self.end()
             return
         cycle.keep_alive = False
+
+
+class _Out:
+    """A request's way to its client, as uvicorn wants it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.write, self.close = connection.write, connection.end
+        self.is_closing = connection.transport.is_closing
 
 
 class Busy(asyncio.Protocol):
