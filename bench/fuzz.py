@@ -1,10 +1,11 @@
-"""How many damaged files and odd command lines the way in takes, and what of its promises broke.
+"""How many damaged files, odd command lines and requests the ways in take, and what of their promises broke.
 
-    python bench/fuzz.py [--files 100000] [--lines 100000] [--processes 500] [--first 0] [--resume]
+    python bench/fuzz.py [--files 100000] [--lines 100000] [--processes 500] [--requests 1000000] [--first 0] [--resume]
 
 A damaged file is brought in as one of its kind is: an import (and what it kept exported, and compared), settings,
 rows to predict, labels, choices, answers, the store's own files. A command line is made of the real commands and
-options. Both in one process, with a time limit for each; some of the same as processes of their own. Writes
+options. Both in one process, with a time limit for each; some of the same as processes of their own. A request goes to
+a real server, by sixteen clients at once, beside one whose good requests must be answered: its longest wait is shown. Writes
 bench/results/fuzz.json, with every finding, as it goes: ``--resume`` goes on from what an ended run has left there.
 """
 
@@ -24,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 
 def main() -> None:
-    from tests.fuzz import campaign, processes
+    from tests.fuzz import campaign, processes, wire
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--lines", type=int, default=100_000)
     parser.add_argument("--processes", type=int, default=500)
+    parser.add_argument("--requests", type=int, default=1_000_000)
     parser.add_argument(
         "--first", type=int, default=0, help="The first case's number, which decides all of it."
     )
@@ -43,6 +45,7 @@ def main() -> None:
         ("damaged files", asked.files, lambda **how: campaign.run("files", **how)),
         ("command lines", asked.lines, lambda **how: campaign.run("lines", **how)),
         ("as processes", asked.processes, processes.run),
+        ("requests", asked.requests, wire.run),
     )
     for name, count, run in runs:
         if not count:

@@ -1,11 +1,11 @@
-"""No damaged file and no odd command line is answered by a traceback, a bug, a hang or a changed cell.
+"""No damaged file, odd command line or request is answered by a traceback, a bug, a hang or a changed cell.
 
 A share of what ``bench/fuzz.py`` tries, the same cases each time.
 """
 
 import pytest
 
-from tests.fuzz import campaign, processes
+from tests.fuzz import campaign, processes, wire
 
 SECONDS = 30
 """Of each campaign: what is left then is for ``bench/fuzz.py``, which tries all of it."""
@@ -39,4 +39,11 @@ def test_what_a_shell_starts_ends_as_it_should():
     results = processes.run(count=15, results=before)
     assert results.tried == 15
     assert results.longest >= 0
+    assert not results.findings, told(results)
+
+
+@pytest.mark.slow
+def test_no_request_hurts_a_server_or_another_client():
+    results = wire.run(first=500_000, count=4_000)
+    assert results.tried >= 4_000
     assert not results.findings, told(results)
