@@ -66,8 +66,8 @@ def main() -> int:
     except TidemillError as error:
         body = {"error": error.to_json()}
         # The words first: whoever waits for the line on stdout ends this process once it is there.
-        print(f"{error.message} {error.hint or ''}".strip(), file=sys.stderr, flush=True)  # noqa: T201
-        print(json.dumps(body), flush=True)  # noqa: T201
+        print(f"{error.message} {error.hint or ''}".strip(), file=sys.__stderr__, flush=True)
+        print(json.dumps(body), file=sys.__stdout__, flush=True)
         return error.exit_status
     return 0
 

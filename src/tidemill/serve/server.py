@@ -22,7 +22,7 @@ from tidemill.edge import access, sockets
 from tidemill.edge.access import Access
 from tidemill.edge.guard import Guard
 from tidemill.edge.listening import Listening
-from tidemill.edge.reports import report
+from tidemill.edge.reports import report, report_all
 from tidemill.edge.token_file import token_file
 from tidemill.models.predictor import Predictor
 from tidemill.serve import control, log_layout
@@ -296,15 +296,17 @@ def serve(options: Options) -> None:
     access.check_start(options.environment, beyond_loopback=beyond, off=options.no_auth, file=file)
     for words in access.warnings(options.environment, beyond_loopback=beyond, off=options.no_auth):
         report("warning", message=words)
+    first = sys.stdout
+    report_all()
     predictor = Predictor.load(options.bundle)
     # What is there now stays; and a large body is millions of lists, none of them a circle.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
 
     def ready(status: dict[str, Any]) -> None:
-        print(json.dumps(status), flush=True)  # noqa: T201 - the one line that whoever started it waits for
-        # Nobody reads on: what a stage prints belongs in the log.
-        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        print(json.dumps(status), file=first, flush=True)  # the one line that whoever started it waits for
+        # Nobody reads on: what code in C prints belongs in the log.
+        os.dup2(2, first.fileno())
 
     async def main() -> None:
         await Server(options, predictor).run(ready, 0 if options.standby else None)
