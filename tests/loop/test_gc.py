@@ -1,5 +1,7 @@
 """Collecting garbage: how much goes at once, and what of a shared store waits for a day."""
 
+import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,10 +10,11 @@ import pytest
 import tidemill as tm
 from tidemill.core.errors import NotAllowed
 from tidemill.core.names import Digest
-from tidemill.loop import gc
+from tidemill.loop import doctor, gc
 from tidemill.loop.views import Freed
 from tidemill.loop.workspace import Workspace
 from tidemill.pipeline import load
+from tidemill.serve import log_layout
 from tidemill.store.catalog import records
 
 PIPELINE = """
@@ -143,3 +146,28 @@ def test_a_run_that_uses_what_is_marked_keeps_it(shared: Workspace, project: tm.
     gc.gc(ws)
     assert is_there(ws, Digest(made))
     assert {s.status for s in project.run(file).steps} == {"cached"}
+
+
+def test_a_full_disk_can_be_looked_at_and_collected(small_disk: Path):
+    (small_disk / "pipeline.py").write_text(PIPELINE)
+    with tm.open(small_disk) as project:
+        assert project.run(small_disk / "pipeline.py").status == "succeeded"
+        orphan = project._ws.store.blobs.put(bytes(100_000))
+        log = log_layout.log_file(project._ws.store.environments_folder, "dev")
+    log.parent.mkdir(exist_ok=True)
+    log_layout.open_to_write(log).close()
+    load.leave()
+    with (small_disk / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+        while filler.write(bytes(4096)):
+            pass
+    assert os.statvfs(small_disk).f_bavail == 0
+    with tm.open(small_disk) as project:
+        assert [run.status for run in project.runs()] == ["succeeded"]
+        assert {e.running for e in project.environments()} == {False}
+        assert project.stop("dev") is False
+        assert all(f.ok for f in doctor.doctor(small_disk) if f.check not in ("disk", "project"))
+        assert blobs(project.gc()) == 1
+        assert not project._ws.store.blobs.exists(orphan)
+        # There is room again for what is recorded.
+        assert project.run(small_disk / "pipeline.py").status == "succeeded"
+    load.leave()

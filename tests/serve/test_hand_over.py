@@ -307,3 +307,55 @@ def is_running(pid: int) -> bool:
     # A child of this process that has ended and was not waited for.
     state = Path(f"/proc/{pid}/stat")
     return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_live_server_that_does_not_hand_over_stays_the_only_one(
+    start: Start, deploy: Deploy, tmp_path: Path
+) -> None:
+    live, folder = deploy(), tmp_path / "environments"
+    standby = start(number=2)
+    # Hangs up on whoever asks, as a server does that has no file descriptor left, and lives.
+    with control.listen(folder / "hung.sock") as hung:
+        os.replace(folder / "hung.sock", control.socket_file(folder, "prod"))
+        threading.Thread(target=lambda: hung.accept()[0].close(), daemon=True).start()
+        with pytest.raises(Failed) as refused:
+            standby.take_over()
+    assert refused.value.details["error"] == "not-handed-over"
+    standby.abandon()
+    # It lost its name, and is found all the same.
+    assert [s.pid for s in client.servers(folder)] == [live.pid]
+    assert client.stop(folder, "prod") is not None
+    wait_for_end(live.pid)
+    assert [*folder.glob("*.sock")] == [folder / "prod.sock"]
+
+
+HALF = """
+import socket, sys, threading
+from pathlib import Path
+from tidemill.serve import control
+listener = socket.create_server(("127.0.0.1", 0))
+named = control.listen(Path(sys.argv[1]))
+print("ready", flush=True)
+channel = control.Channel(named.accept()[0])
+channel.receive()
+channel.send({"handing": True}, [listener])
+channel.receive()
+channel.close()
+threading.Event().wait()
+"""
+"""A server that hands its socket over, and hangs before it has said that it is done."""
+
+
+def test_a_predecessor_that_hangs_amid_the_hand_over_does_not_answer_beside_its_successor(
+    start: Start, tmp_path: Path
+) -> None:
+    folder = tmp_path / "environments"
+    standby = start(number=2)
+    name = str(control.socket_file(folder, "prod"))
+    with subprocess.Popen([sys.executable, "-c", HALF, name], stdout=subprocess.PIPE, text=True) as half:
+        assert half.stdout is not None
+        assert half.stdout.readline() == "ready\n"
+        live = standby.take_over()
+        assert half.wait(10) == -signal.SIGKILL
+    assert client.status(folder, "prod") == live
+    assert [s.pid for s in client.servers(folder)] == [live.pid]

@@ -65,6 +65,8 @@ def test_a_password_in_the_address_works_and_is_masked(postgres: Server, monkeyp
         masked("postgres://ada:s3cret@db/team?application_name=x")
         == "postgresql://ada:***@db/team?application_name=x"
     )
+    among = masked("postgresql://ada@db/team?password=s3cret&sslpassword=s3cret&application_name=x")
+    assert among == "postgresql://ada@db/team?application_name=x&password=***&sslpassword=***"
     wrong = address.replace(postgres.password, "s3cret")
     with pytest.raises(NotAllowed) as refused:
         Catalog.open(wrong)

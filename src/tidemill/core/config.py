@@ -154,7 +154,7 @@ def _has_password(address: object) -> bool:
     if not isinstance(address, str):
         return False
     parts = urlsplit(address)
-    return parts.password is not None or "password" in parse_qs(parts.query)
+    return parts.password is not None or any("password" in name.lower() for name in parse_qs(parts.query))
 
 
 def _login_name() -> str:

@@ -107,6 +107,7 @@ def environments(ws: Workspace) -> list[EnvironmentView]:
 
     places.recover(ws.store, ws.settings)
     found: list[EnvironmentView] = []
+    seen: set[int] = set()
     for name in ws.settings.environments:
         live = places.current(ws.store, name)
         running = places.status(ws.store, name)
@@ -120,6 +121,26 @@ def environments(ws: Workspace) -> list[EnvironmentView]:
                 predictions_in(ws, name),
             )
         )
+        seen |= {running.pid} if running else set()
+    for other in places.running(ws.store):
+        if other.pid not in seen:
+            odd = (
+                f"a second server, process {other.pid}: 'tidemill stop {other.environment}' ends both"
+                if other.environment in ws.settings.environments
+                else "not in tidemill.toml"
+            )
+            logged = predictions_in(ws, other.environment)
+            found.append(
+                EnvironmentView(
+                    other.environment,
+                    other.name,
+                    other.number,
+                    other.address,
+                    running=True,
+                    predictions=logged,
+                    note=odd,
+                )
+            )
     return found
 
 

@@ -298,7 +298,11 @@ class DeploymentView:
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentView:
-    """An environment as it is now."""
+    """An environment as it is now.
+
+    Attributes:
+        note: What is odd about it: it is not in the settings, or answers beside the live server.
+    """
 
     environment: str
     release: str | None
@@ -306,6 +310,7 @@ class EnvironmentView:
     address: str | None
     running: bool
     predictions: int
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,17 @@ from tidemill.release.servers import Status
 from tidemill.store.catalog import records
 from tidemill.store.open import Store
 
-__all__ = ["current", "history", "promote", "recover", "rollback", "serve_again", "status", "stop"]
+__all__ = [
+    "current",
+    "history",
+    "promote",
+    "recover",
+    "rollback",
+    "running",
+    "serve_again",
+    "status",
+    "stop",
+]
 
 
 def promote(
@@ -103,6 +113,11 @@ def status(store: Store, environment: str) -> Status | None:
     return servers.status(store, environment)
 
 
+def running(store: Store) -> list[Status]:
+    """Every server that answers on this machine, also of environments that the settings do not name."""
+    return servers.running(store)
+
+
 def serve_again(
     store: Store,
     settings: Settings,
@@ -137,7 +152,8 @@ def stop(store: Store, settings: Settings, *, environment: str) -> bool:
     Returns:
         Whether one was running.
     """
-    environment_settings(settings, environment)
+    if all(told.environment != environment for told in servers.running(store)):
+        environment_settings(settings, environment)
     with store.locks.hold(_lock(environment)):
         _settle(store, environment)
         return servers.stop(store, environment)

@@ -23,7 +23,6 @@ from tidemill.release import bundle
 from tidemill.release.history import environment_settings
 from tidemill.serve import client
 from tidemill.serve.client import Standby, Status
-from tidemill.serve.control import socket_file
 from tidemill.serve.options import Keep
 from tidemill.store.catalog import records
 from tidemill.store.open import Store
@@ -114,6 +113,11 @@ def status(store: Store, environment: str) -> Status | None:
     return client.status(store.environments_folder, environment)
 
 
+def running(store: Store) -> list[Status]:
+    """Every server that answers here, also of environments that the settings do not name, and beside a live one."""
+    return [told for told in client.servers(store.environments_folder) if not told.standby]
+
+
 def stop(store: Store, environment: str) -> bool:
     """Let the environment's server finish what it has and end. Whether one was running."""
     return client.stop(store.environments_folder, environment) is not None
@@ -128,24 +132,14 @@ def wait_for_orphans(store: Store, environment: str) -> None:
         Failed: ``server-unreachable``, when one does neither.
     """
     folder, deadline = store.environments_folder, time.monotonic() + _ORPHAN_SECONDS
-    while left := [
-        file for file in folder.glob(f"{environment}.*.sock") if _answers(folder, environment, file)
-    ]:
+    while left := [s for s in client.servers(folder) if s.environment == environment and s.standby]:
         if time.monotonic() > deadline:
             raise Failed(
-                f"A server of '{environment}' that was never finished does not end ({left[0].name}).",
-                hint="End the process whose number is in that name, then run the same command again.",
+                f"A server of '{environment}' that was never finished does not end (process {left[0].pid}).",
+                hint="End that process, then run the same command again.",
                 code="server-unreachable",
             )
         time.sleep(_POLL_SECONDS)
-
-
-def _answers(folder: Path, environment: str, file: Path) -> bool:
-    pid = file.name.removeprefix(f"{environment}.").removesuffix(".sock")
-    if not pid.isdecimal() or file != socket_file(folder, environment, int(pid)):
-        return False
-    # A standby is asked like a live server, at the name that its socket has until it takes over.
-    return client.status(folder, f"{environment}.{pid}") is not None
 
 
 def _check(standby: Standby, folder: Path, settings: Settings) -> int:

@@ -109,8 +109,8 @@ class Standby:
         return _status(reply)
 
     def abandon(self) -> None:
-        """End it. After it has taken over this does nothing."""
-        if self._live:
+        """End it. After it has taken over this does nothing, also where its word of that did not arrive."""
+        if self._live or self._is_live():
             return
         self._let_go()
         try:
@@ -124,6 +124,16 @@ class Standby:
 
     def __exit__(self, *exception: object) -> None:
         self.abandon()
+
+    def _is_live(self) -> bool:
+        try:
+            told = status(self._folder, self.status.environment)
+        except Failed:
+            return False
+        self._live = told is not None and told.pid == self.pid
+        if self._live:
+            self._let_go()
+        return self._live
 
     def _let_go(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout):
@@ -217,6 +227,30 @@ def status(folder: Path, environment: str) -> Status | None:
     return None if reply is None or "error" in reply else _status(reply)
 
 
+def servers(folder: Path) -> list[Status]:
+    """Every server of this folder that answers, of whatever environment: the live ones, and others."""
+    _reap()
+    found: list[Status] = []
+    for environment, pid in control.own_sockets(folder):
+        try:
+            reply = _ask(control.socket_file(folder, environment, pid), "status", _ASK_SECONDS)
+        except Failed:
+            continue
+        # 'prod.1.sock' may be the name of environment 'prod.1'.
+        if reply is not None and (reply.get("environment"), reply.get("pid")) == (environment, pid):
+            found.append(_status(reply))
+    # A server of an earlier version has no name but the environment's.
+    known = {told.environment for told in found}
+    for name in {file.name.removesuffix(".sock") for file in folder.glob("*.sock")} - known:
+        try:
+            told = status(folder, name)
+        except Failed:
+            continue
+        if told is not None and told.pid not in {f.pid for f in found}:
+            found.append(told)
+    return found
+
+
 def own_token(folder: Path, environment: str) -> str | None:
     """A token that the live server of an environment takes as long as it, or a successor, runs; None where none is live.
 
@@ -236,15 +270,23 @@ def read_tokens(folder: Path, environment: str) -> None:
 
 
 def stop(folder: Path, environment: str, *, timeout_seconds: float = 60.0) -> Status | None:
-    """Let the live server of an environment answer what it has and end; returns when it has.
+    """Let the live server of an environment, and what else answers beside it, answer what it has and end.
 
     Returns:
-        What it said last; None where none was live.
+        What the live one said last, or else another; None where none ran.
 
     Raises:
-        Failed: ``server-unreachable``, when it does not end in time.
+        Failed: ``server-unreachable``, when one does not end in time.
     """
-    file = control.socket_file(folder, environment)
+    said = _stop(control.socket_file(folder, environment), timeout_seconds)
+    for other in servers(folder):
+        if other.environment == environment:
+            last = _stop(control.socket_file(folder, environment, other.pid), timeout_seconds)
+            said = said or last
+    return said
+
+
+def _stop(file: Path, timeout_seconds: float) -> Status | None:
     channel = control.connect(file, timeout_seconds=timeout_seconds)
     if channel is None:
         return None

@@ -1,7 +1,7 @@
 """The control socket of a server: one JSON object a line over a Unix socket, and sockets beside them.
 
-``<folder>/<environment>.sock`` belongs to the server that is live; a standby has one with its process id
-in the name until it takes over. Verbs: ``status``, ``stop``, ``access`` (a token for whoever may open this socket),
+Each server has one with its process id in the name as long as it runs, by which it is found whatever became of the
+others; ``<folder>/<environment>.sock`` is a second name of the one that is live. Verbs: ``status``, ``stop``, ``access`` (a token for whoever may open this socket),
 ``read_tokens`` (now, as they were changed), ``take_over`` (to a standby), ``hand_over`` (from a standby to the live
 server).
 """
@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import socket
+import struct
 import tempfile
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -25,8 +26,36 @@ _LINE_BYTES = 64 * 1024
 
 
 def socket_file(folder: Path, environment: str, pid: int | None = None) -> Path:
-    """Where the live server's control socket is, or a standby's."""
+    """Where the live server's control socket is, or that of a process."""
     return folder / (f"{environment}.sock" if pid is None else f"{environment}.{pid}.sock")
+
+
+def own_sockets(folder: Path) -> list[tuple[str, int]]:
+    """The environment and the process of each server that has, or had, a control socket."""
+    found: list[tuple[str, int]] = []
+    for file in sorted(folder.glob("*.sock")):
+        environment, separator, pid = file.name.removesuffix(".sock").rpartition(".")
+        if separator and pid.isdecimal():
+            found.append((environment, int(pid)))
+    return found
+
+
+def give_name(own: Path, name: Path) -> None:
+    """Let a control socket be found by a second name, in place of whatever had it."""
+    beside = own.with_name(f"{own.name}.name")
+    beside.unlink(missing_ok=True)
+    os.link(own, beside)
+    os.replace(beside, name)
+    # Where both are one file already, replacing does nothing.
+    beside.unlink(missing_ok=True)
+
+
+def is_same(one: Path, other: Path) -> bool:
+    """Whether two names are of one control socket."""
+    try:
+        return one.samefile(other)
+    except FileNotFoundError:
+        return False
 
 
 class Channel:
@@ -64,6 +93,13 @@ class Channel:
         """The sockets that came with the messages so far; the caller's from now on."""
         taken, self._received = self._received, []
         return taken
+
+    def peer(self) -> int | None:
+        """The process at the other end, which was connected to; None where the system does not tell."""
+        if not hasattr(socket, "SO_PEERCRED"):
+            return None
+        told = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        return struct.unpack("3i", told)[0] or None
 
     def wait_for_end(self) -> None:
         """Until the other process has closed its end, as it does when it exits."""

@@ -5,21 +5,21 @@ is taken by whichever process comes first, and none is refused. Then the predece
 connections, answers what is in flight with ``Connection: close``, and ends.
 """
 
-import os
 import socket
 import time
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import Any, Protocol
 
+from tidemill.core.errors import Failed
 from tidemill.edge import sockets
 from tidemill.edge.access import Access
 from tidemill.edge.reports import report
-from tidemill.serve import control
+from tidemill.serve import control, processes
 from tidemill.serve.options import Options
 from tidemill.store.locks import Locks
 
 _REPLY_SECONDS = 30.0
+_END_SECONDS = 5.0
 _POLL_SECONDS = 0.005
 
 
@@ -30,14 +30,13 @@ class Server(Protocol):
     standby: bool
     handed_over: bool
     listener: socket.socket | None
-    control_file: Path
     access: Access
 
     def in_loop(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine in the event loop and wait for it."""
 
-    def reopen_control(self) -> None:
-        """Listen for verbs at ``control_file``."""
+    def take_name(self) -> None:
+        """Be found as the environment's live server."""
 
     def status(self) -> dict[str, Any]:
         """What it says of itself."""
@@ -74,13 +73,14 @@ def take_over(server: Server) -> None:
     Raises:
         Conflict: ``port-taken``; ``lock-timeout``, when another take-over does not end.
         InvalidInput: ``cannot-bind``.
+        Failed: ``not-handed-over``: the live server neither hands over nor ends.
     """
     options = server.options
     with Locks(options.folder).hold(f"{options.environment}.take-over", timeout_seconds=_REPLY_SECONDS):
         live = control.socket_file(options.folder, options.environment)
         channel = control.connect(live, timeout_seconds=_REPLY_SECONDS + options.limits.drain_seconds)
-        inherited = None if channel is None else _ask(server, channel)
         try:
+            inherited = None if channel is None else _ask(server, channel)
             if inherited is not None and sockets.answers_at(inherited, options.host, options.port):
                 listener = inherited
             else:
@@ -95,16 +95,17 @@ def take_over(server: Server) -> None:
 def _go_live(
     server: Server, listener: socket.socket, inherited: socket.socket | None, channel: control.Channel | None
 ) -> None:
-    live = control.socket_file(server.options.folder, server.options.environment)
     try:
         server.in_loop(server.become_live(listener))
         if inherited is not None and inherited is not listener:
             # The address has changed: what still waits at the old one is answered too.
             server.in_loop(server.accept_on(inherited))
-        os.replace(server.control_file, live)
-        server.control_file = live
-        if inherited is not None and channel is not None:
-            _adopt(server, channel)
+        server.take_name()
+        if inherited is not None and channel is not None and not _adopt(server, channel):
+            # It died or hangs. The socket is here, so requests are answered; what it had is lost with it. But it must
+            # not come to itself later, and answer beside this one.
+            processes.end(channel.peer())
+            server.take_name()
         server.in_loop(server.accept_only_on(listener))
     except BaseException:
         # Neither live nor a standby any more. The predecessor hears that this end has hung up, and goes on.
@@ -128,8 +129,8 @@ def hand_over(server: Server, channel: control.Channel) -> None:
         message = None
     if message is None or message.get("verb") != "accepting":
         report("successor-failed", environment=server.options.environment)
-        # It may have put its own control socket in this one's place before it died.
-        server.reopen_control()
+        # It may have taken this one's name before it died.
+        server.take_name()
         return
     server.handed_over = True
     server.in_loop(server.become_silent(draining=True))
@@ -146,14 +147,27 @@ def hand_over(server: Server, channel: control.Channel) -> None:
 
 
 def _ask(server: Server, channel: control.Channel) -> socket.socket | None:
-    """The live server's listening socket; None if it ends just now."""
+    """The live server's listening socket; None if it ends just now.
+
+    Raises:
+        Failed: ``not-handed-over``.
+    """
     try:
         channel.send({"verb": "hand_over", "protocol": control.PROTOCOL})
         reply = channel.receive()
     except (OSError, ValueError):
-        return None
+        reply = None
     given = channel.sockets()
     if reply is None or not reply.get("handing") or len(given) != 1:
+        for one in given:
+            one.close()
+        if not processes.ends(channel.peer(), within_seconds=_END_SECONDS):
+            raise Failed(
+                f"The server that is live (process {channel.peer()}) does not hand over, and does not end.",
+                why="It hangs, or has no file descriptor left. A second one beside it would share its requests.",
+                hint=f"Type 'tidemill stop {server.options.environment}', or end that process.",
+                code="not-handed-over",
+            )
         return None
     given[0].settimeout(0)
     if token := reply.get("token"):
@@ -161,17 +175,18 @@ def _ask(server: Server, channel: control.Channel) -> socket.socket | None:
     return given[0]
 
 
-def _adopt(server: Server, channel: control.Channel) -> None:
-    """Tell the predecessor to stop, and take its idle connections until it has no more."""
+def _adopt(server: Server, channel: control.Channel) -> bool:
+    """Tell the predecessor to stop, and take its idle connections until it has no more; whether it came to that."""
     try:
         channel.send({"verb": "accepting"})
         while (message := channel.receive()) is not None:
             server.in_loop(server.adopt(channel.sockets()))
             if message.get("done"):
-                return
+                return True
+        report("predecessor-failed", error="it hung up")
     except (OSError, ValueError) as error:
-        # It died or hangs. The socket is here, so requests are answered; its own are lost with it.
         report("predecessor-failed", error=repr(error))
+    return False
 
 
 def _pass_on(server: Server, channel: control.Channel, unsent: list[socket.socket]) -> None:
@@ -199,4 +214,4 @@ def _go_on(server: Server, unsent: list[socket.socket]) -> None:
     server.handed_over = False
     server.in_loop(server.become_silent(draining=False))
     server.in_loop(server.adopt(unsent))
-    server.reopen_control()
+    server.take_name()

@@ -4,6 +4,7 @@ One SQLite file an environment, ``<environment>.predictions.db``, whose layout v
 ``user_version``. Several processes may have it open: a server, its successor, and whoever reads.
 """
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -47,6 +48,7 @@ CREATE INDEX feedback_by_prediction ON feedback (prediction, sequence);
 """
 _PRUNINGS = "CREATE TABLE prunings (day TEXT PRIMARY KEY, predictions INTEGER NOT NULL, until TEXT NOT NULL)"
 """Since layout 2: what left the log, by day."""
+_NO_ROOM = ("SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_SHMOPEN", "SQLITE_IOERR_SHMMAP")
 
 
 def log_file(folder: Path, environment: str) -> Path:
@@ -92,12 +94,26 @@ def open_to_read(file: Path) -> sqlite3.Connection:
             code="log-not-found",
         )
     try:
-        database = _connect(f"file:{_quoted(file)}?mode=rw")
-        database.execute("PRAGMA query_only = 1")
-        if _version(database, file) == 0:
-            raise _damaged(file, "It has no tables.")
+        try:
+            return _read_only(file)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname not in _NO_ROOM:
+                raise
+            # No room for the file in which processes share what is in the log; whoever is alone needs none.
+            return _read_only(file, "locking_mode=exclusive")
     except sqlite3.Error as error:
         raise storage_error(file, error) from error
+
+
+def _read_only(file: Path, *settings: str) -> sqlite3.Connection:
+    database = _connect(f"file:{_quoted(file)}?mode=rw")
+    with contextlib.ExitStack() as undo:
+        undo.callback(database.close)
+        for setting in (*settings, "query_only=1"):
+            database.execute(f"PRAGMA {setting}")
+        if _version(database, file) == 0:
+            raise _damaged(file, "It has no tables.")
+        undo.pop_all()
     return database
 
 

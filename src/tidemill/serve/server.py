@@ -43,7 +43,7 @@ class Server:
         options: What it was told.
         standby: Whether it still waits.
         handed_over: Whether a successor has its listening socket.
-        control_file: Where its control socket is now.
+        control_file: Where its control socket is.
     """
 
     def __init__(self, options: Options, predictor: Predictor) -> None:
@@ -54,7 +54,6 @@ class Server:
         self.control_file = control.socket_file(options.folder, options.environment, os.getpid())
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        self._control_inode = -1
         self._taking_over = threading.Lock()
         self._abandoned = False
         self._began = stamp(now())
@@ -107,7 +106,8 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.stop)
         self._each_second()
-        self.reopen_control()
+        listener = control.listen(self.control_file)
+        threading.Thread(target=self._control, args=(listener,), name="control", daemon=True).start()
         try:
             if self.standby:
                 private = sockets.bind("127.0.0.1", 0)
@@ -123,8 +123,10 @@ class Server:
             await self._stopping.wait()
             await self._drain()
         finally:
-            if not self.handed_over:
-                self.control_file.unlink(missing_ok=True)
+            # The name is a successor's by now, or another's where this one had failed.
+            if control.is_same(self.control_file, self._name):
+                self._name.unlink(missing_ok=True)
+            self.control_file.unlink(missing_ok=True)
             self._answering.close()
             await self._log.close()
             report("ended", environment=self.options.environment, handed_over=self.handed_over)
@@ -148,19 +150,19 @@ class Server:
             "number": options.number,
             "pid": os.getpid(),
             "address": None if self.listener is None else sockets.url(self.listener),
-            "control": str(self.control_file),
+            "control": str(self.control_file if self.standby else self._name),
             "started_at": self._began,
             "standby": self.standby,
             "in_flight": self._metrics.in_flight,
         }
 
-    def reopen_control(self) -> None:
-        """Listen for verbs at ``control_file``, unless what is there is this server's already."""
-        if self._control_inode == _inode(self.control_file):
-            return
-        listener = control.listen(self.control_file)
-        self._control_inode = _inode(self.control_file)
-        threading.Thread(target=self._control, args=(listener,), name="control", daemon=True).start()
+    @property
+    def _name(self) -> Path:
+        return control.socket_file(self.options.folder, self.options.environment)
+
+    def take_name(self) -> None:
+        """Be found as the environment's live server."""
+        control.give_name(self.control_file, self._name)
 
     def in_loop(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine in the event loop and wait for it. From another thread only."""
@@ -278,13 +280,6 @@ class Server:
             if self.standby and self._abandoned:
                 # Whoever started it died meanwhile, so nobody will tell it to try again.
                 self._loop.call_soon_threadsafe(self.stop)
-
-
-def _inode(file: Path) -> int:
-    try:
-        return file.stat().st_ino
-    except FileNotFoundError:
-        return 0
 
 
 def serve(options: Options) -> None:

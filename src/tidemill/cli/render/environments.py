@@ -50,7 +50,8 @@ def environments(views: "Sequence[EnvironmentView]") -> "RenderableType":
             (
                 v.environment,
                 None if v.release is None or v.number is None else _named(v.release, v.number),
-                "running" if v.running else "stopped" if v.release else "empty",
+                ("running" if v.running else "stopped" if v.release else "empty")
+                + (f" ({v.note})" if v.note else ""),
                 v.address if v.running else None,
                 v.predictions,
             )

@@ -40,8 +40,11 @@ def is_address(text: str) -> bool:
 
 
 def masked(address: str) -> str:
-    """An address without its password, to be shown."""
-    return _parsed(address).render_as_string(hide_password=True).replace("+psycopg", "", 1)
+    """An address without its password, to be shown: neither before the host nor among the parameters."""
+    url = _parsed(address)
+    hidden = {name: "***" for name in url.query if "password" in name.lower()}
+    shown = url.update_query_dict(hidden).render_as_string(hide_password=True)
+    return shown.replace("+psycopg", "", 1).replace("%2A%2A%2A", "***")
 
 
 class Postgres(Engine):

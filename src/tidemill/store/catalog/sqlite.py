@@ -18,6 +18,7 @@ from tidemill.store.faults import translated
 BUSY_SECONDS = 60.0
 """How long another process's write is waited for."""
 _RESTORE = "Put that file back from a backup; 'tidemill doctor' says what else is damaged."
+_NO_ROOM = ("SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_SHMOPEN", "SQLITE_IOERR_SHMMAP", "SQLITE_IOERR_WRITE")
 _SETTINGS = ("journal_mode=wal", "synchronous=full", "foreign_keys=on")
 
 
@@ -28,22 +29,42 @@ class Sqlite(Engine):
         with translated(str(file.parent)):
             file.parent.mkdir(parents=True, exist_ok=True)
         self.name = str(file)
-        self.sql = sa.create_engine(
-            f"sqlite:///{file}",
+        self._alone = False
+        self.sql = self._engine(_SETTINGS)
+
+    def _engine(self, settings: Sequence[str], **more: Any) -> sa.Engine:
+        engine = sa.create_engine(
+            f"sqlite:///{self.name}",
             connect_args={"timeout": BUSY_SECONDS},
             json_deserializer=functools.partial(_stored_json, self.name),
+            **more,
         )
 
-        @event.listens_for(self.sql, "connect")
+        @event.listens_for(engine, "connect")
         def prepare(connection: Any, record: object) -> None:  # pyright: ignore[reportUnusedFunction]
             del record
             # The driver must not open transactions by itself: a writer takes the lock at once.
             connection.isolation_level = None
-            for setting in _SETTINGS:
+            for setting in settings:
                 connection.execute(f"pragma {setting}")
+
+        return engine
 
     def begun(self, *, write: bool) -> sa.Connection:
         """A connection in a fresh transaction."""
+        try:
+            return self._begun(write=write)
+        except exc.DBAPIError as error:
+            if self._alone or not _is_without_room(error):
+                raise
+        # No room for the file of 32 kB in which processes share what is in the log. Whoever is alone needs none, and a
+        # full disk can be looked at and collected.
+        self._alone = True
+        self.sql.dispose()
+        self.sql = self._engine(("locking_mode=exclusive", *_SETTINGS), poolclass=sa.NullPool)
+        return self._begun(write=write)
+
+    def _begun(self, *, write: bool) -> sa.Connection:
         connection = self.sql.connect()
         try:
             # A write lock from the start: two writers wait for each other instead of one failing midway.
@@ -73,7 +94,7 @@ class Sqlite(Engine):
     def fault(self, error: exc.DBAPIError) -> StorageError:
         """The error of ours for what SQLite said."""
         text = str(error.orig)
-        if "full" in text:
+        if "full" in text or _is_without_room(error):
             return StorageError(
                 f"The catalog could not be written: {text}.",
                 hint="Free space, then run the same command again.",
@@ -103,6 +124,11 @@ class Sqlite(Engine):
             hint="Check the disk, then run the same command again.",
             code="storage",
         )
+
+
+def _is_without_room(error: exc.DBAPIError) -> bool:
+    """Whether it was the disk that is full, where SQLite says no more than that it could not be read or written."""
+    return getattr(error.orig, "sqlite_errorname", "") in _NO_ROOM
 
 
 def _stored_json(file: str, text: str) -> Any:
