@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.engine.projects import Project, rows, table
+from tidemill.data import compaction
 from tidemill.engine import inputs, tables
 from tidemill.engine.run import RunResult
 from tidemill.pipeline import load
@@ -71,12 +72,14 @@ def made_of(values: dict[int, int]) -> Table:
     first=st.dictionaries(ids, st.integers(0, 60), max_size=12),
     history=st.lists(changes, min_size=1, max_size=5),
     chunk_bytes=st.sampled_from([100, 100_000]),
+    together=st.sampled_from([2, 16]),
 )
 def test_incremental_equals_full(
-    first: dict[int, int], history: list[tuple[str, object]], chunk_bytes: int
+    first: dict[int, int], history: list[tuple[str, object]], chunk_bytes: int, together: int
 ) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(tables, "CHUNK_BYTES", chunk_bytes)
+        patch.setattr(compaction, "_TOGETHER", together)
         project = Project(Path(folder))
         project.write(PIPELINE)
         project.datasets.create("d", made_of(first), message="first")
@@ -163,5 +166,23 @@ def test_what_was_read_before_commits_had_digests_is_found(tmp_path: Path) -> No
     assert {s.status for s in again.steps} == {"cached"}
     assert next(s.key for s in again.steps if s.kind == "dataset") == key
     assert {s.status for s in project.run().steps} == {"cached"}
+    project.store.close()
+    load.leave()
+
+
+def test_rows_whose_files_were_put_together_are_not_computed_again(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.write(PIPELINE)
+    project.datasets.create("d", made_of({n: 2 * n for n in range(9)}), message="first")
+    d = project.datasets.open("d")
+    for n in range(10, 30, 2):
+        d.commit(made_of({n: n}), message="one row")
+    project.run()
+    files = {f.files for f in d.snapshot().fragments()}
+    for n in range(30, 44, 2):
+        d.commit(made_of({n: n, 3: n}), message="a row, and another that changes each time")
+    assert not files & {f.files for f in d.snapshot().fragments()}
+    result = project.run()
+    assert [s.rows_computed for s in result.steps if s.kind == "dataset" or s.name == "few"] == [8, 8]
     project.store.close()
     load.leave()

@@ -1,6 +1,7 @@
 """A dataset's commits: what its refs lead to, walking back from there, and finding one by what a user calls it."""
 
 import heapq
+import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -122,6 +123,10 @@ class History:
         while commit.parents:
             commit = self.parents(commit)[0]
             yield commit
+
+    def before(self, commit: Commit) -> Iterator[Commit]:
+        """All that a commit comes from, by all parents, newest first."""
+        return itertools.islice(self._back_from([commit]), 1, None)
 
     def resolve(self, at: str | None) -> Commit:
         """The commit that a branch, a tag, a number of ``main``, or the beginning of an id names.

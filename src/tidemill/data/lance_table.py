@@ -182,6 +182,7 @@ class LanceTable:
         gone: Mapping[int, "np.ndarray[Any, Any]"],
         new: Sequence[Any],
         properties: Mapping[str, str],
+        merged: Sequence[int] = (),
     ) -> int:
         """On top of a version: rows leave and rows come, in one transaction; the new version.
 
@@ -190,11 +191,12 @@ class LanceTable:
             gone: Fragment id to the physical offsets of the rows that leave.
             new: Fragments that ``write`` made.
             properties: Of the transaction.
+            merged: The fragments that leave whole.
         """
         import lance  # noqa: PLC0415
 
         def change(opened: "lance.LanceDataset") -> "lance.LanceDataset":
-            emptied: list[int] = []
+            emptied: list[int] = [*merged]
             updated: list[Any] = []
             for fragment, offsets in gone.items():
                 there = opened.get_fragment(fragment)

@@ -1,11 +1,13 @@
 """How a commit lands: its rows are written, a guard looks at it, and the branch moves to it; or none of that shows."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import Conflict
 from tidemill.data.commits import Commit, from_properties, properties
+from tidemill.data.compaction import compacted, moved
 from tidemill.data.history import History
 from tidemill.data.lance_table import LanceTable
 from tidemill.data.proposal import Guard, Proposal
@@ -110,17 +112,22 @@ class Landing:
             rows=head.rows + plan.changes.added - plan.changes.removed,
             changes=plan.changes,
         )
-        version = self._table.commit(base, gone=plan.gone, new=new, properties=stored)
+        on, gone = compacted(self._table, head, base), plan.gone
+        if on != base:
+            gone = moved(self._table, gone, base, on)
+        version = self._table.commit(on, gone=gone, new=new, properties=stored)
         commit = from_properties(self._table.dataset, version, stored)
         assert commit
         if self._guard:
-            before, after = Snapshot(self._table, head), Snapshot(self._table, commit)
+            # Where files were put together for this commit, what it brings is told from these.
+            former = head if on == base else replace(head, version=on)
+            before, after = Snapshot(self._table, former), Snapshot(self._table, commit)
             self._guard(Proposal(self._table.dataset, branch, before, after, plan.changes))
 
-        def moved(refs: Refs) -> Refs:
+        def with_commit(refs: Refs) -> Refs:
             if refs.branches.get(branch) != head.ref:
                 raise _MovedError
             return refs.with_branch(branch, commit.ref)
 
-        self._history.change(moved)
+        self._history.change(with_commit)
         return commit

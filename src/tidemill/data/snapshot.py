@@ -39,6 +39,7 @@ class Fragment:
         deletion_file: What names the rows that left it; None when all are there.
         rows: How many are still there at this commit.
         stored_rows: How many its data files hold, those that left it too.
+        size_bytes: Of its data files.
         lacking: The columns of this commit that none of its data files has: their cells are missing. A file may have
             cells of a column that was dropped, and of none that came later by the same name.
     """
@@ -54,6 +55,7 @@ class Fragment:
         self.deletion_file: str | None = inner.deletion_file()
         self.rows: int = inner.count_rows()
         self.stored_rows = int(inner.physical_rows)
+        self.size_bytes = sum(d.file_size_bytes or 0 for d in inner.metadata.files)
         stored = {number for file in inner.metadata.files for number in file.fields}
         self.lacking: tuple[str, ...] = tuple(n for n in schema.names if not numbers[n] & stored)
 

@@ -1,6 +1,6 @@
 """Datasets and registered models as inputs: a commit's rows as chunks, made once for each of its fragments and kept."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +8,7 @@ from tidemill.core import events, identity
 from tidemill.core.errors import NotFound
 from tidemill.core.names import Digest, Reference, nearest
 from tidemill.engine import cache, tables
+from tidemill.engine.earlier import Earlier
 from tidemill.engine.orders import Chunk, Ref, Saved
 from tidemill.pipeline.model import Model
 from tidemill.store.catalog import records
@@ -61,7 +62,7 @@ def read(
         known = _read_before(store, key, snapshot.commit.id)
         entries[commit] = {"commit": snapshot.commit.id, "key": key}
         if known is None:
-            table, made, rows_read = _exported(store, snapshot, sink)
+            table, made, rows_read = _exported(store, reference, snapshot, sink)
             known, entries = Read(snapshot.commit.id, table, key, {}, rows_read), entries | made
     if head is not None and head == _head_key(store, reference):
         # Had the branch moved meanwhile, its former head would lead to the rows of the new one.
@@ -164,21 +165,28 @@ def _saved(ref: Ref) -> Saved:
 
 
 def _exported(
-    store: "Store", snapshot: Any, sink: events.Sink
+    store: "Store", reference: Reference, snapshot: Any, sink: events.Sink
 ) -> tuple[Saved, dict[str, dict[str, Any]], int]:
-    """The snapshot's chunks: of a fragment seen before, the ones made then; of a new one, made now."""
+    """The snapshot's chunks: of a fragment seen before, the ones made then; of a new one, made now.
+
+    A fragment that is new may have rows of before: small files become one. Then these rows' chunks are the ones that
+    the nearest commit before has them in.
+    """
     entries: dict[str, dict[str, Any]] = {}
     chunks: list[Chunk] = []
     columns: list[dict[str, Any]] = []
+    earlier = Earlier(store, snapshot, lambda commits: _nearest(store, reference.name, commits))
     rows_read, done = 0, 0
     for fragment in snapshot.fragments():
         key = identity.value(["fragment", fragment.digest])
         made = _reused(store, key, fragment)
         if made is None:
-            table = fragment.read()
-            rows_read += len(table)
-            columns = columns or tables.columns_of(table)
-            made = tables.write_chunks(store.blobs, table)
+            made, table = earlier.split(fragment)
+            if table is not None:
+                rows_read += len(table)
+                columns = columns or tables.columns_of(table)
+                made = [*made, *tables.write_chunks(store.blobs, table)]
+            columns = columns or _columns_of_chunk(store, made[0])
             entries[key] = {"chunks": [dict(c) for c in made], "columns": columns}
         done += fragment.rows
         sink(events.Progress(f"reading {snapshot.dataset}", done, snapshot.rows, "rows"))
@@ -188,6 +196,17 @@ def _exported(
         chunks, columns = tables.write_chunks(store.blobs, empty), tables.columns_of(empty)
     columns = columns or _columns_of_chunk(store, chunks[0])
     return tables.manifest(store.blobs, chunks, columns), entries, rows_read
+
+
+def _nearest(store: "Store", dataset: str, commits: Sequence[Any]) -> tuple[Any, Ref] | None:
+    """The first of some commits whose table was read and is stored, and the table."""
+    keys = {_commit_key(dataset, commit.state): commit for commit in commits}
+    with store.catalog.read() as transaction:
+        there = transaction.cached(list(keys))
+    for key, commit in keys.items():
+        if key in there and (known := _known(store, key) or _read_before(store, key, commit.id)):
+            return commit, known.table.ref
+    return None
 
 
 def _columns_of_chunk(store: "Store", chunk: Chunk) -> list[dict[str, Any]]:
@@ -200,20 +219,12 @@ def _reused(store: "Store", key: str, fragment: Any) -> list[Chunk] | None:
     """The chunks that this fragment was exported to, less the rows deleted since; None if they lack rows."""
     import numpy as np  # noqa: PLC0415
 
-    from tidemill.store.table import ID  # noqa: PLC0415
-    from tidemill.store.table import read as read_file  # noqa: PLC0415
-
     with store.catalog.read() as transaction:
         entry = transaction.cached([key]).get(key)
-    if entry is None or not all(store.blobs.exists(Digest(c["digest"])) for c in entry["chunks"]):
+    if entry is None or not all(
+        store.blobs.exists(Digest(d)) for c in entry["chunks"] for d in (c["digest"], c["dropped"]) if d
+    ):
         return None
     live = np.sort(fragment.ids())
-    made: list[Chunk] = []
-    covered = 0
-    for chunk in entry["chunks"]:
-        ids = read_file(store.blobs.path(Digest(chunk["digest"]))).numpy(ID)
-        gone = ids[~tables.is_in(ids, live)]
-        covered += len(ids) - len(gone)
-        dropped = tables.write_ids(store.blobs, gone.tolist())
-        made.append(Chunk(digest=chunk["digest"], rows=len(ids) - len(gone), dropped=dropped))
-    return made if covered == len(live) else None
+    made = [tables.narrowed(store.blobs, chunk, live) for chunk in entry["chunks"]]
+    return made if sum(chunk["rows"] for chunk in made) == len(live) else None

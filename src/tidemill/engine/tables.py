@@ -58,6 +58,19 @@ def read_chunk(blobs: Blobs, chunk: Chunk) -> "Table":
     return table.filter(~is_in(table.numpy(ID), ids_as_array(blobs, chunk["dropped"])))
 
 
+def narrowed(blobs: Blobs, chunk: Chunk, keep: "np.ndarray[Any, Any]") -> Chunk:
+    """Of a chunk the rows whose ``_id`` is among these, which ascend; a row that it has dropped stays dropped."""
+    from tidemill.store.table import ID, read  # noqa: PLC0415
+
+    ids = read(blobs.path(Digest(chunk["digest"]))).numpy(ID)
+    there = is_in(ids, keep)
+    if chunk["dropped"] is not None:
+        there &= ~is_in(ids, ids_as_array(blobs, chunk["dropped"]))
+    return Chunk(
+        digest=chunk["digest"], rows=int(there.sum()), dropped=write_ids(blobs, ids[~there].tolist())
+    )
+
+
 def read_table(blobs: Blobs, meta: dict[str, Any]) -> "Table":
     """All live rows of a table artifact."""
     import pyarrow as pa  # noqa: PLC0415

@@ -1,0 +1,139 @@
+"""Small files become one as commits go by: rows, their order, differences and digests stay."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from tidemill.core.events import silent
+from tidemill.data import Dataset, Datasets, Proposal, collect, compaction, digest_again, digest_of
+from tidemill.store.open import Store
+from tidemill.store.table import Table
+
+TOGETHER = 3
+
+
+def rows(content: dict[int, str | None]) -> Table:
+    return Table.of(
+        {"k": pa.array(list(content), pa.int64()), "text": pa.array(list(content.values()), pa.string())}
+    )
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compaction, "_TOGETHER", TOGETHER)
+
+
+def read(dataset: Dataset, at: str) -> list[tuple[int, str | None]]:
+    table = dataset.snapshot(at).read(["k", "text"]).to_arrow()
+    return list(zip(table["k"].to_pylist(), table["text"].to_pylist(), strict=True))
+
+
+@pytest.mark.both_stores
+def test_rows_order_and_differences_stay_and_files_stay_few(datasets: Datasets, store: Store):
+    told: list[Proposal] = []
+    datasets = datasets.guarded(told.append)
+    datasets.create("d", rows({0: "first"}), message="First", key=["k"])
+    d = datasets.open("d")
+    wanted, expected = [(0, "first")], {d.head().id: [(0, "first")]}
+    for n in range(1, 13):
+        some: dict[int, str | None] = {n: f"row {n}"}
+        if n % 4 == 0:
+            some[n - 1] = "changed"
+        made, changes = d.commit(rows(some), message=f"Row {n}")
+        assert (changes.added, changes.changed) == (1, len(some) - 1)
+        # A row that was changed moves to the end, as it does without.
+        wanted = [pair for pair in wanted if pair[0] not in some]
+        wanted += [pair for pair in sorted(some.items()) if pair[0] != n] + [(n, some[n])]
+        expected[made.id] = list(wanted)
+        incoming = told[-1].incoming.to_arrow()["k"].to_pylist()
+        assert sorted(incoming) == sorted(some)
+        assert d.diff(str(n), str(n + 1)).counts == changes
+        assert len(d.snapshot().fragments()) <= 4 * TOGETHER
+    assert {at: read(d, at) for at in expected} == expected
+    assert {c.id for c in d.log()} == expected.keys()
+    digests = {at: digest_of(d.snapshot(at)) for at in expected}
+    collect(store, "d", [], dry_run=False, sink=silent)
+    assert {at: read(d, at) for at in expected} == expected
+    assert {at: digest_again(d.snapshot(at)) for at in expected} == digests
+
+
+def test_what_is_large_stays_as_it_is(monkeypatch: pytest.MonkeyPatch, datasets: Datasets):
+    datasets.create("d", rows(dict.fromkeys(range(1000), "some text")), message="First", key=["k"])
+    d = datasets.open("d")
+    [first] = d.snapshot().fragments()
+    monkeypatch.setattr(compaction, "_MOST_BYTES", TOGETHER * (first.size_bytes - 1))
+    for n in range(1000, 1012):
+        d.commit(rows({n: "x"}), message="Row")
+    fragments = d.snapshot().fragments()
+    assert fragments[0].files == first.files
+    assert len(fragments) <= 1 + 3 * TOGETHER
+
+
+def test_branches_merge_and_rows_leave_across_it(datasets: Datasets):
+    datasets.create("d", rows({0: "first"}), message="First", key=["k"])
+    d = datasets.open("d")
+    for n in range(1, 4):
+        d.commit(rows({n: f"row {n}"}), message="Row")
+    d.branch("side")
+    for n in range(4, 12):
+        d.commit(rows({n: f"row {n}"}), message="Row")
+        d.commit(rows({100 + n: "side", 2: f"side {n}"}), branch="side", message="Row")
+    assert d.merge("side").changes.changed == 1
+    assert dict(read(d, "main")) == {
+        **{n: f"row {n}" for n in range(1, 12)},
+        **dict.fromkeys(range(104, 112), "side"),
+        0: "first",
+        2: "side 11",
+    }
+    d.commit(rows({n: f"row {n}" for n in range(4)}), message="Fewer", replace=True)
+    assert sorted(read(d, "main")) == [(n, f"row {n}") for n in range(4)]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.data.test_compaction import rows
+from tidemill.data import Datasets, compaction
+from tidemill.data.lance_table import LanceTable
+from tidemill.store.open import Store
+
+compaction._TOGETHER = 3
+commit, left = LanceTable.commit, int(sys.argv[2])
+
+def then_killed(self, *args, **named):
+    global left
+    made = commit(self, *args, **named)
+    left -= 1
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return made
+
+LanceTable.commit = then_killed
+Datasets(Store.open(Path(sys.argv[1])), "bob").open("d").commit(rows({50: "x"}), message="Killed")
+"""
+
+
+@pytest.mark.parametrize("versions", [1, 2])
+def test_killed_in_the_middle_it_has_changed_nothing(datasets: Datasets, store: Store, versions: int):
+    datasets.create("d", rows({0: "first"}), message="First", key=["k"])
+    d = datasets.open("d")
+    for n in range(1, TOGETHER):
+        d.commit(rows({n: f"row {n}"}), message="Row")
+    before = read(d, "main")
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, store.address, str(versions)],
+        check=False,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert read(datasets.open("d"), "main") == before
+    collect(store, "d", [], dry_run=False, sink=silent)
+    datasets.open("d").commit(rows({50: "x"}), message="Again")
+    assert read(datasets.open("d"), "main") == [*before, (50, "x")]
+    assert len(datasets.open("d").snapshot().fragments()) == 2
