@@ -39,7 +39,8 @@ def test_rows_order_and_differences_stay_and_files_stay_few(datasets: Datasets, 
     datasets = datasets.guarded(told.append)
     datasets.create("d", rows({0: "first"}), message="First", key=["k"])
     d = datasets.open("d")
-    wanted, expected = [(0, "first")], {d.head().id: [(0, "first")]}
+    wanted: list[tuple[int, str | None]] = [(0, "first")]
+    expected = {d.head().id: wanted}
     for n in range(1, 13):
         some: dict[int, str | None] = {n: f"row {n}"}
         if n % 4 == 0:
