@@ -65,6 +65,9 @@ def prune_some(database: sqlite3.Connection, keep: Keep) -> int:
         database.execute("ROLLBACK")
         raise
     database.execute("COMMIT")
+    if 0 < len(gone) < _AT_ONCE:
+        # The pages as they were may lie in the write-ahead file; where a reader holds them, until it is taken over.
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return len(gone)
 
 
