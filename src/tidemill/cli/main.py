@@ -52,6 +52,7 @@ _SECTIONS = {
         "triggers": "triggers:triggers",
         "lineage": "circle:lineage",
         "gc": "project:gc",
+        "store": "store:store",
     },
 }
 """Heading in ``tidemill --help`` to name of a command to where it is, in ``tidemill.cli.verbs``."""

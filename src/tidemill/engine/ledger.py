@@ -207,7 +207,7 @@ def mark_interrupted(store: "Store") -> list[str]:
     here = socket.gethostname()
     ours = [r for r in running if store.locks.everywhere or r.host == here]
     gone = [r for r in ours if not store.locks.is_held(lock_name(r.id))]
-    if gone:
+    if gone and not store.catalog.is_older:
         with store.catalog.write() as transaction:
             for run in gone:
                 transaction.change(

@@ -44,6 +44,7 @@ def doctor(folder: Path | None = None, *, sink: Sink = silent) -> list[Finding]:
             )
         )
         found += [
+            _catalog(ws),
             _runs(ws),
             _triggers(ws),
             _blobs(ws, sink),
@@ -62,6 +63,18 @@ def _extra(name: str, modules: tuple[str, ...]) -> Finding:
     text = "installed" if not lacking else f"not installed ({', '.join(lacking)}); only needed by its users"
     return Finding(
         f"extra {name}", ok=True, message=text, hint=f"pip install 'tidemill[{name}]'" if lacking else None
+    )
+
+
+def _catalog(ws: Workspace) -> Finding:
+    catalog = ws.store.catalog
+    if not catalog.is_older:
+        return Finding("catalog", ok=True, message=f"version {catalog.version}")
+    return Finding(
+        "catalog",
+        ok=True,
+        message=f"version {catalog.version}, made by an older Tidemill: it can be read, and not written",
+        hint="Type 'tidemill store migrate' to see what would change.",
     )
 
 

@@ -426,6 +426,26 @@ class FiringView:
 
 
 @dataclass(frozen=True, slots=True)
+class Migration:
+    """What a migration of the catalog changes, or has changed.
+
+    Attributes:
+        before: The catalog's version.
+        after: The version of this Tidemill.
+        changes: One line each.
+        people: Who used the store in the last 30 days: who has an older Tidemill cannot open it after the migration.
+        done: Whether it was made.
+    """
+
+    catalog: str
+    before: str
+    after: str
+    changes: list[str]
+    people: list[str]
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Lineage:
     """Where a thing comes from: nodes from the thing asked about back to the data."""
 

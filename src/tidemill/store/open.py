@@ -103,11 +103,23 @@ class Store:
             return Catalog.open(self.folder / "catalog.db")
         catalog = Catalog.open(self._catalog)
         try:
-            pairing.check(self.objects, catalog, self._id or layout.identity(self.objects))
+            self._check_pair(catalog)
         except BaseException:
             catalog.close()
             raise
         return catalog
+
+    def pair(self) -> None:
+        """Let the catalog belong to this store, after a migration from a version that knew no such thing.
+
+        Raises:
+            Conflict: ``store-catalog-mismatch``.
+        """
+        if self._catalog is not None:
+            self._check_pair(self.catalog)
+
+    def _check_pair(self, catalog: "Catalog") -> None:
+        pairing.check(self.objects, catalog, self._id or layout.identity(self.objects))
 
     @property
     def has_catalog_open(self) -> bool:

@@ -25,6 +25,9 @@ def check(objects: Objects, catalog: "Catalog", mine: str) -> None:
         Conflict: ``store-catalog-mismatch``.
     """
     theirs = catalog.paired()
+    if theirs is None and catalog.is_older:
+        # Of a version that knew no such id, and that is only read: it gets one with its migration.
+        return
     if theirs is None:
         theirs = _paired(objects, catalog, mine)
     if theirs.id != mine:

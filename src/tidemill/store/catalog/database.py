@@ -18,7 +18,8 @@ from sqlalchemy import exc
 
 from tidemill.core import words
 from tidemill.core.clock import now, stamp
-from tidemill.store.catalog import prepared, records, tables
+from tidemill.core.errors import Conflict
+from tidemill.store.catalog import older, prepared, records, tables
 from tidemill.store.catalog.engine import Engine, too_new
 from tidemill.store.catalog.postgres import Postgres, is_address
 from tidemill.store.catalog.sqlite import Sqlite
@@ -112,8 +113,9 @@ def _words_in(column: sa.Column[Any], value: Any, sought: Sequence[str]) -> tupl
 class Transaction:
     """Reads and writes that happen together or not at all."""
 
-    def __init__(self, connection: sa.Connection) -> None:
+    def __init__(self, connection: sa.Connection, older: Mapping[str, sa.FromClause] | None = None) -> None:
         self._connection = connection
+        self._older = older or {}
         self._dialect = connection.dialect.name
 
     def add(self, *rows: object) -> None:
@@ -160,7 +162,7 @@ class Transaction:
 
         Of ``between``, each text column is at least the one and less than the other, by code points; None: any.
         """
-        table = _TABLES[kind]
+        table = self._read_from(kind)
         columns = [table.c[name] for name in _fields(kind)]
         query = sa.select(*columns).where(*_matches(table, where or {}))
         for name, (least, under) in (between or {}).items():
@@ -172,14 +174,18 @@ class Transaction:
             query = query.order_by(column.desc() if name.startswith("-") else column)
         return [kind(*row) for row in self._connection.execute(query.limit(limit))]
 
-    def _ordered(self, column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    def _read_from(self, kind: type[Any]) -> sa.FromClause:
+        table = _TABLES[kind]
+        return self._older.get(table.name, table)
+
+    def _ordered(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         # By code points, as SQLite does, not by the rules of the server's language.
         text = self._dialect == "postgresql" and isinstance(column.type, sa.String)
         return sa.collate(column, "C") if text else column
 
     def values(self, kind: type[Any], column: str, where: Mapping[str, object]) -> list[Any]:
         """One column of the records that match."""
-        table = _TABLES[kind]
+        table = self._read_from(kind)
         query = sa.select(table.c[column]).where(*_matches(table, where))
         return list(self._connection.execute(query).scalars())
 
@@ -190,17 +196,17 @@ class Transaction:
 
     def greatest(self, kind: type[Any], column: str, where: Mapping[str, object]) -> int:
         """The greatest value of an integer column among the matches; 0 where there is none."""
-        table = _TABLES[kind]
+        table = self._read_from(kind)
         query = sa.select(sa.func.max(table.c[column])).where(*_matches(table, where))
         return self._connection.execute(query).scalar() or 0
 
     def last(self, kind: type[Any], column: str) -> str | None:
         """The last value of a text column, in the order of texts; None where there is no record."""
-        return self._connection.execute(sa.select(sa.func.max(_TABLES[kind].c[column]))).scalar()
+        return self._connection.execute(sa.select(sa.func.max(self._read_from(kind).c[column]))).scalar()
 
     def counts(self, kind: type[Any], by: Sequence[str], where: Mapping[str, object]) -> dict[Any, int]:
         """How many records match, by the values of the columns ``by``, as tuples."""
-        table = _TABLES[kind]
+        table = self._read_from(kind)
         columns = [table.c[name] for name in by]
         query = sa.select(*columns, sa.func.count()).where(*_matches(table, where)).group_by(*columns)
         return {tuple(values): count for *values, count in self._connection.execute(query)}
@@ -281,10 +287,15 @@ class Catalog:
     def __init__(self, database: Engine) -> None:
         self.database = database
         self._begun = threading.local()
+        self.version: str | None = None
+        self._older: Mapping[str, sa.FromClause] = {}
 
     @classmethod
     def open(cls, where: Path | str) -> "Catalog":
-        """Open the catalog in a file of SQLite or at an address of PostgreSQL; make or migrate its tables.
+        """Open the catalog in a file of SQLite or at an address of PostgreSQL; make its tables.
+
+        Those of a file are migrated. Others may be used by a team, some of whom have an older Tidemill, which a migration
+        locks out: they are read as they are until ``migrate``.
 
         Raises:
             StorageError: ``store-too-new``, ``catalog-damaged``, ``catalog-unreachable``.
@@ -294,7 +305,7 @@ class Catalog:
         remote = isinstance(where, str) and is_address(where)
         catalog = cls(Postgres(str(where)) if remote else Sqlite(Path(where)))
         try:
-            catalog._migrate()
+            catalog._prepare(migrate=not remote)
         except exc.DatabaseError as error:
             catalog.close()
             raise catalog.database.fault(error) from error
@@ -305,7 +316,8 @@ class Catalog:
 
     def paired(self) -> records.Pairing | None:
         """The store that it belongs to; None of one that is new, or of an older version."""
-        columns = [tables.pairing.c[name] for name in _fields(records.Pairing)]
+        pairing = self._older.get("pairing", tables.pairing)
+        columns = [pairing.c[name] for name in _fields(records.Pairing)]
         with self.database.transaction(write=False) as connection:
             found = connection.execute(sa.select(*columns)).first()
         return None if found is None else records.Pairing(*found)
@@ -333,18 +345,36 @@ class Catalog:
                 )
             )
 
-    def _migrate(self) -> None:
+    @property
+    def is_older(self) -> bool:
+        """Whether an older Tidemill made its tables, and they are only read."""
+        return self.version != HEAD
+
+    def migrate(self) -> None:
+        """Bring its tables up to date. An older Tidemill cannot open it after that."""
+        try:
+            self._upgrade()
+        except exc.DatabaseError as error:
+            raise self.database.fault(error) from error
+        self.version, self._older = HEAD, {}
+
+    def _prepare(self, *, migrate: bool) -> None:
         with self.database.transaction(write=False) as connection:
             there = sa.inspect(connection).has_table("alembic_version")
-            version = (
+            self.version = (
                 connection.execute(sa.text("select version_num from alembic_version")).scalar()
                 if there
                 else None
             )
-        if version == HEAD:
-            return
-        if version is not None and version > HEAD:
-            raise too_new(version, HEAD)
+            if self.version is not None and self.version > HEAD:
+                raise too_new(self.version, HEAD)
+            if self.version not in (None, HEAD) and not migrate:
+                self._older = older.sources(connection)
+        if self.version is None or (migrate and self.is_older):
+            self._upgrade()
+            self.version = HEAD
+
+    def _upgrade(self) -> None:
         from alembic import command  # noqa: PLC0415 - 0.4 s, and only a new or old store needs it
         from alembic.config import Config  # noqa: PLC0415
 
@@ -360,7 +390,17 @@ class Catalog:
 
         Raises:
             StorageError: ``disk-full``, ``catalog-lost``, ``catalog-unreachable`` or ``storage``.
+            Conflict: ``catalog-older``, when an older Tidemill made its tables.
         """
+        if self.is_older:
+            raise Conflict(
+                f"The catalog {self.database.name} has version {self.version}; this Tidemill writes {HEAD}.",
+                why="An older Tidemill made it, and whoever still has that one could not open it any more. What is there is "
+                "read as it is.",
+                hint="Type 'tidemill store migrate' to see what would change and who is concerned; or use the version of "
+                "Tidemill that the others have.",
+                code="catalog-older",
+            )
         with self.database.transaction(write=True) as connection:
             self._begun.transaction = Transaction(connection)
             try:
@@ -382,7 +422,7 @@ class Catalog:
     def read(self) -> Generator[Transaction]:
         """A transaction that only reads: one moment's state."""
         with self.database.transaction(write=False) as connection:
-            yield Transaction(connection)
+            yield Transaction(connection, self._older)
 
     def scrub(self) -> None:
         """Let nothing of what was deleted remain in the database's files."""
@@ -440,7 +480,7 @@ def _fields(kind: type[Any]) -> list[str]:
     return [f.name for f in dataclasses.fields(kind)]
 
 
-def _matches(table: sa.Table, where: Mapping[str, object]) -> list[sa.ColumnElement[bool]]:
+def _matches(table: sa.FromClause, where: Mapping[str, object]) -> list[sa.ColumnElement[bool]]:
     return [
         table.c[n].in_(v) if isinstance(v, (list, tuple, set, frozenset)) else table.c[n] == v
         for n, v in where.items()
