@@ -35,7 +35,7 @@ def settings() -> str:
         "",
         "Without `environments` there are `dev`, `test`, `staging` and `prod`, each after the one before it.",
         "",
-        "The environment variables `TIDEMILL_STORE`, `TIDEMILL_CATALOG`, `TIDEMILL_AUTHOR`, `TIDEMILL_WORKERS` and `TIDEMILL_EXECUTOR` win over the file.",
+        "The environment variables `TIDEMILL_STORE`, `TIDEMILL_CATALOG`, `TIDEMILL_AUTHOR`, `TIDEMILL_WORKERS`, `TIDEMILL_EXECUTOR` and `TIDEMILL_VERIFY` win over the file.",
         "",
         "| setting | is | without it | what it says |",
         "|---|---|---|---|",
@@ -60,6 +60,8 @@ def _kind(hint: Any) -> str:
     names = {str: "text", int: "whole number", float: "number", bool: "true or false"}
     if hint == Bound | None:
         return "number, date or time"
+    if typing.get_origin(hint) is typing.Literal:
+        return ", ".join(f"`{json.dumps(each)}`" for each in typing.get_args(hint))
     if typing.get_origin(hint) is tuple:
         inner = typing.get_args(hint)[0]
         return f"list of {names.get(inner, 'values')}"

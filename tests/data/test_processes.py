@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import pytest
 
+from tests.data.at_rest import check_whole
 from tidemill.data import Datasets
 from tidemill.store.open import Store
 
@@ -135,6 +136,7 @@ def _check(store: Path, said: list[tuple[str, str]]) -> None:
         assert name in {"commit": commits, "branch": branches, "tag": tags}[kind]
     for commit in commits.values():
         assert len(d.snapshot(commit.id).read()) == commit.rows == 2000
+    check_whole(Store.open(store), "d")
     # A name that a killed process was about to take can be taken.
     d.branch(f"after-{len(said)}")
     d.commit(d.snapshot().read(ids=d.snapshot().ids()[:1]), branch=f"after-{len(said)}", message="None")

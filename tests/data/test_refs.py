@@ -1,6 +1,7 @@
 """Refs: what moves a branch, and what keeps two writers from losing a commit of each other."""
 
 import contextlib
+import json
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.compat.write import HERE as KEPT
+from tests.data.at_rest import check_whole
 from tests.services.again import how_to_open
 from tidemill.core.errors import AlreadyExists, Failed, NotFound, StorageError
 from tidemill.data import Changes, Dataset, Datasets, Proposal
@@ -74,6 +76,7 @@ def test_two_processes_without_a_lock_lose_nothing(store: Store, datasets: Datas
     said = [p.communicate(timeout=240)[0].split() for p in running]
     assert [p.returncode for p in running] == [0, 0, 0]
     d = datasets.open("d")
+    check_whole(store, "d")
     assert [c.number for c in d.log()] == list(range(25, 0, -1))
     assert {c.id for c in d.log()} >= {c for own in said for c in own[1::2]}
     everything = d.snapshot().read().to_polars()
@@ -217,8 +220,10 @@ def test_a_dataset_of_layout_1_is_taken_over_when_it_is_first_seen(tmp_path: Pat
 def test_refs_of_a_newer_layout_are_refused(store: Store, d: Dataset):
     key = "datasets/d.lance/_tidemill/refs.json"
     data, _ = store.objects.get(key) or (b"", "")
-    store.objects.put(key, data.replace(b'"layout": 2', b'"layout": 3'))
-    with pytest.raises(StorageError, match="layout 3") as caught:
+    body = json.loads(data) | {"layout": 4}
+    del body["sha256"]
+    store.objects.put(key, json.dumps(body).encode())
+    with pytest.raises(StorageError, match="layout 4") as caught:
         d.head()
     assert caught.value.code == "store-too-new"
 

@@ -1,5 +1,6 @@
 """Two stores and a third between them: what is pushed and fetched is the same history, sent once."""
 
+import json
 import os
 import random
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.data.at_rest import check_whole
 from tests.services.s3 import S3Server
 from tidemill.core.errors import Conflict, InvalidInput, NotFound, StorageError
 from tidemill.core.events import Progress, silent
@@ -203,7 +205,9 @@ def test_a_branch_alone_brings_main_to_a_dataset_that_is_new_there(
 def test_a_newer_dataset_is_refused(store: Store, told: Dataset, origin: Store):
     push(store, origin, "d", "origin", ["main"], silent)
     refs = Path(origin.address) / "datasets/d.lance/_tidemill/refs.json"
-    refs.write_text(refs.read_text().replace('"layout": 2', '"layout": 3'))
+    newer = json.loads(refs.read_text()) | {"layout": 4}
+    del newer["sha256"]
+    refs.write_text(json.dumps(newer))
     for move in (
         lambda: push(store, origin, "d", "origin", ["main"], silent),
         lambda: fetch(store, origin, "d", "origin", silent),
@@ -259,6 +263,7 @@ def test_a_push_that_is_killed_changes_nothing_and_the_next_sends_the_rest(
     sent = push(store, Store.open(target), "d", "origin", ["main"], silent)
     assert sent.moved.files == 41 - seen or not sent.branches
     same(d, Datasets(Store.open(target), "x").open("d"), "main")
+    check_whole(Store.open(target), "d")
 
 
 def test_a_push_into_a_bucket_that_is_killed_is_done_as_a_whole_or_not_at_all(
@@ -282,6 +287,7 @@ def test_a_push_into_a_bucket_that_is_killed_is_done_as_a_whole_or_not_at_all(
         assert there.id == told.head().id or (there.id == before and "done\n" not in said)
     push(store, target, "d", "origin", ["main"], silent)
     same(told, Datasets(target, "x").open("d"), "main")
+    check_whole(target, "d")
 
 
 def test_two_who_push_at_once(store: Store, told: Dataset, origin: Store, other: Store):

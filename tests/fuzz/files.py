@@ -13,8 +13,6 @@ from tests.fuzz.session import Finding, Session
 
 _AT_ONCE = 100
 """Cases that share a project: a new one is made then, so that what an import has left is soon gone."""
-_LANCE = frozenset({".lance", ".manifest", ".arrow"})
-"""Lance's own files: it trusts what they say of sizes, and a damaged one may end the process in its code."""
 _LOOKS = [
     *(
         "data list",
@@ -51,6 +49,10 @@ _LOOKS = [
 """What is typed at a project whose store is damaged."""
 
 
+_CHANGING = frozenset({"data merge d b", "data import d a.csv"})
+_EXPORT = "data export d out.csv"
+
+
 class Files:
     """Damaged files, each in one call or a few.
 
@@ -65,6 +67,7 @@ class Files:
         self._work = session.root / "files"
         self._others = seeds.all_bytes([*seeds.tables(), *seeds.images(), seeds.SETTINGS])
         self._turn = -1
+        self._whole: bytes | None = None
 
     def try_one(self, number: int) -> list[Finding]:
         """Make the file of this number, and bring it in."""
@@ -182,10 +185,14 @@ class Files:
         return self._session.tried(words, stdin=data, encoding=_encoding(random))[1]
 
     def _store(self, random: Random, number: int) -> list[Finding]:
-        """A file of the store itself, damaged."""
+        """A file of the store itself, damaged: what it says is what was written, or it is said that it is damaged."""
         shop.copy(self._made, Path("damaged"))
         os.chdir("damaged")
-        files = sorted(p for p in Path(".tidemill").rglob("*") if p.is_file() and p.suffix not in _LANCE)
+        if self._whole is None:
+            self._session.tried(_EXPORT.split())
+            self._whole = Path("out.csv").read_bytes()
+            Path("out.csv").unlink()
+        files = sorted(p for p in Path(".tidemill").rglob("*") if p.is_file())
         path = random.choice(files)
         data = path.read_bytes()
         path.unlink()
@@ -195,7 +202,13 @@ class Files:
         for look in random.sample(_LOOKS, 2):
             _, more = self._session.tried(look.split())
             found += [Finding(f.promise, f.where, f"{path}\n{f.text}", f.words) for f in more]
-        return found
+            # Some of them change the dataset.
+            if not found and look in _CHANGING:
+                return found
+        outcome, more = self._session.tried(_EXPORT.split())
+        if outcome is not None and outcome.status == 0 and Path("out.csv").read_bytes() != self._whole:
+            more.append(Finding("cells", path.parent.name, f"{path}: other cells than were stored", ()))
+        return [*found, *more]
 
 
 def _json(random: Random) -> list[str]:

@@ -143,6 +143,10 @@ def test_a_release_is_made_once_and_is_whole_until_a_byte_changes(project: tm.Pr
     checked = project.verify("small/1")
     assert not checked.ok
     assert "pipeline.py is damaged" in checked.problems[0]
+    [file] = (project.folder / ".tidemill/datasets/points.lance/data").glob("*.lance")
+    data = file.read_bytes()
+    file.write_bytes(data[:100] + bytes([data[100] ^ 1]) + data[101:])
+    assert any(f"data/{file.name}" in problem for problem in project.verify("small/1").problems)
 
 
 def test_a_release_of_before_commits_had_digests_stays_whole(

@@ -11,6 +11,7 @@ import click
 from tidemill import __version__
 from tidemill.cli import faults, streams
 from tidemill.cli.command import Group, State
+from tidemill.core import config
 
 _SECTIONS = {
     "Begin": {
@@ -108,6 +109,12 @@ def _show_version(context: click.Context, parameter: click.Parameter, value: boo
     help="How progress appears on standard error: a live view on a terminal and lines elsewhere, "
     "always lines, one JSON object a line, or not at all.",
 )
+@click.option(
+    "--verify",
+    type=click.Choice(["never", "first", "always"]),
+    help="When what is read from the store is held against its SHA-256: never, once on this machine and again when "
+    "it changed, or once in each process. Without it, as the setting 'verify' says.",
+)
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.option(
     "--version",
@@ -118,7 +125,9 @@ def _show_version(context: click.Context, parameter: click.Parameter, value: boo
     help="Show the version and exit.",
 )
 @click.pass_context
-def main(context: click.Context, project: Path | None, log: str, *, debug: bool) -> None:
+def main(context: click.Context, project: Path | None, log: str, verify: str | None, *, debug: bool) -> None:
     """The whole AI delivery loop on one store: data, pipelines, models, releases, serving, feedback."""
     state = context.ensure_object(State)
     state.folder, state.log, state.debug = project, log, debug
+    if verify is not None:
+        config.choose_verify(verify)

@@ -91,7 +91,7 @@ def load_project(folder: Path) -> Project:
             hint="Take it out; put it into PGPASSWORD or ~/.pgpass, or the whole address into TIDEMILL_CATALOG.",
             code="password-in-settings",
         )
-    for name in ("store", "catalog", "author", "workers", "executor"):
+    for name in ("store", "catalog", "author", "workers", "executor", "verify"):
         text = os.environ.get(f"TIDEMILL_{name.upper()}")
         if text:
             raw[name] = int(text) if name == "workers" and text.isdecimal() else text
@@ -134,6 +134,11 @@ def s3_options() -> dict[str, str]:
     }
     said = {name: next(filter(None, map(os.environ.get, texts)), None) for name, texts in named.items()}
     return {"region": "us-east-1"} | {name: text for name, text in said.items() if text}
+
+
+def choose_verify(when: str) -> None:
+    """Let this process and those that it starts hold what they read against its digest ``never``, ``first`` or ``always``."""
+    os.environ["TIDEMILL_VERIFY"] = when
 
 
 BACKENDS = {"KERAS_BACKEND": "jax"}

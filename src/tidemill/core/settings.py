@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Literal
 
 from tidemill.core.dataset_settings import CheckSettings, ReviewSettings
 from tidemill.core.wrong_setting import WrongSettingError, check_above_zero, check_ranges
@@ -185,6 +186,8 @@ class Settings:
         workers: Worker processes a run may use; 0 is as many as there are cores.
         executor: Who computes the steps of a run: ``local`` (warm workers), ``process`` (a fresh process for each),
             or one that an installed package brings.
+        verify: When what is read from the store is held against its SHA-256: ``never``, ``first`` (once on this machine, and
+            again when it changed), or ``always`` (once in each process).
         pipelines: By name.
         environments: By name, in the order in which they are listed.
         triggers: By name.
@@ -202,6 +205,7 @@ class Settings:
     author: str | None = None
     workers: int = 0
     executor: str = "local"
+    verify: Literal["never", "first", "always"] = "first"
     pipelines: dict[str, PipelineSettings] = field(default_factory=dict)
     environments: dict[str, EnvironmentSettings] = field(default_factory=_default_environments)
     triggers: dict[str, TriggerSettings] = field(default_factory=dict)

@@ -108,6 +108,16 @@ def _value(hint: Any, raw: object, file: str, path: str) -> object:
         if not isinstance(raw, list):
             raise _wrong(file, path, "a list", raw)
         return tuple(_value(arguments[0], v, file, f"{path}[{i}]") for i, v in enumerate(raw))
+    return _plain(hint, raw, file, path)
+
+
+def _plain(hint: Any, raw: object, file: str, path: str) -> object:
+    """A value that holds no others."""
+    arguments = typing.get_args(hint)
+    if arguments:
+        if raw not in arguments:
+            raise _wrong(file, path, f"one of {', '.join(map(repr, arguments))}", raw)
+        return raw
     if hint is float and isinstance(raw, int) and not isinstance(raw, bool):
         try:
             return float(raw)
@@ -161,6 +171,8 @@ def _schema(hint: Any) -> dict[str, object]:
         return {"type": "object", "additionalProperties": _schema(arguments[1])}
     if origin is tuple:
         return {"type": "array", "items": _schema(arguments[0])}
+    if origin is typing.Literal:
+        return {"enum": list(arguments)}
     # TOML has dates and times of its own; a schema sees them as text.
     texts = dict.fromkeys((str, dt.date, dt.datetime), "string")
     return {"type": {**texts, int: "integer", float: "number", bool: "boolean"}[hint]}

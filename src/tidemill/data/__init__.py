@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tidemill.data.naming import names_itself
     from tidemill.data.proposal import Guard, Proposal
     from tidemill.data.refs import Tombstone, tombstones
+    from tidemill.data.repairing import Repaired, Wrong, begin_log, repair, wrong_files
     from tidemill.data.sharing import Shared, fetch, forward, push
     from tidemill.data.snapshot import Fragment, Snapshot
     from tidemill.data.sources.layout import Tensor
@@ -58,12 +59,15 @@ _HOMES = {
     "Merged": "merge",
     "Moved": "transfer",
     "Proposal": "proposal",
+    "Repaired": "repairing",
     "Shared": "sharing",
     "Side": "conflicts",
     "Snapshot": "snapshot",
     "Tensor": "sources.layout",
     "Tombstone": "refs",
     "Value": "conflicts",
+    "Wrong": "repairing",
+    "begin_log": "repairing",
     "collect": "sweeping",
     "digest_again": "digest",
     "digest_at_hand": "digest",
@@ -79,11 +83,13 @@ _HOMES = {
     "names_itself": "naming",
     "own_texts": "forgetting",
     "push": "sharing",
+    "repair": "repairing",
     "settle": "forgetting",
     "settled": "forgetting",
     "that_lost": "forgetting",
     "tombstones": "refs",
     "unsettled": "forgetting",
+    "wrong_files": "repairing",
 }
 
 __all__ = [
@@ -105,12 +111,15 @@ __all__ = [
     "Moved",
     "Outcome",
     "Proposal",
+    "Repaired",
     "Shared",
     "Side",
     "Snapshot",
     "Tensor",
     "Tombstone",
     "Value",
+    "Wrong",
+    "begin_log",
     "check",
     "collect",
     "digest_again",
@@ -127,11 +136,13 @@ __all__ = [
     "names_itself",
     "own_texts",
     "push",
+    "repair",
     "settle",
     "settled",
     "that_lost",
     "tombstones",
     "unsettled",
+    "wrong_files",
 ]
 
 

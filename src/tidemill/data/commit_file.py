@@ -1,14 +1,16 @@
 """What a dataset's commits say, as it was read before: a line a commit, so that a long history is one short read.
 
-Derived from the table's transactions, and only appended to. A line is believed only by who knows the id that the
-commit must have: in another life of the dataset, the same version may have been another commit.
+Derived from the table's transactions, and only appended to. A line has a digest of itself, and is believed only by who
+knows the id that the commit must have: in another life of the dataset, the same version may have been another commit.
 """
 
 import contextlib
-import json
+import hashlib
 from pathlib import Path
 
 from tidemill.data.commits import PROPERTY
+
+_DIGITS = 16
 
 
 class CommitFile:
@@ -26,19 +28,13 @@ class CommitFile:
         """The properties of a version, as they were read once; None when they were not."""
         if self._lines is None:
             self._lines = self._read()
-        body = self._lines.get(str(version))
-        if body is None:
-            return None
-        try:
-            json.loads(body)
-        except ValueError:
-            # A process that was killed as it wrote left a part of a line, and the next one behind it.
-            return None
-        return {PROPERTY: body}
+        digest, _, body = self._lines.get(str(version), "").partition(" ")
+        # A process that was killed as it wrote left a part of a line, and the next one behind it.
+        return {PROPERTY: body} if body and digest == _digest(body) else None
 
     def put(self, version: int, stored: dict[str, str]) -> None:
         """Keep a version's properties."""
-        line = f"{version} {stored[PROPERTY]}\n"
+        line = f"{version} {_digest(stored[PROPERTY])} {stored[PROPERTY]}\n"
         # Where nothing may be written, they are read from the table each time.
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,3 +47,7 @@ class CommitFile:
         except (OSError, UnicodeDecodeError):
             return {}
         return {version: body for version, _, body in (line.partition(" ") for line in text.split("\n"))}
+
+
+def _digest(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()[:_DIGITS]

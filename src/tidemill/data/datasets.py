@@ -5,18 +5,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tidemill.core.clock import now, stamp
-from tidemill.core.errors import AlreadyExists, Conflict, InvalidInput, NotFound
+from tidemill.core.errors import AlreadyExists, InvalidInput, NotFound, StorageError
 from tidemill.core.names import check_name, nearest
 from tidemill.data.batches import Counted, opened
 from tidemill.data.columns import arrange, system_schema
 from tidemill.data.commits import Changes, Commit, from_properties, properties
 from tidemill.data.dataset import Dataset
-from tidemill.data.history import read_refs
+from tidemill.data.history import History, read_refs
 from tidemill.data.identities import Identities
 from tidemill.data.lance_table import LanceTable
 from tidemill.data.landing import lock_name
 from tidemill.data.proposal import Guard, Proposal
-from tidemill.data.refs import MAIN, Refs, load, refs_key
+from tidemill.data.refs import MAIN, Refs, load
 from tidemill.data.snapshot import Snapshot
 from tidemill.store.table import KEY, Table
 
@@ -57,8 +57,13 @@ class Datasets:
         return sorted(n for top in tops if self.exists(n := top.removesuffix(".lance")))
 
     def exists(self, name: str) -> bool:
-        """Whether there is a dataset of this name."""
-        return read_refs(self._table(name))[0] is not None
+        """Whether there is a dataset of this name, though its refs may be damaged."""
+        try:
+            return read_refs(self._table(name))[0] is not None
+        except StorageError as error:
+            if error.code != "store-damaged":
+                raise
+            return True
 
     def open(self, name: str) -> "Dataset":
         """The dataset of this name.
@@ -138,11 +143,8 @@ class Datasets:
         assert commit
         if self._guard:
             self._guard(Proposal(name, MAIN, None, Snapshot(table, commit), changes))
-        try:
-            refs = Refs({MAIN: commit.ref})
-            self._store.objects.put_if(refs_key(name), refs.to_bytes(), tag)
-        except Conflict:
-            raise _taken(name) from None
+        if not History(table).begin(Refs({MAIN: commit.ref}), tag):
+            raise _taken(name)
         return commit, changes
 
     def remove(self, name: str) -> None:
@@ -156,7 +158,7 @@ class Datasets:
             self._table(name).remove()
 
     def _table(self, name: str) -> LanceTable:
-        return LanceTable(self._store.objects, name, self._store.folder)
+        return LanceTable(self._store, name)
 
 
 def _taken(name: str) -> AlreadyExists:

@@ -3,12 +3,14 @@
 import heapq
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tidemill.core.errors import Conflict, InvalidInput, NotFound, StorageError
 from tidemill.core.names import listed, nearest
 from tidemill.data import layout_1
 from tidemill.data.commits import Commit, from_properties
+from tidemill.data.file_log import FOLDER
 from tidemill.data.lance_table import LanceTable
 from tidemill.data.refs import MAIN, Ref, Refs, load, refs_key
 
@@ -22,6 +24,8 @@ _ID_DIGITS = 12
 def read_refs(table: LanceTable) -> tuple[Refs | None, str | None]:
     """A dataset's refs and the tag to swap them by; those of layout 1 are written down when first seen."""
     refs, tag = load(table.objects, table.dataset)
+    if refs is not None:
+        table.files.follow(refs.log)
     if refs is not None or tag is not None:
         return refs, tag
     old = layout_1.refs_of(table)
@@ -61,10 +65,11 @@ class History:
         """
         while True:
             refs, tag = self._loaded()
-            new = make(refs)
             try:
-                self._table.objects.put_if(refs_key(self._dataset), new.to_bytes(), tag)
-            except Conflict:
+                self._put(refs, make(refs), tag)
+            except Conflict as error:
+                if error.code != "object-changed":
+                    raise
                 continue
             return
 
@@ -75,13 +80,34 @@ class History:
             NotFound: ``dataset-not-found``.
         """
         refs, tag = self._loaded()
-        if refs != old:
+        if replace(refs, log=None) != replace(old, log=None):
             return False
-        try:
-            self._table.objects.put_if(refs_key(self._dataset), new.to_bytes(), tag)
-        except Conflict:
-            return False
-        return True
+        return self._was_put(refs, new, tag)
+
+    def begin(self, new: Refs, tag: str | None) -> bool:
+        """Put the first refs of a dataset where there are none; False when somebody else's were there by then.
+
+        Args:
+            new: The refs.
+            tag: Of what lies in their place, such as of a removed dataset.
+        """
+        return self._was_put(None, new, tag)
+
+    def keep_digests(self, keys: Collection[str] | None = None, log: str | None = None) -> None:
+        """Write down the digest of every file of the history that has none.
+
+        Args:
+            keys: Then also: forget those of all other files.
+            log: The entry to go on from, where the one that the refs name is damaged; empty: from none.
+        """
+        while True:
+            refs, tag = self._loaded()
+            old = refs if log is None else replace(refs, log=log or None)
+            try:
+                self._put(old, refs, tag, only=keys, begin=True)
+            except Conflict:
+                continue
+            return
 
     def head(self, branch: str) -> Commit:
         """The newest commit of a branch.
@@ -104,7 +130,13 @@ class History:
     def at(self, ref: Ref) -> Commit:
         """The commit that a ref names."""
         commit = self._commit(ref.version, ref.id)
-        assert commit, f"version {ref.version} is a commit"
+        if commit is None or commit.id != ref.id:
+            raise StorageError(
+                f"Commit {ref.id} of dataset '{self._dataset}' is gone.",
+                why=f"Version {ref.version} of the table, which it was, is another one now.",
+                hint=f"Type 'tidemill data repair {self._dataset} --from REMOTE' to get it from another store.",
+                code="store-damaged",
+            )
         return commit
 
     def parents(self, commit: Commit) -> list[Commit]:
@@ -116,6 +148,14 @@ class History:
         # Layout 1 did not say where a parent lies.
         known = {c.id: c for c in self._every()}
         return [known[parent] for parent in commit.parents]
+
+    def of_version(self, version: int) -> Commit | None:
+        """The commit that a version is, as the table has it; None when it is upkeep.
+
+        Raises:
+            StorageError: ``store-damaged``.
+        """
+        return self._commit(version)
 
     def walk(self, commit: Commit) -> Iterator[Commit]:
         """``commit`` and its first parents, back to the first."""
@@ -234,6 +274,80 @@ class History:
     def _every(self) -> Iterator[Commit]:
         return (c for v in self._table.versions() if (c := self._commit(v)))
 
+    def _was_put(self, old: Refs | None, new: Refs, tag: str | None) -> bool:
+        try:
+            self._put(old, new, tag)
+        except Conflict as error:
+            if error.code != "object-changed":
+                raise
+            return False
+        return True
+
+    def _put(
+        self,
+        old: Refs | None,
+        new: Refs,
+        tag: str | None,
+        *,
+        only: Collection[str] | None = None,
+        begin: bool = False,
+    ) -> None:
+        """Put refs in the place of others: the one way that they change.
+
+        First the digest of each file that they lead to is in the log, so that none is ever named without.
+
+        Args:
+            old: What was there; None: nothing.
+            new: The refs.
+            tag: What the place is swapped by.
+            only: The keys, below the table, of all files that the log is to have.
+            begin: Whether a log begins also where others may use an older Tidemill.
+
+        Raises:
+            Conflict: ``object-changed``, when other refs were there by then.
+        """
+        table, key = self._table, refs_key(self._dataset)
+        shared = table.objects.path("") is None
+        if old is not None and old.log is None and shared and not begin:
+            # They could not read it any more: it begins when somebody says so.
+            table.objects.put_if(key, replace(new, log=None).to_bytes(), tag)
+            return
+        table.files.follow(old.log if old else None)
+        new_files = table.files.take(self._without_digest(old, new))
+        log = table.files.log.with_entry(new.body(), new_files)
+        if only is not None:
+            log = log.only(new.body(), only)
+        entry = log.entries[0]
+        table.objects.put(f"{table.prefix}/{FOLDER}/{entry.name}", entry.to_bytes())
+        try:
+            table.objects.put_if(key, replace(new, log=entry.name).to_bytes(), tag)
+        except Conflict:
+            table.objects.delete([f"{table.prefix}/{FOLDER}/{entry.name}"])
+            raise
+        table.files.adopt(log)
+        table.fresh.clear()
+
+    def _without_digest(self, old: Refs | None, new: Refs) -> list[str]:
+        """The keys, below the table, of the files behind these refs that the log does not have."""
+        whole = old is not None and old.log is None
+        waiting = [*self._every()] if whole else [self.at(ref) for ref in new.heads()]
+        seen: set[int] = set()
+        wanted: dict[str, None] = {}
+        while waiting:
+            commit = waiting.pop()
+            if commit.version in seen or self._has_digests(commit):
+                continue
+            seen.add(commit.version)
+            wanted |= dict.fromkeys(self._table.holds(commit.version))
+            waiting += [] if whole else self.parents(commit)
+        below = [key.removeprefix(f"{self._table.prefix}/") for key in wanted]
+        known = self._table.files.known(below).keys() - self._table.fresh
+        return sorted(key for key in below if key not in known)
+
+    def _has_digests(self, commit: Commit) -> bool:
+        manifest = self._table.manifest_below(commit.version)
+        return manifest not in self._table.fresh and bool(self._table.files.known([manifest]))
+
     def _loaded(self) -> tuple[Refs, str | None]:
         refs, tag = read_refs(self._table)
         if refs is None:
@@ -249,11 +363,15 @@ class History:
         if version not in self._seen:
             known = self._table.commit_file.get(version) if commit_id else None
             commit = from_properties(self._dataset, version, known) if known else None
-            self._seen[version] = commit if commit and commit.id == commit_id else self._read(version)
+            self._seen[version] = (
+                commit if commit and commit.id == commit_id else self._read(version, commit_id)
+            )
         return self._seen[version]
 
-    def _read(self, version: int) -> Commit | None:
-        self._opened = self._opened or self._table.open()
+    def _read(self, version: int, commit_id: str | None = None) -> Commit | None:
+        # Not the newest version: it may be of a writer that was killed.
+        self._table.check_manifest(version, commit_id)
+        self._opened = self._opened or self._table.open(version)
         stored = self._table.properties(self._opened, version)
         commit = from_properties(self._dataset, version, stored)
         if commit:

@@ -1,18 +1,19 @@
 """Where the rows of a data file lie, by ``_id``, and which lies where: a side file for each, memory-mapped.
 
-A data file never changes, so neither does its side file. It is derived: made with the rows where they are
-written here, and else when it is first needed. Looking a few up, either way, reads a few pages, however long the
-table.
+A data file never changes, so neither does its side file, which ends in its own digest. It is derived: made with the
+rows where they are written here, and else when it is first needed. Looking a few up, either way, reads a few pages,
+however long the table.
 """
 
 import contextlib
 import mmap
 import os
-import secrets
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tidemill.store.sealed import SEAL_BYTES, Sealed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,14 +106,11 @@ class IdFiles:
     """The side files of one dataset.
 
     Args:
-        folder: Where they are kept.
-
-    Attributes:
-        folder: The same.
+        files: Where they are kept.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, files: Sealed) -> None:
+        self._files = files
         self._opened: dict[str, IdFile] = {}
 
     def of(self, data_file: str, rows: int, ids: "Callable[[], np.ndarray[Any, Any]]") -> IdFile:
@@ -120,14 +118,14 @@ class IdFiles:
 
         Args:
             data_file: Which.
-            rows: How many it has, deleted ones too: a side file of another length was cut, and is made anew.
+            rows: How many it has, deleted ones too: a side file of another length, or of other bytes than were
+                written, is made anew.
             ids: Reads its ids in its order, those of deleted rows too.
         """
         if data_file not in self._opened:
-            path = self._path(data_file)
-            there = _mapped(path) if path.exists() else None
-            if there is not None and len(there.ids) == rows:
-                self._opened[data_file] = there
+            name = _name(data_file)
+            if self._files.is_whole(name, rows * (_ID_BYTES + _OFFSET_BYTES)):
+                self._opened[data_file] = _mapped(self._files.folder / name)
             else:
                 self.put(data_file, ids())
         return self._opened[data_file]
@@ -137,24 +135,15 @@ class IdFiles:
         import numpy as np  # noqa: PLC0415
 
         order = np.argsort(ids, kind="stable").astype(np.uint32)
-        made = IdFile(ids, order)
-        self._opened[data_file] = made
-        path = self._path(data_file)
-        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-        # What cannot be kept (a store that may only be read, a full disk) is made again the next time.
-        with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with part.open("wb") as file:
-                    file.write(ids.tobytes())
-                    file.write(order.tobytes())
-                os.replace(part, path)
-                self._opened[data_file] = _mapped(path)
-            finally:
-                part.unlink(missing_ok=True)
+        self._opened[data_file] = IdFile(ids, order)
+        # What cannot be kept is made again the next time.
+        if self._files.put(_name(data_file), ids.tobytes() + order.tobytes()):
+            with contextlib.suppress(OSError):
+                self._opened[data_file] = _mapped(self._files.folder / _name(data_file))
 
-    def _path(self, data_file: str) -> Path:
-        return self.folder / f"{data_file.rpartition('.')[0]}.ids"
+
+def _name(data_file: str) -> str:
+    return f"{data_file.rpartition('.')[0]}.ids"
 
 
 def _mapped(path: Path) -> IdFile:
@@ -164,7 +153,7 @@ def _mapped(path: Path) -> IdFile:
         size = os.fstat(file.fileno()).st_size
         # An empty file cannot be mapped. A map outlives the file's handle.
         data = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
-    rows = size // (_ID_BYTES + _OFFSET_BYTES)
+    rows = (size - SEAL_BYTES) // (_ID_BYTES + _OFFSET_BYTES)
     return IdFile(
         np.frombuffer(data, np.uint64, rows), np.frombuffer(data, np.uint32, rows, rows * _ID_BYTES)
     )

@@ -24,8 +24,10 @@ from tidemill.data.id_files import IdFiles
 from tidemill.data.refs import REMOVED, refs_key
 from tidemill.data.row_digests import RowDigests
 from tidemill.data.schema_change import SchemaChange
+from tidemill.data.whole_files import WholeFiles
 from tidemill.store import damage
 from tidemill.store.faults import fault
+from tidemill.store.sealed import Sealed
 from tidemill.store.table import ID
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from tidemill.store.objects import Objects
+    from tidemill.store.open import Store
 
 MAX_VERSION = 2**64 - 1
 _FILE_BYTES = 256 * 1024 * 1024
@@ -49,25 +52,67 @@ class LanceTable:
     """A Lance table under a prefix of a store, which may not be there yet.
 
     Args:
-        objects: The store's.
+        store: The store; what is derived from a remote table is kept in this machine's folder of it.
         dataset: The name.
-        local: This machine's folder: what is derived from a remote table is kept there.
+
+    Attributes:
+        files: The digests of its files, and whether they hold.
+        fresh: Keys below its prefix that were written through this object and may have been another file's before:
+            of a version that was lost the number is given again.
     """
 
-    def __init__(self, objects: "Objects", dataset: str, local: Path) -> None:
-        self.objects = objects
+    def __init__(self, store: "Store", dataset: str) -> None:
+        self.objects: Objects = store.objects
         self.dataset = dataset
         self.prefix = f"datasets/{dataset}.lance"
-        self.uri, self._options = objects.uri(self.prefix)
-        derived = objects.path(f"{self.prefix}/_tidemill") or local / "datasets" / dataset
-        self.id_files = IdFiles(derived / "rows")
+        self.uri, self._options = store.objects.uri(self.prefix)
+        own = store.objects.path(f"{self.prefix}/_tidemill")
+        derived = own or store.folder / "datasets" / dataset
+        self.fresh: set[str] = set()
+        self.id_files = IdFiles(Sealed(derived / "rows", f"{self.prefix}/rows", store.seen))
         self.commit_file = CommitFile(derived / "commits")
-        self.row_digests = RowDigests(derived / "digests")
+        self.row_digests = RowDigests(Sealed(derived / "digests", f"{self.prefix}/digests", store.seen))
+        self.files = WholeFiles(
+            store.objects, self.prefix, dataset, store.seen, None if own else derived / "log"
+        )
 
-    def open(self, version: int | None = None) -> "lance.LanceDataset":
-        """The table at a version (None: the newest, of whatever branch)."""
+    def check_manifest(self, version: int, commit: str | None = None) -> None:
+        """See that the manifest of a version is as it was written.
+
+        Raises:
+            StorageError: ``store-damaged``.
+        """
+        self.files.check({self.manifest_below(version)} - self.fresh, commit)
+
+    def open_whole(self, version: int, commit: str | None = None) -> "lance.LanceDataset":
+        """The table at a version, to be read: its manifest and deletion files are as they were written.
+
+        Lance trusts a deletion file: of a damaged one it may end the process.
+
+        Raises:
+            StorageError: ``store-damaged``.
+        """
+        opened = self.open(version, commit)
+        self.files.check([mark for f in opened.get_fragments() if (mark := f.deletion_file())], commit)
+        return opened
+
+    def check_data(self, files: "Iterable[str]", commit: str | None = None) -> None:
+        """See that data files, by name, are as they were written.
+
+        Raises:
+            StorageError: ``store-damaged``.
+        """
+        self.files.check([f"data/{file}" for file in files], commit)
+
+    def open(self, version: int, commit: str | None = None) -> "lance.LanceDataset":
+        """The table at a version, whose manifest is as it was written.
+
+        Raises:
+            StorageError: ``store-damaged``.
+        """
         import lance  # noqa: PLC0415
 
+        self.check_manifest(version, commit)
         with translated(self.uri):
             return lance.dataset(self.uri, version=version, storage_options=self._options)
 
@@ -95,6 +140,7 @@ class LanceTable:
         """The ``_id`` of each row of a data file, in its order, those of deleted rows too."""
         from lance.file import LanceFileReader  # noqa: PLC0415
 
+        self.check_data([data_file])
         with translated(self.uri):
             path = f"{self.uri}/data/{data_file}"
             reader = LanceFileReader(path, storage_options=self._options, columns=[ID])
@@ -155,6 +201,10 @@ class LanceTable:
         """
         import pyarrow as pa  # noqa: PLC0415
 
+        if change.retyped:
+            fragments = self.open_whole(version).get_fragments()
+            self.check_data(d.path for f in fragments for d in f.data_files())
+
         def added(opened: "lance.LanceDataset") -> None:
             opened.add_columns(pa.schema(change.added))
 
@@ -201,6 +251,7 @@ class LanceTable:
             for fragment, offsets in gone.items():
                 there = opened.get_fragment(fragment)
                 assert there is not None, f"fragment {fragment} is not in version {version}"
+                self.files.check([mark] if (mark := there.deletion_file()) else [])
                 left = there.delete_rows(offsets.tolist())
                 if left is None:
                     emptied.append(fragment)
@@ -236,15 +287,30 @@ class LanceTable:
 
     def manifest(self, version: int) -> str:
         """The key under which a version's manifest lies."""
-        return f"{self.prefix}/_versions/{MAX_VERSION - version:020}.manifest"
+        return f"{self.prefix}/{self.manifest_below(version)}"
+
+    @staticmethod
+    def manifest_below(version: int) -> str:
+        """The same, below the table's prefix."""
+        return f"_versions/{MAX_VERSION - version:020}.manifest"
 
     def data_files(self) -> dict[str, int]:
         """The data files that are there, of whatever version, and their sizes in bytes."""
         return {e.key.rpartition("/")[2]: e.size_bytes for e in self.objects.list(f"{self.prefix}/data")}
 
     def copy_data_file(self, name: str, to: "LanceTable") -> None:
-        """Bring a data file to another table."""
-        self.objects.copy(f"{self.prefix}/data/{name}", to.objects)
+        """Bring a data file to another table.
+
+        Raises:
+            StorageError: ``store-damaged``, when it is not as it was written; then nothing is brought.
+            NotFound: ``object-not-found``.
+        """
+        key = f"data/{name}"
+        known = self.files.known([key]).get(key)
+        if not self.objects.copy(f"{self.prefix}/{key}", to.objects, known.digest if known else None):
+            raise self.files.fault(key, lost=False)
+        if known is not None:
+            to.files.note(key, known)
 
     def remove(self) -> None:
         """Delete the table. It is gone from the first moment on; what a kill leaves is garbage."""
@@ -278,12 +344,14 @@ class LanceTable:
                 if version != opened.latest_version:
                     # Lance changes the newest version only, so the one to start from becomes it once more.
                     # Without properties: to our history that version is upkeep, also when nothing follows it.
-                    newest = self.open()
+                    newest = self.open(opened.latest_version)
                     restore = lance.Transaction(newest.version, lance.LanceOperation.Restore(version))
                     opened = lance.LanceDataset.commit(newest, restore)
+                    self.fresh.add(self.manifest_below(opened.version))
                 for change in changes:
                     expected = opened.version + 1
                     opened = change(opened)
+                    self.fresh.add(self.manifest_below(opened.version))
                     if opened.version != expected:
                         return None
             except OSError as error:

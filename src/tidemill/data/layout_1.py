@@ -23,7 +23,7 @@ def refs_of(table: LanceTable) -> Refs | None:
     versions = table.versions()
     if not versions:
         return None
-    opened = table.open()
+    opened = table.open(versions[0])
     commits: dict[int, Commit] = {}
     for version in versions:
         stored = table.properties(opened, version)

@@ -63,11 +63,8 @@ def pieces_of(table: LanceTable, opened: "lance.LanceDataset") -> list[Piece]:
             metadata = written(fragment.metadata).metadata
             deleted = None
             if metadata["deletion_file"]:
-                file = table.objects.get(
-                    _deletion_key(table, fragment.fragment_id, metadata["deletion_file"])
-                )
-                assert file is not None, "a version's deletion files are there"
-                deleted = file[0]
+                key = _deletion_key(table, fragment.fragment_id, metadata["deletion_file"])
+                deleted = table.files.bytes_of(key.removeprefix(f"{table.prefix}/"))
             found.append(Piece(metadata, deleted))
     return found
 
@@ -136,7 +133,9 @@ def _becoming(table: LanceTable, pieces: Sequence[Piece], properties: Mapping[st
                 continue
             file = piece.metadata["deletion_file"]
             if piece.deleted is not None:
-                table.objects.put(_deletion_key(table, fragment.fragment_id, file), piece.deleted)
+                key = _deletion_key(table, fragment.fragment_id, file)
+                table.objects.put(key, piece.deleted)
+                table.fresh.add(key.removeprefix(f"{table.prefix}/"))
             updated.append(FragmentMetadata.from_json(json.dumps({**own.metadata, "deletion_file": file})))
         operation = lance.LanceOperation.Update(
             removed_fragment_ids=[f.fragment_id for files, f in there.items() if files not in wanted],

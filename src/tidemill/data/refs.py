@@ -6,8 +6,10 @@ the place of exactly those that were read; of two at once one loses, and begins 
 """
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
     from tidemill.store.objects import Objects
 
 MAIN = "main"
-LAYOUT = 2
+LAYOUT = 3
+"""Layout 3 names the dataset's log and has a digest of itself."""
+_WITHOUT_LOG = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class Refs:
         remotes: What was fetched from other stores, as ``REMOTE/BRANCH``.
         generation: How often history was rewritten: a commit's id and generation name its rows.
         forgotten: What was removed from all of history.
+        log: The newest entry of the dataset's log; None of a dataset that is older than its log.
     """
 
     branches: Mapping[str, Ref]
@@ -66,6 +71,7 @@ class Refs:
     remotes: Mapping[str, Ref] = field(default_factory=dict)
     generation: int = 0
     forgotten: tuple[Tombstone, ...] = ()
+    log: str | None = None
 
     def named(self, name: str) -> Ref | None:
         """What a branch, tag or fetched branch names."""
@@ -83,20 +89,27 @@ class Refs:
         """These refs, with a tag more."""
         return replace(self, tags=_with(self.tags, name, ref))
 
-    def to_bytes(self) -> bytes:
-        """As they are stored."""
-        body = {
-            "layout": LAYOUT,
+    def body(self) -> dict[str, Any]:
+        """What they say, as JSON, but for the log."""
+        return {
             "generation": self.generation,
             "branches": _written(self.branches),
             "tags": _written(self.tags),
             "remotes": _written(self.remotes),
             "forgotten": [dataclasses.asdict(each) for each in self.forgotten],
         }
+
+    def to_bytes(self) -> bytes:
+        """As they are stored."""
+        if self.log is None:
+            body: dict[str, Any] = {"layout": _WITHOUT_LOG, **self.body()}
+        else:
+            body = {"layout": LAYOUT, **self.body(), "log": self.log}
+            body["sha256"] = _digest(body)
         return json.dumps(body, indent=1).encode() + b"\n"
 
 
-REMOVED = json.dumps({"layout": LAYOUT, "removed": True}).encode()
+REMOVED = json.dumps({"layout": _WITHOUT_LOG, "removed": True}).encode()
 """In the place of refs while a dataset is being removed: from then on it is not there."""
 
 
@@ -114,8 +127,11 @@ def load(objects: "Objects", dataset: str) -> tuple[Refs | None, str | None]:
     found = objects.get(refs_key(dataset))
     if found is None:
         return None, None
-    with damage.reading(f"The file of refs of dataset '{dataset}'"):
+    with _reading(dataset):
         body: dict[str, Any] = json.loads(found[0])
+        said = body.pop("sha256", None)
+        if said is not None and said != _digest(body):
+            raise ValueError("its bytes have another digest than it says")
         layout = int(body["layout"])
     if layout > LAYOUT:
         raise StorageError(
@@ -126,17 +142,29 @@ def load(objects: "Objects", dataset: str) -> tuple[Refs | None, str | None]:
         )
     if body.get("removed"):
         return None, found[1]
-    with damage.reading(f"The file of refs of dataset '{dataset}'"):
-        refs = Refs(
-            branches=_parsed(body["branches"]),
-            tags=_parsed(body["tags"]),
-            remotes=_parsed(body["remotes"]),
-            generation=int(body["generation"]),
-            forgotten=tuple(_tombstone(each) for each in body["forgotten"]),
-        )
-        if MAIN not in refs.branches:
-            raise ValueError("it names no branch 'main'")
-    return refs, found[1]
+    with _reading(dataset):
+        if layout >= LAYOUT and said is None:
+            raise ValueError("it has no digest")
+        return from_body(body), found[1]
+
+
+def from_body(body: Mapping[str, Any], log: str | None = None) -> Refs:
+    """The refs that a body says.
+
+    Raises:
+        ValueError: When it is none; also KeyError, TypeError and AttributeError.
+    """
+    refs = Refs(
+        branches=_parsed(body["branches"]),
+        tags=_parsed(body["tags"]),
+        remotes=_parsed(body["remotes"]),
+        generation=int(body["generation"]),
+        forgotten=tuple(_tombstone(each) for each in body["forgotten"]),
+        log=body.get("log", log),
+    )
+    if MAIN not in refs.branches:
+        raise ValueError("it names no branch 'main'")
+    return refs
 
 
 def tombstones(objects: "Objects", dataset: str) -> tuple[Tombstone, ...]:
@@ -166,6 +194,17 @@ def check_free(dataset: str, kind: str, name: str, refs: Refs) -> None:
                 hint="Take another name.",
                 code=f"{there}-exists",
             )
+
+
+def _reading(dataset: str) -> AbstractContextManager[None]:
+    return damage.reading(
+        f"The file of refs of dataset '{dataset}'",
+        f"Type 'tidemill data repair {dataset}': the dataset's log has what it said.",
+    )
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
 def _tombstone(body: dict[str, Any]) -> Tombstone:

@@ -6,16 +6,14 @@ kept here is derived from the table, and made again where it is missing; ``core.
 """
 
 import contextlib
-import os
-import secrets
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core import identity
 from tidemill.data import pre_images
 from tidemill.data.commits import Commit
+from tidemill.store.sealed import Sealed
 from tidemill.store.table import ID
 
 if TYPE_CHECKING:
@@ -129,14 +127,15 @@ class RowDigests:
     """What was computed of one dataset.
 
     Args:
-        folder: Where it is kept: a file for each fragment, and one for each of the last trees.
+        files: Where it is kept: a file for each fragment, and one for each of the last trees.
 
     Attributes:
-        folder: The same.
+        folder: Their folder.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, files: Sealed) -> None:
+        self._files = files
+        self.folder = files.folder
 
     def of(self, data_file: str, fragment: str, rows: int, compute: "Callable[[], Array]") -> "Array":
         """The digests of a fragment's rows, those that left it too.
@@ -150,31 +149,32 @@ class RowDigests:
         import numpy as np  # noqa: PLC0415
 
         shape = fragment.removeprefix("sha256:")[:_SHAPE_DIGITS]
-        path = self.folder / f"{data_file.rpartition('.')[0]}-{shape}.rows"
-        if _size(path) != rows * _DIGEST_BYTES:
+        name = f"{data_file.rpartition('.')[0]}-{shape}.rows"
+        if not self._files.is_whole(name, rows * _DIGEST_BYTES):
             made = compute()
-            _put(path, made.tobytes())
+            # What cannot be kept is made again the next time.
+            self._files.put(name, made.tobytes())
             return made
         if not rows:
             return np.zeros((0, _DIGEST_BYTES), np.uint8)
-        return np.memmap(path, np.uint8, "r", shape=(rows, _DIGEST_BYTES))
+        return np.memmap(self.folder / name, np.uint8, "r", shape=(rows, _DIGEST_BYTES))
 
     def tree(self, commit: Commit) -> Tree | None:
         """The tree of a commit, where it is kept."""
         import numpy as np  # noqa: PLC0415
 
-        try:
-            data = self._tree(commit).read_bytes()
-        except OSError:
-            return None
         size = _DIGEST_BYTES << _bits(commit.rows)
-        if len(data) != size:
+        if not self._files.is_whole(_tree(commit), size):
+            return None
+        try:
+            data = (self.folder / _tree(commit)).read_bytes()[:size]
+        except OSError:
             return None
         return Tree(commit.rows, np.frombuffer(data, np.uint8).reshape(-1, _DIGEST_BYTES))
 
     def put_tree(self, commit: Commit, tree: Tree) -> None:
         """Keep the tree of a commit; of others, those that were kept last."""
-        _put(self._tree(commit), tree.ranges.tobytes())
+        self._files.put(_tree(commit), tree.ranges.tobytes())
         with contextlib.suppress(OSError):
             kept = sorted(self.folder.glob("*.tree"), key=lambda path: path.stat().st_mtime_ns)
             for path in kept[:-_KEPT_TREES]:
@@ -184,9 +184,6 @@ class RowDigests:
         """The versions of the commits whose trees are kept."""
         stems = (path.stem.partition("-")[0] for path in self.folder.glob("*.tree"))
         return [int(stem) for stem in stems if stem.isdecimal()]
-
-    def _tree(self, commit: Commit) -> Path:
-        return self.folder / f"{commit.version}-{commit.state}.tree"
 
     def sweep(self, needed: Callable[[str], bool]) -> None:
         """Remove the files whose name is not needed."""
@@ -204,20 +201,5 @@ def is_needed(name: str, files: Collection[str], versions: Collection[int]) -> b
     return kind == "rows" and stem.rpartition("-")[0] in files
 
 
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None
-
-
-def _put(path: Path, data: bytes) -> None:
-    """What cannot be kept (a store that may only be read, a full disk) is made again the next time."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_bytes(data)
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+def _tree(commit: Commit) -> str:
+    return f"{commit.version}-{commit.state}.tree"

@@ -9,7 +9,8 @@ from tidemill.core.events import Sink
 from tidemill.data.commits import Commit
 from tidemill.data.forgetting import rewrite, unknown
 from tidemill.data.landing import lock_name
-from tidemill.data.refs import MAIN, Ref, Refs, load, refs_key
+from tidemill.data.refs import MAIN, Ref, Refs, load
+from tidemill.data.repairing import lost_files, mend
 from tidemill.data.sweeping import sweep
 from tidemill.data.transfer import Copy, Moved, carry, check_related, fetched, lacking, new_tags
 
@@ -27,6 +28,8 @@ class Shared:
         tags: The tags that are new there.
         forgotten: How many rows were removed from all of history there, as they are forgotten here.
         kept: The tags that name another commit there, and were left.
+        mended: The files and commits that the other side had lost, and has again.
+        lost: The files that it has lost, and that are not here either.
     """
 
     moved: Moved
@@ -34,6 +37,8 @@ class Shared:
     tags: tuple[str, ...]
     forgotten: int = 0
     kept: tuple[str, ...] = ()
+    mended: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
 
 
 def push(
@@ -62,6 +67,8 @@ def push(
         _, etag = load(theirs.objects, name)
         known = here.known()
         lost = _adopt(there, refs, sink)
+        there.refs()
+        mended = mend(there, here, lost_files(there), sink)
         before = there.refs()
         names: list[str] = [*branches, *([] if before.branches else [MAIN])]
         wanted = {branch: refs.branches[branch] for branch in names}
@@ -90,7 +97,7 @@ def push(
                 generation=refs.generation,
                 forgotten=tuple(replace(t, purged=True) for t in refs.forgotten),
             )
-            done = _begin(there, first, etag)
+            done = there.history.begin(first, etag)
         if not done:
             raise _rejected(name, remote, wanted)
     with ours.locks.hold(lock_name(name)):
@@ -98,7 +105,14 @@ def push(
         known = here.known()
         here.history.change(lambda mine: fetched_from(mine, remote, after, known))
     gone = {b: r.id for b, r in wanted.items() if before.branches.get(b) != after.branches[b]}
-    return Shared(moved, gone, tuple(tags), lost)
+    return Shared(
+        replace(moved, size_bytes=moved.size_bytes + mended.size_bytes),
+        gone,
+        tuple(tags),
+        lost,
+        mended=(*mended.files, *(f"commit {each}" for each in mended.commits)),
+        lost=tuple(each.file for each in mended.left),
+    )
 
 
 def fetch(
@@ -159,7 +173,7 @@ def fetch(
                 generation=refs.generation,
                 forgotten=tuple(replace(t, purged=True) for t in refs.forgotten),
             )
-            if not _begin(here, fetched(first, remote, refs, place), etag):
+            if not here.history.begin(fetched(first, remote, refs, place), etag):
                 raise _appeared(name)
     news = {b: r.id for b, r in refs.branches.items() if _id(before.remotes.get(f"{remote}/{b}")) != r.id}
     kept = tuple(n for n, r in refs.tags.items() if n in before.tags and before.tags[n].id != r.id)
@@ -282,14 +296,6 @@ def _appeared(name: str) -> Conflict:
         hint="Run the same command again.",
         code="object-changed",
     )
-
-
-def _begin(copy: Copy, refs: Refs, etag: str | None) -> bool:
-    try:
-        copy.table.objects.put_if(refs_key(copy.table.dataset), refs.to_bytes(), etag)
-    except Conflict:
-        return False
-    return True
 
 
 def _id(ref: Ref | None) -> str | None:

@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,18 +82,25 @@ class Fragment:
         if self.deletion_file is None:
             return np.zeros(0, np.uint32)
         name = self.deletion_file.rpartition("/")[2]
-        found = self._table.objects.get(f"{self._table.prefix}/_deletions/{name}")
+        found = self._table.files.bytes_of(f"_deletions/{name}")
         with damage.reading(f"The file {name} of {self._table.uri}"):
-            if found is None:
-                raise FileNotFoundError("it is gone")
-            return deletions.read(name, found[0])
+            return deletions.read(name, found)
 
     def ids(self) -> "np.ndarray[Any, Any]":
         """The ``_id`` of each live row, in order; uint64."""
         return self.read([ID]).numpy(ID)
 
+    def check(self) -> None:
+        """See that its data files are as they were written.
+
+        Raises:
+            StorageError: ``store-damaged``.
+        """
+        self._table.check_data(self.files)
+
     def read(self, columns: Sequence[str] | None = None) -> Table:
         """The live rows, in order."""
+        self.check()
         with translated(self._table.uri):
             return Table(self._inner.to_table(columns=list(columns or self._schema.names)))
 
@@ -117,12 +123,7 @@ class Fragment:
 
     def find_all(self, wanted: "np.ndarray[Any, Any]") -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
         """As ``find``, also among the rows that left and are in the data files still."""
-        with self._reading_ids():
-            return self._ids.find(wanted)
-
-    def _reading_ids(self) -> AbstractContextManager[None]:
-        folder = self._table.id_files.folder
-        return damage.reading(f"A file in {folder}", "Delete that folder: it is made anew when it is needed.")
+        return self._ids.find(wanted)
 
     @property
     def live(self) -> "np.ndarray[Any, Any]":
@@ -133,15 +134,13 @@ class Fragment:
 
     def ids_at(self, offsets: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
         """The ``_id``s of the rows at these offsets in the data files, live or not; no column is read."""
-        with self._reading_ids():
-            return self._ids.ids[offsets]
+        return self._ids.ids[offsets]
 
     def within(self, first: "np.ndarray[Any, Any]", last: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
         """The offsets in the data files of the live rows whose ``_id``s are in these ranges; see ``IdFile.within``."""
         import numpy as np  # noqa: PLC0415
 
-        with self._reading_ids():
-            offsets = self._ids.within(first, last)
+        offsets = self._ids.within(first, last)
         return offsets if self.deletion_file is None else offsets[~np.isin(offsets, self.deleted)]
 
     def take(self, offsets: "np.ndarray[Any, Any]", columns: Sequence[str]) -> "pa.Table":
@@ -150,6 +149,7 @@ class Fragment:
 
         if not len(offsets):
             return pa.schema([self._schema.field(name) for name in columns]).empty_table()
+        self.check()
         with translated(self._table.uri):
             positions = self.positions(offsets)
             if self.scattered(positions):
@@ -202,7 +202,31 @@ class Snapshot:
 
     @cached_property
     def _opened(self) -> "lance.LanceDataset":
-        return self.table.open(self.commit.version)
+        return self.table.open_whole(self.commit.version, self.commit.id)
+
+    def check(self) -> None:
+        """See that all files that its rows lie in are as they were written.
+
+        Raises:
+            StorageError: ``store-damaged``.
+        """
+        self._check(self._fragments)
+
+    def wrong_files(self, *, again: bool = False) -> dict[str, bool]:
+        """The files, by key below the dataset's folder, that are not as they were written, and whether each is gone.
+
+        Args:
+            again: Read through those too that did not change since this machine looked at them.
+
+        Raises:
+            StorageError: ``store-damaged``, when what says which files there are is damaged.
+        """
+        table = self.table
+        keys = [key.removeprefix(f"{table.prefix}/") for key in table.holds(self.commit.version)]
+        return table.files.wrong(table.files.known(keys), again=again)
+
+    def _check(self, fragments: Iterable[Fragment]) -> None:
+        self.table.check_data((file for f in fragments for file in f.files), self.commit.id)
 
     @cached_property
     def schema(self) -> "pa.Schema":
@@ -253,8 +277,9 @@ class Snapshot:
                     hint=f"Did you mean '{close}'?" if close else f"There are: {', '.join(self.columns)}.",
                     code="column-not-found",
                 )
-        with translated(self.table.uri):
-            if ids is None:
+        if ids is None:
+            self.check()
+            with translated(self.table.uri):
                 return Table(self._opened.to_table(columns=names))
         import numpy as np  # noqa: PLC0415
 
@@ -269,6 +294,7 @@ class Snapshot:
 
         names = list(columns or self.schema.names)
         wanted = [(fragment, offsets) for fragment, offsets in wanted if len(offsets)]
+        self._check(fragment for fragment, _ in wanted)
         places = [(fragment, fragment.positions(offsets)) for fragment, offsets in wanted]
         if len(places) > 1 and all(fragment.scattered(rows) for fragment, rows in places):
             # All at once: the fragments are read beside each other.
@@ -280,6 +306,8 @@ class Snapshot:
 
     def first(self, rows: int) -> Table:
         """The first rows, in the snapshot's order; no more is read than they need."""
+        starts = self._starts
+        self._check(f for f in self._fragments if starts[f.number] < rows)
         with translated(self.table.uri):
             return Table(self._opened.head(rows, columns=self.schema.names))
 
@@ -308,6 +336,7 @@ class Snapshot:
         Raises:
             InvalidInput: ``invalid-where``.
         """
+        self.check()
         try:
             return self._opened.to_table(columns=[ID], filter=condition).column(ID).to_numpy()
         except (ValueError, OSError, RuntimeError) as error:
@@ -361,6 +390,7 @@ class Snapshot:
 
     def every_row(self, fragment: Fragment) -> "pa.Table":
         """The rows of a fragment in its data files' order, those that left it too."""
+        self._check([fragment])
         with translated(self.table.uri):
             found = self._opened.scanner(
                 columns=self.schema.names,
@@ -394,7 +424,7 @@ class Snapshot:
 
 def fragments_of(table: LanceTable, version: int) -> tuple[Fragment, ...]:
     """The pieces that a version is made of, which need not be a commit."""
-    opened = table.open(version)
+    opened = table.open_whole(version)
     return _fragments(table, opened, ordered(opened.schema))
 
 

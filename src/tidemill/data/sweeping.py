@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from tidemill.core.events import Progress, Sink
 from tidemill.data.commits import from_properties
+from tidemill.data.file_log import FOLDER, number_of
+from tidemill.data.history import History
 from tidemill.data.lance_table import LanceTable
 from tidemill.data.landing import lock_name
 from tidemill.data.pieces import place
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 _SPARED = timedelta(hours=24)
 """Where no lock reaches every writer (a bucket): what is younger may belong to a push that is going on."""
 _AT_ONCE = 500
+_KEPT_ENTRIES = 8
+"""Of the log, though newer ones have taken over their lines: one that is damaged has one before it."""
 
 
 def collect(
@@ -52,7 +56,8 @@ def garbage(table: LanceTable, keep: Collection[int]) -> dict[str, int]:
 def _needed(table: LanceTable, keep: Collection[int]) -> set[str]:
     newest = table.versions()[:1]
     versions = {*keep, *(newest if newest and _is_empty(table, newest[0]) else ())}
-    return {key for version in versions for key in table.holds(version)}
+    needed = {key for version in versions for key in table.holds(version)}
+    return needed | {f"{table.prefix}/{key}" for key in table.files.log.keys}
 
 
 def _garbage(table: LanceTable, keep: Collection[int], needed: Collection[str]) -> dict[str, int]:
@@ -80,6 +85,7 @@ def sweep(table: LanceTable, keep: Collection[int], sink: Sink) -> dict[str, int
     versions = table.versions()
     if versions and versions[0] not in keep and not _is_empty(table, versions[0]):
         place(table, table.open(versions[0]).lance_schema, [], {})
+    _forget_digests(table, garbage(table, keep))
     needed = _needed(table, keep)
     found = _garbage(table, keep, needed)
     if table.objects.path("") is None:
@@ -91,6 +97,14 @@ def sweep(table: LanceTable, keep: Collection[int], sink: Sink) -> dict[str, int
         table.objects.delete(ordered[start : start + _AT_ONCE])
         sink(Progress("sweeping", min(start + _AT_ONCE, len(ordered)), len(ordered), "files"))
     return found
+
+
+def _forget_digests(table: LanceTable, gone: Collection[str]) -> None:
+    """Before files go, their digests do: else a file that was swept would be one that was lost."""
+    known = table.files.log.files().keys()
+    left = {key for key in known if f"{table.prefix}/{key}" not in gone}
+    if len(left) < len(known):
+        History(table).keep_digests(left)
 
 
 def _is_empty(table: LanceTable, version: int) -> bool:
@@ -110,6 +124,9 @@ def _is_of_a_version(table: LanceTable, entry: Entry, files: set[str], versions:
         return name.rpartition(".")[0] not in files
     if folder == "_tidemill/digests":
         return not is_needed(name, files, versions)
+    if folder == FOLDER:
+        head = table.files.head
+        return head is not None and number_of(name) <= number_of(head) - _KEPT_ENTRIES
     # `_tidemill/ids` is how side files lay before: nothing reads them.
     return folder in {"_tidemill/ids", "_transactions", "_deletions"} or folder.split("/")[0] == "data"
 
@@ -146,7 +163,7 @@ def _without_parents(table: LanceTable, keys: Collection[str], gone: Collection[
     found: set[str] = set()
     if not (versions and lost):
         return found
-    opened = table.open()
+    opened = table.open(versions[0])
     for version in versions:
         commit = from_properties(table.dataset, version, table.properties(opened, version))
         if commit and lost.intersection(commit.parent_versions):

@@ -50,7 +50,7 @@ class Copy:
     @classmethod
     def of(cls, store: "Store", name: str) -> "Copy":
         """The dataset of this name in a store."""
-        return cls(LanceTable(store.objects, name, store.folder))
+        return cls(LanceTable(store, name))
 
     def refs(self) -> Refs:
         """What it has."""

@@ -13,6 +13,7 @@ from tidemill.loop.workspace import Workspace, open_workspace
 
 _LOW_DISK_BYTES = 1024**3
 _OWED_FOR_LONG_SECONDS = 600.0
+_SHOWN = 10
 _EXTRAS = {
     "keras": ("keras", "jax", "jax2onnx"),
     "sklearn": ("sklearn", "skops", "skl2onnx"),
@@ -21,8 +22,14 @@ _EXTRAS = {
 }
 
 
-def doctor(folder: Path | None = None, *, sink: Sink = silent) -> list[Finding]:
-    """Look at Python, the extras, the disk, the project, its store and everything in it."""
+def doctor(folder: Path | None = None, *, deep: bool = False, sink: Sink = silent) -> list[Finding]:
+    """Look at Python, the extras, the disk, the project, its store and everything in it.
+
+    Args:
+        folder: The project's.
+        deep: Read every stored byte through; else what changed since this machine looked at it.
+        sink: Gets ``Progress``.
+    """
     found = [
         Finding("python", ok=sys.version_info >= (3, 11), message=sys.version.split()[0]),
         *(_extra(name, modules) for name, modules in _EXTRAS.items()),
@@ -47,9 +54,9 @@ def doctor(folder: Path | None = None, *, sink: Sink = silent) -> list[Finding]:
             _catalog(ws),
             _runs(ws),
             _triggers(ws),
-            _blobs(ws, sink),
-            *_datasets(ws),
-            *_releases(ws),
+            _blobs(ws, sink, deep=deep),
+            *_datasets(ws, sink, deep=deep),
+            *_releases(ws, deep=deep),
             *_environments(ws),
         ]
         ws.close()
@@ -102,44 +109,73 @@ def _triggers(ws: Workspace) -> Finding:
     )
 
 
-def _blobs(ws: Workspace, sink: Sink) -> Finding:
-    every = list(ws.store.blobs.all())
-    bad: list[str] = []
-    for number, digest in enumerate(every):
-        if not ws.store.blobs.verify(digest):
-            bad.append(digest)
-        sink(Progress("checking blobs", number + 1, len(every), "blobs"))
+def _blobs(ws: Workspace, sink: Sink, *, deep: bool) -> Finding:
+    looked = 0
+
+    def told(number: int, every: int) -> None:
+        nonlocal looked
+        looked = every
+        sink(Progress("checking blobs", number, every, "blobs"))
+
+    bad = ws.store.blobs.damaged(again=deep, told=told)
     if bad:
         return Finding(
             "blobs",
             ok=False,
-            message=f"{len(bad)} of {len(every)} are damaged: {', '.join(bad[:3])}",
+            message=f"{len(bad)} of {looked} are damaged: {', '.join(bad[:3])}",
             hint="Restore them from a copy of the store, or remove them and run again.",
         )
-    return Finding("blobs", ok=True, message=f"{len(every)}, all with the digest they are named by")
+    return Finding("blobs", ok=True, message=f"{looked}, all with the digest they are named by")
 
 
-def _datasets(ws: Workspace) -> list[Finding]:
+def _datasets(ws: Workspace, sink: Sink, *, deep: bool) -> list[Finding]:
     found: list[Finding] = []
     for name in ws.datasets.names():
         try:
-            snapshot = ws.datasets.open(name).snapshot()
-            rows = len(snapshot.read(["_id"]))
-            fine = rows == snapshot.rows
-            text = f"commit {snapshot.commit.number}, {rows} rows"
-            hint = None if fine else "Its newest commit names another count; restore it from a copy."
-            found.append(Finding(f"dataset {name}", fine, text, hint))
+            found += _dataset(ws, name, sink, deep=deep)
         except TidemillError as error:
             found.append(Finding(f"dataset {name}", ok=False, message=error.message, hint=error.hint))
     return found
 
 
-def _releases(ws: Workspace) -> list[Finding]:
+def _dataset(ws: Workspace, name: str, sink: Sink, *, deep: bool) -> list[Finding]:
+    from tidemill.data import begin_log, wrong_files  # noqa: PLC0415
+
+    # In a store of one person it is done at once; in a team's, whoever has an older Tidemill could not read it any more.
+    begun = ws.store.objects.path("") is not None and begin_log(ws.store, name)
+    wrong = wrong_files(ws.store, name, sink, deep=deep)
+    if wrong:
+        return [
+            Finding(
+                f"dataset {name}",
+                ok=False,
+                message=f"file {each.file} is {'gone' if each.lost else 'not as it was written'}"
+                + (f"; commit {each.commit} needs it" if each.commit else "; no branch or tag needs it")
+                + (f", and {each.commits - 1} more" if each.commits > 1 else ""),
+                hint=f"Type 'tidemill data repair {name} --from REMOTE'.",
+            )
+            for each in wrong[:_SHOWN]
+        ] + (
+            [Finding(f"dataset {name}", ok=False, message=f"and {len(wrong) - _SHOWN} more files")]
+            if wrong[_SHOWN:]
+            else []
+        )
+    snapshot = ws.datasets.open(name).snapshot()
+    rows = len(snapshot.read(["_id"]))
+    fine = rows == snapshot.rows
+    text = f"commit {snapshot.commit.number}, {rows} rows" + (
+        "; its files have digests from now on" if begun else ""
+    )
+    hint = None if fine else "Its newest commit names another count; restore it from a copy."
+    return [Finding(f"dataset {name}", fine, text, hint)]
+
+
+def _releases(ws: Workspace, *, deep: bool) -> list[Finding]:
     from tidemill.loop.releases import releases, verify_release  # noqa: PLC0415
 
     found: list[Finding] = []
     for release in releases(ws):
-        checked = verify_release(ws, f"{release.name}/{release.number}")
+        checked = verify_release(ws, f"{release.name}/{release.number}", again=deep)
         text = "every digest holds" if checked.ok else "; ".join(checked.problems[:3])
         found.append(Finding(f"release {release.name}/{release.number}", checked.ok, text))
     return found

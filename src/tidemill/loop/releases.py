@@ -82,20 +82,50 @@ def show_release(ws: Workspace, ref: str = "latest") -> dict[str, Any]:
     return {**dataclasses.asdict(_view(ws, release)), "manifest": bundle.manifest(ws.store, release)}
 
 
-def verify_release(ws: Workspace, ref: str = "latest") -> Verified:
-    """Hash every byte of a release again, and the data it was trained on."""
+def verify_release(ws: Workspace, ref: str = "latest", *, again: bool = True) -> Verified:
+    """Hash every byte of a release again, and the files of the data it was trained on.
+
+    Args:
+        ws: The project.
+        ref: The release.
+        again: Also what did not change since this machine looked at it.
+    """
     from tidemill.release import bundle  # noqa: PLC0415
 
     release = find_release(ws, ref)
 
-    findings = bundle.verify(ws.store, release, lambda ref, facts: _digest_now(ws, ref, facts))
+    findings = bundle.verify(ws.store, release, lambda ref, facts: _digest_now(ws, ref, facts), again=again)
+    damaged = (
+        _damaged_files(ws, release, again=again) if not any(f.part == "manifest" for f in findings) else []
+    )
     forgotten = _forgotten_since(ws, release) if findings else []
     problems = [
         "; ".join([f"{f.part} is {f.problem} ({f.digest})", *(t for t in forgotten if _is_of(t, f.part))])
         for f in findings
-    ]
-    checked = len(bundle.holds(ws.store, release)) if not findings else 0
+    ] + damaged
+    checked = len(bundle.holds(ws.store, release)) if not problems else 0
     return Verified(release.name, release.number, release.digest, checked, problems, ok=not problems)
+
+
+def _damaged_files(ws: Workspace, release: "records.Release", *, again: bool) -> list[str]:
+    """A sentence for each file of the release's data that is not as it was written."""
+    from tidemill.release import bundle  # noqa: PLC0415
+
+    found: list[str] = []
+    for name, facts in bundle.manifest(ws.store, release)["data"].items():
+        try:
+            wrong = (
+                ws.datasets.open(name.partition("@")[0]).snapshot(facts["commit"]).wrong_files(again=again)
+            )
+        except TidemillError as error:
+            if error.code == "store-damaged":
+                found.append(error.message)
+            continue
+        found += [
+            f"file {key} of data {name}@{facts['commit']} is {'gone' if lost else 'not as it was written'}"
+            for key, lost in wrong.items()
+        ]
+    return found
 
 
 def _forgotten_since(ws: Workspace, release: "records.Release") -> list[str]:

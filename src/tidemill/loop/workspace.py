@@ -65,7 +65,10 @@ class Workspace:
         from tidemill.store.open import Store  # noqa: PLC0415 - SQLAlchemy takes 0.25 s
 
         return Store.create(
-            self.project.store_address, local=self.project.local_folder, catalog=self.settings.catalog
+            self.project.store_address,
+            local=self.project.local_folder,
+            catalog=self.settings.catalog,
+            verify=self.settings.verify,
         )
 
     @property

@@ -127,6 +127,8 @@ def verify(
     store: Store,
     release: records.Release,
     digest_of: Callable[[str, Mapping[str, Any]], str | None] | None = None,
+    *,
+    again: bool = True,
 ) -> list[Finding]:
     """Hash every byte of a release again.
 
@@ -136,6 +138,7 @@ def verify(
         digest_of: Says what a dataset's commit holds now, as the digest that ``create`` was given for it among its
             facts (``content`` in releases of before commits had digests, which is of its files); None where it
             is gone. Without it the data are not looked at.
+        again: Also what did not change since this machine looked at it.
 
     Returns:
         What is missing or damaged, each part by name; empty when all is as it was.
@@ -144,13 +147,15 @@ def verify(
         blob = manifests.blob_of(store, release)
     except NotFound:
         return [Finding("manifest", release.digest, "missing")]
-    found = _check(store.blobs, "manifest", blob)
+    found = _check(store.blobs, "manifest", blob, again=again)
     if found is not None:
         return [found]
     content = json.loads(store.blobs.get(blob))
     if identity.release(content) != release.digest:
         return [Finding("manifest", release.digest, "changed")]
-    checks = [_check(store.blobs, part, digest) for part, digest in manifests.all_parts(store, content)]
+    checks = [
+        _check(store.blobs, part, digest, again=again) for part, digest in manifests.all_parts(store, content)
+    ]
     if digest_of is not None:
         checks += [_check_data(name, facts, digest_of) for name, facts in content["data"].items()]
     return [finding for finding in checks if finding is not None]
@@ -293,7 +298,7 @@ def _check_data(
     return Finding(part, then, "missing" if now_there is None else "changed")
 
 
-def _check(blobs: Blobs, part: str, digest: Digest) -> Finding | None:
+def _check(blobs: Blobs, part: str, digest: Digest, *, again: bool) -> Finding | None:
     if not blobs.exists(digest):
         return Finding(part, digest, "missing")
-    return None if blobs.verify(digest) else Finding(part, digest, "damaged")
+    return None if blobs.verify(digest, again=again) else Finding(part, digest, "damaged")

@@ -6,7 +6,6 @@ against its digest, and stays there: the cache has no limit of its own, and can 
 """
 
 import copy
-import hashlib
 import json
 import os
 import secrets
@@ -14,7 +13,7 @@ import shutil
 import socket
 import time
 import zlib
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -27,8 +26,9 @@ from tidemill.core.names import Digest
 from tidemill.store import damage, overlay
 from tidemill.store.address import open_objects
 from tidemill.store.faults import translated
-from tidemill.store.hashed_file import HashedFile
-from tidemill.store.objects import Objects
+from tidemill.store.hashed_file import HashedFile, digest_of_file
+from tidemill.store.objects import Entry, Objects
+from tidemill.store.seen import Seen, Verify, mark_of
 
 if TYPE_CHECKING:
     from tidemill.store.marks import Marks
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 _FOLDER = "blobs"
 _INSTEAD = "replaced"
 """Objects by the digest of a blob whose bytes are gone: which blob took its place."""
-_PIECE_BYTES = 8 * 1024 * 1024
 _HEX_DIGITS = 64
 
 
@@ -49,11 +48,13 @@ class Place:
         local: The folder where this machine keeps copies of a remote store's.
         options: How to reach it: a process that was started earlier has another environment. None: as the
             process's own environment says.
+        verify: When what is read is held against its digest.
     """
 
     address: str
     local: str
     options: Mapping[str, str] | None = field(default=None, repr=False)
+    verify: Verify = "first"
 
 
 class Blobs:
@@ -63,15 +64,19 @@ class Blobs:
         objects: The store's.
         local: The folder where this machine keeps copies, where the objects are no files.
         marks: Which of them are to be removed; None where none is ever marked, and in a process that only computes.
+        seen: What this machine has looked at; None: as ``local`` remembers it.
 
     Attributes:
         read_bytes: Of the blobs that were asked for through this object, each time.
         written_bytes: Of the blobs that were added through it; of what was there already, none.
     """
 
-    def __init__(self, objects: Objects, local: Path, marks: "Marks | None" = None) -> None:
+    def __init__(
+        self, objects: Objects, local: Path, marks: "Marks | None" = None, seen: Seen | None = None
+    ) -> None:
         self._objects = objects
         self.marks = marks
+        self._seen = seen or Seen(local)
         self._local = local
         own = objects.path(_FOLDER)
         self._folder = local / "cache" / _FOLDER if own is None else own
@@ -87,7 +92,9 @@ class Blobs:
         global _latest  # noqa: PLW0603 - a worker is given order after order of one store
         known = _latest
         if known is None or known[0] != place:
-            known = _latest = place, cls(open_objects(place.address, place.options), Path(place.local))
+            local = Path(place.local)
+            found = cls(open_objects(place.address, place.options), local, seen=Seen(local, place.verify))
+            known = _latest = place, found
         blobs = copy.copy(known[1])
         blobs.read_bytes = blobs.written_bytes = 0
         return blobs
@@ -98,7 +105,7 @@ class Blobs:
         # Another process, and a step, may have another working directory.
         root = self._objects.path("")
         address = self._objects.address if root is None else str(root.absolute())
-        return Place(address, str(self._local.absolute()), self._objects.options)
+        return Place(address, str(self._local.absolute()), self._objects.options, self._seen.verify)
 
     def put(self, data: bytes | memoryview) -> Digest:
         """Store ``data``; storing it twice costs one look.
@@ -110,14 +117,16 @@ class Blobs:
         if not self._is_stored(digest):
             stored = bytes(data)
             self._objects.put(_key(digest), stored)
+            self._was_written(digest)
             self.written_bytes += len(stored)
         return digest
 
     def put_file(self, path: Path) -> Digest:
         """Store the bytes of a file without reading it into memory at once. ``path`` stays."""
-        digest = _digest_of_file(path)
+        digest = digest_of_file(path)
         if not self._is_stored(digest):
             self._objects.put_file(_key(digest), path)
+            self._was_written(digest)
             self.written_bytes += path.stat().st_size
         return digest
 
@@ -149,6 +158,7 @@ class Blobs:
         with translated(str(self._folder)):
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(path, target)
+            self._seen.remember(_key(digest), digest, mark_of(target))
             self.written_bytes += target.stat().st_size
 
     def scratch(self) -> Path:
@@ -169,7 +179,7 @@ class Blobs:
             NotFound: ``blob-not-found``.
             StorageError: ``blob-damaged``, when they are not those that were stored.
         """
-        path = self.path(digest)
+        path = self._replaced(digest, self._found)
         with translated(str(path)):
             data = path.read_bytes()
         if (found := digest_of(data)) != digest and found != self.instead_of(digest):
@@ -191,7 +201,7 @@ class Blobs:
             raise
         except Exception as error:
             path = self.path_of(digest)
-            if path.is_file() and _digest_of_file(path) != digest:
+            if path.is_file() and digest_of_file(path) != digest:
                 raise _damaged(digest) from error
             raise
 
@@ -202,26 +212,50 @@ class Blobs:
             NotFound: ``blob-not-found``.
             StorageError: ``blob-damaged``, when a remote store holds other bytes under this digest.
         """
+        return self._replaced(digest, self._whole)
+
+    def _replaced(self, digest: Digest, find: Callable[[Digest], Path]) -> Path:
+        """What ``find`` finds of a blob, or of the one that took its place."""
         try:
-            return self._path(digest)
+            return find(digest)
         except NotFound as error:
             instead = self.instead_of(digest) if error.code == "blob-not-found" else None
             if instead is None:
                 raise
-            return self.path(instead)
+            return self._replaced(instead, find)
 
-    def _path(self, digest: Digest) -> Path:
+    def _whole(self, digest: Digest) -> Path:
+        """The file of a blob, which was held against its digest on this machine."""
+        path = self._found(digest)
+        if self._is_whole(digest, path):
+            return path
+        if self._remote and path == self.path_of(digest):
+            # The copy has turned; the store's own may be as it was.
+            path.unlink(missing_ok=True)
+            return self._found(digest)
+        raise _damaged(digest)
+
+    def _is_whole(self, digest: Digest, path: Path, *, again: bool = False) -> bool:
+        with translated(str(path)):
+            return self._seen.is_whole(_key(digest), path, digest, again=again)
+
+    def _was_written(self, digest: Digest) -> None:
+        if not self._remote:
+            self._seen.remember(_key(digest), digest, mark_of(self.path_of(digest)))
+
+    def _found(self, digest: Digest) -> Path:
         path = self.path_of(digest)
         if self._below is not None and not path.is_file():
             path = self._below.path(digest)
         if self._remote and not path.is_file():
             fetched = self._fetched(digest)
-            if _digest_of_file(fetched) != digest:
+            if digest_of_file(fetched) != digest:
                 fetched.unlink()
                 raise _damaged(digest)
             with translated(str(self._folder)):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(fetched, path)
+                self._seen.remember(_key(digest), digest, mark_of(path))
         if not path.is_file():
             raise _missing(digest)
         self.read_bytes += path.stat().st_size
@@ -271,17 +305,55 @@ class Blobs:
             raise _missing(digest)
         return entry.size_bytes
 
-    def verify(self, digest: Digest) -> bool:
-        """Whether the stored bytes, not a copy of them, still have this digest; or what took its place has its own."""
-        if self._objects.look(_key(digest)) is None and (instead := self.instead_of(digest)):
-            return self.verify(instead)
-        if not self._remote:
-            return _digest_of_file(self.path(digest)) == digest
-        fetched = self._fetched(digest)
-        try:
-            return _digest_of_file(fetched) == digest
-        finally:
-            fetched.unlink()
+    def verify(self, digest: Digest, *, again: bool = True) -> bool:
+        """Whether the stored bytes, not a copy of them, have this digest; or what took its place has its own.
+
+        Args:
+            digest: Of the blob.
+            again: Read it through also where it did not change since this machine looked at it.
+
+        Raises:
+            NotFound: ``blob-not-found``.
+        """
+        entry = self._objects.look(_key(digest))
+        if entry is not None:
+            return self._is_as_stored(digest, entry, again=again)
+        if instead := self.instead_of(digest):
+            return self.verify(instead, again=again)
+        if self._below is None:
+            raise _missing(digest)
+        return self._below.verify(digest, again=again)
+
+    def damaged(
+        self, *, again: bool = False, told: Callable[[int, int], None] = lambda *_: None
+    ) -> list[Digest]:
+        """The stored blobs whose bytes have another digest.
+
+        Args:
+            again: Read all of them through; else those that changed since this machine looked at them.
+            told: Told how many were looked at, and of how many.
+        """
+        entries = list(self._entries())
+        bad: list[Digest] = []
+        for number, (digest, entry) in enumerate(entries):
+            if not self._is_as_stored(digest, entry, again=again):
+                bad.append(digest)
+            told(number + 1, len(entries))
+        self._seen.keep()
+        return bad
+
+    def _is_as_stored(self, digest: Digest, entry: Entry, *, again: bool) -> bool:
+        path = self._objects.path(entry.key)
+        if path is not None:
+            return self._is_whole(digest, path, again=again)
+        # By another key than its copy on this machine.
+        key, mark = f"stored/{entry.key}", entry.etag or ""
+        if not again and self._seen.knows(key, digest, mark):
+            return True
+        found = self._objects.read_through(entry.key)
+        if found is not None and found[0] == digest:
+            self._seen.remember(key, digest, mark)
+        return found is None or found[0] == digest
 
     def replace(self, digest: Digest, by: Digest) -> None:
         """Let another blob be found under a digest whose own bytes must go; they are removed.
@@ -316,11 +388,12 @@ class Blobs:
 
     def all(self) -> dict[Digest, int]:
         """Every stored digest and its length."""
-        return {
-            Digest(f"sha256:{name}"): entry.size_bytes
-            for entry in self._objects.list(f"{_FOLDER}/sha256")
-            if len(name := entry.key.rpartition("/")[2]) == _HEX_DIGITS
-        }
+        return {digest: entry.size_bytes for digest, entry in self._entries()}
+
+    def _entries(self) -> Iterator[tuple[Digest, Entry]]:
+        for entry in self._objects.list(f"{_FOLDER}/sha256"):
+            if len(name := entry.key.rpartition("/")[2]) == _HEX_DIGITS:
+                yield Digest(f"sha256:{name}"), entry
 
     def remove_copies(self) -> None:
         """Remove this machine's copies of blobs of a remote store that the store does not have any more."""
@@ -382,14 +455,6 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-def _digest_of_file(path: Path) -> Digest:
-    hasher = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE_BYTES):
-            hasher.update(piece)
-    return Digest("sha256:" + hasher.hexdigest())
 
 
 def _damaged(digest: Digest) -> StorageError:

@@ -6,6 +6,7 @@ inside of it; what is still wrong after that is a ``StorageError``.
 
 # ruff: noqa: D102 - the port's methods say what every place's do
 
+import hashlib
 import itertools
 import os
 import random
@@ -16,6 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core.names import Digest
 from tidemill.store.faults import may_pass, translated
 from tidemill.store.objects import PART, Entry, Objects, changed, missing
 
@@ -90,7 +92,25 @@ class Bucket(Objects):
                 meta = self.store.head(key)
             except FileNotFoundError:
                 return None
-        return Entry(key, meta["size"], meta["last_modified"])
+        return _entry(meta, key)
+
+    def read_through(self, key: str) -> tuple[Digest, Entry] | None:
+        from obstore.exceptions import GenericError  # noqa: PLC0415
+
+        with translated(self.address):
+            for attempt in itertools.count():
+                try:
+                    got = self.store.get(key)
+                    hasher = hashlib.sha256()
+                    for piece in got.stream(_PIECE_BYTES):
+                        hasher.update(piece)
+                    return Digest("sha256:" + hasher.hexdigest()), _entry(got.meta, key)
+                except FileNotFoundError as error:
+                    self._check_bucket(error)
+                    return None
+                except GenericError as error:
+                    self._pause(error, attempt)
+        raise AssertionError("the last attempt returns or raises")
 
     def put(self, key: str, data: bytes) -> None:
         self._again(lambda: self.store.put(key, data))
@@ -146,7 +166,7 @@ class Bucket(Objects):
                 try:
                     for page in self.store.list(prefix or None, offset=last):
                         for meta in page:
-                            yield Entry(meta["path"], meta["size"], meta["last_modified"])
+                            yield _entry(meta, meta["path"])
                             last, attempt = meta["path"], 0
                 except GenericError as error:
                     # A page that broke off in the middle is not tried again by the client itself.
@@ -194,3 +214,7 @@ class Bucket(Objects):
         """A bucket that is not there answers as an object that is not there does; only the text differs."""
         if "NoSuchBucket" in str(error):
             raise error
+
+
+def _entry(meta: Mapping[str, Any], key: str) -> Entry:
+    return Entry(key, meta["size"], meta["last_modified"], meta["e_tag"])

@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tidemill.core.names import Digest
 from tidemill.store.faults import translated
+from tidemill.store.hashed_file import digest_of_file
 from tidemill.store.objects import PART, Entry, Objects, changed, missing
 
 _NO_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
@@ -50,6 +52,16 @@ class Folder(Objects):
         if not stat.S_ISREG(about.st_mode):
             return None
         return Entry(key, about.st_size, datetime.fromtimestamp(about.st_mtime, UTC))
+
+    def read_through(self, key: str) -> tuple[Digest, Entry] | None:
+        entry = self.look(key)
+        if entry is None:
+            return None
+        with translated(self.address):
+            try:
+                return digest_of_file(self.path(key)), entry
+            except _NO_FILE:
+                return None
 
     def put(self, key: str, data: bytes) -> None:
         with self._written(key) as part:

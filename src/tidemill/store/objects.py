@@ -6,6 +6,8 @@ makes one writer of two lose, so that it can look again. Not for bytes that are 
 those are ``Blobs``, which stand on this.
 """
 
+import os
+import secrets
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -14,6 +16,9 @@ from datetime import datetime
 from pathlib import Path
 
 from tidemill.core.errors import Conflict, NotFound
+from tidemill.core.names import Digest
+from tidemill.store.faults import translated
+from tidemill.store.hashed_file import digest_of_file
 
 PART = ".part"
 """How a file ends that is being written, and takes its object's place when it is whole."""
@@ -25,11 +30,13 @@ class Entry:
 
     Attributes:
         modified: When it was last written, in UTC.
+        etag: What a bucket calls these bytes; None where objects are files.
     """
 
     key: str
     size_bytes: int
     modified: datetime
+    etag: str | None = None
 
 
 class Objects(ABC):
@@ -52,6 +59,10 @@ class Objects(ABC):
     @abstractmethod
     def look(self, key: str) -> Entry | None:
         """An object's size and time; None where there is none."""
+
+    @abstractmethod
+    def read_through(self, key: str) -> tuple[Digest, Entry] | None:
+        """The SHA-256 of an object's bytes, never whole in memory, and what a listing has of it; None where there is none."""
 
     @abstractmethod
     def put(self, key: str, data: bytes) -> None:
@@ -98,23 +109,47 @@ class Objects(ABC):
     def path(self, key: str) -> Path | None:
         """The object's own file, where objects are files."""
 
-    def copy(self, key: str, to: "Objects") -> None:
+    def copy(self, key: str, to: "Objects", digest: Digest | None = None) -> bool:
         """Write an object under the same key of another place, without reading it into memory at once.
+
+        Args:
+            key: Of the object.
+            to: The other place.
+            digest: What its bytes must have; None takes them as they are.
+
+        Returns:
+            Whether it was so; else nothing is written there.
 
         Raises:
             NotFound: ``object-not-found``.
         """
         here, there = self.path(key), to.path(key)
+        if there is not None:
+            # What is looked at is what arrived.
+            part = there.with_name(f".{there.name}.{secrets.token_hex(4)}{PART}")
+            with translated(to.address):
+                try:
+                    self.get_file(key, part)
+                    whole = digest is None or digest_of_file(part) == digest
+                    if whole:
+                        os.replace(part, there)
+                finally:
+                    part.unlink(missing_ok=True)
+            return whole
         if here is not None:
             if not here.is_file():
                 raise missing(self.address, key)
-            to.put_file(key, here)
-        elif there is not None:
-            self.get_file(key, there)
-        else:
-            with tempfile.TemporaryDirectory() as folder:
-                self.get_file(key, Path(folder, "object"))
-                to.put_file(key, Path(folder, "object"))
+            return _put(here, key, to, digest)
+        with tempfile.TemporaryDirectory() as folder:
+            self.get_file(key, Path(folder, "object"))
+            return _put(Path(folder, "object"), key, to, digest)
+
+
+def _put(path: Path, key: str, to: Objects, digest: Digest | None) -> bool:
+    whole = digest is None or digest_of_file(path) == digest
+    if whole:
+        to.put_file(key, path)
+    return whole
 
 
 def changed(address: str, key: str) -> Conflict:

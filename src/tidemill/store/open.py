@@ -13,6 +13,7 @@ from tidemill.store.address import open_objects
 from tidemill.store.blobs import Blobs
 from tidemill.store.locks import Locks
 from tidemill.store.objects import Objects
+from tidemill.store.seen import Seen, Verify
 
 if TYPE_CHECKING:
     from tidemill.store.catalog.advisory import AdvisoryLocks
@@ -28,16 +29,32 @@ class Store:
             is remote. Of a store in a folder it is that folder.
         catalog: The catalog's address; None: a file in ``local``.
         found: Its id; None: it is looked for when it is needed.
+        verify: When what is read is held against its digest.
     """
 
-    def __init__(self, objects: Objects, local: Path, catalog: str | None, found: str | None = None) -> None:
+    def __init__(
+        self,
+        objects: Objects,
+        local: Path,
+        catalog: str | None,
+        found: str | None = None,
+        verify: Verify = "first",
+    ) -> None:
         self.objects = objects
         self.folder = local
         self._catalog = catalog
         self._id = found
+        self._verify: Verify = verify
 
     @classmethod
-    def create(cls, address: str | Path, *, local: Path | None = None, catalog: str | None = None) -> "Store":
+    def create(
+        cls,
+        address: str | Path,
+        *,
+        local: Path | None = None,
+        catalog: str | None = None,
+        verify: Verify = "first",
+    ) -> "Store":
         """Open the store at an address; make it if it is not there. The arguments are those of ``open``."""
         _check(catalog)
         objects = open_objects(address)
@@ -45,16 +62,24 @@ class Store:
             layout.create(objects)
         else:
             _create_with(objects, catalog)
-        return cls.open(address, local=local, catalog=catalog)
+        return cls.open(address, local=local, catalog=catalog, verify=verify)
 
     @classmethod
-    def open(cls, address: str | Path, *, local: Path | None = None, catalog: str | None = None) -> "Store":
+    def open(
+        cls,
+        address: str | Path,
+        *,
+        local: Path | None = None,
+        catalog: str | None = None,
+        verify: Verify = "first",
+    ) -> "Store":
         """Open the store at an address.
 
         Args:
             address: A folder, or ``s3://bucket/prefix``.
             local: This machine's folder beside a remote store; None: one in the user's cache.
             catalog: ``postgresql://user@host/database``; without it, a remote store has its datasets only.
+            verify: When what is read is held against its digest.
 
         Raises:
             NotFound: ``store-not-found``.
@@ -65,7 +90,7 @@ class Store:
         objects = open_objects(address)
         found = layout.bring_up_to_date(objects)
         folder = objects.path("") or local or cache_folder() / "stores" / blob(objects.address.encode())[7:23]
-        return cls(objects, folder, catalog, found)
+        return cls(objects, folder, catalog, found, verify)
 
     @property
     def address(self) -> str:
@@ -73,13 +98,18 @@ class Store:
         return self.objects.address
 
     @cached_property
+    def seen(self) -> Seen:
+        """What this machine has found to be as it was written."""
+        return Seen(self.folder, self._verify)
+
+    @cached_property
     def blobs(self) -> Blobs:
         """Content-addressed bytes."""
         if self._catalog is None:
-            return Blobs(self.objects, self.folder)
+            return Blobs(self.objects, self.folder, seen=self.seen)
         from tidemill.store.marks import Marks  # noqa: PLC0415
 
-        return Blobs(self.objects, self.folder, Marks(lambda: self.catalog))
+        return Blobs(self.objects, self.folder, Marks(lambda: self.catalog), self.seen)
 
     @cached_property
     def catalog(self) -> "Catalog":
@@ -148,6 +178,8 @@ class Store:
 
     def close(self) -> None:
         """Close the connections, if any were opened."""
+        if "seen" in self.__dict__:
+            self.seen.close()
         if "locks" in self.__dict__:
             self.locks.close()
         if self.has_catalog_open:

@@ -55,8 +55,11 @@ def demo(state: State, folder: Path, data: str, framework: str | None) -> None:
 
 
 @command("doctor", example="tidemill doctor")
+@click.option(
+    "--deep", is_flag=True, help="Read every stored byte through, not only what changed since the last look."
+)
 @pass_state
-def doctor(state: State) -> None:
+def doctor(state: State, *, deep: bool) -> None:
     """Check the installation, the project and its store.
 
     Exits 1 when a check fails.
@@ -65,7 +68,7 @@ def doctor(state: State) -> None:
     from tidemill.loop import doctor as loop  # noqa: PLC0415
 
     with state.watch() as sink:
-        findings = loop.doctor(state.folder, sink=sink)
+        findings = loop.doctor(state.folder, deep=deep, sink=sink)
     state.show(findings, render.doctor)
     state.exit_unless(all(finding.ok for finding in findings))
 

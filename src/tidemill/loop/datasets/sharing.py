@@ -12,7 +12,7 @@ from tidemill.core.settings_file import toml_key, toml_text
 from tidemill.loop.datasets.forgetting import Asked, before_forgetting, settle
 from tidemill.loop.datasets.references import row_counts
 from tidemill.loop.datasets.switching import chosen
-from tidemill.loop.datasets.views import PullView, SharedView
+from tidemill.loop.datasets.views import PullView, RepairView, SharedView, WrongFile
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -136,6 +136,33 @@ def clone(ws: Workspace, address: str, name: str, *, sink: Sink = silent) -> Sha
     return got
 
 
+def repair(ws: Workspace, name: str, remote: str | None = None, *, sink: Sink = silent) -> RepairView:
+    """Put back what of a dataset is not as it was written.
+
+    Branches and tags come from the dataset's own log. Files come from another store that has the dataset; a commit
+    whose own file is lost is made again from there, under its id.
+
+    Args:
+        ws: The project.
+        name: The dataset.
+        remote: The other store; None puts back what this store has itself.
+        sink: Gets ``Progress``.
+
+    Raises:
+        NotFound: ``dataset-not-found``, ``remote-not-found``.
+        StorageError: ``store-damaged``, when its branches are lost and its log too.
+    """
+    from tidemill.data import repair as mend  # noqa: PLC0415
+
+    if not ws.datasets.exists(name):
+        ws.datasets.open(name)
+    done = mend(ws.store, name, _open(ws, remote) if remote else None, sink)
+    left = [WrongFile(each.file, each.lost, each.commit, each.commits) for each in done.left]
+    return RepairView(
+        name, done.refs, done.log, done.begun, list(done.files), list(done.commits), done.size_bytes, left
+    )
+
+
 def _fetched(ws: Workspace, name: str, remote: str, theirs: "Store", sink: Sink) -> SharedView:
     from tidemill.data import fetch as get  # noqa: PLC0415
 
@@ -177,7 +204,8 @@ def _opened(ws: Workspace, remote: str, address: str, *, make: bool = False) -> 
             hint="Name another store.",
             code="same-store",
         )
-    return Store.create(place) if make else Store.open(place)
+    verify = ws.settings.verify
+    return Store.create(place, verify=verify) if make else Store.open(place, verify=verify)
 
 
 def _write_down(ws: Workspace, remote: str, address: str) -> None:
@@ -201,4 +229,6 @@ def _view(name: str, remote: str, done: "Shared", cleared: Sequence[str] = ()) -
         done.forgotten,
         list(done.kept),
         list(cleared),
+        list(done.mended),
+        list(done.lost),
     )

@@ -301,6 +301,8 @@ class SharedView:
         forgotten: How many rows were removed from all of history there, as they are forgotten here.
         kept: Tags that name another commit there, and were left as they are.
         cleared: Sentences about files here that showed rows which are forgotten since.
+        mended: Files and commits that the other store had lost, and has again.
+        lost: Files that it has lost, and that are not here either.
     """
 
     dataset: str
@@ -313,6 +315,49 @@ class SharedView:
     forgotten: int
     kept: list[str]
     cleared: list[str]
+    mended: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class WrongFile:
+    """A file of a dataset that is not as it was written.
+
+    Attributes:
+        file: Its place below the dataset's folder.
+        lost: Whether it is gone.
+        commit: The newest commit that needs it; None where none is known to.
+        commits: How many need it.
+    """
+
+    file: str
+    lost: bool
+    commit: str | None
+    commits: int
+
+
+@dataclass(frozen=True, slots=True)
+class RepairView:
+    """What a repair of a dataset did.
+
+    Attributes:
+        refs: Whether its branches and tags were restored from its log.
+        log: Whether its log was damaged: files whose digest only it had are taken as they are.
+        begun: Whether its files were given digests, which an older Tidemill had not written.
+        files: What has its bytes again.
+        commits: The commits that were made again.
+        bytes: Of what was put back.
+        left: What is wrong still.
+    """
+
+    dataset: str
+    refs: bool
+    log: bool
+    begun: bool
+    files: list[str]
+    commits: list[str]
+    bytes: int
+    left: list[WrongFile]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,50 @@
 from typing import TYPE_CHECKING
 
 from tidemill.cli.render.shapes import counts, size
+from tidemill.core.names import listed
 
 if TYPE_CHECKING:
-    from tidemill.loop.datasets.views import PullView, SharedView
+    from tidemill.loop.datasets.views import PullView, RepairView, SharedView
+
+_SHOWN = 10
 
 
 def pushed(view: "SharedView") -> str:
     """What the other store got."""
-    if not view.branches and not view.tags and not view.forgotten:
+    if not (view.branches or view.tags or view.forgotten or view.mended or view.lost):
         return f"{view.remote} has all of {view.dataset} already; nothing was sent."
+    lines = [_amount(view, f"Pushed {view.dataset} to {view.remote}"), *_names(view, view.remote, "")]
+    if view.mended:
+        lines.append(f"  {view.remote} had lost, and has again: {listed(view.mended, _SHOWN)}")
+    if view.lost:
+        lines.append(f"  {view.remote} has lost what is not here either: {listed(view.lost, _SHOWN)}")
+    return "\n".join(lines)
+
+
+def repaired(view: "RepairView") -> str:
+    """What was put back, and what is wrong still."""
+    lines: list[str] = []
+    if view.refs:
+        lines.append("Its branches and tags could not be read; they are as its log had them last.")
+    if view.log:
+        lines.append("Its log could not be read; files whose digest was only there are taken as they are.")
+    if view.begun:
+        lines.append("Its files have digests from now on.")
+    if view.files:
+        lines.append(
+            f"Put back {len(view.files):,} files ({size(view.bytes)}): {listed(view.files, _SHOWN)}."
+        )
+    if view.commits:
+        lines.append(f"Made again {len(view.commits):,} commits: {listed(view.commits, _SHOWN)}.")
+    for each in view.left[:_SHOWN]:
+        what = f"file {each.file} is {'gone' if each.lost else 'not as it was written'}"
+        lines.append(f"Still wrong: {what}" + (f"; commit {each.commit} needs it." if each.commit else "."))
+    if view.left[_SHOWN:]:
+        lines.append(f"Still wrong: {len(view.left) - _SHOWN:,} more.")
+    if view.left:
+        lines.append(f"Name another store that has it: tidemill data repair {view.dataset} --from REMOTE")
     return "\n".join(
-        [_amount(view, f"Pushed {view.dataset} to {view.remote}"), *_names(view, view.remote, "")]
+        [f"{view.dataset}: " + ("all of it is as it was written." if not lines else lines[0]), *lines[1:]]
     )
 
 

@@ -30,6 +30,7 @@ from tidemill.cli.command import Group
             "fetch": "data.sharing:fetch",
             "pull": "data.sharing:pull",
             "clone": "data.sharing:clone",
+            "repair": "data.sharing:repair",
             "forget": "data.forgetting:forget",
             "delete": "data.forgetting:delete",
         }

@@ -85,3 +85,24 @@ def clone(state: State, address: str, name: str) -> None:
     with state.watch() as sink:
         done = loop.clone(state.workspace(make=True), address, name, sink=sink)
     state.show(done, render.cloned)
+
+
+@command("repair", example="tidemill data repair fashion --from origin")
+@click.argument("name")
+@click.option(
+    "--from", "remote", metavar="REMOTE", help="A store that has the dataset too, to get lost files from."
+)
+@pass_state
+def repair(state: State, name: str, remote: str | None) -> None:
+    """Put back what of dataset NAME is not as it was written.
+
+    Every file is read through. Branches and tags come from the dataset's own log, files from REMOTE. Exits 1 when
+    something is wrong still.
+    """
+    from tidemill.cli.render.data import sharing as render  # noqa: PLC0415
+    from tidemill.loop.datasets import sharing as loop  # noqa: PLC0415
+
+    with state.watch() as sink:
+        done = loop.repair(state.workspace(), name, remote, sink=sink)
+    state.show(done, render.repaired)
+    state.exit_unless(not done.left)

@@ -1,0 +1,432 @@
+"""What is not as it was written is put back: from another store that has it, or from what else the dataset has.
+
+A data file has the same name in every store, a deletion file all but the same, and a transaction is in its version's
+manifest too: these get their very bytes again. A commit of which that is not possible is made again from the other
+store's, as a push makes it, and so are those that come from it; then the refs are swapped.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from tidemill.core.errors import NotFound, StorageError
+from tidemill.core.events import Progress, Sink
+from tidemill.core.names import Digest
+from tidemill.data import file_log
+from tidemill.data.commits import Commit
+from tidemill.data.file_log import Known
+from tidemill.data.landing import lock_name
+from tidemill.data.refs import Ref, Refs, from_body, load, refs_key
+from tidemill.data.replay import Replay
+from tidemill.data.transfer import Copy
+from tidemill.data.whole_files import digest_of
+
+if TYPE_CHECKING:
+    from tidemill.store.open import Store
+
+_INLINE = 4
+"""Where in a manifest its transaction begins, after four bytes that say how long it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """A file that is not as it was written.
+
+    Attributes:
+        file: Its key below the dataset's folder.
+        lost: Whether it is gone.
+        commit: The id of the newest commit that needs it; None where none is known to.
+        commits: How many need it.
+    """
+
+    file: str
+    lost: bool
+    commit: str | None = None
+    commits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What a repair did.
+
+    Attributes:
+        refs: Whether the file of refs was restored from the log.
+        log: Whether the log was damaged: what only it had, the digests of some files, is taken from them as they are.
+        begun: Whether the files of an older dataset were given digests.
+        files: What has its bytes again.
+        commits: The ids of the commits that were made again.
+        left: What is wrong still.
+        size_bytes: Of what was brought.
+    """
+
+    refs: bool = False
+    log: bool = False
+    begun: bool = False
+    files: tuple[str, ...] = ()
+    commits: tuple[str, ...] = ()
+    left: tuple[Wrong, ...] = ()
+    size_bytes: int = 0
+
+
+def wrong_files(store: "Store", name: str, sink: Sink, *, deep: bool = False) -> list[Wrong]:
+    """The files of a dataset that are not as they were written.
+
+    Args:
+        store: Where it is.
+        name: The dataset.
+        sink: Gets ``Progress``.
+        deep: Read every file through; else those that changed since they were last looked at.
+
+    Raises:
+        StorageError: ``store-damaged``, when the refs or the log are.
+    """
+    copy = Copy.of(store, name)
+    copy.refs()
+    return _named(copy, _wrong(copy, sink, deep=deep))
+
+
+def begin_log(store: "Store", name: str) -> bool:
+    """Give the files of a dataset that is older than its log their digests; False where they have them."""
+    with store.locks.hold(lock_name(name)):
+        copy = Copy.of(store, name)
+        if copy.refs().log is not None:
+            return False
+        copy.history.keep_digests()
+        return True
+
+
+def repair(store: "Store", name: str, source: "Store | None", sink: Sink) -> Repaired:
+    """Put back what of a dataset is not as it was written.
+
+    Killed at any moment, it has put back some of it; the same command goes on.
+
+    Args:
+        store: Where it is.
+        name: The dataset.
+        source: Another store that has it; None takes what this one has.
+        sink: Gets ``Progress``.
+
+    Raises:
+        StorageError: ``store-damaged``, when the refs are damaged and the log has nothing in their place.
+    """
+    refs = restore_refs(store, name)
+    log = _restore_log(store, name)
+    begun = begin_log(store, name)
+    with store.locks.hold(lock_name(name)):
+        copy, other = Copy.of(store, name), Copy.of(source, name) if source else None
+        copy.refs()
+        if other is not None and not other.refs().branches:
+            raise NotFound(
+                f"There is no dataset '{name}' in {other.table.objects.address}.",
+                hint="Name a remote that has it.",
+                code="dataset-not-found",
+            )
+        done = mend(copy, other, _wrong(copy, sink, deep=True), sink)
+    return replace(done, refs=refs, log=log, begun=begun)
+
+
+def restore_refs(store: "Store", name: str) -> bool:
+    """Write the file of refs again, as the newest entry of the log has it, where it cannot be read.
+
+    Returns:
+        Whether it had to.
+
+    Raises:
+        StorageError: ``store-damaged``, when the log has no whole entry.
+    """
+    try:
+        load(store.objects, name)
+    except StorageError as error:
+        if error.code != "store-damaged":
+            raise
+        with store.locks.hold(lock_name(name)):
+            entry = next(file_log.whole_entries(store.objects, f"datasets/{name}.lance"), None)
+            if entry is None:
+                raise
+            store.objects.put(refs_key(name), from_body(entry.refs, entry.name).to_bytes())
+        return True
+    return False
+
+
+def _restore_log(store: "Store", name: str) -> bool:
+    """Let a log that cannot be read go on from the newest of its entries that can."""
+    with store.locks.hold(lock_name(name)):
+        copy = Copy.of(store, name)
+        copy.refs()
+        files = copy.table.files
+        try:
+            files.log.entries  # noqa: B018 - it is read when it is asked for
+        except StorageError as error:
+            if error.code != "store-damaged":
+                raise
+        else:
+            return False
+        for entry in file_log.whole_entries(store.objects, copy.table.prefix):
+            files.follow(entry.name)
+            with contextlib.suppress(StorageError):
+                files.log.entries  # noqa: B018
+                break
+        else:
+            files.follow(None)
+        copy.history.keep_digests(log=files.head or "")
+        return True
+
+
+def mend(copy: Copy, source: Copy | None, wrong: Mapping[str, bool], sink: Sink) -> Repaired:
+    """Put back these files; the caller holds the dataset's lock.
+
+    Args:
+        copy: The dataset.
+        source: The same in another store.
+        wrong: The files, and whether each is gone.
+        sink: Gets ``Progress``.
+    """
+    known = copy.table.files.log.files()
+    files: list[str] = []
+    size = 0
+    copy.table.objects.delete([f"{copy.table.prefix}/{key}" for key in wrong if key not in known])
+    wrong = {key: lost for key, lost in wrong.items() if key in known}
+    for number, key in enumerate(wrong):
+        if _is_restored(copy, source, key, known[key]):
+            files.append(key)
+            size += known[key].size_bytes
+        sink(Progress("restoring", number + 1, len(wrong), "files"))
+    left = {key: lost for key, lost in wrong.items() if key not in files}
+    made = _made_again(copy, source, left, sink) if left and source else {}
+    if made:
+        left = {key: lost for key, lost in left.items() if copy.table.files.known([key])}
+    named = _named(copy, left)
+    # Of a version that no ref leads to and that nobody can open, such as one that was made again, nothing is left to keep.
+    needless = {each.file for each in named if each.commit is None and each.file.startswith("_versions/")}
+    if needless:
+        _let_go(copy, needless)
+    rest = tuple(each for each in named if each.file not in needless)
+    return Repaired(files=tuple(files), commits=tuple(made), left=rest, size_bytes=size)
+
+
+def lost_files(copy: Copy) -> dict[str, bool]:
+    """The files that a dataset's log has and that are not there, or are of another size; nothing is read through."""
+    table = copy.table
+    there = {e.key.removeprefix(f"{table.prefix}/"): e.size_bytes for e in table.objects.list(table.prefix)}
+    return {
+        key: key not in there
+        for key, known in table.files.log.files().items()
+        if there.get(key) != known.size_bytes
+    }
+
+
+def _wrong(copy: Copy, sink: Sink, *, deep: bool) -> dict[str, bool]:
+    known = copy.table.files.log.files()
+    found: dict[str, bool] = {}
+    newest = copy.table.versions()[:1]
+    if newest and not copy.table.files.known([copy.table.manifest_below(newest[0])]):
+        # What a killed writer left is no history, but Lance counts on from it.
+        try:
+            copy.table.open(newest[0])
+        except StorageError:
+            found[copy.table.manifest_below(newest[0])] = False
+    done, total = 0, sum(each.size_bytes for each in known.values())
+    for some in _batches(known):
+        found |= copy.table.files.wrong(some, again=deep)
+        done += sum(each.size_bytes for each in some.values())
+        sink(Progress("checking files", done, total, "bytes"))
+    return found
+
+
+def _batches(known: Mapping[str, Known]) -> Iterator[dict[str, Known]]:
+    keys = sorted(known)
+    for start in range(0, len(keys), 100):
+        yield {key: known[key] for key in keys[start : start + 100]}
+
+
+def _is_restored(copy: Copy, source: Copy | None, key: str, known: Known) -> bool:
+    if key.startswith("_transactions/"):
+        return _is_restored_from_manifest(copy, key, known)
+    if source is None:
+        return False
+    if key.startswith("data/"):
+        try:
+            objects = source.table.objects
+            return objects.copy(f"{copy.table.prefix}/{key}", copy.table.objects, known.digest)
+        except NotFound:
+            return False
+    if key.startswith("_deletions/"):
+        # In each table such a file has the number of its fragment there.
+        end = key.partition("-")[2]
+        for entry in source.table.objects.list(f"{source.table.prefix}/_deletions"):
+            found = (
+                source.table.objects.get(entry.key)
+                if entry.key.partition("_deletions/")[2].partition("-")[2] == end
+                else None
+            )
+            if found is not None and _put(copy, key, found[0], known.digest):
+                return True
+    return False
+
+
+def _is_restored_from_manifest(copy: Copy, key: str, known: Known) -> bool:
+    table = copy.table
+    read = key.rpartition("/")[2].partition("-")[0]
+    first = table.manifest(int(read) + 1)
+    for manifest in [
+        first,
+        *(e.key for e in table.objects.list(f"{table.prefix}/_versions") if e.key != first),
+    ]:
+        found = table.objects.get(manifest)
+        if found is not None and _put(
+            copy, key, found[0][_INLINE : _INLINE + known.size_bytes], known.digest
+        ):
+            return True
+    return False
+
+
+def _put(copy: Copy, key: str, data: bytes, digest: Digest) -> bool:
+    whole = digest_of(data) == digest
+    if whole:
+        copy.table.objects.put(f"{copy.table.prefix}/{key}", data)
+    return whole
+
+
+class _Graph:
+    """A dataset's commits by id, though some cannot be read: of these the other store's are taken."""
+
+    def __init__(self, copy: Copy, source: Copy | None, wrong: Mapping[str, bool]) -> None:
+        self._copy = copy
+        self._wrong = wrong
+        self.theirs = _readable(source) if source else {}
+        self.ours = _readable(copy)
+        refs = copy.refs()
+        self.places = {c.id: c.version for c in reversed(self.ours.values())} | {
+            r.id: r.version for r in refs.heads()
+        }
+        self.heads = [ref.id for ref in refs.heads()]
+
+    def ids(self) -> list[str]:
+        """What the heads lead to, parents first."""
+        found: dict[str, None] = {}
+        waiting = [(head, False) for head in self.heads]
+        while waiting:
+            one, ready = waiting.pop()
+            if one in found:
+                continue
+            commit = self.ours.get(one) or self.theirs.get(one)
+            if ready or commit is None:
+                found[one] = None
+            else:
+                waiting.append((one, True))
+                waiting += [(parent, False) for parent in commit.parents if parent not in found]
+        return list(found)
+
+    def needs(self, commit_id: str) -> set[str]:
+        """Which of the wrong files a commit is made of."""
+        table = self._copy.table
+        manifest = table.manifest(self.places[commit_id]) if commit_id in self.places else ""
+        if (own := manifest.removeprefix(f"{table.prefix}/")) in self._wrong or not own:
+            return {own}
+        try:
+            return {
+                key.removeprefix(f"{table.prefix}/") for key in table.holds(self.places[commit_id])
+            } & self._wrong.keys()
+        except StorageError:
+            return {own}
+
+
+def _readable(copy: Copy) -> dict[str, Commit]:
+    """Every commit whose version can be read, by id; of two that are one, the newer."""
+    found: dict[str, Commit] = {}
+    for version in copy.table.versions():
+        try:
+            commit = copy.history.of_version(version)
+        except StorageError:
+            continue
+        if commit is not None:
+            found.setdefault(commit.id, commit)
+    return found
+
+
+def _made_again(copy: Copy, source: Copy | None, left: Mapping[str, bool], sink: Sink) -> dict[str, int]:
+    """Make commits again that need files which are wrong still, and what comes from them; version by id."""
+    assert source is not None
+    graph = _Graph(copy, source, left)
+    refs = copy.refs()
+    own = Replay(copy.table, copy.table, refs.forgotten)
+    brought = Replay(source.table, copy.table, refs.forgotten)
+    made: dict[str, int] = {}
+    replaced: set[str] = set()
+    ids = graph.ids()
+    needed = {one: graph.needs(one) for one in ids}
+    for one in ids:
+        # A table whose newest manifest cannot be read takes no new version.
+        if (
+            one in graph.places
+            and copy.table.manifest_below(graph.places[one]) in needed[one]
+            and one in graph.theirs
+        ):
+            copy.table.objects.delete([copy.table.manifest(graph.places[one])])
+    for number, one in enumerate(ids):
+        needs = needed[one]
+        theirs, ours = graph.theirs.get(one), graph.ours.get(one)
+        commit = theirs if needs else ours
+        if commit is None or not (needs or made.keys() & set(commit.parents)):
+            continue
+        if needs:
+            _bring(brought, source, copy, commit)
+        parents = [made.get(p, graph.places.get(p, 0)) for p in commit.parents]
+        made[one] = (brought if needs else own).make(commit, parents)
+        if one in graph.places:
+            replaced.add(copy.table.manifest(graph.places[one]))
+        sink(Progress("making again", number + 1, len(ids), "commits"))
+    if not made:
+        return {}
+
+    def turned(now: Refs) -> Refs:
+        def new(names: Mapping[str, Ref]) -> dict[str, Ref]:
+            return {n: Ref(r.id, made.get(r.id, r.version)) for n, r in names.items()}
+
+        return replace(now, branches=new(now.branches), tags=new(now.tags), remotes=new(now.remotes))
+
+    kept = {copy.table.manifest(version) for version in made.values()}
+    copy.history.change(turned)
+    _dropped(copy, left, replaced - kept)
+    return made
+
+
+def _bring(replay: Replay, source: Copy, copy: Copy, commit: Commit) -> None:
+    there = copy.table.data_files()
+    for name, size in replay.needs(commit).items():
+        if there.get(name) != size:
+            source.table.copy_data_file(name, copy.table)
+
+
+def _dropped(copy: Copy, left: Mapping[str, bool], replaced: set[str]) -> None:
+    """Let go of versions that were made again, and of files that only they needed."""
+    table = copy.table
+    gone = {key.removeprefix(f"{table.prefix}/") for key in replaced}
+    for commit in copy.history.reachable(copy.refs()).values():
+        left = {
+            key: lost
+            for key, lost in left.items()
+            if f"{table.prefix}/{key}" not in table.holds(commit.version)
+        }
+    _let_go(copy, gone | left.keys())
+
+
+def _let_go(copy: Copy, keys: set[str]) -> None:
+    copy.history.keep_digests(copy.table.files.log.files().keys() - keys)
+    copy.table.objects.delete([f"{copy.table.prefix}/{key}" for key in keys])
+
+
+def _named(copy: Copy, wrong: Mapping[str, bool]) -> list[Wrong]:
+    """These files, each with the newest commit that needs it."""
+    if not wrong:
+        return []
+    graph = _Graph(copy, None, wrong)
+    needing: dict[str, list[str]] = {}
+    for one in graph.ids():
+        for key in graph.needs(one):
+            needing.setdefault(key, []).append(one)
+    return [
+        Wrong(key, lost, (needing.get(key) or [None])[-1], len(needing.get(key, ())))
+        for key, lost in wrong.items()
+    ]

@@ -1,0 +1,72 @@
+"""Derived files that end in their own digest: one with other bytes than were written is no file, and is made anew."""
+
+import contextlib
+import hashlib
+import os
+import secrets
+from pathlib import Path
+
+from tidemill.core.names import Digest
+from tidemill.store.seen import Seen, mark_of
+
+SEAL_BYTES = 32
+
+
+class Sealed:
+    """The derived files of one folder.
+
+    Args:
+        folder: Where they are.
+        name: What the folder is called in the store, for ``seen``.
+        seen: What this machine has looked at.
+
+    Attributes:
+        folder: The same.
+    """
+
+    def __init__(self, folder: Path, name: str, seen: Seen) -> None:
+        self.folder = folder
+        self._name = name
+        self._seen = seen
+
+    def put(self, name: str, data: bytes) -> bool:
+        """Keep bytes; False where that cannot be (a store that may only be read, a full disk)."""
+        path = self.folder / name
+        part = path.with_name(f".{name}.{secrets.token_hex(4)}.part")
+        digest = hashlib.sha256(data)
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with part.open("wb") as file:
+                    file.write(data)
+                    file.write(digest.digest())
+                os.replace(part, path)
+                self._seen.remember(self._key(name), Digest(f"sha256:{digest.hexdigest()}"), mark_of(path))
+                return True
+            finally:
+                part.unlink(missing_ok=True)
+        return False
+
+    def is_whole(self, name: str, size: int) -> bool:
+        """Whether a file is there, of so many bytes before its seal, and has the bytes that the seal says."""
+        path = self.folder / name
+        try:
+            mark = mark_of(path)
+            if not mark.startswith(f"{size + SEAL_BYTES} "):
+                return False
+            with path.open("rb") as file:
+                file.seek(size)
+                said = Digest(f"sha256:{file.read().hex()}")
+                if self._seen.knows(self._key(name), said, mark):
+                    return True
+                file.seek(0)
+                found = hashlib.sha256(file.read(size)).hexdigest()
+        except OSError:
+            return False
+        if said != f"sha256:{found}":
+            return False
+        self._seen.remember(self._key(name), said, mark)
+        return True
+
+    def _key(self, name: str) -> str:
+        return f"{self._name}/{name}"

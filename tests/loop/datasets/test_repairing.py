@@ -1,0 +1,85 @@
+"""What is damaged is named by ``doctor`` and by whoever reads it, and put back by ``repair``."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.data.at_rest import flip, keys_of
+from tests.loop.conftest import People
+from tidemill.core.errors import NotFound, StorageError
+from tidemill.loop import doctor as loop
+from tidemill.loop.datasets import sharing
+from tidemill.loop.workspace import Workspace
+
+pytestmark = pytest.mark.both_stores
+
+
+@pytest.fixture
+def ws(people: People, tmp_path: Path) -> Workspace:
+    """A dataset of two commits, which a remote has too."""
+    from tidemill.loop.datasets.importing import import_data
+
+    (tmp_path / "tidemill.toml").write_text('[remotes.origin]\nstore = "remote"\n')
+    ws = people("ada")
+    for text in ("k,v\n1,a\n2,b\n", "k,v\n3,c\n"):
+        (tmp_path / "a.csv").write_text(text)
+        import_data(ws, "d", tmp_path / "a.csv", key=["k"])
+    sharing.push(ws, "d")
+    return ws
+
+
+def found(ws: Workspace, *, deep: bool = False) -> list[tuple[bool, str]]:
+    return [(f.ok, f.message) for f in loop.doctor(ws.folder, deep=deep) if f.check == "dataset d"]
+
+
+def test_doctor_names_dataset_commit_and_file_and_repair_puts_it_back(ws: Workspace):
+    assert found(ws) == [(True, "commit 2, 3 rows")]
+    key = keys_of(ws.store, "d", "data")[0]
+    flip(ws.store, key)
+    file = key.partition(".lance/")[2]
+    [(fine, text)] = found(ws)
+    assert not fine
+    assert text.startswith(
+        f"file {file} is not as it was written; commit {ws.datasets.open('d').head().id} needs it"
+    )
+    left = sharing.repair(ws, "d").left
+    assert [each.file for each in left] == [file]
+    done = sharing.repair(ws, "d", "origin")
+    assert (done.files, done.left) == ([file], [])
+    assert found(ws, deep=True) == [(True, "commit 2, 3 rows")]
+
+
+def test_refs_that_are_damaged_hide_no_dataset(ws: Workspace):
+    ws.store.objects.put("datasets/d.lance/_tidemill/refs.json", b"{")
+    [(fine, text)] = found(ws)
+    assert (fine, text) == (False, "The file of refs of dataset 'd' is damaged.")
+    assert sharing.repair(ws, "d").refs
+    assert found(ws) == [(True, "commit 2, 3 rows")]
+
+
+def test_what_is_not_there(ws: Workspace):
+    for repair in (lambda: sharing.repair(ws, "none"), lambda: sharing.repair(ws, "d", "nowhere")):
+        with pytest.raises(NotFound):
+            repair()
+
+
+@pytest.mark.folder_store
+def test_a_blob_with_other_bytes_is_not_mapped(ws: Workspace):
+    """As an array or a table is read: into memory, and not through."""
+    blobs = ws.store.blobs
+    digest = blobs.put(b"as it was written")
+    path = blobs.path(digest)
+    path.write_bytes(b"AS it was written")
+    with pytest.raises(StorageError) as caught:
+        blobs.path(digest)
+    assert caught.value.code == "blob-damaged"
+    assert blobs.damaged() == [digest]
+
+
+def test_a_copy_of_a_blob_that_has_turned_is_fetched_again(ws: Workspace):
+    blobs = ws.store.blobs
+    digest = blobs.put(b"as it was written")
+    blobs.path(digest).write_bytes(b"AS it was written")
+    if ws.store.objects.path("") is None:
+        assert blobs.path(digest).read_bytes() == b"as it was written"
+        assert blobs.damaged() == []
