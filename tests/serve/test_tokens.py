@@ -46,7 +46,7 @@ def test_tokens_come_and_go_while_it_serves(deploy: Deploy, other_bundle: Bundle
         # A path that is not there is not told to a stranger.
         assert asking.get("/nothing").status_code == 401
         assert asking.get("/nothing", headers=bearer(secret)).status_code == 404
-        own = client.own_token(folder, "prod")
+        own = client.own_access(folder, "prod").token
         with Client(address, token=own) as command, Client(address) as stranger:
             assert command.predict(BODY["rows"])[0].number == 1
             with pytest.raises(NotAllowed):
@@ -54,13 +54,12 @@ def test_tokens_come_and_go_while_it_serves(deploy: Deploy, other_bundle: Bundle
             # The next release takes it too: a command does not notice that another answers.
             assert deploy(other_bundle, 2).address == address
             assert command.predict(BODY["rows"])[0].number == 2
-        assert client.own_token(folder, "prod") == own
+        assert client.own_access(folder, "prod").token == own
         token_file.revoke(token_file.token_file(folder, "prod"), name)
         client.read_tokens(folder, "prod")
         assert asking.post("/predict", json=BODY, headers=bearer(secret)).status_code == 401
     log = (folder / "prod.log").read_text("utf-8")
     assert secret not in log
-    assert own is not None
     assert own not in log
 
 

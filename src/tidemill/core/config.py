@@ -4,7 +4,7 @@ import getpass
 import os
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -95,7 +95,20 @@ def load_project(folder: Path) -> Project:
         text = os.environ.get(f"TIDEMILL_{name.upper()}")
         if text:
             raw[name] = int(text) if name == "workers" and text.isdecimal() else text
-    return Project(folder.resolve(), read(Settings, raw, file.name))
+    return Project(folder.resolve(), _with_paths(read(Settings, raw, file.name), folder.resolve()))
+
+
+def _with_paths(settings: Settings, folder: Path) -> Settings:
+    """The settings with whole paths in place of those that are relative to the project folder."""
+    places = {
+        name: replace(
+            place,
+            tls_cert=place.tls_cert and str(folder / place.tls_cert),
+            tls_key=place.tls_key and str(folder / place.tls_key),
+        )
+        for name, place in settings.environments.items()
+    }
+    return replace(settings, environments=places)
 
 
 def with_references(text: str) -> str:

@@ -70,6 +70,11 @@ class EnvironmentSettings:
         keep_bytes: How large the log may become before the oldest predictions without feedback leave it.
         no_auth: Whether everybody who reaches it may ask, without a token; each start warns where that is more than
             this machine.
+        tls_cert: A file with the certificate that the server shows, relative to the project folder; with ``tls_key``,
+            it speaks HTTPS. Taken anew when it changes.
+        tls_key: A file with the certificate's key, likewise.
+        trusted_proxies: Addresses or networks of proxies before the server, such as ``10.0.0.0/8``: what they say of a
+            request (``X-Forwarded-Host``, ``X-Forwarded-Proto``) is believed, of nobody else.
     """
 
     after: str | None = None
@@ -80,6 +85,9 @@ class EnvironmentSettings:
     keep_days: float | None = None
     keep_bytes: int | None = None
     no_auth: bool = False
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    trusted_proxies: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_ranges(self, port=(0, 65_535))

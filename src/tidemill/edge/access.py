@@ -131,8 +131,15 @@ def check_start(place: str, *, beyond_loopback: bool, off: bool, file: Path) -> 
         )
 
 
-def warnings(place: str, *, beyond_loopback: bool, off: bool) -> list[str]:
-    """What whoever starts a server should know."""
+def warnings(place: str, *, beyond_loopback: bool, off: bool, in_clear: bool) -> list[str]:
+    """What whoever starts a server should know.
+
+    Args:
+        place: The server's environment.
+        beyond_loopback: Whether other machines reach it.
+        off: Whether everybody is let in.
+        in_clear: Whether neither it nor a proxy before it speaks TLS.
+    """
     if not beyond_loopback:
         return []
     if off:
@@ -141,9 +148,13 @@ def warnings(place: str, *, beyond_loopback: bool, off: bool) -> list[str]:
             "and send feedback that a model may be trained on."
         )
         return [words]
-    return [
-        f"{place} is reached from other machines over plain HTTP: whoever is on the way can read and reuse tokens."
-    ]
+    if not in_clear:
+        return []
+    words = (
+        f"{place} is reached from other machines over plain HTTP: whoever is on the way can read and reuse tokens. "
+        "Give it '--tls-cert' and '--tls-key', or name the proxy before it with '--trusted-proxy'."
+    )
+    return [words]
 
 
 def _mark(file: Path) -> tuple[int, int, int] | None:

@@ -87,7 +87,7 @@ class Application:
         held, unread, sending = None, True, False
         try:
             if route is None or route.scope is not None:
-                self._guard.check(method, headers)
+                self._guard.check(method, headers, scope["client"] and scope["client"][0])
                 if method == "OPTIONS" and self._guard.allowed_origin(headers):
                     # A browser asks so before it sends, and cannot bring a token; it is told nothing else.
                     route = _PREFLIGHT

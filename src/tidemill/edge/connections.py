@@ -127,6 +127,11 @@ class Connection(HttpToolsProtocol):
             and transport.get_write_buffer_size() == 0
         )
 
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether what is on the wire can be read by this process alone."""
+        return self.transport.get_extra_info("ssl_object") is not None
+
     def give_away(self) -> socket.socket:
         """The connection's socket, for another process; this one forgets it. Only while it is ``idle``.
 

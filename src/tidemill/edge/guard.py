@@ -24,15 +24,36 @@ class Guard:
         hosts: Names by which the server is reached, beside addresses, ``localhost`` and the machine's own name;
             ``*`` is any.
         origins: Sites whose pages may send requests, as ``https://app.example``.
+        proxies: Addresses or networks whose ``X-Forwarded-*`` is believed.
+
+    Raises:
+        InvalidInput: ``invalid-proxy``.
     """
 
-    def __init__(self, hosts: Sequence[str] = (), origins: Sequence[str] = ()) -> None:
+    def __init__(
+        self, hosts: Sequence[str] = (), origins: Sequence[str] = (), proxies: Sequence[str] = ()
+    ) -> None:
+        self._proxies = [_network(text) for text in proxies]
         self._hosts = {name.lower().rstrip(".") for name in (*hosts, "localhost", socket.gethostname())}
         self._origins = {origin.lower().rstrip("/").encode() for origin in origins}
         self._known: set[bytes] = set()
 
-    def check(self, method: str, headers: Headers) -> None:
+    def is_proxy(self, peer: str | None) -> bool:
+        """Whether what the other end of a connection says of a request is believed."""
+        if not self._proxies or not peer or not _is_address(peer):
+            return False
+        address = ipaddress.ip_address(peer)
+        return any(address in network for network in self._proxies)
+
+    def check(self, method: str, headers: Headers, peer: str | None = None) -> None:
         """Refuse a request that is not meant for this server, or that a foreign page sends.
+
+        A proxy's word for the host is checked beside the request's own: neither may be a foreign name.
+
+        Args:
+            method: The request's.
+            headers: The request's.
+            peer: The address of the connection's other end.
 
         Raises:
             NotAllowed: ``foreign-host`` or ``foreign-origin``.
@@ -47,6 +68,10 @@ class Guard:
                 site = value
         if host not in self._known:
             self._check_host(host)
+        if self._proxies and self.is_proxy(peer):
+            host = forwarded(headers, b"x-forwarded-host") or host
+            if host not in self._known:
+                self._check_host(host)
         if method in SAFE or not (origin or site):
             return
         # A page of this server itself names it, and a program that is no browser sends neither header.
@@ -73,6 +98,12 @@ class Guard:
             self._known.add(host)
 
 
+def forwarded(headers: Headers, name: bytes) -> bytes:
+    """What the last proxy says in a header; empty where it says nothing."""
+    given = b",".join(value for field, value in headers if field == name)
+    return given.rpartition(b",")[2].strip()
+
+
 def check_json(headers: Headers) -> None:
     """Refuse a body that does not say that it is JSON: a browser asks first before it sends one to another site.
 
@@ -97,6 +128,18 @@ def _name(host: bytes) -> str:
     if text.startswith("["):
         return text[1:].partition("]")[0]
     return text.partition(":")[0].rstrip(".")
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError as error:
+        raise InvalidInput(
+            f"'{text}' is no address of a proxy.",
+            why=str(error),
+            hint="Give its address, or its network, such as 10.0.0.0/8.",
+            code="invalid-proxy",
+        ) from error
 
 
 def _is_address(name: str) -> bool:

@@ -16,6 +16,7 @@ from tidemill.core.settings import LimitSettings
 from tidemill.edge import sockets
 from tidemill.edge.application import Application
 from tidemill.edge.connections import Busy, Connection, most_connections
+from tidemill.edge.tls import Tls
 
 _POLL_SECONDS = 0.005
 
@@ -57,10 +58,14 @@ class Listening:
         for connection in self._connections:
             connection.sweep(self._loop.time())
 
-    async def accept_on(self, listener: socket.socket) -> None:
-        """Take connections from a listening socket, which stays the caller's."""
+    async def accept_on(self, listener: socket.socket, tls: Tls | None = None) -> None:
+        """Take connections from a listening socket, which stays the caller's; with ``tls``, only such."""
         server = await self._loop.create_server(
-            self._connection, sock=listener.dup(), backlog=sockets.BACKLOG
+            self._connection,
+            sock=listener.dup(),
+            backlog=sockets.BACKLOG,
+            ssl=tls.context if tls else None,
+            ssl_handshake_timeout=self._limits.head_seconds if tls else None,
         )
         self._accepting.append((listener, server))
 
@@ -81,9 +86,12 @@ class Listening:
             await self._loop.connect_accepted_socket(self._connection, connection)
 
     def give_away_idle(self) -> tuple[list[socket.socket], int]:
-        """The sockets of the connections on which nothing is on its way, and how many others are left."""
+        """The sockets of the connections on which nothing is on its way, and how many others are left.
+
+        One that speaks TLS stays: its keys are this process's. It ends after its next answer, or with this process.
+        """
         connections = self._connections
-        idle = [c.give_away() for c in connections if c.idle]
+        idle = [c.give_away() for c in connections if c.idle and not c.speaks_tls]
         return idle, len(connections) - len(idle)
 
     async def drain(self, seconds: float) -> None:
@@ -91,10 +99,13 @@ class Listening:
         self._application.draining = True
         self.accept_only_on(None)
         deadline = self._loop.time() + seconds
-        while self._state.connections and self._loop.time() < deadline:
+        over = False
+        while self._state.connections and not over:
+            over = self._loop.time() >= deadline
             for connection in self._connections:
                 if connection.idle:
                     connection.transport.close()
+            # A moment at the end too, in which TLS says that it closes.
             await asyncio.sleep(_POLL_SECONDS)
         for connection in self._connections:
             connection.transport.abort()

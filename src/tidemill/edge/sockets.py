@@ -50,10 +50,10 @@ def beyond_loopback(host: str) -> bool:
     return not all(ipaddress.ip_address(place[4][0]).is_loopback for place in found)
 
 
-def url(listener: socket.socket) -> str:
+def url(listener: socket.socket, scheme: str = "http") -> str:
     """``http://host:port`` of a listening socket."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def answers_at(listener: socket.socket, host: str, port: int) -> bool:

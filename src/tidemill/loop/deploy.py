@@ -17,6 +17,7 @@ from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
     from tidemill.release.servers import Status
+    from tidemill.serve.client import OwnAccess
     from tidemill.store.catalog import records
 
 _POLL_SECONDS = 0.2
@@ -210,11 +211,11 @@ def address_of(ws: Workspace, environment: str) -> str:
     return running.address
 
 
-def own_token(ws: Workspace, environment: str) -> str | None:
-    """A token for this machine's own commands, from the server itself: nothing of it is kept."""
+def own_access(ws: Workspace, environment: str) -> "OwnAccess":
+    """What this machine's own commands ask with, from the server itself: nothing of it is kept."""
     from tidemill.serve import client  # noqa: PLC0415
 
-    return client.own_token(ws.store.environments_folder, environment)
+    return client.own_access(ws.store.environments_folder, environment)
 
 
 def _has_release(ws: Workspace, environment: str) -> bool:

@@ -28,7 +28,8 @@ def client(ws: Workspace, environment: str) -> "Client":
     """
     from tidemill.serve.http_client import Client  # noqa: PLC0415
 
-    return Client(deploy.address_of(ws, environment), token=deploy.own_token(ws, environment))
+    address, own = deploy.address_of(ws, environment), deploy.own_access(ws, environment)
+    return Client(address, token=own.token, certificate=own.certificate)
 
 
 def predict(

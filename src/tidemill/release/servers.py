@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tidemill.core.errors import Failed, TidemillError
+from tidemill.core.errors import Failed, InvalidInput, TidemillError
 from tidemill.core.events import Note, Sink
-from tidemill.core.settings import Settings
+from tidemill.core.settings import EnvironmentSettings, Settings
 from tidemill.edge import access, sockets
 from tidemill.edge.token_file import token_file
 from tidemill.models import sample
@@ -91,6 +91,8 @@ def replace(
             hosts=place.hosts,
             origins=place.origins,
             no_auth=place.no_auth,
+            tls=_tls(environment, place),
+            proxies=place.trusted_proxies,
             limits=settings.limits,
             keep=Keep(place.keep_days, place.keep_bytes),
         ) as standby:
@@ -105,7 +107,8 @@ def warnings(settings: Settings, environment: str, told: Mapping[str, Any] | Non
     """What whoever starts an environment's server should know."""
     place = dataclasses.replace(environment_settings(settings, environment), **(told or {}))
     beyond = sockets.beyond_loopback(place.host)
-    return access.warnings(environment, beyond_loopback=beyond, off=place.no_auth)
+    in_clear = place.tls_cert is None and not place.trusted_proxies
+    return access.warnings(environment, beyond_loopback=beyond, off=place.no_auth, in_clear=in_clear)
 
 
 def status(store: Store, environment: str) -> Status | None:
@@ -140,6 +143,18 @@ def wait_for_orphans(store: Store, environment: str) -> None:
                 code="server-unreachable",
             )
         time.sleep(_POLL_SECONDS)
+
+
+def _tls(environment: str, place: EnvironmentSettings) -> tuple[str, str] | None:
+    if place.tls_cert is None and place.tls_key is None:
+        return None
+    if place.tls_cert is None or place.tls_key is None:
+        raise InvalidInput(
+            f"'{environment}' has one of 'tls_cert' and 'tls_key', and not the other.",
+            hint="Give both, the certificate's file and its key's.",
+            code="tls-not-usable",
+        )
+    return place.tls_cert, place.tls_key
 
 
 def _check(standby: Standby, folder: Path, settings: Settings) -> int:

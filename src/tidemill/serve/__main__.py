@@ -24,6 +24,11 @@ def main() -> int:
     parser.add_argument("--reached-as", action="append", default=[], help="a name by which clients reach it")
     parser.add_argument("--origin", action="append", default=[], help="a site whose pages may send requests")
     parser.add_argument("--no-auth", action="store_true", help="let everybody in, with no token")
+    parser.add_argument("--tls-cert", type=Path, help="a file with the certificate that it shows")
+    parser.add_argument("--tls-key", type=Path, help="a file with the certificate's key")
+    parser.add_argument(
+        "--trusted-proxy", action="append", default=[], help="an address whose X-Forwarded-* is believed"
+    )
     parser.add_argument(
         "--limits",
         type=_limits,
@@ -38,6 +43,8 @@ def main() -> int:
         "--standby", action="store_true", help="wait on a private port until told to take over"
     )
     given = parser.parse_args()
+    if (given.tls_cert is None) != (given.tls_key is None):
+        parser.error("--tls-cert and --tls-key belong together")
     try:
         check_name("environment", given.environment)
         # Here, not above: a wrong word on the command line is answered at once.
@@ -58,6 +65,8 @@ def main() -> int:
                 hosts=tuple(given.reached_as),
                 origins=tuple(given.origin),
                 no_auth=given.no_auth,
+                tls=None if given.tls_cert is None else (given.tls_cert, given.tls_key),
+                proxies=tuple(given.trusted_proxy),
                 limits=given.limits,
                 keep=Keep(given.keep_days, given.keep_bytes),
                 standby=given.standby,

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -54,6 +54,19 @@ class Status:
     in_flight: int
 
 
+@dataclass(frozen=True, slots=True)
+class OwnAccess:
+    """What this user's commands need to ask a server.
+
+    Attributes:
+        token: It takes it as long as it, or a successor, runs.
+        certificate: That it shows, as PEM; None where it speaks plain HTTP.
+    """
+
+    token: str = field(repr=False)
+    certificate: str | None
+
+
 class Standby:
     """A server beside the live one, on a private port, ready to be asked and to take over.
 
@@ -85,7 +98,7 @@ class Standby:
 
     def token(self) -> str:
         """A token that it takes."""
-        return _token(self._folder, self.status.environment, self.pid)
+        return _access(self._folder, self.status.environment, self.pid).token
 
     def take_over(self, *, timeout_seconds: float = 60.0) -> Status:
         """Let it become the live server: it takes the live one's listening socket, or binds its own address.
@@ -154,6 +167,8 @@ def start_standby(
     hosts: Sequence[str] = (),
     origins: Sequence[str] = (),
     no_auth: bool = False,
+    tls: tuple[str | Path, str | Path] | None = None,
+    proxies: Sequence[str] = (),
     limits: LimitSettings | None = None,
     keep: Keep | None = None,
     timeout_seconds: float = 120.0,
@@ -172,6 +187,8 @@ def start_standby(
         hosts: Names by which clients reach it.
         origins: Sites whose pages may send requests.
         no_auth: Whether everybody is let in, with no token.
+        tls: The files of its certificate and key; None for plain HTTP.
+        proxies: Whose ``X-Forwarded-*`` is believed.
         limits: What it refuses.
         keep: Which predictions stay in its log. Default: all.
         timeout_seconds: How long its start may take.
@@ -189,6 +206,8 @@ def start_standby(
         *(word for name in hosts for word in ("--reached-as", name)),
         *(word for site in origins for word in ("--origin", site)),
         *(["--no-auth"] if no_auth else []),
+        *(["--tls-cert", str(tls[0]), "--tls-key", str(tls[1])] if tls else []),
+        *(word for address in proxies for word in ("--trusted-proxy", address)),
         *("--host", host, "--port", str(port), "--limits", json.dumps(dataclasses.asdict(limits))),
         *(() if keep is None or keep.days is None else ("--keep-days", str(keep.days))),
         *(() if keep is None or keep.size is None else ("--keep-bytes", str(keep.size))),
@@ -251,13 +270,13 @@ def servers(folder: Path) -> list[Status]:
     return found
 
 
-def own_token(folder: Path, environment: str) -> str | None:
-    """A token that the live server of an environment takes as long as it, or a successor, runs; None where none is live.
+def own_access(folder: Path, environment: str) -> OwnAccess:
+    """What this user's commands need to ask the live server of an environment.
 
     Raises:
         Failed: ``server-unreachable``.
     """
-    return _token(folder, environment) or None
+    return _access(folder, environment)
 
 
 def read_tokens(folder: Path, environment: str) -> None:
@@ -304,10 +323,10 @@ def _stop(file: Path, timeout_seconds: float) -> Status | None:
     return None if reply is None else _status(reply)
 
 
-def _token(folder: Path, environment: str, pid: int | None = None) -> str:
-    reply = _ask(control.socket_file(folder, environment, pid), "access", _ASK_SECONDS)
+def _access(folder: Path, environment: str, pid: int | None = None) -> OwnAccess:
+    reply = _ask(control.socket_file(folder, environment, pid), "access", _ASK_SECONDS) or {}
     # A server of an earlier version knows no such verb, and asks for no token.
-    return str((reply or {}).get("token", ""))
+    return OwnAccess(str(reply.get("token", "")), reply.get("certificate"))
 
 
 def _ask(file: Path, verb: str, timeout_seconds: float) -> dict[str, Any] | None:

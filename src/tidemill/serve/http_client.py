@@ -4,6 +4,7 @@ import http.client
 import json
 import math
 import socket
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time
@@ -85,27 +86,39 @@ class Client:
     answered and logged once.
     """
 
-    def __init__(self, address: str, *, token: str | None = None, timeout_seconds: float = 30.0) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        token: str | None = None,
+        certificate: str | None = None,
+        timeout_seconds: float = 30.0,
+    ) -> None:
         """Connect at the first request.
 
         Args:
-            address: ``http://host:port``, as ``client.Status`` has it.
+            address: ``http://host:port``, as ``client.Status`` has it, or ``https://...``.
             token: Sent with each request, where the server asks for one.
+            certificate: The one that the server must show, as PEM, under whatever name it is reached; None for one
+                that this machine trusts, made out for that name.
             timeout_seconds: How long to wait for the server at each step of a request.
 
         Raises:
             InvalidInput: ``invalid-address``.
         """
         parts = urlsplit(address)
-        if parts.scheme != "http" or not parts.hostname:
+        if parts.scheme not in ("http", "https") or not parts.hostname:
             raise errors.InvalidInput(
                 f"'{address}' is no address of a server.",
-                hint="Give it as http://host:port.",
+                hint="Give it as http://host:port, or https://host:port.",
                 code="invalid-address",
             )
         self.address = address.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._connection = _Connection(parts.hostname, parts.port or 80, timeout=timeout_seconds)
+        if parts.scheme == "http":
+            self._connection = _Connection(parts.hostname, parts.port or 80, timeout=timeout_seconds)
+        else:
+            self._connection = _secure(parts.hostname, parts.port or 443, certificate, timeout_seconds)
 
     def __enter__(self) -> Self:
         return self
@@ -252,7 +265,7 @@ class Client:
         try:
             try:
                 status, given, data = self._once(method, path, body, headers)
-            except (ConnectionError, http.client.HTTPException):
+            except (ConnectionError, ssl.SSLEOFError, http.client.HTTPException):
                 # A server may close a connection that was idle; that says nothing about the next one.
                 if not kept:
                     raise
@@ -282,6 +295,15 @@ class _Connection(http.client.HTTPConnection):
         """Connect, and send small requests at once."""
         super().connect()
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _secure(
+    host: str, port: int, certificate: str | None, timeout_seconds: float
+) -> http.client.HTTPSConnection:
+    from tidemill.edge.tls import pinned  # noqa: PLC0415
+
+    context = ssl.create_default_context() if certificate is None else pinned(certificate)
+    return http.client.HTTPSConnection(host, port, timeout=timeout_seconds, context=context)
 
 
 def _encoded(tree: Any) -> bytes:

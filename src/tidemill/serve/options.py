@@ -35,6 +35,8 @@ class Options:
         hosts: Names by which clients reach it, beside those that ``edge.guard`` knows.
         origins: Sites whose pages may send requests.
         no_auth: Whether everybody is let in, with no token.
+        tls: The files of its certificate and key; None for plain HTTP.
+        proxies: Whose ``X-Forwarded-*`` is believed.
         limits: What it refuses.
         keep: Which predictions stay in its log.
         standby: Whether to wait, on a private port, until it is told to take over.
@@ -51,6 +53,8 @@ class Options:
     hosts: tuple[str, ...]
     origins: tuple[str, ...]
     no_auth: bool
+    tls: tuple[Path, Path] | None
+    proxies: tuple[str, ...]
     limits: LimitSettings
     keep: Keep
     standby: bool

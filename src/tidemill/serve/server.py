@@ -23,6 +23,7 @@ from tidemill.edge.access import Access
 from tidemill.edge.guard import Guard
 from tidemill.edge.listening import Listening
 from tidemill.edge.reports import report, report_all
+from tidemill.edge.tls import Tls
 from tidemill.edge.token_file import token_file
 from tidemill.models.predictor import Predictor
 from tidemill.serve import control, log_layout
@@ -72,6 +73,7 @@ class Server:
             number=options.number,
             checking=options.standby,
         )
+        self._tls = None if options.tls is None else Tls(*options.tls)
         self.access = Access(
             token_file(options.folder, options.environment),
             required=sockets.beyond_loopback(options.host),
@@ -86,7 +88,7 @@ class Server:
             answering=self._answering,
             log=self._log,
             counted=self._metrics,
-            guard=Guard(options.hosts, options.origins),
+            guard=Guard(options.hosts, options.origins, options.proxies),
             access=self.access,
             limits=options.limits,
         )
@@ -149,7 +151,7 @@ class Server:
             "release": options.release,
             "number": options.number,
             "pid": os.getpid(),
-            "address": None if self.listener is None else sockets.url(self.listener),
+            "address": None if self.listener is None else sockets.url(self.listener, self._scheme),
             "control": str(self.control_file if self.standby else self._name),
             "started_at": self._began,
             "standby": self.standby,
@@ -157,12 +159,8 @@ class Server:
         }
 
     @property
-    def _name(self) -> Path:
+    def _scheme(self) -> str:
         return control.socket_file(self.options.folder, self.options.environment)
-
-    def take_name(self) -> None:
-        """Be found as the environment's live server."""
-        control.give_name(self.control_file, self._name)
 
     def in_loop(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine in the event loop and wait for it. From another thread only."""
@@ -170,7 +168,8 @@ class Server:
 
     async def accept_on(self, listener: socket.socket) -> None:
         """Take connections from a listening socket, which stays the caller's."""
-        await self._listening.accept_on(listener)
+        # A standby's own address is this machine's, and its name is in no certificate.
+        await self._listening.accept_on(listener, None if self.standby else self._tls)
 
     async def accept_only_on(self, listener: socket.socket | None) -> None:
         """Take no more connections from any other."""
@@ -180,7 +179,12 @@ class Server:
 
     async def adopt(self, given: list[socket.socket]) -> None:
         """Go on with connections that another process had."""
-        await self._listening.adopt(given)
+        if self._tls is None:
+            await self._listening.adopt(given)
+            return
+        # The predecessor spoke plain HTTP with them.
+        for connection in given:
+            connection.close()
 
     async def become_live(self, listener: socket.socket) -> None:
         """Take connections from the environment's own socket: what comes is traffic now, no check."""
@@ -204,6 +208,8 @@ class Server:
     def _each_second(self) -> None:
         self._listening.sweep()
         self.access.refresh()
+        if self._tls is not None:
+            self._tls.refresh()
         self._loop.call_later(1.0, self._each_second)
 
     def _lifeline_moved(self, lifeline: int) -> None:
@@ -241,7 +247,8 @@ class Server:
                     channel.send(self.status())
                 case "access":
                     # Whoever may open this socket owns the environment.
-                    channel.send({"token": self.access.own})
+                    certificate = self._tls.certificate if self._tls and not self.standby else None
+                    channel.send({"token": self.access.own, "certificate": certificate})
                 case "read_tokens":
                     self.in_loop(self._read_tokens())
                     channel.send(self.status())
@@ -289,7 +296,10 @@ def serve(options: Options) -> None:
     file = token_file(options.folder, options.environment)
     beyond = sockets.beyond_loopback(options.host)
     access.check_start(options.environment, beyond_loopback=beyond, off=options.no_auth, file=file)
-    for words in access.warnings(options.environment, beyond_loopback=beyond, off=options.no_auth):
+    in_clear = options.tls is None and not options.proxies
+    for words in access.warnings(
+        options.environment, beyond_loopback=beyond, off=options.no_auth, in_clear=in_clear
+    ):
         report("warning", message=words)
     first = sys.stdout
     report_all()

@@ -1,10 +1,14 @@
 """Commands about what runs where: promote, rollback, serve, stop, status."""
 
+from typing import Any
+
 import click
 
 from tidemill.cli import streams
 from tidemill.cli.command import State, command, pass_state
 from tidemill.cli.signals import ending_is_interrupt
+
+_FILE = click.Path(exists=True, dir_okay=False, resolve_path=True)
 
 
 @command("promote", example="tidemill promote latest dev")
@@ -51,8 +55,19 @@ def rollback(state: State, environment: str, reason: str | None) -> None:
 @click.option(
     "--no-auth", is_flag=True, help="Let everybody who reaches it ask, without a token, and warn of it."
 )
+@click.option(
+    "--tls-cert", type=_FILE, metavar="FILE", help="Speak HTTPS with this certificate; with --tls-key."
+)
+@click.option("--tls-key", type=_FILE, metavar="FILE", help="The certificate's key.")
+@click.option(
+    "--trusted-proxy",
+    "trusted_proxies",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Of a proxy before it, or its network: its X-Forwarded-Host and -Proto are believed; one more.",
+)
 @pass_state
-def serve(state: State, environment: str, host: str | None, port: int | None, *, no_auth: bool) -> None:
+def serve(state: State, environment: str, **given: Any) -> None:
     """Serve an environment's release until Ctrl-C.
 
     The first line of output is the address; with --json, an object that holds it.
@@ -61,8 +76,11 @@ def serve(state: State, environment: str, host: str | None, port: int | None, *,
     from tidemill.loop import deploy as loop  # noqa: PLC0415
 
     workspace = state.workspace()
-    given = {"host": host, "port": port, "no_auth": no_auth or None}
-    told = {name: value for name, value in given.items() if value is not None}
+    told = {
+        name: value
+        for name, value in given.items()
+        if value is not None and value is not False and value != ()
+    }
     with ending_is_interrupt():
         serving = loop.serve(workspace, environment, told=told)
         try:
