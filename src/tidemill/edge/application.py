@@ -16,7 +16,7 @@ from tidemill.core.settings import LimitSettings
 from tidemill.edge import bodies
 from tidemill.edge.access import Access
 from tidemill.edge.errors import encode, error_body, status_of
-from tidemill.edge.guard import Guard, Headers
+from tidemill.edge.guard import Guard, Headers, forwarded
 from tidemill.edge.reports import report
 from tidemill.edge.tokens import Scope
 
@@ -104,7 +104,7 @@ class Application:
             self.end(None, 0, 0.0)
             return
         except Exception as error:  # noqa: BLE001 - the server goes on whatever a request did
-            status, kind, body, more = self._error(path, error)
+            status, kind, body, more = self.failed(scope, error)
             sending = isinstance(error, InvalidInput) and error.code in _OF_BODIES
         finally:
             if held is not None:
@@ -129,6 +129,15 @@ class Application:
             return read(*given)
         return await asyncio.get_running_loop().run_in_executor(self._reader, read, *given)
 
+    def address(self, scope: Any) -> str:
+        """How whoever asks reaches the server, as far as they, or a proxy that is believed, say it."""
+        headers, scheme = scope["headers"], scope["scheme"]
+        host = next((value for name, value in headers if name == b"host"), b"localhost")
+        if self._guard.is_proxy(scope["client"] and scope["client"][0]):
+            host = forwarded(headers, b"x-forwarded-host") or host
+            scheme = "https" if forwarded(headers, b"x-forwarded-proto") == b"https" else scheme
+        return f"{scheme}://{host.decode('latin-1')}"
+
     def begin(self) -> None:
         """A request has come."""
 
@@ -141,9 +150,9 @@ class Application:
     def arrived(self, held: Any) -> None:
         """What ``expect`` gave is dealt with, whatever came of it."""
 
-    def error_tree(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    def error_tree(self, path: str, status: int, body: dict[str, Any]) -> dict[str, Any]:
         """An error as the object that is answered."""
-        del path
+        del path, status
         return {"error": body}
 
     def no_route(self, method: str, path: str) -> TidemillError:
@@ -165,23 +174,9 @@ class Application:
             details={"field": "path"},
         )
 
-    async def _send(
-        self, send: Any, receive: Any, status: int, headers: Headers, body: bytes, *, linger: bool
-    ) -> None:
-        if self.draining or linger:
-            headers = [*headers, (b"connection", b"close")]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        if linger:
-            await send({"type": "http.response.body", "body": body, "more_body": True})
-            await bodies.pass_over(receive)
-            body = b""
-        await send({"type": "http.response.body", "body": body})
-
-    async def _missing(self, scope: Any, body: bytes, held: Any) -> Response:
-        del body, held
-        raise self.no_route(scope["method"], scope["path"])
-
-    def _error(self, path: str, error: Exception) -> Response:
+    def failed(self, scope: Any, error: Exception) -> Response:
+        """What is answered in the place of what failed."""
+        path = scope["path"]
         if not isinstance(error, TidemillError):
             report(
                 "request-failed", path=path[:200], error=repr(error), trace=traceback.format_exception(error)
@@ -210,7 +205,23 @@ class Application:
             headers.append((b"allow", str(body["allowed"]).encode()))
         if status == 503:
             headers.append((b"retry-after", b"1"))
-        return status, JSON, encode(self.error_tree(path, body)), headers
+        return status, JSON, encode(self.error_tree(path, status, body)), headers
+
+    async def _send(
+        self, send: Any, receive: Any, status: int, headers: Headers, body: bytes, *, linger: bool
+    ) -> None:
+        if self.draining or linger:
+            headers = [*headers, (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        if linger:
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+            await bodies.pass_over(receive)
+            body = b""
+        await send({"type": "http.response.body", "body": body})
+
+    async def _missing(self, scope: Any, body: bytes, held: Any) -> Response:
+        del body, held
+        raise self.no_route(scope["method"], scope["path"])
 
 
 async def _preflight(scope: Any, body: bytes, held: Any) -> Response:

@@ -14,7 +14,7 @@ from tidemill.edge.application import JSON, Response, Route, fixed
 from tidemill.edge.errors import encode, error_body
 from tidemill.edge.guard import Guard, check_json
 from tidemill.models.predictor import Predictor
-from tidemill.serve import inference, metrics
+from tidemill.serve import described, home, inference, metrics
 from tidemill.serve.answering import Answering
 from tidemill.serve.labels import Labels
 from tidemill.serve.prediction_log import Expected, PredictionLog
@@ -47,13 +47,12 @@ class Application(application.Application):
         self._rows = Rows(predictor.signature, predictor.classes)
         self._labels = Labels(predictor.signature, predictor.classes)
         self._body_rows = limits.request_rows
-        described = fixed(JSON, encode(inference.metadata(predictor.signature, name, number, predictor.form)))
-        super().__init__(
-            self._all_routes(f"/v2/models/{name}", number, described),
-            guard=guard,
-            access=access,
-            limits=limits,
-        )
+        self._signature, self._classes = predictor.signature, predictor.classes
+        self._example = described.example(predictor)
+        metadata = fixed(JSON, encode(inference.metadata(predictor.signature, name, number, predictor.form)))
+        routes = self._all_routes(f"/v2/models/{name}", number, metadata)
+        super().__init__(routes, guard=guard, access=access, limits=limits)
+        self._openapi = encode(described.openapi(predictor.signature, predictor.classes, number, routes))
 
     def begin(self) -> None:
         """A request has come."""
@@ -73,8 +72,21 @@ class Application(application.Application):
         """The log need not wait for it any more."""
         held.arrived()
 
-    def error_tree(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """The protocol wants a text at 'error', so what else there is to say stands beside it."""
+    def failed(self, scope: Any, error: Exception) -> Response:
+        """An error; where a browser is to show it, as a page."""
+        status, kind, body, headers = super().failed(scope, error)
+        accepts = next((value for name, value in scope["headers"] if name == b"accept"), b"")
+        if status == 401 and b"text/html" in accepts and isinstance(error, TidemillError):
+            return status, home.KIND, home.stranger(error), [*headers, *home.HEADERS]
+        return status, kind, body, headers
+
+    def error_tree(self, path: str, status: int, body: dict[str, Any]) -> dict[str, Any]:
+        """With the shape that a body must have, where it has another one.
+
+        The protocol wants a text at 'error', so what else there is to say stands beside it.
+        """
+        if status == 400 and (shape := described.expected(path, self._signature, self._classes)):
+            body = {**body, "expects": shape}
         return {"error": body["message"], **body} if path.startswith("/v2") else {"error": body}
 
     def no_route(self, method: str, path: str) -> TidemillError:
@@ -99,7 +111,7 @@ class Application(application.Application):
             )
         return error
 
-    def _all_routes(self, model: str, number: int, described: application.Handler) -> list[Route]:
+    def _all_routes(self, model: str, number: int, metadata: application.Handler) -> list[Route]:
         server = fixed(
             JSON,
             encode(
@@ -107,6 +119,8 @@ class Application(application.Application):
             ),
         )
         routes = [
+            Route("GET", "/", "read", self._home),
+            Route("GET", "/openapi.json", "read", self._described),
             Route("GET", "/v2", "read", server),
             Route("GET", "/v2/", "read", server),
             Route("GET", "/v2/health/live", None, fixed(JSON, encode({"live": True}))),
@@ -117,7 +131,7 @@ class Application(application.Application):
         ]
         for place in (model, f"{model}/versions/{number}"):
             routes += [
-                Route("GET", place, "read", described),
+                Route("GET", place, "read", metadata),
                 Route("GET", f"{place}/ready", "read", self._model_ready),
                 Route("POST", f"{place}/infer", "predict", self._infer),
             ]
@@ -181,6 +195,24 @@ class Application(application.Application):
         except StorageError as error:
             return error
         return None
+
+    async def _home(self, scope: Any, body: bytes, expected: Expected | None) -> Response:
+        del body, expected
+        row, works = self._example
+        written = home.page(
+            self._signature,
+            int(self._info["number"]),
+            self._info["environment"],
+            row,
+            works=works,
+            address=self.address(scope),
+            tokens=self._access.on,
+        )
+        return 200, home.KIND, written, home.HEADERS
+
+    async def _described(self, scope: Any, body: bytes, expected: Expected | None) -> Response:
+        del scope, body, expected
+        return 200, JSON, self._openapi, []
 
     async def _metrics_text(self, scope: Any, body: bytes, expected: Expected | None) -> Response:
         del scope, body, expected
