@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
@@ -331,3 +332,27 @@ def test_kill_9_of_the_promoter_leaves_one_release_serving_and_a_true_record(
     assert ask(place)["number"] == 2
     assert statuses(store)[0] == (2, "live")
     until(lambda: len(servers_of(store)) == 1, "every other server ends")
+
+
+def test_the_port_is_chosen_once_and_kept_and_what_serve_was_told_holds_for_what_is_promoted(
+    store: Store, servers: Settings, promote: Promote, two: tuple[records.Release, ...]
+):
+    promote(two[0])
+    first = address(store)
+    environments.stop(store, servers, environment="dev")
+    assert environments.serve_again(store, servers, environment="dev").address == first
+    environments.stop(store, servers, environment="dev")
+    port = int(first.rpartition(":")[2])
+    with socket.create_server(("127.0.0.1", port)):
+        moved = environments.serve_again(store, servers, environment="dev").address
+        assert moved != first
+        environments.stop(store, servers, environment="dev")
+    # It is free again, but the new one has been told to clients since.
+    told = {"host": "0.0.0.0", "no_auth": True}  # noqa: S104
+    open_to_all = environments.serve_again(store, servers, environment="dev", told=told).address
+    assert open_to_all == moved.replace("127.0.0.1", "0.0.0.0")  # noqa: S104
+    promote(two[1])
+    assert address(store) == open_to_all
+    assert ask(open_to_all)["number"] == 2
+    environments.stop(store, servers, environment="dev")
+    assert environments.serve_again(store, servers, environment="dev").address == moved

@@ -37,6 +37,15 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+def is_free(host: str, port: int) -> bool:
+    """Whether something could listen there now."""
+    try:
+        bind(host, port).close()
+    except Conflict:
+        return False
+    return True
+
+
 def beyond_loopback(host: str) -> bool:
     """Whether what listens on an address is reached from other machines.
 

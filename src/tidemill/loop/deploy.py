@@ -161,11 +161,14 @@ def serve(
         NotAllowed: ``tokens-needed``.
         Failed: ``deployment-failed``.
     """
+    from tidemill.release import addresses  # noqa: PLC0415
     from tidemill.release import environments as places  # noqa: PLC0415
-    from tidemill.release import servers  # noqa: PLC0415
 
+    kept = addresses.kept_port(ws.store, environment)
     running = places.serve_again(ws.store, ws.settings, environment=environment, told=told, sink=sink)
-    warnings = [f"Warning: {w}" for w in servers.warnings(ws.settings, environment, told)]
+    warnings = [f"Warning: {w}" for w in addresses.warnings(ws.settings, environment, running.told)]
+    if kept and not ws.settings.environments[environment].port and "port" not in (told or {}):
+        warnings += _moved(environment, kept, running.address)
     return Serving(environment, running.name, running.number, running.address, running.pid, ws, warnings)
 
 
@@ -246,8 +249,8 @@ def predictions_in(ws: Workspace, environment: str) -> int:
 def _view(
     ws: Workspace, deployment: "records.Deployment", before: "records.Deployment | None", started: float
 ) -> DeploymentView:
+    from tidemill.release import addresses  # noqa: PLC0415
     from tidemill.release import environments as places  # noqa: PLC0415
-    from tidemill.release import servers  # noqa: PLC0415
 
     running: Status | None = places.status(ws.store, deployment.environment)
     replaced = (
@@ -262,8 +265,19 @@ def _view(
         deployment.status,
         replaced,
         time.perf_counter() - started,
-        [f"Warning: {w}" for w in servers.warnings(ws.settings, deployment.environment)],
+        [
+            f"Warning: {w}"
+            for w in addresses.warnings(ws.settings, deployment.environment, running.told if running else {})
+        ],
     )
+
+
+def _moved(environment: str, kept: int, address: str) -> list[str]:
+    if address.endswith(f":{kept}"):
+        return []
+    return [
+        f"Warning: another program has {environment}'s port {kept}; from now on {environment} is at {address}."
+    ]
 
 
 def _is_running(pid: int) -> bool:

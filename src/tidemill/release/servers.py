@@ -3,7 +3,6 @@
 Decides nothing about records: ``environments`` does.
 """
 
-import dataclasses
 import http.client
 import json
 import time
@@ -12,15 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tidemill.core.errors import Failed, InvalidInput, TidemillError
+from tidemill.core.errors import Failed, TidemillError
 from tidemill.core.events import Note, Sink
-from tidemill.core.settings import EnvironmentSettings, Settings
-from tidemill.edge import access, sockets
-from tidemill.edge.token_file import token_file
+from tidemill.core.settings import Settings
 from tidemill.models import sample
 from tidemill.models.agreement import Measure
-from tidemill.release import bundle
-from tidemill.release.history import environment_settings
+from tidemill.release import addresses, bundle
 from tidemill.serve import client
 from tidemill.serve.client import Standby, Status
 from tidemill.serve.options import Keep
@@ -68,13 +64,11 @@ def replace(
         NotAllowed: ``tokens-needed``, before anything was started; so too
         StorageError: ``release-damaged``.
     """
-    place = dataclasses.replace(environment_settings(settings, environment), **(told or {}))
-    access.check_start(
-        environment,
-        beyond_loopback=sockets.beyond_loopback(place.host),
-        off=place.no_auth,
-        file=token_file(store.environments_folder, environment),
-    )
+    before = status(store, environment)
+    # A server that was told something at its start hands that on: a promotion moves it nowhere else.
+    told = {**(before.told if before else {}), **(told or {})}
+    place = addresses.place_of(settings, environment, told)
+    addresses.check(store, environment, place)
     folder = bundle.unpack(store, release, store.environments_folder / "bundles")
     log = store.environments_folder / f"{environment}.log"
     began_at = log.stat().st_size if log.exists() else 0
@@ -87,28 +81,23 @@ def replace(
             environment=environment,
             folder=store.environments_folder,
             host=place.host,
-            port=place.port,
+            port=told["port"] if "port" in told else addresses.port(store, environment, place, before),
             hosts=place.hosts,
             origins=place.origins,
             no_auth=place.no_auth,
-            tls=_tls(environment, place),
+            tls=addresses.tls(place),
             proxies=place.trusted_proxies,
             limits=settings.limits,
             keep=Keep(place.keep_days, place.keep_bytes),
+            told=told,
         ) as standby:
             checked = _check(standby, folder, settings)
             sink(Note(f"{environment}: release {release.number} answers {checked} sample rows as it must"))
-            return standby.take_over()
+            live = standby.take_over()
+            addresses.keep_port(store, environment, place, live.address)
+            return live
     except TidemillError as error:
         raise _failed(release, environment, error, _last_lines(log, began_at)) from error
-
-
-def warnings(settings: Settings, environment: str, told: Mapping[str, Any] | None = None) -> list[str]:
-    """What whoever starts an environment's server should know."""
-    place = dataclasses.replace(environment_settings(settings, environment), **(told or {}))
-    beyond = sockets.beyond_loopback(place.host)
-    in_clear = place.tls_cert is None and not place.trusted_proxies
-    return access.warnings(environment, beyond_loopback=beyond, off=place.no_auth, in_clear=in_clear)
 
 
 def status(store: Store, environment: str) -> Status | None:
@@ -143,18 +132,6 @@ def wait_for_orphans(store: Store, environment: str) -> None:
                 code="server-unreachable",
             )
         time.sleep(_POLL_SECONDS)
-
-
-def _tls(environment: str, place: EnvironmentSettings) -> tuple[str, str] | None:
-    if place.tls_cert is None and place.tls_key is None:
-        return None
-    if place.tls_cert is None or place.tls_key is None:
-        raise InvalidInput(
-            f"'{environment}' has one of 'tls_cert' and 'tls_key', and not the other.",
-            hint="Give both, the certificate's file and its key's.",
-            code="tls-not-usable",
-        )
-    return place.tls_cert, place.tls_key
 
 
 def _check(standby: Standby, folder: Path, settings: Settings) -> int:

@@ -40,6 +40,12 @@ def main() -> int:
     )
     parser.add_argument("--keep-bytes", type=int, help="how large its log may be (default: any)")
     parser.add_argument(
+        "--told",
+        type=json.loads,
+        default={},
+        help="what its successor keeps of how it was started, as a JSON object",
+    )
+    parser.add_argument(
         "--standby", action="store_true", help="wait on a private port until told to take over"
     )
     given = parser.parse_args()
@@ -69,6 +75,7 @@ def main() -> int:
                 proxies=tuple(given.trusted_proxy),
                 limits=given.limits,
                 keep=Keep(given.keep_days, given.keep_bytes),
+                told=given.told,
                 standby=given.standby,
             )
         )

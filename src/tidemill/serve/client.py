@@ -10,7 +10,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -41,6 +41,7 @@ class Status:
         started_at: When it started (``clock.stamp``).
         standby: Whether it has not taken over yet.
         in_flight: Requests that it answers just now.
+        told: What holds for it in place of the environment's settings.
     """
 
     environment: str
@@ -52,6 +53,7 @@ class Status:
     started_at: str
     standby: bool
     in_flight: int
+    told: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,7 @@ def start_standby(
     proxies: Sequence[str] = (),
     limits: LimitSettings | None = None,
     keep: Keep | None = None,
+    told: Mapping[str, Any] | None = None,
     timeout_seconds: float = 120.0,
 ) -> Standby:
     """Start a server beside whatever is live in an environment, and wait until it answers.
@@ -191,6 +194,7 @@ def start_standby(
         proxies: Whose ``X-Forwarded-*`` is believed.
         limits: What it refuses.
         keep: Which predictions stay in its log. Default: all.
+        told: What of this is not as the environment's settings say; a successor may keep it.
         timeout_seconds: How long its start may take.
 
     Raises:
@@ -208,6 +212,7 @@ def start_standby(
         *(["--no-auth"] if no_auth else []),
         *(["--tls-cert", str(tls[0]), "--tls-key", str(tls[1])] if tls else []),
         *(word for address in proxies for word in ("--trusted-proxy", address)),
+        *(["--told", json.dumps(dict(told))] if told else []),
         *("--host", host, "--port", str(port), "--limits", json.dumps(dataclasses.asdict(limits))),
         *(() if keep is None or keep.days is None else ("--keep-days", str(keep.days))),
         *(() if keep is None or keep.size is None else ("--keep-bytes", str(keep.size))),
@@ -365,7 +370,8 @@ def _first_line(process: subprocess.Popen[bytes], timeout_seconds: float) -> dic
 
 
 def _status(reply: dict[str, Any]) -> Status:
-    return Status(**{name: reply[name] for name in Status.__dataclass_fields__})
+    # A server of an earlier version says less.
+    return Status(**{name: reply[name] for name in Status.__dataclass_fields__ if name in reply})
 
 
 def _error(

@@ -1,7 +1,9 @@
 """What a server process is told when it starts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tidemill.core.settings import LimitSettings
 
@@ -39,6 +41,7 @@ class Options:
         proxies: Whose ``X-Forwarded-*`` is believed.
         limits: What it refuses.
         keep: Which predictions stay in its log.
+        told: What holds in place of the environment's settings, for whoever starts its successor.
         standby: Whether to wait, on a private port, until it is told to take over.
     """
 
@@ -57,4 +60,5 @@ class Options:
     proxies: tuple[str, ...]
     limits: LimitSettings
     keep: Keep
+    told: Mapping[str, Any]
     standby: bool

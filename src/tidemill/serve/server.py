@@ -155,12 +155,21 @@ class Server:
             "control": str(self.control_file if self.standby else self._name),
             "started_at": self._began,
             "standby": self.standby,
+            "told": dict(options.told),
             "in_flight": self._metrics.in_flight,
         }
 
     @property
     def _scheme(self) -> str:
+        return "https" if self._tls is not None and not self.standby else "http"
+
+    @property
+    def _name(self) -> Path:
         return control.socket_file(self.options.folder, self.options.environment)
+
+    def take_name(self) -> None:
+        """Be found as the environment's live server."""
+        control.give_name(self.control_file, self._name)
 
     def in_loop(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine in the event loop and wait for it. From another thread only."""
