@@ -348,7 +348,11 @@ def test_the_port_is_chosen_once_and_kept_and_what_serve_was_told_holds_for_what
         assert moved != first
         environments.stop(store, servers, environment="dev")
     # It is free again, but the new one has been told to clients since.
-    told = {"host": "0.0.0.0", "no_auth": True}  # noqa: S104
+    told: dict[str, Any] = {"host": "0.0.0.0"}  # noqa: S104
+    with pytest.raises(NotAllowed) as caught:
+        environments.serve_again(store, servers, environment="dev", told=told)
+    assert caught.value.code == "tokens-needed"
+    told["no_auth"] = True
     open_to_all = environments.serve_again(store, servers, environment="dev", told=told).address
     assert open_to_all == moved.replace("127.0.0.1", "0.0.0.0")  # noqa: S104
     promote(two[1])

@@ -1,6 +1,7 @@
 """The server of the labelling page: on this machine only, at an address that nobody can guess."""
 
 import asyncio
+import contextlib
 import json
 import threading
 from collections.abc import Callable
@@ -53,12 +54,14 @@ class LabelServer:
         return f"{sockets.url(self._listener)}/{self._access.own}/"
 
     def run(self) -> None:
-        """Answer until this thread is interrupted."""
+        """Answer until this thread is interrupted, or the server fails."""
         self._ending.wait()
 
     def close(self) -> None:
         """Let the port go, and give the row back."""
-        self._loop.call_soon_threadsafe(self._stop.set)
+        with contextlib.suppress(RuntimeError):
+            # It has failed, and its loop is closed, where this raises.
+            self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
         self._listener.close()
         self._session.leave()
@@ -74,6 +77,7 @@ class LabelServer:
             self._loop.run_until_complete(self._serve(self._listener))
         finally:
             self._loop.close()
+            self._ending.set()
 
     async def _serve(self, listener: "socket.socket") -> None:
         listening = Listening(LabelApplication(self._session, self._access), _LIMITS)
