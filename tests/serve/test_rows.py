@@ -191,7 +191,11 @@ def test_the_client_turns_refusals_into_errors(live: Status) -> None:
         with pytest.raises(InvalidInput) as caught:
             client.predict([{"image": images(1)[0].tolist()}, {"imege": 1}])
         assert caught.value.code == "unknown-column"
-        assert caught.value.details == {"field": "imege", "row": 1}
+        assert caught.value.details == {
+            "field": "imege",
+            "row": 1,
+            "expects": {"rows": [{"image": "UINT8 28x28"}]},
+        }
         with pytest.raises(NotFound):
             client.infer("nine", {"image": images(1)})
         with pytest.raises(InvalidInput):
