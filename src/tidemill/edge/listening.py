@@ -19,6 +19,7 @@ from tidemill.edge.connections import Busy, Connection, most_connections
 from tidemill.edge.tls import Tls
 
 _POLL_SECONDS = 0.005
+_LATE_SECONDS = 1.5
 
 
 class Listening:
@@ -33,6 +34,7 @@ class Listening:
         self._application, self._limits = application, limits
         self._loop = asyncio.get_running_loop()
         self._state = ServerState()
+        self._swept = self._loop.time()
         self._most = most_connections()
         self._accepting: list[tuple[socket.socket, asyncio.Server]] = []
         self._config = uvicorn.Config(
@@ -55,8 +57,12 @@ class Listening:
     def sweep(self) -> None:
         """End the connections of clients that do not go on. To be called each second."""
         self._state.default_headers = [(b"date", formatdate(time.time(), usegmt=True).encode())]
+        now, before, self._swept = self._loop.time(), self._swept, self._loop.time()
+        if now - before > _LATE_SECONDS:
+            # This process was held up itself: what clients sent meanwhile is not read yet.
+            return
         for connection in self._connections:
-            connection.sweep(self._loop.time())
+            connection.sweep(now)
 
     async def accept_on(self, listener: socket.socket, tls: Tls | None = None) -> None:
         """Take connections from a listening socket, which stays the caller's; with ``tls``, only such."""
