@@ -129,7 +129,7 @@ def test_what_is_made_and_revoked_meanwhile_holds_at_the_next_look(file: Path):
         ),
     ],
 )
-def test_a_damaged_file_lets_nobody_in(file: Path, text: str, capsys: pytest.CaptureFixture[str]):
+def test_a_damaged_file_lets_nobody_in(file: Path, text: str, capfd: pytest.CaptureFixture[str]):
     _, secret = made(file)
     access = Access(file)
     file.write_text(text, "utf-8")
@@ -139,7 +139,7 @@ def test_a_damaged_file_lets_nobody_in(file: Path, text: str, capsys: pytest.Cap
     access.refresh()
     assert said(access, f"Bearer {secret}") == "token-refused"
     assert said(access, f"Bearer {access.own}") is None
-    assert json.loads(capsys.readouterr().err)["event"] == "tokens-not-read"
+    assert json.loads(capfd.readouterr().err)["event"] == "tokens-not-read"
 
 
 def test_a_file_of_a_newer_version_is_refused_and_one_with_more_in_a_row_is_read(file: Path):
