@@ -1,7 +1,11 @@
 """Whether a dataset's files are all known by their digests, and as they were written."""
 
+from dataclasses import replace
+
 from tidemill.core.events import silent
 from tidemill.data import wrong_files
+from tidemill.data.file_log import FOLDER
+from tidemill.data.refs import refs_key
 from tidemill.data.transfer import Copy
 from tidemill.store.open import Store
 
@@ -28,3 +32,9 @@ def flip(store: Store, key: str) -> None:
     assert found
     at = len(found[0]) // 2
     store.objects.put(key, found[0][:at] + bytes([found[0][at] ^ 1]) + found[0][at + 1 :])
+
+
+def older(store: Store, name: str) -> None:
+    """Make a dataset one of layout 2: refs without a log."""
+    store.objects.put(refs_key(name), replace(Copy.of(store, name).refs(), log=None).to_bytes())
+    store.objects.delete(keys_of(store, name, FOLDER))

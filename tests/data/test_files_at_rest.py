@@ -7,13 +7,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.data.at_rest import check_whole, flip, keys_of
+from tests.data.at_rest import check_whole, flip, keys_of, older
 from tests.services.again import how_to_open
 from tidemill.core.errors import StorageError
 from tidemill.core.events import silent
@@ -63,12 +62,6 @@ def everything(store: Store) -> dict[str, dict[str, list[Any]]]:
         for b in d.branches()
         for c in d.log(b)
     }
-
-
-def older(store: Store, told: Dataset) -> None:
-    """As layout 2 had it: refs without a log."""
-    store.objects.put(refs_key("d"), replace(told._history.refs(), log=None).to_bytes())
-    store.objects.delete(keys_of(store, "d", FOLDER))
 
 
 def chosen(store: Store, kind: str, *, oldest: bool = False) -> str:
@@ -268,7 +261,7 @@ def test_what_is_swept_has_no_digest_any_more(store: Store, told: Dataset):
 
 
 def test_an_older_dataset_gets_digests(store: Store, told: Dataset):
-    older(store, told)
+    older(store, "d")
     old = Datasets(store, "ada").open("d")
     assert wrong_files(store, "d", silent, deep=True) == []
     old.commit(rows({60: "goes on"}), message="Goes on")
@@ -327,7 +320,7 @@ def test_a_repair_that_is_killed_at_any_moment_is_ended_by_the_next(
 @pytest.mark.slow
 def test_a_migration_that_is_killed_at_any_moment_is_ended_by_the_next(store: Store, told: Dataset):
     before, chance = everything(store), random.Random(os.urandom(8))
-    older(store, told)
+    older(store, "d")
     for _ in range(3):
         killed(store, "begin", 1, chance.random() * 0.1)
         assert everything(store) == before

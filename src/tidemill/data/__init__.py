@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tidemill.data.naming import names_itself
     from tidemill.data.proposal import Guard, Proposal
     from tidemill.data.refs import Tombstone, tombstones
-    from tidemill.data.repairing import Repaired, Wrong, begin_log, repair, wrong_files
+    from tidemill.data.repairing import Repaired, Wrong, begin_log, is_older, repair, wrong_files
     from tidemill.data.sharing import Shared, fetch, forward, push
     from tidemill.data.snapshot import Fragment, Snapshot
     from tidemill.data.sources.layout import Tensor
@@ -79,6 +79,7 @@ _HOMES = {
     "head_token": "heads",
     "import_files": "importing",
     "import_rows": "importing",
+    "is_older": "repairing",
     "matching_in_file": "file_rows",
     "names_itself": "naming",
     "own_texts": "forgetting",
@@ -132,6 +133,7 @@ __all__ = [
     "head_token",
     "import_files",
     "import_rows",
+    "is_older",
     "matching_in_file",
     "names_itself",
     "own_texts",

@@ -12,12 +12,13 @@ be of another branch. Such a version is told by its number, left as garbage, and
 import itertools
 import json
 import shutil
+import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidemill.core.errors import Conflict
+from tidemill.core.errors import Conflict, StorageError
 from tidemill.data.casting import cast_exactly
 from tidemill.data.commit_file import CommitFile
 from tidemill.data.id_files import IdFiles
@@ -26,7 +27,7 @@ from tidemill.data.row_digests import RowDigests
 from tidemill.data.schema_change import SchemaChange
 from tidemill.data.whole_files import WholeFiles
 from tidemill.store import damage
-from tidemill.store.faults import fault
+from tidemill.store.faults import fault, may_pass
 from tidemill.store.sealed import Sealed
 from tidemill.store.table import ID
 
@@ -42,6 +43,8 @@ MAX_VERSION = 2**64 - 1
 _FILE_BYTES = 256 * 1024 * 1024
 """A fragment's size at most: what is read as one piece must fit in memory several times."""
 _ATTEMPTS = 100
+_BROKEN_OFF = 5
+"""How often a change is made again after an answer that broke off."""
 _ALIGNED_BYTES = 16
 """Where the widest of Arrow's numbers must lie."""
 _ORDER = b"tidemill.columns"
@@ -324,8 +327,16 @@ class LanceTable:
 
     def alone(self, version: int, changes: "Sequence[Any]") -> int:
         """Make changes one after the other on top of a version, with nobody's else between."""
-        for _ in range(_ATTEMPTS):
-            made = self._tried(version, changes)
+        for attempt in range(_ATTEMPTS):
+            try:
+                made = self._tried(version, changes)
+            except StorageError as error:
+                # Lance sends most again itself, but no list that broke off midway. A version that was made all the
+                # same is garbage, as one of two writers' is.
+                if attempt >= _BROKEN_OFF or not may_pass(_cause(error)):
+                    raise
+                time.sleep(0.05 * 2**attempt)
+                continue
             if made is not None:
                 return made
         raise Conflict(
@@ -359,6 +370,10 @@ class LanceTable:
                     raise
                 return None
             return opened.version
+
+
+def _cause(error: Exception) -> Exception:
+    return error.__cause__ if isinstance(error.__cause__, Exception) else error
 
 
 def transact(

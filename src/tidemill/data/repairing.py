@@ -86,6 +86,11 @@ def wrong_files(store: "Store", name: str, sink: Sink, *, deep: bool = False) ->
     return _named(copy, _wrong(copy, sink, deep=deep))
 
 
+def is_older(store: "Store", name: str) -> bool:
+    """Whether a dataset is older than its log, so that its files have no digests."""
+    return Copy.of(store, name).refs().log is None
+
+
 def begin_log(store: "Store", name: str) -> bool:
     """Give the files of a dataset that is older than its log their digests; False where they have them."""
     with store.locks.hold(lock_name(name)):

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from tidemill.core.errors import StorageError
 from tidemill.core.events import Progress, Sink
 from tidemill.data.commits import from_properties
 from tidemill.data.file_log import FOLDER, number_of
@@ -85,7 +86,15 @@ def sweep(table: LanceTable, keep: Collection[int], sink: Sink) -> dict[str, int
     versions = table.versions()
     if versions and versions[0] not in keep and not _is_empty(table, versions[0]):
         place(table, table.open(versions[0]).lance_schema, [], {})
-    _forget_digests(table, garbage(table, keep))
+    try:
+        _forget_digests(table, keep)
+    except StorageError as error:
+        # On a full disk what goes makes room for it.
+        if error.code != "disk-full":
+            raise
+        late = True
+    else:
+        late = False
     needed = _needed(table, keep)
     found = _garbage(table, keep, needed)
     if table.objects.path("") is None:
@@ -96,13 +105,19 @@ def sweep(table: LanceTable, keep: Collection[int], sink: Sink) -> dict[str, int
     for start in range(0, len(ordered), _AT_ONCE):
         table.objects.delete(ordered[start : start + _AT_ONCE])
         sink(Progress("sweeping", min(start + _AT_ONCE, len(ordered)), len(ordered), "files"))
+    if late:
+        _forget_digests(table, keep)
     return found
 
 
-def _forget_digests(table: LanceTable, gone: Collection[str]) -> None:
+def _forget_digests(table: LanceTable, keep: Collection[int]) -> None:
     """Before files go, their digests do: else a file that was swept would be one that was lost."""
     known = table.files.log.files().keys()
-    left = {key for key in known if f"{table.prefix}/{key}" not in gone}
+    needed = _needed(table, keep)
+    gone = _garbage(table, keep, needed)
+    there = {entry.key for entry in table.objects.list(table.prefix)}
+    spared = there - gone.keys()
+    left = {key for key in known if (full := f"{table.prefix}/{key}") in needed or full in spared}
     if len(left) < len(known):
         History(table).keep_digests(left)
 

@@ -139,7 +139,7 @@ def _datasets(ws: Workspace, sink: Sink, *, deep: bool) -> list[Finding]:
 
 
 def _dataset(ws: Workspace, name: str, sink: Sink, *, deep: bool) -> list[Finding]:
-    from tidemill.data import begin_log, wrong_files  # noqa: PLC0415
+    from tidemill.data import begin_log, is_older, wrong_files  # noqa: PLC0415
 
     # In a store of one person it is done at once; in a team's, whoever has an older Tidemill could not read it any more.
     begun = ws.store.objects.path("") is not None and begin_log(ws.store, name)
@@ -163,9 +163,11 @@ def _dataset(ws: Workspace, name: str, sink: Sink, *, deep: bool) -> list[Findin
     snapshot = ws.datasets.open(name).snapshot()
     rows = len(snapshot.read(["_id"]))
     fine = rows == snapshot.rows
-    text = f"commit {snapshot.commit.number}, {rows} rows" + (
-        "; its files have digests from now on" if begun else ""
-    )
+    text = f"commit {snapshot.commit.number}, {rows} rows"
+    if begun:
+        text += "; its files have digests from now on"
+    elif is_older(ws.store, name):
+        text += "; its files have no digests yet: 'tidemill store migrate'"
     hint = None if fine else "Its newest commit names another count; restore it from a copy."
     return [Finding(f"dataset {name}", fine, text, hint)]
 

@@ -1,33 +1,48 @@
-"""Bringing a team's catalog up to date: what changes, who is concerned, and doing it."""
+"""Bringing a team's catalog and datasets up to date: what changes, who is concerned, and doing it."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from tidemill.core.clock import now, stamp
+from tidemill.core.events import Progress, Sink, silent
 from tidemill.loop.views import Migration
 from tidemill.loop.workspace import Workspace
 
 _SEEN = timedelta(days=30)
 
 
-def migrate(ws: Workspace, *, really: bool) -> Migration:
-    """Bring the catalog's tables up to this version of Tidemill; ``really`` false only says what that changes.
+def migrate(ws: Workspace, *, really: bool, sink: Sink = silent) -> Migration:
+    """Bring the catalog's tables up to this version of Tidemill, and give each dataset's files their digests.
 
-    Whoever has an older version cannot open the store after that. Killed amid it, nothing is changed.
+    Whoever has an older version cannot open the store after that. Killed amid it, the catalog is as it was or changed,
+    and so is each dataset; the same command goes on.
+
+    Args:
+        ws: The project.
+        really: False only says what that changes.
+        sink: Gets ``Progress``.
 
     Raises:
         StorageError: As ``Catalog.write``.
     """
+    from tidemill.data import begin_log, is_older  # noqa: PLC0415
     from tidemill.store.catalog.database import HEAD  # noqa: PLC0415
     from tidemill.store.catalog.older import changes  # noqa: PLC0415
 
     catalog = ws.store.catalog
     before = catalog.version or HEAD
     told = Migration(catalog.database.name, before, HEAD, changes(before), _people(ws), done=False)
-    if not really or not catalog.is_older:
+    older = [name for name in ws.datasets.names() if is_older(ws.store, name)]
+    told = replace(told, datasets=older)
+    if not really or not (catalog.is_older or older):
         return told
-    catalog.migrate()
-    ws.store.pair()
-    return Migration(told.catalog, before, HEAD, told.changes, told.people, done=True)
+    if catalog.is_older:
+        catalog.migrate()
+        ws.store.pair()
+    for number, name in enumerate(older):
+        begin_log(ws.store, name)
+        sink(Progress("giving digests", number + 1, len(older), "datasets"))
+    return replace(told, done=True)
 
 
 def _people(ws: Workspace) -> list[str]:

@@ -435,6 +435,7 @@ class Migration:
         changes: One line each.
         people: Who used the store in the last 30 days: who has an older Tidemill cannot open it after the migration.
         done: Whether it was made.
+        datasets: Those whose files have no digests yet, and get them.
     """
 
     catalog: str
@@ -443,6 +444,7 @@ class Migration:
     changes: list[str]
     people: list[str]
     done: bool
+    datasets: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.at_rest import flip, keys_of
+from tests.data.at_rest import check_whole, flip, keys_of, older
 from tests.loop.conftest import People
 from tidemill.core.errors import NotFound, StorageError
 from tidemill.loop import doctor as loop
+from tidemill.loop import migrating
 from tidemill.loop.datasets import sharing
 from tidemill.loop.workspace import Workspace
 
@@ -55,6 +56,21 @@ def test_refs_that_are_damaged_hide_no_dataset(ws: Workspace):
     assert (fine, text) == (False, "The file of refs of dataset 'd' is damaged.")
     assert sharing.repair(ws, "d").refs
     assert found(ws) == [(True, "commit 2, 3 rows")]
+
+
+def test_an_older_dataset_gets_digests_and_a_teams_when_its_store_is_migrated(ws: Workspace):
+    older(ws.store, "d")
+    if ws.store.objects.path("") is not None:
+        assert found(ws) == [(True, "commit 2, 3 rows; its files have digests from now on")]
+    else:
+        assert found(ws) == [
+            (True, "commit 2, 3 rows; its files have no digests yet: 'tidemill store migrate'")
+        ]
+        assert migrating.migrate(ws, really=False).datasets == ["d"]
+        assert migrating.migrate(ws, really=True).done
+        assert migrating.migrate(ws, really=False).datasets == []
+    assert found(ws) == [(True, "commit 2, 3 rows")]
+    check_whole(ws.store, "d")
 
 
 def test_what_is_not_there(ws: Workspace):

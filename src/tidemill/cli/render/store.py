@@ -2,14 +2,23 @@
 
 from typing import TYPE_CHECKING
 
+from tidemill.core.names import listed
+
 if TYPE_CHECKING:
     from tidemill.loop.views import Migration
 
 
 def migration(view: "Migration") -> str:
     """What changes, who is concerned, and what to type."""
-    if view.before == view.after:
+    if view.before == view.after and not view.datasets:
         return f"The catalog {view.catalog} has version {view.after}, which is this Tidemill's."
+    if view.datasets:
+        what = "have" if view.done else "would get"
+        digests = [
+            f"The files of {listed(view.datasets)} {what} digests, which are checked when they are read."
+        ]
+    else:
+        digests = []
     people = ", ".join(view.people) or "nobody"
     lines = [
         f"The catalog {view.catalog} "
@@ -19,6 +28,7 @@ def migration(view: "Migration") -> str:
             else f"has version {view.before}, and would have {view.after}:"
         ),
         *(f"  {change}" for change in view.changes),
+        *digests,
         f"Who has an older Tidemill cannot open it {'any more' if view.done else 'after that'}. It was used in the last 30 days by: {people}.",
     ]
     return "\n".join(

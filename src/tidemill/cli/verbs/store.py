@@ -18,11 +18,13 @@ def store() -> None:
 )
 @pass_state
 def migrate(state: State, *, yes: bool) -> None:
-    """Bring a team's catalog up to this version of Tidemill.
+    """Bring a team's catalog up to this version of Tidemill, and give its datasets' files digests.
 
     Until then a newer Tidemill reads it as it is. After that, whoever has an older one cannot open it.
     """
     from tidemill.cli.render import store as render  # noqa: PLC0415
     from tidemill.loop import migrating as loop  # noqa: PLC0415
 
-    state.show(loop.migrate(state.workspace(), really=yes), render.migration)
+    with state.watch() as sink:
+        done = loop.migrate(state.workspace(), really=yes, sink=sink)
+    state.show(done, render.migration)
