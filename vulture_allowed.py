@@ -24,6 +24,7 @@ _._timestamp  # noqa: SLF001 - a name
 # io calls them on a raw stream.
 _.readable
 _.readinto
+_.writable
 
 # Set for other libraries to read: zipfile, ONNX Runtime, sqlite3, uvicorn.
 _.default_headers
@@ -88,6 +89,7 @@ _.failed_step
 
 # Named in an annotation only.
 review_views
+Offsets
 
 # http.server calls them, by these names.
 _.do_GET
@@ -96,6 +98,7 @@ _.log_message
 
 # uvicorn and the event loop call and read these.
 _.data_received
+_.eof_received
 _.disconnected
 _.keep_alive
 _.connection_made
