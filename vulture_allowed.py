@@ -91,11 +91,6 @@ _.failed_step
 review_views
 Offsets
 
-# http.server calls them, by these names.
-_.do_GET
-_.do_POST
-_.log_message
-
 # uvicorn and the event loop call and read these.
 _.data_received
 _.eof_received
