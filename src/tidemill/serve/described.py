@@ -161,10 +161,26 @@ def _schemas(signature: Signature, classes: Sequence[str] | None) -> dict[str, A
             },
             "recorded",
         ),
-        "Tensors": {
-            "type": "object",
-            "description": "As the Open Inference Protocol v2 has it; see expects of an error.",
-        },
+        # As the Open Inference Protocol v2 has it. That lengths agree is beyond a schema: ``expects`` of an error says them.
+        "Tensors": _object(
+            {
+                "id": request_id,
+                "inputs": _list("Tensor", minItems=1),
+                "outputs": {"type": "array", "items": _object({"name": text}, "name")},
+                "parameters": {"type": ["object", "null"]},
+            },
+            "inputs",
+        ),
+        "Tensor": _object(
+            {
+                "name": {"enum": [t.name for t in signature.logged]},
+                "datatype": {"enum": sorted(DATATYPES)},
+                "shape": {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}},
+                "data": {"type": "array", "description": "All cells, row by row, nested or flat."},
+                "parameters": {"type": ["object", "null"]},
+            },
+            *("name", "datatype", "shape", "data"),
+        ),
         "Error": _object({"error": _object(fields, "code", "message")}, "error"),
         # The protocol wants a text at 'error', and what else there is to say stands beside it.
         "ProtocolError": _object({**fields, "error": text}, "error", "code", "message"),
