@@ -29,6 +29,7 @@ TO_0005 = (
     "drop table pairing",
     "drop table garbage",
     "alter table firings drop column dataset, drop column branch",
+    "alter table deployments drop column number, drop column back_from, drop column place, drop column machine",
     "update alembic_version set version_num = '0005'",
 )
 """What the migrations since then did, taken back."""

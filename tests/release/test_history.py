@@ -63,7 +63,7 @@ def test_each_rollback_goes_one_release_further_back(
     store: Store, numbers: list[int | str], before: int | None
 ):
     deployed(store, "prod", *numbers)
-    found = history.previous(store, "prod")
+    found = history.previous(history.history(store, "prod"))
     assert (found.release_number if found else None) == before
 
 
@@ -89,3 +89,39 @@ def test_an_unknown_environment_is_answered_with_the_nearest(store: Store):
         history.check_order(
             store, Settings(environments={"prod": EnvironmentSettings(after="gone")}), release(1), "prod"
         )
+
+
+def entry(number: int, release: int, *, back_from: int | None = None, clock: int = 0) -> records.Deployment:
+    return records.Deployment(
+        id=f"{number}",
+        environment="prod",
+        release_name="fashion",
+        release_number=release,
+        release_digest=f"sha256:{release}",
+        status="retired",
+        author="ada",
+        started_at=f"2026-01-01T00:00:{clock:02}.000000Z",
+        finished_at=None,
+        reason="",
+        number=number,
+        back_from=back_from,
+    )
+
+
+def test_what_ran_is_ordered_by_number_whatever_the_clocks_of_machines_say():
+    entries = [entry(1, 1, clock=9), entry(2, 2, clock=5), entry(3, 3, clock=7)]
+    assert [d.number for d in history.in_order(entries)] == [3, 2, 1]
+    found = history.previous(history.in_order(entries))
+    assert found is not None
+    assert found.number == 2
+
+
+def test_a_rollback_goes_to_nothing_that_was_rolled_back_from_since_the_last_promotion():
+    entries = [entry(1, 1), entry(2, 2), entry(3, 3), entry(4, 2, back_from=3)]
+    assert history.previous(history.in_order(entries)) == entries[0]
+    # Promoted by hand after it had been live: no rollback, so what was there before is what lies beneath.
+    entries = [entry(1, 1), entry(2, 2), entry(3, 3), entry(4, 2)]
+    assert history.previous(history.in_order(entries)) == entries[2]
+    # A promotion begins anew.
+    entries = [entry(1, 1), entry(2, 2), entry(3, 1, back_from=2), entry(4, 3)]
+    assert history.previous(history.in_order(entries)) == entries[2]

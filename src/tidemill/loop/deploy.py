@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tidemill.core.errors import Interrupted
+from tidemill.core.errors import Interrupted, TidemillError
 from tidemill.core.events import Sink, silent
 from tidemill.loop import judging
 from tidemill.loop.releases import find_release
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tidemill.store.catalog import records
 
 _POLL_SECONDS = 0.2
+_ASK_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +37,29 @@ class Serving:
     warnings: list[str]
 
     def wait(self) -> None:
-        """Return when nothing serves the environment any more; a release that takes over is followed."""
-        pid = self.pid
+        """Return when nothing serves the environment any more; a release that takes over is followed.
+
+        Where another machine takes the environment over, the server here ends. While the store is away, it goes on.
+        """
+        pid, asked = self.pid, time.monotonic()
         while True:
             while _is_running(pid):
                 time.sleep(_POLL_SECONDS)
+                if self.workspace.store.is_shared and time.monotonic() - asked > _ASK_SECONDS:
+                    self._end_if_taken_over()
+                    asked = time.monotonic()
             running = status(self.workspace, self.environment)
             if running is None:
                 return
             pid = running.pid
+
+    def _end_if_taken_over(self) -> None:
+        from tidemill.release import environments as places  # noqa: PLC0415
+
+        with suppress(TidemillError):
+            told = places.end_if_taken_over(self.workspace.store, self.workspace.settings, self.environment)
+            if told is not None:
+                self.warnings.append(told)
 
 
 def promote(
@@ -62,7 +77,7 @@ def promote(
     from tidemill.release import environments as places  # noqa: PLC0415
 
     started = time.perf_counter()
-    before = places.current(ws.store, environment)
+    before = _live(ws, environment)
     found = find_release(ws, release)
     note = judging.unjudged_against(ws, found)
     deployment = places.promote(
@@ -90,7 +105,7 @@ def rollback(
     from tidemill.release import environments as places  # noqa: PLC0415
 
     started = time.perf_counter()
-    before = places.current(ws.store, environment)
+    before = _live(ws, environment)
     deployment = places.rollback(
         ws.store,
         ws.settings,
@@ -105,13 +120,16 @@ def rollback(
 def environments(ws: Workspace) -> list[EnvironmentView]:
     """Every environment: its release, whether it runs and where, and how much it has answered."""
     from tidemill.release import environments as places  # noqa: PLC0415
+    from tidemill.release.place import here  # noqa: PLC0415
 
-    places.recover(ws.store, ws.settings)
+    if not ws.store.catalog.is_older:
+        places.recover(ws.store, ws.settings)
     found: list[EnvironmentView] = []
     seen: set[int] = set()
     for name in ws.settings.environments:
-        live = places.current(ws.store, name)
+        live = _live(ws, name)
         running = places.status(ws.store, name)
+        elsewhere = live is not None and live.place is not None and not here(ws.store).serves(live)
         found.append(
             EnvironmentView(
                 name,
@@ -120,6 +138,7 @@ def environments(ws: Workspace) -> list[EnvironmentView]:
                 running.address if running else None,
                 running is not None,
                 predictions_in(ws, name),
+                f"served by {live.machine}" if live and elsewhere else None,
             )
         )
         seen |= {running.pid} if running else set()
@@ -146,7 +165,12 @@ def environments(ws: Workspace) -> list[EnvironmentView]:
 
 
 def serve(
-    ws: Workspace, environment: str, *, told: Mapping[str, Any] | None = None, sink: Sink = silent
+    ws: Workspace,
+    environment: str,
+    *,
+    told: Mapping[str, Any] | None = None,
+    take_over: str | None = None,
+    sink: Sink = silent,
 ) -> Serving:
     """Start the current release of an environment, or find it running.
 
@@ -154,10 +178,12 @@ def serve(
         ws: The project.
         environment: Which.
         told: What holds in place of the environment's settings, by their names: ``host``, ``port``, ``no_auth``.
+        take_over: Why this machine serves it from now on, where another one does; None refuses that.
         sink: Told what happens.
 
     Raises:
         NotFound: ``environment-not-found``, ``nothing-deployed``.
+        Conflict: ``served-elsewhere``.
         NotAllowed: ``tokens-needed``.
         Failed: ``deployment-failed``.
     """
@@ -165,6 +191,17 @@ def serve(
     from tidemill.release import environments as places  # noqa: PLC0415
 
     kept = addresses.kept_port(ws.store, environment)
+    if take_over is not None:
+        author = ws.project.author
+        places.take_over(
+            ws.store,
+            ws.settings,
+            environment=environment,
+            author=author,
+            reason=take_over,
+            told=told,
+            sink=sink,
+        )
     running = places.serve_again(ws.store, ws.settings, environment=environment, told=told, sink=sink)
     warnings = [f"Warning: {w}" for w in addresses.warnings(ws.settings, environment, running.told)]
     if kept and not ws.settings.environments[environment].port and "port" not in (told or {}):
@@ -221,6 +258,14 @@ def own_access(ws: Workspace, environment: str) -> "OwnAccess":
     return client.own_access(ws.store.environments_folder, environment)
 
 
+def _live(ws: Workspace, environment: str) -> "records.Deployment | None":
+    """What is live in an environment, of a personal one here."""
+    from tidemill.release import environments as places  # noqa: PLC0415
+    from tidemill.release.history import live_of  # noqa: PLC0415
+
+    return live_of(places.seen(ws.store, ws.settings, environment))
+
+
 def _has_release(ws: Workspace, environment: str) -> bool:
     from tidemill.store.catalog import records  # noqa: PLC0415
 
@@ -233,6 +278,19 @@ def was_live(ws: Workspace, release: str, environment: str, since: str) -> bool:
     from tidemill.release.history import served  # noqa: PLC0415
 
     return any(d.release_digest == release and d.started_at >= since for d in served(ws.store, environment))
+
+
+def deployments(ws: Workspace, environment: str) -> "list[records.Deployment]":
+    """What ran in an environment, newest first: who brought it there, from where and why.
+
+    Raises:
+        NotFound: ``environment-not-found``.
+    """
+    from tidemill.release import environments as places  # noqa: PLC0415
+    from tidemill.release.history import environment_settings  # noqa: PLC0415
+
+    environment_settings(ws.settings, environment)
+    return places.seen(ws.store, ws.settings, environment)
 
 
 def predictions_in(ws: Workspace, environment: str) -> int:

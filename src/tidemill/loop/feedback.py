@@ -338,9 +338,10 @@ def _filled(ws: Workspace, environment: str, dataset: "Dataset", corrections: "l
     """The column that feedback for the environment's model fills: what it answers, or what that is made from."""
     from tidemill.engine.artifacts import artifact  # noqa: PLC0415
     from tidemill.release import environments as places  # noqa: PLC0415
+    from tidemill.release.history import live_of  # noqa: PLC0415
     from tidemill.store.catalog import records  # noqa: PLC0415
 
-    live = places.current(ws.store, environment)
+    live = live_of(places.seen(ws.store, ws.settings, environment))
     if live is None:
         raise NotFound(
             f"No release has entered '{environment}' yet.",

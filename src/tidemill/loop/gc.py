@@ -245,12 +245,19 @@ def _bundles(ws: Workspace, *, dry_run: bool) -> list[int]:
         The bytes of each.
     """
     from tidemill.release import bundle  # noqa: PLC0415
+    from tidemill.release import environments as places  # noqa: PLC0415
     from tidemill.store.catalog import records  # noqa: PLC0415
 
+    folder = ws.store.environments_folder / "bundles"
+    if not folder.is_dir():
+        return []
+    # What answers here needs its own, whatever the records say.
+    answering = {told.release for told in places.running(ws.store)}
     with ws.store.catalog.read() as read:
         live = {d.release_digest for d in read.find(records.Deployment, {"status": ["live", "starting"]})}
-        kept = [r for r in read.find(records.Release) if r.digest in live]
-    folder = ws.store.environments_folder / "bundles"
+        kept = [r for r in read.find(records.Release) if r.digest in live | answering]
+    if answering - {r.digest for r in kept}:
+        return []
     used = {bundle.unpack(ws.store, release, folder).name for release in kept}
     gone = [path for path in folder.iterdir() if path.name not in used] if folder.is_dir() else []
     sizes = [sum(f.stat().st_size for f in path.rglob("*") if f.is_file()) for path in gone]

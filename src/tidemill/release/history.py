@@ -1,5 +1,7 @@
 """What ran where: the deployments of an environment, and what they say about what may go there next."""
 
+from collections.abc import Iterable, Sequence
+
 from tidemill.core.errors import NotAllowed, NotFound
 from tidemill.core.names import nearest
 from tidemill.core.settings import EnvironmentSettings, Settings
@@ -29,7 +31,17 @@ def environment_settings(settings: Settings, environment: str) -> EnvironmentSet
 def history(store: Store, environment: str) -> list[records.Deployment]:
     """Every deployment of an environment, newest first, failed ones too."""
     with store.catalog.read() as read:
-        return read.find(records.Deployment, {"environment": environment}, order=("-started_at", "-id"))
+        return in_order(read.find(records.Deployment, {"environment": environment}))
+
+
+def in_order(deployments: Iterable[records.Deployment]) -> list[records.Deployment]:
+    """Newest first: by their numbers, and those of an older Tidemill, which have none, by their times before them."""
+    return sorted(deployments, key=lambda d: (d.number or 0, d.started_at, d.id), reverse=True)
+
+
+def is_personal(settings: Settings, environment: str) -> bool:
+    """Whether each place has an environment of this name for itself: so it is with the first one, where work begins."""
+    return environment == next(iter(settings.environments), None)
 
 
 def served(store: Store, environment: str) -> list[records.Deployment]:
@@ -38,26 +50,43 @@ def served(store: Store, environment: str) -> list[records.Deployment]:
 
 
 def current(store: Store, environment: str) -> records.Deployment | None:
-    """The deployment that is live in an environment; None before the first."""
-    with store.catalog.read() as read:
-        return read.first(
-            records.Deployment, {"environment": environment, "status": "live"}, order=("-started_at", "-id")
-        )
+    """The deployment that went live last in an environment, of those that are live; None before the first."""
+    return live_of(history(store, environment))
 
 
-def previous(store: Store, environment: str) -> records.Deployment | None:
+def live_of(deployments: Sequence[records.Deployment]) -> records.Deployment | None:
+    """The first of these that is live."""
+    return next((d for d in deployments if d.status == "live"), None)
+
+
+def previous(deployments: Sequence[records.Deployment]) -> records.Deployment | None:
     """The deployment that a rollback goes back to; None where there is none.
 
-    A deployment of the release that lies under the current one takes the current one off, any other goes on
-    top. So two rollbacks go back two releases, not to and fro.
+    It is the newest one whose release is neither live nor was rolled back from since the last promotion. So two rollbacks go
+    back two releases, not to and fro.
+
+    Args:
+        deployments: Newest first.
     """
-    stack: list[records.Deployment] = []
-    for deployment in reversed(served(store, environment)):
-        if len(stack) > 1 and stack[-2].release_digest == deployment.release_digest:
+    entries = [d for d in reversed(deployments) if d.status in _SERVED]
+    stack: list[str] = []
+    taken_off: set[str] = set()
+    for at, entry in enumerate(entries):
+        digest = entry.release_digest
+        # What an older Tidemill recorded does not say whether it was a rollback: then it is that of what lies beneath.
+        beneath = len(stack) > 1 and stack[-2] == digest
+        if at and (entry.back_from is not None or (entry.number is None and beneath)):
+            taken_off.add(entries[at - 1].release_digest)
+        else:
+            taken_off = set()
+        if beneath:
             stack.pop()
-        elif not stack or stack[-1].release_digest != deployment.release_digest:
-            stack.append(deployment)
-    return stack[-2] if len(stack) > 1 else None
+        elif not stack or stack[-1] != digest:
+            stack.append(digest)
+    if not entries:
+        return None
+    out = taken_off | {entries[-1].release_digest}
+    return next((d for d in reversed(entries) if d.release_digest not in out), None)
 
 
 def check_order(store: Store, settings: Settings, release: records.Release, environment: str) -> None:

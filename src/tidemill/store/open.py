@@ -152,6 +152,11 @@ class Store:
         pairing.check(self.objects, catalog, self._id or layout.identity(self.objects))
 
     @property
+    def is_shared(self) -> bool:
+        """Whether its catalog is on a server, where others have it too."""
+        return self._catalog is not None
+
+    @property
     def has_catalog_open(self) -> bool:
         """Whether the catalog was used."""
         return "catalog" in self.__dict__

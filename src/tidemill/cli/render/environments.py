@@ -50,7 +50,7 @@ def environments(views: "Sequence[EnvironmentView]") -> "RenderableType":
             (
                 v.environment,
                 None if v.release is None or v.number is None else _named(v.release, v.number),
-                ("running" if v.running else "stopped" if v.release else "empty")
+                ("running" if v.running else "elsewhere" if v.note else "stopped" if v.release else "empty")
                 + (f" ({v.note})" if v.note else ""),
                 v.address if v.running else None,
                 v.predictions,
@@ -58,4 +58,24 @@ def environments(views: "Sequence[EnvironmentView]") -> "RenderableType":
             for v in views
         ],
         empty="The settings name no environment.",
+    )
+
+
+def deployments(views: "Sequence[Any]") -> "RenderableType":
+    """One line a deployment, newest first."""
+    return table(
+        ["number", "release", "status", "by", "from", "since (UTC)", "reason"],
+        [
+            (
+                v.number,
+                _named(v.release_name, v.release_number),
+                v.status,
+                v.author,
+                v.machine,
+                v.started_at[:19].replace("T", " "),
+                v.reason if v.back_from is None else f"back from {v.back_from}: {v.reason}",
+            )
+            for v in views
+        ],
+        empty="No release has entered it yet.",
     )

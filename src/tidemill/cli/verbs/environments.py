@@ -66,8 +66,12 @@ def rollback(state: State, environment: str, reason: str | None) -> None:
     metavar="ADDRESS",
     help="Of a proxy before it, or its network: its X-Forwarded-Host and -Proto are believed; one more.",
 )
+@click.option(
+    "--take-over", is_flag=True, help="Serve here what another machine does, whose server then ends."
+)
+@click.option("--reason", metavar="TEXT", help="Kept with the take-over, which needs it.")
 @pass_state
-def serve(state: State, environment: str, **given: Any) -> None:
+def serve(state: State, environment: str, reason: str | None, *, take_over: bool, **given: Any) -> None:
     """Serve an environment's release until Ctrl-C.
 
     The first line of output is the address; with --json, an object that holds it.
@@ -75,6 +79,8 @@ def serve(state: State, environment: str, **given: Any) -> None:
     from tidemill.cli.render import environments as render  # noqa: PLC0415
     from tidemill.loop import deploy as loop  # noqa: PLC0415
 
+    if take_over != (reason is not None):
+        raise click.UsageError("--take-over and --reason TEXT belong together.")
     workspace = state.workspace()
     told = {
         name: value
@@ -82,7 +88,7 @@ def serve(state: State, environment: str, **given: Any) -> None:
         if value is not None and value is not False and value != ()
     }
     with ending_is_interrupt():
-        serving = loop.serve(workspace, environment, told=told)
+        serving = loop.serve(workspace, environment, told=told, take_over=reason)
         try:
             for warning in serving.warnings:
                 streams.note(warning)
@@ -91,7 +97,10 @@ def serve(state: State, environment: str, **given: Any) -> None:
             else:
                 streams.write(serving.address)
                 streams.note(render.serving(environment, serving.release, serving.number))
+            known = len(serving.warnings)
             serving.wait()
+            for told_since in serving.warnings[known:]:
+                streams.note(told_since)
         except BaseException as end:
             loop.stop(workspace, environment)
             if not isinstance(end, KeyboardInterrupt):
@@ -113,12 +122,20 @@ def stop(state: State, environment: str) -> None:
 
 @command("status", example="tidemill status")
 @click.argument("environment", required=False)
+@click.option(
+    "--history", is_flag=True, help="Show what ran in ENVIRONMENT, who brought it there, from where and why."
+)
 @pass_state
-def status(state: State, environment: str | None) -> None:
+def status(state: State, environment: str | None, *, history: bool) -> None:
     """Show what runs in each environment, or in one."""
     from tidemill.cli.parameters import only  # noqa: PLC0415
     from tidemill.cli.render import environments as render  # noqa: PLC0415
     from tidemill.loop import deploy as loop  # noqa: PLC0415
 
+    if history:
+        if environment is None:
+            raise click.UsageError("--history needs an ENVIRONMENT.")
+        state.show(loop.deployments(state.workspace(), environment), render.deployments)
+        return
     every = loop.environments(state.workspace())
     state.show(only(environment, every) if environment else every, render.environments)

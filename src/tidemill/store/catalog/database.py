@@ -24,7 +24,7 @@ from tidemill.store.catalog.engine import Engine, too_new
 from tidemill.store.catalog.postgres import Postgres, is_address
 from tidemill.store.catalog.sqlite import Sqlite
 
-HEAD = "0008"
+HEAD = "0009"
 """The newest migration; equal to the last file in ``migrations/versions`` (a test says so)."""
 
 _TABLES: dict[type[Any], sa.Table] = {
@@ -51,7 +51,7 @@ _COMPUTED = ("cache", "artifacts", "garbage", "pairing")
 """Tables without a text of a person. What runs computed is removed where it came of what is forgotten."""
 _MACHINE = frozenset(
     {
-        "commit", "framework", "host", "inputs", "kind", "merge_commit", "metrics", "outputs", "role", "row", "run",
+        "commit", "framework", "host", "inputs", "kind", "machine", "merge_commit", "metrics", "outputs", "place", "role", "row", "run",
         "source_commit", "state", "status", "target_commit", "time", "trigger", "until",
     }
 )  # fmt: skip

@@ -138,7 +138,16 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A release in an environment, from its start until another took its place."""
+    """A release in an environment, from its start until another took its place.
+
+    Of what an older Tidemill recorded, the last four are None.
+
+    Attributes:
+        number: Its place in the environment's history, from 1: by this they are ordered, not by machines' clocks.
+        back_from: The number of the deployment that a rollback took off; None of a promotion.
+        place: The folder, on one machine, that serves it.
+        machine: The same for people: ``host:/folder``.
+    """
 
     id: str
     environment: str
@@ -150,6 +159,10 @@ class Deployment:
     started_at: str
     finished_at: str | None
     reason: str
+    number: int | None = None
+    back_from: int | None = None
+    place: str | None = None
+    machine: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,10 @@ deployments = Table(
     Column("started_at", String, nullable=False),
     Column("finished_at", String),
     Column("reason", String, nullable=False),
+    Column("number", Integer),
+    Column("back_from", Integer),
+    Column("place", String),
+    Column("machine", String),
     Index("deployments_by_environment", "environment", "started_at"),
 )
 
