@@ -20,6 +20,7 @@ from tidemill.core.names import Digest
 from tidemill.data import Dataset, Datasets, begin_log, fetch, push, repair, wrong_files
 from tidemill.data.file_log import FOLDER, FileLog, Known
 from tidemill.data.refs import refs_key
+from tidemill.data.replay import Replay
 from tidemill.data.transfer import Copy
 from tidemill.store.open import Store
 from tidemill.store.seen import Seen, mark_of
@@ -139,6 +140,21 @@ def test_a_damaged_version_that_no_ref_leads_to_is_let_go(store: Store, told: Da
     assert [w.commit for w in wrong_files(store, "d", silent)] == [None]
     assert repair(store, "d", None, silent).left == ()
     assert store.objects.look(key) is None
+    check_whole(store, "d")
+
+
+def test_what_a_killed_repair_made_and_no_ref_names_is_not_taken_for_the_commit(
+    store: Store, told: Dataset, origin: Store
+):
+    before, first = everything(store), told.log()[-1]
+    source, copy = Copy.of(origin, "d"), Copy.of(store, "d")
+    [there] = [c for c in source.known().values() if c.id == first.id]
+    Replay(source.table, copy.table, ()).make(there, [])
+    flip(store, chosen(store, "_versions", oldest=True))
+    assert first.id in repair(store, "d", origin, silent).commits
+    for path in [store.folder / "datasets/d/commits", store.folder / "datasets/d.lance/_tidemill/commits"]:
+        path.unlink(missing_ok=True)
+    assert everything(store) == before
     check_whole(store, "d")
 
 

@@ -83,7 +83,7 @@ def wrong_files(store: "Store", name: str, sink: Sink, *, deep: bool = False) ->
     """
     copy = Copy.of(store, name)
     copy.refs()
-    return _named(copy, _wrong(copy, sink, deep=deep))
+    return _named(copy, None, _wrong(copy, sink, deep=deep))[0]
 
 
 def is_older(store: "Store", name: str) -> bool:
@@ -201,9 +201,11 @@ def mend(copy: Copy, source: Copy | None, wrong: Mapping[str, bool], sink: Sink)
     made = _made_again(copy, source, left, sink) if left and source else {}
     if made:
         left = {key: lost for key, lost in left.items() if copy.table.files.known([key])}
-    named = _named(copy, left)
+    named, complete = _named(copy, source, left)
     # Of a version that no ref leads to and that nobody can open, such as one that was made again, nothing is left to keep.
-    needless = {each.file for each in named if each.commit is None and each.file.startswith("_versions/")}
+    needless = {
+        each.file for each in named if complete and each.commit is None and each.file.startswith("_versions/")
+    }
     if needless:
         _let_go(copy, needless)
     rest = tuple(each for each in named if each.file not in needless)
@@ -300,12 +302,47 @@ class _Graph:
         self._copy = copy
         self._wrong = wrong
         self.theirs = _readable(source) if source else {}
-        self.ours = _readable(copy)
+        self.ours: dict[str, Commit] = {}
+        self.places: dict[str, int] = {}
+        self.complete = True
+        """Whether it is known what each commit comes from."""
         refs = copy.refs()
-        self.places = {c.id: c.version for c in reversed(self.ours.values())} | {
-            r.id: r.version for r in refs.heads()
-        }
         self.heads = [ref.id for ref in refs.heads()]
+        self._walk([(ref.id, ref.version) for ref in refs.heads()])
+
+    def _walk(self, waiting: list[tuple[str, int]]) -> None:
+        """Find where each commit lies, by the refs and by what comes from it: another version of its id is garbage."""
+        unplaced: list[str] = []
+        while waiting or unplaced:
+            if not waiting:
+                one = unplaced.pop()
+                if one in self.places or one in self.ours:
+                    continue
+                # Only commits that cannot be read come from it: any version of its id will do.
+                found = _readable(self._copy).get(one)
+                if found is None:
+                    unplaced += self._parents_there(one)
+                    continue
+                waiting.append((one, found.version))
+            one, version = waiting.pop()
+            if one in self.places:
+                continue
+            self.places[one] = version
+            try:
+                commit = self._copy.history.at(Ref(one, version))
+            except StorageError:
+                unplaced += self._parents_there(one)
+                continue
+            self.ours[one] = commit
+            if commit.parent_versions:
+                waiting += zip(commit.parents, commit.parent_versions, strict=True)
+            else:
+                unplaced += commit.parents
+
+    def _parents_there(self, commit_id: str) -> tuple[str, ...]:
+        theirs = self.theirs.get(commit_id)
+        self.complete = self.complete and theirs is not None
+        return theirs.parents if theirs else ()
 
     def ids(self) -> list[str]:
         """What the heads lead to, parents first."""
@@ -422,16 +459,17 @@ def _let_go(copy: Copy, keys: set[str]) -> None:
     copy.table.objects.delete([f"{copy.table.prefix}/{key}" for key in keys])
 
 
-def _named(copy: Copy, wrong: Mapping[str, bool]) -> list[Wrong]:
-    """These files, each with the newest commit that needs it."""
+def _named(copy: Copy, source: Copy | None, wrong: Mapping[str, bool]) -> tuple[list[Wrong], bool]:
+    """These files, each with the newest commit that needs it; and whether all that could need one is known."""
     if not wrong:
-        return []
-    graph = _Graph(copy, None, wrong)
+        return [], True
+    graph = _Graph(copy, source, wrong)
     needing: dict[str, list[str]] = {}
     for one in graph.ids():
         for key in graph.needs(one):
             needing.setdefault(key, []).append(one)
-    return [
+    named = [
         Wrong(key, lost, (needing.get(key) or [None])[-1], len(needing.get(key, ())))
         for key, lost in wrong.items()
     ]
+    return named, graph.complete
