@@ -125,6 +125,7 @@ def same(dataset: Dataset, at: str = "main") -> str:
     return digest
 
 
+@pytest.mark.both_stores
 def test_rows_have_one_digest_however_they_came(many: None, datasets: Datasets, store: Store, tmp_path: Path):
     content: dict[int, str | None] = {n: f"row {n}" for n in range(40)}
     datasets.create("d", rows(content), message="First", key=["k"])

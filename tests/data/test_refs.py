@@ -15,7 +15,9 @@ from tests.compat.write import HERE as KEPT
 from tests.data.at_rest import check_whole
 from tests.services.again import how_to_open
 from tidemill.core.errors import AlreadyExists, Failed, NotFound, StorageError
-from tidemill.data import Changes, Dataset, Datasets, Proposal
+from tidemill.core.events import silent
+from tidemill.data import Changes, Dataset, Datasets, Proposal, collect
+from tidemill.data.history import History
 from tidemill.store.open import Store
 from tidemill.store.table import Table
 
@@ -192,7 +194,33 @@ def test_crosswise_merges_have_several_bases(d: Dataset):
     assert d._history.merge_bases(d.resolve("main"), one) == [one]
 
 
+def test_an_old_commit_is_found_by_its_id_at_once(store: Store, d: Dataset, monkeypatch: pytest.MonkeyPatch):
+    d.branch("side")
+    gone, _ = d.commit(rows("gone"), branch="side", message="Of a branch that goes")
+    for n in range(5):
+        d.commit(rows(f"{n}"), message=f"Commit {n}")
+    log = Datasets(store, "ada").open("d").log()
+    assert Datasets(store, "ada").open("d").resolve(gone.id) == gone
+    with monkeypatch.context() as patch:
+        patch.setattr(History, "parents", None)
+        assert [Datasets(store, "ada").open("d").resolve(c.id) for c in log] == log
+    # A line is no more than a hint: of another commit, and of a version that is gone.
+    kept = d._table.commit_file._path
+    lines = kept.read_text()
+    kept.write_text(lines.replace(log[3].id, "x").replace(f'"id": "{log[2].id}"', f'"id": "{log[3].id}"'))
+    assert Datasets(store, "ada").open("d").resolve(log[3].id) == log[3]
+    kept.write_text(lines)
+    d.delete_branch("side")
+    collect(store, "d", [], dry_run=False, sink=silent)
+    if store.objects.path("") is not None:
+        # In a bucket what is young is spared.
+        with pytest.raises(NotFound):
+            Datasets(store, "ada").open("d").resolve(gone.id)
+
+
 def test_a_long_history_is_read_once(store: Store, d: Dataset, monkeypatch: pytest.MonkeyPatch):
+    # Of a long file the end is read first.
+    monkeypatch.setattr("tidemill.data.commit_file._LAST_BYTES", 700)
     for n in range(5):
         d.commit(rows(f"{n}\u2028\n"), message=f"Commit\n{n}\u2028")
     kept = d._table.commit_file._path

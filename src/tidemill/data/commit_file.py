@@ -6,11 +6,14 @@ knows the id that the commit must have: in another life of the dataset, the same
 
 import contextlib
 import hashlib
+import os
 from pathlib import Path
 
 from tidemill.data.commits import PROPERTY
 
 _DIGITS = 16
+_LAST_BYTES = 64 * 1024
+"""The newest commits lie there: to look a head up, not all of a long history is read."""
 
 
 class CommitFile:
@@ -23,14 +26,22 @@ class CommitFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lines: dict[str, str] | None = None
+        self._last: dict[str, str] | None = None
 
     def get(self, version: int) -> dict[str, str] | None:
         """The properties of a version, as they were read once; None when they were not."""
-        if self._lines is None:
-            self._lines = self._read()
-        digest, _, body = self._lines.get(str(version), "").partition(" ")
+        if self._last is None:
+            self._last = self._read(_LAST_BYTES)
+        line = self._last.get(str(version)) or self._all().get(str(version), "")
+        digest, _, body = line.partition(" ")
         # A process that was killed as it wrote left a part of a line, and the next one behind it.
         return {PROPERTY: body} if body and digest == _digest(body) else None
+
+    def version_of(self, commit_id: str) -> int | None:
+        """The one version that was read as the commit of this id, which may be another by now; None for none or several."""
+        own = f'"id": "{commit_id}"'
+        found = [version for version, line in self._all().items() if own in line and version.isdecimal()]
+        return int(found[0]) if len(found) == 1 else None
 
     def put(self, version: int, stored: dict[str, str]) -> None:
         """Keep a version's properties."""
@@ -41,12 +52,24 @@ class CommitFile:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(line)
 
-    def _read(self) -> dict[str, str]:
+    def _all(self) -> dict[str, str]:
+        if self._lines is None:
+            self._lines = self._read()
+        return self._lines
+
+    def _read(self, last: int | None = None) -> dict[str, str]:
+        """What each version says; of its end alone, where only the last bytes are asked for."""
         try:
-            text = self._path.read_text("utf-8")
+            with self._path.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                start = max(size - last, 0) if last is not None else 0
+                file.seek(start)
+                text = file.read().decode("utf-8", "replace" if start else "strict")
         except (OSError, UnicodeDecodeError):
             return {}
-        return {version: body for version, _, body in (line.partition(" ") for line in text.split("\n"))}
+        lines = text.split("\n")
+        # The first may be a part of one.
+        return {version: body for version, _, body in (line.partition(" ") for line in lines[bool(start) :])}
 
 
 def _digest(body: str) -> str:

@@ -80,7 +80,7 @@ class FileLog:
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self.entries = tuple(entries)
-        self._all: dict[str, Known] | None = None
+        self._lines: dict[str, bytes] | None = None
 
     @property
     def keys(self) -> frozenset[str]:
@@ -89,19 +89,17 @@ class FileLog:
 
     def files(self) -> dict[str, Known]:
         """Every file, by its key below the table's prefix."""
-        if self._all is None:
-            # Of a file that is named twice, the newest line holds.
-            lines = (line for entry in reversed(self.entries) for line in reversed(entry.lines.splitlines()))
-            self._all = dict(map(_parsed, lines))
-        return self._all
+        return dict(map(_parsed, self._by_key().values()))
 
     def find(self, keys: Collection[str]) -> dict[str, Known]:
         """Those of these files that it has."""
-        if self._all is None and len(keys) <= _FEW:
-            found = ((key, self._line(key)) for key in keys)
-            return dict(_parsed(line) for _, line in found if line is not None)
-        every = self.files()
-        return {key: every[key] for key in keys if key in every}
+        if self._lines is None and len(keys) <= _FEW:
+            there = {key: line for key in keys if (line := self._line(key)) is not None}
+        else:
+            every = self._by_key()
+            there = {key: every[key] for key in keys if key in every}
+        # A long history has many lines, and a commit asks for few: only these are taken apart.
+        return dict(map(_parsed, there.values()))
 
     def with_entry(self, refs: Mapping[str, Any], files: Mapping[str, Known]) -> "FileLog":
         """The log with one entry more."""
@@ -116,6 +114,13 @@ class FileLog:
         """The log with one entry more, which has all there is to say of these files, and nothing of others."""
         number = self.entries[0].number + 1 if self.entries else 1
         return FileLog([_entry(number, None, refs, _written(self.find(keys)))])
+
+    def _by_key(self) -> dict[str, bytes]:
+        if self._lines is None:
+            # Of a file that is named twice, the newest line holds.
+            lines = (line for entry in reversed(self.entries) for line in reversed(entry.lines.splitlines()))
+            self._lines = {line[: line.index(b" ")].decode(): line for line in lines}
+        return self._lines
 
     def _line(self, key: str) -> bytes | None:
         start = f"{key} ".encode()

@@ -265,11 +265,27 @@ class History:
         return bases
 
     def _by_id(self, prefix: str, refs: Refs) -> list[Commit]:
+        # Where history was rewritten, two versions may be one commit, and only the refs tell which of them counts.
+        at_once = self._at_once(prefix) if len(prefix) == _ID_DIGITS and not refs.generation else None
+        if at_once is not None:
+            return [at_once]
         found = [c for c in self.reachable(refs).values() if c.id.startswith(prefix)]
         if not found and len(prefix) == _ID_DIGITS:
             # Of a branch that is gone; its commits are there until they are collected.
             found = [c for c in self._every() if c.id == prefix][:1]
         return found
+
+    def _at_once(self, commit_id: str) -> Commit | None:
+        """The commit of a whole id, where its version was read before and is that commit still: nothing is walked."""
+        version = self._table.commit_file.version_of(commit_id)
+        if version is None:
+            return None
+        try:
+            stored = self._table.properties(self._table.open(version), version)
+        except StorageError:
+            return None
+        found = from_properties(self._dataset, version, stored)
+        return found if found and found.id == commit_id else None
 
     def _every(self) -> Iterator[Commit]:
         return (c for v in self._table.versions() if (c := self._commit(v)))
