@@ -201,8 +201,32 @@ def test_a_variable_that_is_not_a_number_is_refused(tmp_path: Path, monkeypatch:
             "Correct",
         ),
         ("[limits]\nbody_bytes = 0", "'limits.body_bytes' must be above 0, not 0", "Correct"),
-        ("[limits]\nidle_seconds = inf", "'limits.idle_seconds' must be above 0, not inf", "Correct"),
+        (
+            "[limits]\nidle_seconds = inf",
+            "'limits.idle_seconds' must be above 0 and finite, not inf",
+            "Correct",
+        ),
         ("[labelling]\nlease_seconds = -1", "'labelling.lease_seconds' must be above 0, not -1", "Correct"),
+        (
+            "[environments.a]\nafter = 'b'\n[environments.bb]",
+            "'environments.a.after' names 'b', which the file does not have: did you mean 'bb'",
+            "Correct",
+        ),
+        (
+            "[environments.a]\nafter = 'b'\n[environments.b]\nafter = 'a'",
+            "'environments.a.after' goes in a circle: a after b after a",
+            "Correct",
+        ),
+        (
+            "[triggers.t]\ndataset = 'd@main'\npipeline = 'p'\ndeploy = 'prdo'",
+            "'triggers.t.deploy' names 'prdo', which the file does not have: did you mean 'prod'",
+            "Correct",
+        ),
+        (
+            "[pipelines.digits]\n[triggers.t]\ndataset = 'd@main'\npipeline = 'digitz'",
+            "'triggers.t.pipeline' names 'digitz', which the file does not have: did you mean 'digits'",
+            "Correct",
+        ),
         ("workers = -1", "'workers' must be 0 or more, not -1", "Correct"),
         ("[reviews.a]\napprovals = -1", "'reviews.a.approvals' must be 0 or more, not -1", "Correct"),
         (

@@ -440,6 +440,10 @@ def test_refit_says_when_there_is_nothing_to_do(project: tm.Project) -> None:
     assert refused.value.code == "nothing-to-refit"
     trained(project)
     assert project.refit().reason == "no data changed since the last run"
+    runs = len(project.runs())
+    with pytest.raises(NotFound, match="There is no environment 'nope'"):
+        project.refit(environment="nope", force=True)
+    assert len(project.runs()) == runs, "it was refused after the training"
 
 
 def test_a_reference_to_nothing_is_refused_by_lineage(project: tm.Project) -> None:

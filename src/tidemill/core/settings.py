@@ -1,10 +1,12 @@
 """What ``tidemill.toml`` may say: one dataclass a table."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from tidemill.core.dataset_settings import CheckSettings, ReviewSettings
+from tidemill.core.names import nearest
 from tidemill.core.wrong_setting import WrongSettingError, check_above_zero, check_ranges
 
 _ANY = (0, math.inf)
@@ -226,3 +228,26 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_ranges(self, workers=_ANY)
+        for name, place in self.environments.items():
+            _check_known(f"environments.{name}.after", place.after, self.environments)
+            self._check_way(name)
+        for name, trigger in self.triggers.items():
+            _check_known(f"triggers.{name}.deploy", trigger.deploy, self.environments)
+            if self.pipelines:
+                _check_known(f"triggers.{name}.pipeline", trigger.pipeline, self.pipelines)
+
+    def _check_way(self, name: str) -> None:
+        way = [name]
+        while (before := self.environments[way[-1]].after) is not None:
+            if before in way:
+                circle = " after ".join([*way[way.index(before) :], before])
+                raise WrongSettingError(f"environments.{name}.after", f"goes in a circle: {circle}")
+            _check_known(f"environments.{way[-1]}.after", before, self.environments)
+            way.append(before)
+
+
+def _check_known(setting: str, name: str | None, known: Mapping[str, object]) -> None:
+    if name is not None and name not in known:
+        close = nearest(name, known)
+        there = f"did you mean '{close}'?" if close else f"there are {', '.join(known)}"
+        raise WrongSettingError(setting, f"names '{name}', which the file does not have: {there}")

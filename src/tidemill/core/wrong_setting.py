@@ -31,7 +31,7 @@ def check_ranges(table: object, **ranges: tuple[float, float]) -> None:
 
 
 def check_above_zero(table: object, *names: str) -> None:
-    """Hold numbers of a table that must be above 0; one that is None is not asked for.
+    """Hold numbers of a table that must be above 0 and finite; one that is None is not asked for.
 
     Raises:
         WrongSettingError: The first that is 0, below, infinite or not a number.
@@ -39,4 +39,5 @@ def check_above_zero(table: object, *names: str) -> None:
     for name in names:
         value = getattr(table, name)
         if value is not None and not 0 < value < math.inf:
-            raise WrongSettingError(name, f"must be above 0, not {value:g}")
+            finite = " and finite" if value > 0 else ""
+            raise WrongSettingError(name, f"must be above 0{finite}, not {value:g}")

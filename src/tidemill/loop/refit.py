@@ -27,13 +27,13 @@ def refit(
         sink: Gets the run's events.
 
     Raises:
-        NotFound: ``pipeline-not-found``, ``nothing-to-refit``.
+        NotFound: ``pipeline-not-found``, ``environment-not-found``, ``nothing-to-refit``.
         Failed: ``gate-not-passed`` or ``run-failed``; then what runs still does.
     """
     for answered in firing.settle(ws, sink=sink):
         sink(Note(f"{answered.trigger} was owed since a merge, and is answered now: {answered.reason}"))
     name = refitting.pipeline_named(ws, pipeline)
-    target = environment or list(ws.settings.environments)[-1]
+    target = environment or next(reversed(ws.settings.environments), None)
     changed = refitting.changed_since(ws, refitting.base_run(ws, name))
     if not changed and not force:
         return RefitView(

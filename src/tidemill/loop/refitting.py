@@ -55,7 +55,12 @@ def make(
         cause: Why.
         sink: Gets the run's events.
         begun: Go on with this one; what it had finished is not done again.
+
+    Raises:
+        NotFound: ``environment-not-found``, ``nothing-to-refit``.
     """
+    # Before anything is computed for it.
+    way = _way_to(ws, environment) if environment else []
     made = _finished(ws, begun.run) if begun else None
     if made is None:
         file = ws.settings.pipelines.get(name, PipelineSettings()).file
@@ -72,7 +77,7 @@ def make(
         reason = "its gate said no" if made.verdict else "its pipeline makes no predictor and report to judge"
         return RefitView(trigger, cause, made.run, made.verdict, None, deployed=False, reason=reason, **facts)
     release = create_release(ws, made.run, sink=sink)
-    for place in _way_to(ws, environment) if environment else []:
+    for place in way:
         # What was promoted, and taken back by a person since, stays taken back.
         if begun and was_live(ws, release.digest, place, begun.since):
             continue
@@ -103,9 +108,15 @@ def preparation_seconds(view: RunView) -> float:
 
 
 def _way_to(ws: Workspace, environment: str) -> list[str]:
-    """The environments that a release passes on its way, in order."""
+    """The environments that a release passes on its way, in order.
+
+    Raises:
+        NotFound: ``environment-not-found``.
+    """
+    from tidemill.release.history import environment_settings  # noqa: PLC0415
+
     way = [environment]
-    while (before := ws.settings.environments[way[0]].after) is not None and before not in way:
+    while (before := environment_settings(ws.settings, way[0]).after) is not None and before not in way:
         way.insert(0, before)
     return way
 

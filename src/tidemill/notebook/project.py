@@ -281,12 +281,17 @@ class Project(DataMethods, TeamMethods):
         return feedback.collect_feedback(self._ws, environment, dataset, branch)
 
     def refit(
-        self, pipeline: str | None = None, *, force: bool = False, sink: Sink = silent
+        self,
+        pipeline: str | None = None,
+        *,
+        environment: str | None = None,
+        force: bool = False,
+        sink: Sink = silent,
     ) -> "views.RefitView":
         """Train again on today's data; replace the running model if the gate agrees."""
         from tidemill.loop import refit
 
-        return refit.refit(self._ws, pipeline, force=force, sink=sink)
+        return refit.refit(self._ws, pipeline, environment=environment, force=force, sink=sink)
 
     def triggers(self, trigger: str | None = None) -> "list[views.FiringView]":
         """What fired, newest first: answered, at work, or owed by a merge that was cut off."""
