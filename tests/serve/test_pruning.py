@@ -57,7 +57,7 @@ def test_what_is_old_leaves_and_what_has_feedback_stays(tmp_path: Path) -> None:
     rows = {"a": OLD, "b": OLD, "c": "2026-01-02T00:00:00.000000Z", "d": RECENT}
     file = made(tmp_path / "log.db", rows, with_feedback=("b",), text=" is Ada Lovelace's")
     assert log_pruning.prune(file, Keep()) == 0
-    assert log_pruning.would_go(file, Keep(days=30)) == 2
+    assert log_pruning.would_go(file, Keep(days=30))[0] == 2
     # Whoever has it open keeps the write-ahead file.
     with closing(log_layout.open_to_write(file)) as other:
         other.execute("UPDATE predictions SET checking = 1")
@@ -75,7 +75,9 @@ def test_a_log_that_is_too_large_lets_the_oldest_go(tmp_path: Path) -> None:
     rows = {f"{n:04d}": RECENT for n in range(3000)}
     file = made(tmp_path / "log.db", rows, with_feedback=("0007",), text="x" * 300)
     size = file.stat().st_size
-    assert 1000 < log_pruning.would_go(file, Keep(size=size // 2)) < 2000
+    would, freed = log_pruning.would_go(file, Keep(size=size // 2))
+    assert 1000 < would < 2000
+    assert freed == pytest.approx(size / 2, rel=0.1)
     gone = log_pruning.prune(file, Keep(size=size // 2))
     left = names(file)
     assert left == ["0007", *sorted(rows)[gone + 1 :]]

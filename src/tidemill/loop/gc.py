@@ -226,15 +226,16 @@ def _prune(ws: Workspace, sink: Sink, *, dry_run: bool) -> tuple[int, int]:
         if place is None or (place.keep_days, place.keep_bytes) == (None, None):
             continue
         keep = Keep(place.keep_days, place.keep_bytes)
+        # Nobody waits for an answer while the file is written again.
+        shrinks = places.status(ws.store, name) is None
         if dry_run:
-            gone += log_pruning.would_go(log, keep)
+            count, size = log_pruning.would_go(log, keep)
+            gone, freed = gone + count, freed + (size if shrinks else 0)
             continue
         gone += log_pruning.prune(
             log, keep, lambda so_far: sink(Progress("removing", so_far, None, "predictions"))
         )
-        if places.status(ws.store, name) is None:
-            # Nobody waits for an answer while the file is written again.
-            freed += log_pruning.shrink(log)
+        freed += log_pruning.shrink(log) if shrinks else 0
     return gone, freed
 
 

@@ -17,6 +17,8 @@ from tidemill.serve.options import Keep
 
 _AT_ONCE = 500
 """Predictions a commit, so that answers which are to be written wait for a moment only."""
+_WORTH = 10
+"""One part of so many of the file must be free before it is written again."""
 _OLD = "SELECT sequence, time FROM predictions p WHERE NOT EXISTS (SELECT 1 FROM feedback f WHERE f.prediction = p.id)"
 
 
@@ -93,27 +95,28 @@ def prune(file: Path, keep: Keep, each: Callable[[int], None] = lambda _: None) 
     return gone
 
 
-def would_go(file: Path, keep: Keep) -> int:
-    """How many predictions ``prune`` would let go of now; where the log is too large, about.
+def would_go(file: Path, keep: Keep) -> tuple[int, int]:
+    """How many predictions ``prune`` would let go of now, where the log is too large about; and about their bytes.
 
     Raises:
         StorageError: As ``log_layout.open_to_read``.
     """
-    old = large = 0
+    old = large = rows = used = 0
     try:
         with closing(log_layout.open_to_read(file)) as database:
+            rows, used = _count(database, "SELECT 1 FROM predictions"), _used(database)
             if keep.days is not None:
                 old = _count(database, f"{_OLD} AND time < ?", _oldest(keep.days))
-            if keep.size is not None and (used := _used(database)) > keep.size:
-                rows = _count(database, "SELECT 1 FROM predictions")
+            if keep.size is not None and used > keep.size:
                 large = min(_count(database, _OLD), math.ceil(rows * (1 - keep.size / used)))
     except sqlite3.Error as error:
         raise log_layout.storage_error(file, error) from error
-    return max(old, large)
+    gone = max(old, large)
+    return gone, used * gone // max(rows, 1)
 
 
 def shrink(file: Path) -> int:
-    """Give back the room that pruning left, where that is more than half of the file; how many bytes.
+    """Give back the room that pruning left, where that is more than a tenth of the file; how many bytes.
 
     It writes the whole file again, so whoever writes to the log waits for as long.
 
@@ -124,7 +127,7 @@ def shrink(file: Path) -> int:
     try:
         with closing(log_layout.open_to_write(file)) as database:
             pages, free = _pragma(database, "page_count"), _pragma(database, "freelist_count")
-            if 2 * free <= pages:
+            if _WORTH * free <= pages:
                 return 0
             database.execute("VACUUM")
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
