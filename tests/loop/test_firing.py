@@ -214,6 +214,31 @@ def test_an_answer_that_a_person_ends_is_owed_still(project: tm.Project):
     assert fired(project) == [("owed", None)]
 
 
+@pytest.mark.parametrize("broken", ["def (:", None])
+def test_what_cannot_begin_because_of_the_project_is_owed_until_that_is_put_right(
+    project: tm.Project, capsys: pytest.CaptureFixture[str], broken: str | None
+):
+    def typed(*words: str) -> tuple[object, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["-C", str(project.folder), *words])
+        return ended.value.code, capsys.readouterr().out
+
+    more(project, 2)
+    file = project.folder / "pipeline.py"
+    whole = file.read_text()
+    file.unlink() if broken is None else file.write_text(broken)
+    status, said = typed("data", "merge", "points", "more")
+    assert (status, fired(project)) == (1, [("owed", None)])
+    assert "it failed, and is owed still" in said
+    assert "Then type 'tidemill triggers settle'." in said
+    assert typed("triggers", "settle")[0] == 1
+    assert (count(project, records.Run), count(project, records.Release)) == (1, 0)
+    file.write_text(whole)
+    status, said = typed("triggers", "settle")
+    assert (status, fired(project)) == (0, [("answered", "release 1")])
+    assert count(project, records.Run) == 2
+
+
 def test_what_is_owed_for_long_fails_the_doctor_until_it_is_dropped(
     project: tm.Project, capsys: pytest.CaptureFixture[str]
 ):

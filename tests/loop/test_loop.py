@@ -432,6 +432,7 @@ def test_a_trigger_whose_pipeline_is_broken_says_so_and_the_merge_stands(project
     merged = project.merge("points", "more")
     assert merged.rows.added == 20
     assert "line 3" in merged.fired[0].reason
+    assert (merged.fired[0].owed, [f.state for f in project.triggers()]) == (True, ["owed"])
 
 
 def test_refit_says_when_there_is_nothing_to_do(project: tm.Project) -> None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from tidemill.store.catalog import records
     from tidemill.watch.triggers import Claim
 
+_SETTLE = "Then type 'tidemill triggers settle'."
+
 
 class Owing:
     """What one merge owes: given to the dataset as its guard, then asked to answer.
@@ -244,12 +246,17 @@ def _answered(ws: Workspace, claim: "Claim", sink: Sink) -> RefitView:
         # A person, or the system, ended it: no answer.
         raise
     except TidemillError as error:
-        owed = isinstance(error, StorageError | Conflict)
+        run = claim.firing.run
+        # What the project stands in the way of is no answer either: put right, it is done.
+        owed = isinstance(error, StorageError | Conflict) or run is None or not refitting.is_over(ws, run)
         if not owed:
             # It was answered, with a failure: asked again, it would fail again.
             triggers.settle(ws.store, claim, outcome=error.code)
         reason = f"it failed{', and is owed still' if owed else ''}: {error.message}"
-        return RefitView(called, firing.cause, claim.firing.run, None, None, deployed=False, reason=reason)
+        hint = " ".join(filter(None, [error.hint, _SETTLE if owed else None])) or None
+        return RefitView(
+            called, firing.cause, run, None, None, deployed=False, reason=reason, owed=owed, hint=hint
+        )
     triggers.settle(ws.store, claim, outcome=view.reason, run=view.run)
     return view
 

@@ -31,7 +31,8 @@ def refit(
         Failed: ``gate-not-passed`` or ``run-failed``; then what runs still does.
     """
     for answered in firing.settle(ws, sink=sink):
-        sink(Note(f"{answered.trigger} was owed since a merge, and is answered now: {answered.reason}"))
+        came = "" if answered.owed else ", and is answered now"
+        sink(Note(f"{answered.trigger} was owed since a merge{came}: {answered.reason}"))
     name = refitting.pipeline_named(ws, pipeline)
     target = environment or next(reversed(ws.settings.environments), None)
     changed = refitting.changed_since(ws, refitting.base_run(ws, name))

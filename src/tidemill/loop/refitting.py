@@ -102,6 +102,11 @@ def _finished(ws: Workspace, run: str) -> RunView | None:
     return view if view.status == "failed" or (view.status == "succeeded" and judged) else None
 
 
+def is_over(ws: Workspace, run: str) -> bool:
+    """Whether a run came to its end, well or badly, and was judged."""
+    return _finished(ws, run) is not None
+
+
 def preparation_seconds(view: RunView) -> float:
     """How long a run took to prepare its rows."""
     return sum(s.seconds for s in view.steps if s.kind in PREPARATION)

@@ -391,7 +391,12 @@ class Collected:
 
 @dataclass(frozen=True, slots=True)
 class RefitView:
-    """What a refit did, and why."""
+    """What a refit did, and why.
+
+    Attributes:
+        owed: Whether it is to be done still: nothing came of it.
+        hint: What to type next, where it failed.
+    """
 
     trigger: str
     cause: str
@@ -402,6 +407,8 @@ class RefitView:
     reason: str
     rows_computed: int | None = None
     preparation_seconds: float | None = None
+    owed: bool = False
+    hint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,7 +417,7 @@ class FiringView:
 
     Attributes:
         cause: The commit.
-        state: ``answered``, ``at work`` in a living process, or ``owed``: left by one that died.
+        state: ``answered``, ``at work`` in a living process, or ``owed``: left by one that died, or that could not begin.
         run: The run that answers it, where one was begun.
         outcome: What came of it.
     """

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 def refit(view: "RefitView") -> str:
     """What a refit did, and the rules that said no."""
     lines = [f"{view.reason} ({view.cause})" if view.cause else view.reason]
+    if view.hint is not None:
+        lines.append(f"  hint: {view.hint}")
     if view.run is not None:
         computed = "" if view.rows_computed is None else f", {view.rows_computed:,} rows prepared"
         lines.append(f"  run {view.run}{computed}")

@@ -142,6 +142,7 @@ def merge(state: State, ref: str, message: str | None, decisions: "Decisions", *
             state.workspace(), ref, message, decisions=decisions, fire=not no_fire, sink=sink
         )
     state.show(merged, render.merge)
+    state.exit_unless(not any(answer.owed for answer in merged.fired))
 
 
 @command("close", example="tidemill review close fashion#1")

@@ -47,6 +47,7 @@ def settle(state: State, trigger: str | None) -> None:
     with state.watch() as sink:
         answers = loop.settle(state.workspace(), trigger, sink=sink)
     state.show(answers, render.settled)
+    state.exit_unless(not any(answer.owed for answer in answers))
 
 
 @command("drop", example="tidemill triggers drop refit 2f7a --reason 'run by hand'")

@@ -74,6 +74,7 @@ def merge(
             workspace, name, source, into, message, decisions=decisions, fire=not no_fire, sink=sink
         )
     state.show(merged, render.merge)
+    state.exit_unless(not any(answer.owed for answer in merged.fired))
 
 
 @command("revert", example="tidemill data revert fashion@main~1")
@@ -104,6 +105,7 @@ def revert(
             state.workspace(), ref, branch, message, decisions=decisions, fire=not no_fire, sink=sink
         )
     state.show(done, render.revert)
+    state.exit_unless(not any(answer.owed for answer in done.fired))
 
 
 @contextmanager
