@@ -71,7 +71,10 @@ def test_a_request_half_sent_is_answered_by_the_old_one(
             assert asking.ready()
         taking = threading.Thread(target=deploy, args=(other_bundle, 2))
         taking.start()
-        until(lambda: client.status(tmp_path / "environments", "prod") != live)
+        # Not "another status": what is in flight changes too.
+        until(
+            lambda: (now := client.status(tmp_path / "environments", "prod")) is not None and now.number == 2
+        )
         connection.sendall(b"st: localhost\r\n\r\n")
         answer = whole(connection)
         taking.join()
