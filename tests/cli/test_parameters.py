@@ -3,6 +3,7 @@
 import contextlib
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -177,6 +178,28 @@ def test_csv_rows_with_a_tensor(tmp_path: Path):
     ]
 
 
+def test_an_empty_cell_of_a_tensor_is_a_missing_one(tmp_path: Path):
+    file = tmp_path / "rows.csv"
+    file.write_text("p1,p2,p3,p4\n1,,3,4\n", "utf-8")
+    assert parameters.rows_from(str(file), {"image": "p*:2x2"}) == [{"image": [[1, None], [3, 4]]}]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "expected"),
+    [
+        ("a.csv", b'p1,p2\n1,2\n\n3,4\n5,x\n6\n\xff,"\n', [{"p": [1, 2]}, {"p": [3, 4]}]),
+        ("a.json", b'{"p": 1}\n{"p": 2}\nno JSON\n', [{"p": 1}, {"p": 2}]),
+        ("b.json", b'[{"p": 1}, {"p": 2}, 3]', [{"p": 1}, {"p": 2}]),
+    ],
+)
+def test_with_a_limit_what_follows_is_not_looked_at(tmp_path: Path, name: str, data: bytes, expected: Any):
+    (tmp_path / name).write_bytes(data)
+    tensors = {"p": "p*:2"} if name.endswith(".csv") else {}
+    assert parameters.rows_from(str(tmp_path / name), tensors, 2) == expected
+    with pytest.raises(InvalidInput):
+        parameters.rows_from(str(tmp_path / name), tensors)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -204,7 +227,7 @@ def test_json_that_no_reader_takes_is_said_to_be_none(tmp_path: Path, text: str)
         ("a,a\n1,2\n", "line 1: the column 'a' is there twice"),
         ("p1,p2,p3\n1,2,3\n", "line 1: 3 columns are called 'p' and a number, where 2x2 takes 4"),
         ("p1,p2,p3,p4\n1,2,3\n", "line 2: 3 cells where the header has 4"),
-        ("p1,p2,p3,p4\n1,2,3,4\n1,,3,4\n", "line 3: column 'p2' holds '', which is no number"),
+        ("p1,p2,p3,p4\n1,2,3,4\n1,x,3,4\n", "line 3: column 'p2' holds 'x', which is no number"),
         ('p1,p2,p3,p4\n1,2,3,"4\n', "line 2: unexpected end of data"),
     ],
 )
@@ -226,7 +249,7 @@ def test_a_tensor_that_cannot_be_read(tmp_path: Path):
 @given(st.text(max_size=100))
 def test_no_csv_text_makes_the_reader_fail_otherwise(text: str):
     with contextlib.suppress(InvalidInput):
-        for row in rows_csv.rows("x", text, {}):
+        for row in rows_csv.rows("x", text.encode("utf-8", "surrogatepass"), {}):
             assert all(isinstance(cell, Text) for cell in row.values())
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tidemill.core.errors import InvalidInput
 from tidemill.core.given import Text
-from tidemill.loop.cells import by_signature
+from tidemill.loop.cells import by_signature, folded
 
 
 def tensor(datatype: str, *cell: int) -> dict[str, Any]:
@@ -68,3 +68,23 @@ def test_a_tensor_is_folded_of_columns_and_values_stay_what_they_are() -> None:
         by_signature({"x": Text("1")}, [tensor("FP32", 2)], 1)
     assert by_signature({"x": "7", "y": 1}, [tensor("INT64")], 1) == {"x": "7"}
     assert by_signature({"y": 1}, [tensor("INT64")], 1) == {}
+
+
+def test_numbered_columns_fold_as_their_dataset_remembers():
+    row = {"p2": Text("2"), "p1": Text(""), "p3": 3, "p4": Text("4.5"), "label": Text("a")}
+    found = folded(row, [tensor("FP64", 2, 2)], {"x": ("p", (2, 2))}, 1)
+    assert found == {**row, "x": [[None, 2], [3, 4.5]]}
+    assert folded({"x": [1]}, [tensor("FP64", 2, 2)], {"x": ("p", (2, 2))}, 1) == {"x": [1]}
+    with pytest.raises(InvalidInput, match="Row 7, column 'p2': 'b' is not a number") as caught:
+        folded({**row, "p2": Text("b")}, [tensor("FP64", 2, 2)], {"x": ("p", (2, 2))}, 7)
+    assert caught.value.code == "invalid-rows"
+
+
+def test_numbered_columns_of_which_nothing_is_known_are_named_in_the_hint():
+    row = {"a": 1, "b1": 1, "pix_1": 1, "pix_2": 2, "pix_3": 3, "pix_4": 4}
+    with pytest.raises(InvalidInput, match="Row 1 lacks 'x'") as caught:
+        folded(row, [tensor("FP64", 2, 2)], {}, 1)
+    assert caught.value.code == "missing-column"
+    assert "--tensor 'x=pix_*:2x2'" in (caught.value.hint or "")
+    # What no columns could make is the server's to say.
+    assert folded({"a": 1}, [tensor("FP64", 2, 2)], {"x": ("p", (2, 2))}, 1) == {"a": 1}

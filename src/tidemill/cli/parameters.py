@@ -67,12 +67,13 @@ def file_and_name(text: str) -> tuple[str, str | None]:
     return file, name
 
 
-def rows_from(file: str, tensors: Mapping[str, str]) -> list[dict[str, Any]]:
+def rows_from(file: str, tensors: Mapping[str, str], limit: int | None = None) -> list[dict[str, Any]]:
     """The rows to predict, from a file or from standard input for ``-``.
 
     Args:
         file: ``.csv``; anything else is JSON: a list of objects, ``{"rows": [...]}``, or one object a line.
         tensors: Column to the CSV columns that are folded into it (``pixel*:28x28``).
+        limit: Only the first so many. Of a CSV file, or of one object a line, no more is read.
 
     Raises:
         InvalidInput: ``invalid-rows``, naming file and line.
@@ -80,42 +81,43 @@ def rows_from(file: str, tensors: Mapping[str, str]) -> list[dict[str, Any]]:
         click.UsageError: When a tensor cannot be read, or the rows are JSON.
     """
     name, data = _read(file)
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _invalid_rows(name, f"line {_line(data, error.start)} has a byte that is not UTF-8") from error
     if Path(file).suffix.lower() == ".csv":
         from tidemill.cli import rows_csv  # noqa: PLC0415
 
-        return rows_csv.rows(name, text, tensors)
+        return rows_csv.rows(name, data, tensors, limit)
     if tensors:
         raise click.UsageError(
             "--tensor folds the columns of a CSV file; JSON rows hold their tensors as lists."
         )
-    return _json_rows(name, text)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _invalid_rows(name, f"line {_line(data, error.start)} has a byte that is not UTF-8") from error
+    return _json_rows(name, text, limit)
 
 
-def _json_rows(name: str, text: str) -> list[dict[str, Any]]:
+def _json_rows(name: str, text: str, limit: int | None) -> list[dict[str, Any]]:
     try:
         tree: Any = tree_of(text)
     except (ValueError, RecursionError) as whole:
-        tree = _json_lines(name, text)
+        tree = _json_lines(name, text, limit)
         if tree is None:
             raise _invalid_rows(name, f"it is not JSON: {whole}") from whole
     rows: Any = tree.get("rows", [tree]) if isinstance(tree, dict) else tree
     if not isinstance(rows, list):
         raise _invalid_rows(name, "it is no list of objects")
+    rows = rows[:limit]
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, dict):
             raise _invalid_rows(name, f"row {number} is no object")
     return rows
 
 
-def _json_lines(name: str, text: str) -> list[Any] | None:
+def _json_lines(name: str, text: str, limit: int | None) -> list[Any] | None:
     """What stands on each line; None where these are no JSON lines."""
     lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
     found: list[Any] = []
-    for number, line in lines:
+    for number, line in lines[:limit]:
         try:
             found.append(tree_of(line))
         except (ValueError, RecursionError) as error:

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.clock import new_id
-from tidemill.core.errors import InvalidInput
+from tidemill.core.errors import InvalidInput, TidemillError
 from tidemill.core.events import Progress, Sink, silent
 from tidemill.loop import deploy
-from tidemill.loop.cells import by_signature
+from tidemill.loop.cells import Fold, by_signature, folded
 from tidemill.loop.views import Predicted
 from tidemill.loop.workspace import Workspace
 
@@ -46,13 +46,13 @@ def predict(
         ws: The project.
         environment: Which.
         rows: Each with the model's inputs by name; tensors as nested lists; a ``Text`` is read as the signature
-            says. The columns that name a row are sent where they are there, so that feedback finds it. What the
+            says; a tensor that is lacking is folded of numbered columns as its dataset remembers. The columns that name a row are sent where they are there, so that feedback finds it. What the
             model does not take (a label, say) is left out.
         limit: Only the first so many.
         sink: Gets ``Progress``.
 
     Raises:
-        InvalidInput: ``no-rows``, ``invalid-rows``, or what the server says of a row.
+        InvalidInput: ``no-rows``, ``invalid-rows``, ``missing-column``, or what the server says of a row.
         Interrupted: ``not-serving``.
     """
     asked = list(rows if limit is None else rows[:limit])
@@ -64,8 +64,14 @@ def predict(
     with client(ws, environment) as served:
         model = served.model(name)
         tensors = [*model["inputs"], *model.get("identity", [])]
+        lacking = [
+            t for t in model["inputs"] if len(t["shape"]) > 1 and any(t["name"] not in row for row in asked)
+        ]
+        folds = _remembered(ws, running.release) if lacking and running else {}
         # All are read before any is asked: a row that cannot be asked leaves no half of them answered.
-        asked = [by_signature(row, tensors, number) for number, row in enumerate(asked, 1)]
+        asked = [
+            by_signature(folded(row, lacking, folds, at), tensors, at) for at, row in enumerate(asked, 1)
+        ]
         for start in range(0, len(asked), _BATCH):
             batch = asked[start : start + _BATCH]
             for answer in served.predict(batch):
@@ -73,6 +79,25 @@ def predict(
                 found.append({"prediction": answer.prediction, **_best(answer.values)})
             sink(Progress("predicting", len(found), len(asked), "rows"))
     return Predicted(environment, name, number, len(found), found)
+
+
+def _remembered(ws: Workspace, release: str) -> dict[str, Fold]:
+    """How numbered columns fold in the datasets that a release was trained on: as their imports were told."""
+    from tidemill.data.sources.layout import tensors_of  # noqa: PLC0415
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    with ws.store.catalog.read() as read:
+        made = read.first(records.Release, {"digest": release})
+        run = read.first(records.Run, {"id": made.run}) if made else None
+    found: dict[str, Fold] = {}
+    for reference, commit in (run.inputs if run else {}).items():
+        try:
+            schema = ws.datasets.open(reference.partition("@")[0]).snapshot(commit).schema
+        except TidemillError:
+            # Removed since, or not in this copy of the project.
+            continue
+        found |= {name: (tensor.prefix, tensor.shape) for name, tensor in tensors_of(schema).items()}
+    return found
 
 
 def ask(

@@ -15,7 +15,7 @@ from tidemill.cli.parameters import assignments, labels_from, rows_from
     "tensors",
     multiple=True,
     metavar="COLUMN=PREFIX*:SHAPE",
-    help="Fold numbered columns of a CSV file into one: image=pixel*:28x28 makes 'image' of pixel1 to pixel784.",
+    help="Fold numbered columns of a CSV file into one: image=pixel*:28x28 makes 'image' of pixel1 to pixel784. What the training data folded, folds by itself.",
 )
 @pass_state
 def predict(state: State, environment: str, file: str, limit: int | None, tensors: tuple[str, ...]) -> None:
@@ -24,7 +24,7 @@ def predict(state: State, environment: str, file: str, limit: int | None, tensor
     FILE is .csv, or JSON: a list of objects, {"rows": [...]}, or one object a line; '-' is JSON on standard input.
     Columns that the model does not take are left out.
     """
-    rows = rows_from(file, assignments("--tensor", tensors))
+    rows = rows_from(file, assignments("--tensor", tensors), limit)
     from tidemill.cli.render import predictions as render  # noqa: PLC0415
     from tidemill.loop import predict as loop  # noqa: PLC0415
 

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,19 @@ class Tensor:
 
     prefix: str
     shape: tuple[int, ...]
+
+
+def tensors_of(fields: "Iterable[pa.Field]") -> dict[str, Tensor]:
+    """What folds into the tensor columns of a dataset, by column."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    found: dict[str, Tensor] = {}
+    for field in fields:
+        if pa.types.is_fixed_size_list(field.type):
+            stored = (field.metadata or {}).get(SHAPE)
+            shape = tuple(json.loads(stored)) if stored else (field.type.list_size,)
+            found[field.name] = Tensor(prefix_of(field), shape)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,17 +246,12 @@ def _members(head: Place, header: Sequence[str], name: str, tensor: Tensor) -> l
 
 def _stored_tensors(schema: "pa.Schema | None", header: Sequence[str]) -> dict[str, Tensor]:
     """The tensors of the dataset, except one that the file does not touch at all (that is said later)."""
-    import pyarrow as pa  # noqa: PLC0415
-
-    found: dict[str, Tensor] = {}
-    for field in schema or ():
-        if pa.types.is_fixed_size_list(field.type) and field.name not in header:
-            stored = (field.metadata or {}).get(SHAPE)
-            shape = tuple(json.loads(stored)) if stored else (field.type.list_size,)
-            tensor = Tensor(prefix_of(field), shape)
-            if any(re.fullmatch(re.escape(tensor.prefix) + r"\d+", name) for name in header):
-                found[field.name] = tensor
-    return found
+    return {
+        name: tensor
+        for name, tensor in tensors_of(schema or ()).items()
+        if name not in header
+        and any(re.fullmatch(re.escape(tensor.prefix) + r"\d+", column) for column in header)
+    }
 
 
 def _stored_types(schema: "pa.Schema | None", folds: Mapping[str, Tensor]) -> dict[str, Any]:
