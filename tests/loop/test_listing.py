@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 import tidemill as tm
-from tidemill.core.errors import InvalidInput
+from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.loop import listing, registry
 from tidemill.loop.conditions import Condition
+from tidemill.loop.lookup import check_listed
 from tidemill.loop.narrowing import Narrow
 from tidemill.pipeline import load
 from tidemill.store.catalog import records
@@ -77,6 +78,22 @@ CONDITIONS = [
     "'failed' == status",
     "trigger == 'person' and n is None",
 ]
+
+
+def test_a_name_of_which_nothing_can_be_listed_is_a_slip_where_others_have_something(project: tm.Project):
+    assert (project.runs("tune"), project.models("tune"), project.releases("tune")) == ([], [], [])
+    ran = project.run(project.folder / "pipeline.py")
+    name = project.runs()[0].pipeline
+    assert [r.run for r in project.runs(name)] == [ran.run]
+    with pytest.raises(NotFound, match=f"no pipeline of the name '{name}z'") as refused:
+        project.runs(name + "z")
+    assert (refused.value.code, refused.value.hint) == ("pipeline-not-found", f"Did you mean '{name}'?")
+    # No model or release is there at all.
+    assert (project.models(name + "z"), project.releases(name + "z")) == ([], [])
+    with pytest.raises(NotFound) as refused:
+        check_listed(project._ws, "model", "zzz", [name])
+    assert (refused.value.code, refused.value.hint) == ("model-not-found", f"There are: {name}.")
+    check_listed(project._ws, "release", name, ["other"])
 
 
 def test_what_the_catalog_leaves_out_is_what_the_condition_would(project: tm.Project):

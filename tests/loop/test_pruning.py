@@ -59,8 +59,14 @@ def test_lineage_says_that_a_prediction_was_pruned_and_when(project: tm.Project)
     with pytest.raises(NotFound) as refused:
         project.lineage(ids.new_id())
     assert refused.value.code == "nothing-of-that-name"
-    # When a client's own id was used is not known.
-    with pytest.raises(NotFound) as refused:
-        project.lineage("order-77")
-    assert refused.value.code == "nothing-of-that-name"
-    assert "keeps no prediction without feedback up to" in str(refused.value.why)
+    # When a client's own id was used is not known; what has the form of another thing is none.
+    for ref, why in {
+        "order-77": "If it was a prediction, it may have left the log of 'prod'.",
+        "digits/9": None,
+        "model:digits/9": None,
+        "digitz@main": None,
+        ids.new_id(): None,
+    }.items():
+        with pytest.raises(NotFound) as refused:
+            project.lineage(ref)
+        assert (refused.value.code, refused.value.why) == ("nothing-of-that-name", why)

@@ -1,5 +1,6 @@
 """Lineage: from a prediction, a release, a run, a model or a dataset back to the rows behind it."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,11 +37,9 @@ def lineage(ws: Workspace, ref: str) -> Lineage:
     _refuse_pruned(ref, pruned)
     raise NotFound(
         f"'{ref}' is no prediction, release, run, model or dataset of this project.",
-        why=" ".join(
-            f"The log of '{place}' keeps no prediction without feedback up to {gone[-1].until}, the last since {gone[-1].day}."
-            for place, gone in pruned
-        )
-        or None,
+        why=f"If it was a prediction, it may have left the log of {' or '.join(repr(p) for p, _ in pruned)}."
+        if pruned and _may_be_a_clients(ref)
+        else None,
         hint="Type 'tidemill runs', 'tidemill release list' or 'tidemill data list' to see what there is.",
         code="nothing-of-that-name",
     )
@@ -75,6 +74,14 @@ def _left(log: Path) -> "list[Pruned]":
 
     with LogReader(log) as reader:
         return reader.pruned()
+
+
+def _may_be_a_clients(ref: str) -> bool:
+    """Whether it could be a prediction's id that a client chose: it has no form of another thing, nor of our own ids."""
+    from tidemill.serve import ids  # noqa: PLC0415
+
+    other = re.fullmatch(r"model:.*|[^@]+@.*|[^/]+/\d+", ref, re.DOTALL)
+    return other is None and ids.made_at(ref) is None
 
 
 def _refuse_pruned(ref: str, pruned: "list[tuple[str, list[Pruned]]]") -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from tidemill.core.errors import InvalidInput
 from tidemill.loop import registry
 from tidemill.loop.conditions import Condition, Facts
-from tidemill.loop.lookup import seconds_of
+from tidemill.loop.lookup import check_listed, seconds_of
 from tidemill.loop.narrowing import Narrow
 from tidemill.loop.views import RunSummary
 from tidemill.loop.workspace import Workspace
@@ -29,6 +29,7 @@ def runs(
         where: A condition on them: ``accuracy > 0.88 and param.epochs < 20``; see ``conditions``.
 
     Raises:
+        NotFound: ``pipeline-not-found``, where other pipelines have runs.
         InvalidInput: ``invalid-run-condition``, ``unknown-run-field``, ``ambiguous-run-field``.
     """
     from tidemill.engine.run import mark_interrupted  # noqa: PLC0415
@@ -36,6 +37,10 @@ def runs(
 
     condition = None if where is None else Condition(where)
     mark_interrupted(ws.store)
+    if pipeline:
+        with ws.store.catalog.read() as read:
+            known = set() if read.first(records.Run, {"pipeline": pipeline}) else read.find(records.Run)
+        check_listed(ws, "pipeline", pipeline, {run.pipeline for run in known})
     of_pipeline = {"pipeline": pipeline} if pipeline else {}
     if condition is not None:
         return summaries(ws, _holding(ws, of_pipeline, condition)[:limit])

@@ -1,14 +1,44 @@
 """Finding a run by what a person types; its steps, and how long it took."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from tidemill.core import clock
 from tidemill.core.errors import InvalidInput, NotFound
-from tidemill.core.names import listed
+from tidemill.core.names import listed, nearest
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
     from tidemill.store.catalog import records
+
+
+def check_listed(ws: Workspace, kind: str, name: str, names: Iterable[str]) -> None:
+    """Refuse a name of which nothing can be listed because it is a slip: others have something, and it is no pipeline.
+
+    Args:
+        ws: The project.
+        kind: ``release``, ``model`` or ``pipeline``: of what.
+        name: As it was typed.
+        names: Those that have something.
+
+    Raises:
+        NotFound: ``release-not-found``, ``model-not-found``, ``pipeline-not-found``.
+    """
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    others = set(names)
+    if not others or name in others or name in ws.settings.pipelines:
+        return
+    with ws.store.catalog.read() as read:
+        if kind != "pipeline" and read.first(records.Run, {"pipeline": name}) is not None:
+            return
+    close = nearest(name, others | set(ws.settings.pipelines))
+    codes = {"release": "release-not-found", "model": "model-not-found", "pipeline": "pipeline-not-found"}
+    raise NotFound(
+        f"There is no {kind} of the name '{name}'.",
+        hint=f"Did you mean '{close}'?" if close else f"There are: {listed(sorted(others))}.",
+        code=codes[kind],
+    )
 
 
 def find_run(ws: Workspace, run: str, *, with_report: bool = False) -> "records.Run":

@@ -46,7 +46,12 @@ def register(ws: Workspace, graph: "Graph", result: "RunResult") -> None:
 
 
 def models(ws: Workspace, name: str | None = None) -> list[ModelView]:
-    """The registered models, newest first."""
+    """The registered models, newest first.
+
+    Raises:
+        NotFound: ``model-not-found``, where there are models of other names.
+    """
+    from tidemill.loop.lookup import check_listed  # noqa: PLC0415
     from tidemill.store.catalog import records  # noqa: PLC0415
 
     where = {"name": name} if name else {}
@@ -54,6 +59,9 @@ def models(ws: Workspace, name: str | None = None) -> list[ModelView]:
         found = read.find(records.Model, where, order=("-created_at", "-version"))
         runs = {r.id: r for r in read.find(records.Run)}
         releases = read.find(records.Release)
+        names = {m.name for m in read.find(records.Model)} if name and not found else set[str]()
+    if name:
+        check_listed(ws, "model", name, names)
     by_model: dict[str, list[int]] = {}
     for release in releases:
         digest = runs[release.run].outputs.get(MODEL, "")

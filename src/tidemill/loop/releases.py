@@ -66,10 +66,18 @@ def create_release(ws: Workspace, run: str = "latest", *, sink: Sink = silent) -
 
 
 def releases(ws: Workspace, name: str | None = None) -> list[ReleaseView]:
-    """The releases, newest first."""
+    """The releases, newest first.
+
+    Raises:
+        NotFound: ``release-not-found``, where there are releases of other names.
+    """
+    from tidemill.loop.lookup import check_listed  # noqa: PLC0415
     from tidemill.release import bundle  # noqa: PLC0415
 
-    return [_view(ws, r) for r in bundle.releases(ws.store, name)]
+    found = bundle.releases(ws.store, name)
+    if name and not found:
+        check_listed(ws, "release", name, {r.name for r in bundle.releases(ws.store)})
+    return [_view(ws, r) for r in found]
 
 
 def show_release(ws: Workspace, ref: str = "latest") -> dict[str, Any]:
