@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tidemill.data.naming import names_itself
     from tidemill.data.proposal import Guard, Proposal
     from tidemill.data.refs import Tombstone, tombstones
-    from tidemill.data.repairing import Repaired, Wrong, begin_log, is_older, repair, wrong_files
+    from tidemill.data.repairing import Repaired, Wrong, begin_log, clear_for, is_older, repair, wrong_files
     from tidemill.data.sharing import Shared, fetch, forward, push
     from tidemill.data.snapshot import Fragment, Snapshot
     from tidemill.data.sources.layout import Tensor
@@ -68,6 +68,7 @@ _HOMES = {
     "Value": "conflicts",
     "Wrong": "repairing",
     "begin_log": "repairing",
+    "clear_for": "repairing",
     "collect": "sweeping",
     "digest_again": "digest",
     "digest_at_hand": "digest",
@@ -122,6 +123,7 @@ __all__ = [
     "Wrong",
     "begin_log",
     "check",
+    "clear_for",
     "collect",
     "digest_again",
     "digest_at_hand",

@@ -16,7 +16,7 @@ from tidemill.data.identities import Identities
 from tidemill.data.lance_table import LanceTable
 from tidemill.data.landing import lock_name
 from tidemill.data.proposal import Guard, Proposal
-from tidemill.data.refs import MAIN, Refs, load
+from tidemill.data.refs import MAIN, Refs
 from tidemill.data.snapshot import Snapshot
 from tidemill.store.table import KEY, Table
 
@@ -123,7 +123,7 @@ class Datasets:
         self, name: str, schema: "pa.Schema", batches: Iterator[Table], message: str
     ) -> tuple[Commit, Changes]:
         table = self._table(name)
-        _, tag = load(self._store.objects, name)
+        tag = History(table).reserve()
         blank = table.create(schema)
         counted = Counted(batches)
         new = table.write(blank, (batch.to_arrow() for batch in counted))

@@ -12,7 +12,7 @@ from tidemill.data import layout_1
 from tidemill.data.commits import Commit, from_properties
 from tidemill.data.file_log import FOLDER
 from tidemill.data.lance_table import LanceTable
-from tidemill.data.refs import MAIN, Ref, Refs, load, refs_key
+from tidemill.data.refs import MAIN, REMOVED, Ref, Refs, check_not_lost, load, refs_key
 
 if TYPE_CHECKING:
     import lance
@@ -30,6 +30,7 @@ def read_refs(table: LanceTable) -> tuple[Refs | None, str | None]:
         return refs, tag
     old = layout_1.refs_of(table)
     if old is None:
+        check_not_lost(table.objects, table.dataset)
         return None, None
     try:
         return old, table.objects.put_if(refs_key(table.dataset), old.to_bytes(), None)
@@ -83,6 +84,25 @@ class History:
         if replace(refs, log=None) != replace(old, log=None):
             return False
         return self._was_put(refs, new, tag)
+
+    def reserve(self) -> str | None:
+        """Say in the place of refs that a dataset is being made, before anything of it is there.
+
+        So what a killed writer leaves is not taken for a dataset that has lost its refs.
+
+        Returns:
+            What ``begin`` swaps by; None where there is a dataset.
+
+        Raises:
+            StorageError: ``store-damaged``, when there is one without refs.
+        """
+        refs, tag = read_refs(self._table)
+        if refs is None and tag is None:
+            try:
+                return self._table.objects.put_if(refs_key(self._dataset), REMOVED, None)
+            except Conflict:
+                refs, tag = load(self._table.objects, self._dataset)
+        return None if refs else tag
 
     def begin(self, new: Refs, tag: str | None) -> bool:
         """Put the first refs of a dataset where there are none; False when somebody else's were there by then.

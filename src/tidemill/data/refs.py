@@ -8,7 +8,7 @@ the place of exactly those that were read; of two at once one loses, and begins 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -110,7 +110,9 @@ class Refs:
 
 
 REMOVED = json.dumps({"layout": _WITHOUT_LOG, "removed": True}).encode()
-"""In the place of refs while a dataset is being removed: from then on it is not there."""
+"""In the place of refs while a dataset is being made or removed: it is not there yet, or not any more."""
+_REMAINS = ("_tidemill/log", "_versions", "data")
+"""What a dataset consists of beside its refs."""
 
 
 def refs_key(dataset: str) -> str:
@@ -126,6 +128,8 @@ def load(objects: "Objects", dataset: str) -> tuple[Refs | None, str | None]:
     """
     found = objects.get(refs_key(dataset))
     if found is None:
+        # Of layout 1 there is no log, and no refs until it is seen.
+        check_not_lost(objects, dataset, _REMAINS[:1])
         return None, None
     with _reading(dataset):
         body: dict[str, Any] = json.loads(found[0])
@@ -146,6 +150,21 @@ def load(objects: "Objects", dataset: str) -> tuple[Refs | None, str | None]:
         if layout >= LAYOUT and said is None:
             raise ValueError("it has no digest")
         return from_body(body), found[1]
+
+
+def check_not_lost(objects: "Objects", dataset: str, folders: Sequence[str] = _REMAINS) -> None:
+    """Check that a dataset without refs is none: whoever makes or removes one says so in their place first.
+
+    Raises:
+        StorageError: ``store-damaged``, when there are files of one.
+    """
+    prefix = f"datasets/{dataset}.lance"
+    for folder in folders:
+        if next(objects.list(f"{prefix}/{folder}"), None) is not None:
+            with _reading(dataset):
+                raise FileNotFoundError(
+                    f"it is gone, and there are files of the dataset in {prefix}/{folder}"
+                )
 
 
 def from_body(body: Mapping[str, Any], log: str | None = None) -> Refs:
@@ -199,7 +218,8 @@ def check_free(dataset: str, kind: str, name: str, refs: Refs) -> None:
 def _reading(dataset: str) -> AbstractContextManager[None]:
     return damage.reading(
         f"The file of refs of dataset '{dataset}'",
-        f"Type 'tidemill data repair {dataset}': the dataset's log has what it said.",
+        f"Type 'tidemill data repair {dataset}': the dataset's log has what it said. Where that is lost too, "
+        f"'tidemill data repair {dataset} --from REMOTE' gets it from another store.",
     )
 
 

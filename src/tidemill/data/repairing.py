@@ -17,7 +17,7 @@ from tidemill.data import file_log
 from tidemill.data.commits import Commit
 from tidemill.data.file_log import Known
 from tidemill.data.landing import lock_name
-from tidemill.data.refs import Ref, Refs, from_body, load, refs_key
+from tidemill.data.refs import REMOVED, Ref, Refs, from_body, refs_key
 from tidemill.data.replay import Replay
 from tidemill.data.transfer import Copy
 from tidemill.data.whole_files import digest_of
@@ -122,11 +122,7 @@ def repair(store: "Store", name: str, source: "Store | None", sink: Sink) -> Rep
         copy, other = Copy.of(store, name), Copy.of(source, name) if source else None
         copy.refs()
         if other is not None and not other.refs().branches:
-            raise NotFound(
-                f"There is no dataset '{name}' in {other.table.objects.address}.",
-                hint="Name a remote that has it.",
-                code="dataset-not-found",
-            )
+            raise _not_there(other)
         done = mend(copy, other, _wrong(copy, sink, deep=True), sink)
     return replace(done, refs=refs, log=log, begun=begun)
 
@@ -141,7 +137,7 @@ def restore_refs(store: "Store", name: str) -> bool:
         StorageError: ``store-damaged``, when the log has no whole entry.
     """
     try:
-        load(store.objects, name)
+        Copy.of(store, name).refs()
     except StorageError as error:
         if error.code != "store-damaged":
             raise
@@ -152,6 +148,41 @@ def restore_refs(store: "Store", name: str) -> bool:
             store.objects.put(refs_key(name), from_body(entry.refs, entry.name).to_bytes())
         return True
     return False
+
+
+def clear_for(store: "Store", name: str, source: "Store") -> bool:
+    """Where a dataset's refs and its log are lost, make way for what ``fetch`` brings; nothing whole is deleted.
+
+    Returns:
+        Whether that is so: then the other store has to be fetched from.
+    """
+    try:
+        restore_refs(store, name)
+    except StorageError as error:
+        if error.code != "store-damaged":
+            raise
+    else:
+        return False
+    with store.locks.hold(lock_name(name)):
+        other, table = Copy.of(source, name), Copy.of(store, name).table
+        if not other.refs().branches:
+            raise _not_there(other)
+        known, there = other.table.files.log.files(), {f"data/{file}" for file in table.data_files()}
+        # A file of the right size would be taken for the one that it was.
+        wrong = table.files.wrong(
+            {key: replace(known[key], etag=None) for key in there & known.keys()}, again=True
+        )
+        table.objects.delete([f"{table.prefix}/{key}" for key in wrong])
+        store.objects.put(refs_key(name), REMOVED)
+    return True
+
+
+def _not_there(other: Copy) -> NotFound:
+    return NotFound(
+        f"There is no dataset '{other.table.dataset}' in {other.table.objects.address}.",
+        hint="Name a remote that has it.",
+        code="dataset-not-found",
+    )
 
 
 def _restore_log(store: "Store", name: str) -> bool:

@@ -9,7 +9,7 @@ from tidemill.core.events import Sink
 from tidemill.data.commits import Commit
 from tidemill.data.forgetting import rewrite, unknown
 from tidemill.data.landing import lock_name
-from tidemill.data.refs import MAIN, Ref, Refs, load
+from tidemill.data.refs import MAIN, Ref, Refs
 from tidemill.data.repairing import lost_files, mend
 from tidemill.data.sweeping import sweep
 from tidemill.data.transfer import Copy, Moved, carry, check_related, fetched, lacking, new_tags
@@ -64,7 +64,7 @@ def push(
     for branch in branches:
         here.history.head(branch)
     with theirs.locks.hold(lock_name(name)):
-        _, etag = load(theirs.objects, name)
+        etag = there.history.reserve()
         known = here.known()
         lost = _adopt(there, refs, sink)
         there.refs()
@@ -153,7 +153,7 @@ def fetch(
     if new and losing is not None:
         losing(sorted(new))
     with ours.locks.hold(lock_name(name)):
-        _, etag = load(ours.objects, name)
+        etag = here.history.reserve()
         lost = _adopt(here, refs, sink)
         before = here.refs()
         known = here.known() if before.branches else {}

@@ -6,10 +6,12 @@ import pytest
 
 from tests.data.at_rest import check_whole, flip, keys_of, older
 from tests.loop.conftest import People
-from tidemill.core.errors import NotFound, StorageError
+from tidemill.core.errors import AlreadyExists, NotFound, StorageError
 from tidemill.loop import doctor as loop
 from tidemill.loop import migrating
 from tidemill.loop.datasets import sharing
+from tidemill.loop.datasets.importing import import_data
+from tidemill.loop.datasets.reading import datasets, show_data
 from tidemill.loop.workspace import Workspace
 
 pytestmark = pytest.mark.both_stores
@@ -18,8 +20,6 @@ pytestmark = pytest.mark.both_stores
 @pytest.fixture
 def ws(people: People, tmp_path: Path) -> Workspace:
     """A dataset of two commits, which a remote has too."""
-    from tidemill.loop.datasets.importing import import_data
-
     (tmp_path / "tidemill.toml").write_text('[remotes.origin]\nstore = "remote"\n')
     ws = people("ada")
     for text in ("k,v\n1,a\n2,b\n", "k,v\n3,c\n"):
@@ -56,6 +56,36 @@ def test_refs_that_are_damaged_hide_no_dataset(ws: Workspace):
     assert (fine, text) == (False, "The file of refs of dataset 'd' is damaged.")
     assert sharing.repair(ws, "d").refs
     assert found(ws) == [(True, "commit 2, 3 rows")]
+
+
+@pytest.mark.parametrize("log", [True, False])
+def test_a_dataset_that_lost_its_refs_is_damaged_and_not_begun_anew(ws: Workspace, tmp_path: Path, log: bool):
+    before = [c.id for c in ws.datasets.open("d").log()]
+    ws.store.objects.delete(["datasets/d.lance/_tidemill/refs.json"])
+    if not log:
+        ws.store.objects.delete(keys_of(ws.store, "d", "_tidemill/log"))
+        flip(ws.store, keys_of(ws.store, "d", "data")[0])
+    assert found(ws) == [(False, "The file of refs of dataset 'd' is damaged.")]
+    for use in (
+        lambda: datasets(ws),
+        lambda: show_data(ws, "d"),
+        lambda: import_data(ws, "d", tmp_path / "a.csv", key=["k"]),
+        lambda: sharing.clone(ws, "origin", "d"),
+        lambda: sharing.fetch(ws, "d"),
+    ):
+        with pytest.raises((StorageError, AlreadyExists)) as caught:
+            use()
+        if isinstance(caught.value, StorageError):
+            assert "tidemill data repair d" in (caught.value.hint or "")
+    if log:
+        assert sharing.repair(ws, "d").refs
+    else:
+        with pytest.raises(StorageError, match="refs of dataset 'd'"):
+            sharing.repair(ws, "d")
+        assert sharing.repair(ws, "d", "origin").anew
+    assert found(ws, deep=True) == [(True, "commit 2, 3 rows")]
+    assert [c.id for c in ws.datasets.open("d").log()] == before
+    check_whole(ws.store, "d")
 
 
 def test_an_older_dataset_gets_digests_and_a_teams_when_its_store_is_migrated(ws: Workspace):

@@ -152,14 +152,27 @@ def repair(ws: Workspace, name: str, remote: str | None = None, *, sink: Sink = 
         NotFound: ``dataset-not-found``, ``remote-not-found``.
         StorageError: ``store-damaged``, when its branches are lost and its log too.
     """
+    from tidemill.data import clear_for  # noqa: PLC0415
     from tidemill.data import repair as mend  # noqa: PLC0415
 
     if not ws.datasets.exists(name):
         ws.datasets.open(name)
-    done = mend(ws.store, name, _open(ws, remote) if remote else None, sink)
+    theirs = _open(ws, remote) if remote else None
+    anew = False
+    if remote and theirs and (anew := clear_for(ws.store, name, theirs)):
+        _fetched(ws, name, remote, theirs, sink)
+    done = mend(ws.store, name, theirs, sink)
     left = [WrongFile(each.file, each.lost, each.commit, each.commits) for each in done.left]
     return RepairView(
-        name, done.refs, done.log, done.begun, list(done.files), list(done.commits), done.size_bytes, left
+        name,
+        done.refs,
+        done.log,
+        done.begun,
+        list(done.files),
+        list(done.commits),
+        done.size_bytes,
+        left,
+        anew,
     )
 
 

@@ -348,6 +348,7 @@ class RepairView:
         commits: The commits that were made again.
         bytes: Of what was put back.
         left: What is wrong still.
+        anew: Whether its branches were lost and its log too, so that it begins again with those of the other store.
     """
 
     dataset: str
@@ -358,6 +359,7 @@ class RepairView:
     commits: list[str]
     bytes: int
     left: list[WrongFile]
+    anew: bool
 
 
 @dataclass(frozen=True, slots=True)

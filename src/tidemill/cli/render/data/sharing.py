@@ -28,6 +28,10 @@ def repaired(view: "RepairView") -> str:
     lines: list[str] = []
     if view.refs:
         lines.append("Its branches and tags could not be read; they are as its log had them last.")
+    if view.anew:
+        lines.append(
+            "Its branches and its log were lost; it has again what the other store has, as after a clone."
+        )
     if view.log:
         lines.append("Its log could not be read; files whose digest was only there are taken as they are.")
     if view.begun:
