@@ -10,8 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tidemill.core.errors import AlreadyExists, Conflict, InvalidInput, NotAllowed, NotFound, TidemillError
+from tidemill.core.errors import (
+    AlreadyExists,
+    Conflict,
+    InvalidInput,
+    NotAllowed,
+    NotFound,
+    StorageError,
+    TidemillError,
+)
 from tidemill.data import Changes, Dataset, Datasets, Tensor, head_token, import_files
+from tidemill.data.refs import REMOVED, refs_key
 from tidemill.store.open import Store
 from tidemill.store.table import Table
 
@@ -339,6 +348,10 @@ def test_what_a_killed_creation_left_is_no_dataset(datasets: Datasets, store: St
     import_files(datasets, "d", csv("a\n1\n"))
     for _ in range(2):
         store.objects.delete([e.key for e in store.objects.list("datasets/d.lance/_tidemill")])
+        # Without what a creation puts down before anything else, these are files of a dataset that was damaged.
+        with pytest.raises(StorageError, match="refs of dataset 'd'"):
+            import_files(datasets, "d", csv("a\n2\n"))
+        store.objects.put(refs_key("d"), REMOVED)
         assert datasets.names() == []
         assert import_files(datasets, "d", csv("a\n2\n")).commit.rows == 1
         assert list(column(datasets.open("d"), "a").values()) == [2]

@@ -6,10 +6,11 @@ import pytest
 
 from tests.data.at_rest import check_whole, flip, keys_of, older
 from tests.loop.conftest import People
-from tidemill.core.errors import AlreadyExists, NotFound, StorageError
+from tidemill.core.errors import AlreadyExists, NotAllowed, NotFound, StorageError
 from tidemill.loop import doctor as loop
 from tidemill.loop import migrating
 from tidemill.loop.datasets import sharing
+from tidemill.loop.datasets.forgetting import delete
 from tidemill.loop.datasets.importing import import_data
 from tidemill.loop.datasets.reading import datasets, show_data
 from tidemill.loop.workspace import Workspace
@@ -82,6 +83,8 @@ def test_a_dataset_that_lost_its_refs_is_damaged_and_not_begun_anew(ws: Workspac
     else:
         with pytest.raises(StorageError, match="refs of dataset 'd'"):
             sharing.repair(ws, "d")
+        with pytest.raises(NotAllowed, match="is damaged"):
+            delete(ws, "d")
         assert sharing.repair(ws, "d", "origin").anew
     assert found(ws, deep=True) == [(True, "commit 2, 3 rows")]
     assert [c.id for c in ws.datasets.open("d").log()] == before

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tidemill.core.clock import now, stamp
-from tidemill.core.errors import InvalidInput, NotAllowed
+from tidemill.core.errors import InvalidInput, NotAllowed, StorageError
 from tidemill.core.events import Sink, silent
 from tidemill.core.words import found as found_in
 from tidemill.core.words import named as in_words
@@ -244,11 +244,16 @@ def delete(ws: Workspace, name: str, *, yes: bool = False, force: bool = False) 
     dataset = ws.datasets.open(name)
     with no_run(ws) as write:
         _check_unused(write, name, force=force)
-        view = DeletedView(name, len(dataset.log()), dataset.head().rows)
+        try:
+            view = DeletedView(name, len(dataset.log()), dataset.head().rows)
+            what = f"has {view.commits:,} commits on main and {view.rows:,} rows"
+        except StorageError as error:
+            if error.code != "store-damaged":
+                raise
+            view, what = DeletedView(name, 0, 0), "is damaged, so that nobody can count what it has"
         if not yes:
             raise NotAllowed(
-                f"Dataset '{name}' has {view.commits:,} commits on main and {view.rows:,} rows; "
-                "deleting it cannot be undone.",
+                f"Dataset '{name}' {what}; deleting it cannot be undone.",
                 hint=f"Type 'tidemill data delete {name} --yes' if that is what you want.",
                 code="not-confirmed",
             )

@@ -463,7 +463,7 @@ class ForgottenView:
 
 @dataclass(frozen=True, slots=True)
 class DeletedView:
-    """A dataset that is gone, with what ``main`` had."""
+    """A dataset that is gone, with what ``main`` had; no commits of one that was damaged."""
 
     dataset: str
     commits: int

@@ -59,4 +59,6 @@ def _told(view: "ForgottenView") -> list[str]:
 
 def deleted(view: "DeletedView") -> str:
     """The dataset that is gone."""
+    if not view.commits:
+        return f"Deleted {view.dataset}, which was damaged."
     return f"Deleted {view.dataset}: {view.commits:,} commits on main, {view.rows:,} rows."
