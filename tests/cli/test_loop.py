@@ -147,9 +147,7 @@ def corrected(sides: Path, tidemill: Tidemill) -> None:
     (sides / "labels.csv").write_text(labels, "utf-8")
     told = shown(tidemill, "feedback", "prod", "labels.csv", "--collect", "sides")
     assert (told["accepted"], told["collected"]["rows"]["added"]) == (60, 60)
-    assert (
-        "1 labels taken" in tidemill("feedback", "prod", "--prediction", ids[0], "--label", truth[0]).stdout
-    )
+    assert "1 label taken" in tidemill("feedback", "prod", "--prediction", ids[0], "--label", truth[0]).stdout
     unknown = tidemill("feedback", "prod", "--prediction", "nothing", "--label", "left", "--json")
     assert unknown.returncode == 2, unknown.stdout
     kinds = {node["kind"] for node in shown(tidemill, "lineage", ids[0])["nodes"]}

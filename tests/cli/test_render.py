@@ -360,8 +360,25 @@ def test_a_prediction_is_written_with_all_its_digits():
     assert [float(row.split()[1]) for row in rows[:4]] == values
 
 
+def test_one_is_no_more_than_one():
+    [*_, last] = text(
+        predictions.predicted(views.Predicted("prod", "homes", 1, 1, [{"prediction": "p"}]))
+    ).splitlines()
+    assert last == "1 prediction of homes, release 1, in prod."
+    told = {"environment": "prod", "accepted": 1, "refused": [], "note": "", "collected": None}
+    assert text(predictions.feedback(told)).strip() == "prod: 1 label taken."
+
+
+@pytest.mark.parametrize("every", ["0.0.0.0", "[::]"])  # noqa: S104
+def test_what_listens_on_every_address_says_one_that_others_can_ask(every: str):
+    said = environments.serving("prod", "ten", 1, f"http://{every}:8000", "mill")
+    assert said == "prod serves release ten/1. Other machines ask http://mill:8000. Ctrl-C stops it."
+    said = environments.serving("prod", "ten", 1, "http://127.0.0.1:8000", "mill")
+    assert said == "prod serves release ten/1. Ctrl-C stops it."
+
+
 def test_a_merge_tells_what_it_set_off():
-    refit = views.RefitView("new-labels", "a1", "r2", None, 2, True, "release 2 is live in prod")
+    refit = views.RefitView("trigger:new-labels", "a1", "r2", None, 2, True, "release 2 is live in prod")
     view = data_views.MergeView(
         "fashion", "feedback", "main", "a1", 3, views.RowCounts(1000, 0, 0), False, [refit]
     )

@@ -175,11 +175,15 @@ def test_beyond_loopback_a_server_starts_with_a_token_or_for_everybody(file: Pat
     with pytest.raises(NotAllowed) as caught:
         start(beyond=True)
     assert caught.value.code == "tokens-needed"
+    assert "and it has no token." in (caught.value.why or "")
+    # A promotion gives it too, and has no such option.
+    assert "'tidemill serve prod --no-auth'" in (caught.value.hint or "")
     name, _ = made(file)
     start(beyond=True)
     token_file.revoke(file, name)
-    with pytest.raises(NotAllowed):
+    with pytest.raises(NotAllowed) as caught:
         start(beyond=True)
+    assert "and all its tokens are revoked." in (caught.value.why or "")
 
 
 def test_where_it_is_reached_from_elsewhere_it_asks_for_one_though_there_is_none(file: Path):

@@ -122,11 +122,16 @@ def check_start(place: str, *, beyond_loopback: bool, off: bool, file: Path) -> 
     Raises:
         NotAllowed: ``tokens-needed``.
     """
-    if beyond_loopback and not off and not any(t.revoked_at is None for t in token_file.read(file)):
+    if not beyond_loopback or off:
+        return
+    made = token_file.read(file)
+    if all(t.revoked_at is not None for t in made):
+        has = "all its tokens are revoked" if made else "it has no token"
         raise NotAllowed(
             f"'{place}' would answer whoever reaches this machine.",
-            why="Its address is reached from beyond this machine, and it has no token.",
-            hint=f"Make one: 'tidemill token create {place}'; or let everybody in with '--no-auth'.",
+            why=f"Its address is reached from beyond this machine, and {has}.",
+            hint=f"Make one: 'tidemill token create {place}'. To let everybody in, type "
+            f"'tidemill serve {place} --no-auth', or set 'no_auth' of the environment.",
             code="tokens-needed",
         )
 

@@ -57,6 +57,10 @@ def page(
         "A cell that is missing is <code>null</code>. Programs read <a href=/openapi.json>openapi.json</a>; "
         f"clients of the Open Inference Protocol v2 ask <code>/v2/models/{name}/infer</code>."
     )
+    told = (
+        "Each answer names its <code>prediction</code>. What it should have been is kept beside it, and may become a row "
+        "to learn from:"
+    )
     parts = [
         f"<h1>{name}</h1><p>{what}</p>",
         f"<h2>It takes</h2>{_table(signature.inputs)}",
@@ -65,6 +69,8 @@ def page(
         f"<pre>{html.escape(curl(row, address, tokens=tokens))}</pre>",
         f"<pre>{html.escape(python(row, address, tokens=tokens))}</pre>",
         f"<p>{more}</p>",
+        f"<h2>Tell it what was right</h2><p>{told}</p>",
+        f"<pre>{html.escape(feedback(signature, address, tokens=tokens))}</pre>",
     ]
     return _document(signature.name, "".join(parts))
 
@@ -81,12 +87,23 @@ def stranger(error: TidemillError) -> bytes:
 
 def curl(row: dict[str, Any], address: str, *, tokens: bool) -> str:
     """A command that asks with a row; one that is long is made by Python on the way."""
-    header = ' -H "Authorization: Bearer $TOKEN"' if tokens else ""
+    header = _header(tokens=tokens)
     body = json.dumps({"rows": [row]})
     if len(body) <= _SHORT:
         return f"curl {shlex.quote(address + '/predict')}{header} --json {shlex.quote(body)}"
     code = f"import json; print(json.dumps({{'rows': [{_short(row)}]}}))"
     return f"python3 -c {shlex.quote(code)} |\n  curl {shlex.quote(address + '/predict')}{header} --json @-"
+
+
+def feedback(signature: Signature, address: str, *, tokens: bool) -> str:
+    """A command that says what a prediction should have been."""
+    label = "LABEL" if any(t.name == "label" for t in signature.outputs) else 0.0
+    body = json.dumps({"feedback": [{"prediction": "PREDICTION", "label": label}]})
+    return f"curl {shlex.quote(address + '/feedback')}{_header(tokens=tokens)} --json {shlex.quote(body)}"
+
+
+def _header(*, tokens: bool) -> str:
+    return ' -H "Authorization: Bearer $TOKEN"' if tokens else ""
 
 
 def python(row: dict[str, Any], address: str, *, tokens: bool) -> str:

@@ -34,7 +34,12 @@ def settled(views: "Sequence[RefitView]") -> str:
     """What came of what was owed."""
     if not views:
         return "Nothing was owed."
-    return "\n".join(f"{view.trigger}: {refit(view)}" for view in views)
+    return "\n".join(map(answered, views))
+
+
+def answered(view: "RefitView") -> str:
+    """What came of a trigger, by the name that the settings give it."""
+    return f"{view.trigger.removeprefix('trigger:')}: {refit(view)}"
 
 
 def firing(view: "FiringView") -> str:

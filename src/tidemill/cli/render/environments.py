@@ -32,9 +32,11 @@ def deployment(view: "DeploymentView") -> str:
     return "\n".join([done, *view.notes])
 
 
-def serving(environment: str, release: str, number: int) -> str:
-    """What stands behind the address."""
-    return f"{environment} serves release {_named(release, number)}. Ctrl-C stops it."
+def serving(environment: str, release: str, number: int, address: str, machine: str) -> str:
+    """What stands behind the address, and what other machines ask where that is every address of this one."""
+    there = address.replace("://0.0.0.0:", f"://{machine}:").replace("://[::]:", f"://{machine}:")
+    beyond = f" Other machines ask {there}." if there != address else ""
+    return f"{environment} serves release {_named(release, number)}.{beyond} Ctrl-C stops it."
 
 
 def stopped(view: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ def predicted(view: "Predicted") -> "RenderableType":
     columns = list(dict.fromkeys(name for answer in shown for name in answer if name != "prediction"))
     rows = [(p["prediction"], *(_exact(p.get(name)) for name in columns)) for p in shown]
     more = view.count - len(rows)
-    summary = f"{view.count:,} predictions of {view.model}, release {view.release}, in {view.environment}."
+    summary = f"{view.count:,} prediction{'s' * (view.count != 1)} of {view.model}, release {view.release}, in {view.environment}."
     return stack(
         table(["prediction", *columns], rows, empty="There are no rows."),
         summary + (f" {more:,} more than shown; --json gives all." if more > 0 else ""),
@@ -46,7 +46,8 @@ def _left(labels: "Sequence[LeftOut]", what: str) -> list[str]:
 
 def feedback(view: Mapping[str, Any]) -> str:
     """How many labels were taken, and the commit they became."""
-    lines = [f"{view['environment']}: {view['accepted']:,} labels taken."] if view["accepted"] else []
+    taken = view["accepted"]
+    lines = [f"{view['environment']}: {taken:,} label{'s' * (taken != 1)} taken."] if taken else []
     lines += _left(view["refused"], "refused")
     lines += [view["note"]] if view.get("note") else []
     got = view["collected"]

@@ -1,5 +1,6 @@
 """Commands about what runs where: promote, rollback, serve, stop, status."""
 
+import socket
 from typing import Any
 
 import click
@@ -96,7 +97,11 @@ def serve(state: State, environment: str, reason: str | None, *, take_over: bool
                 streams.write_json({name: getattr(serving, name) for name in render.SERVING})
             else:
                 streams.write(serving.address)
-                streams.note(render.serving(environment, serving.release, serving.number))
+                streams.note(
+                    render.serving(
+                        environment, serving.release, serving.number, serving.address, socket.gethostname()
+                    )
+                )
             known = len(serving.warnings)
             serving.wait()
             for told_since in serving.warnings[known:]:

@@ -121,6 +121,6 @@ def _who(by: "Mapping[str, str] | None") -> str:
 
 
 def _fired(refit: "RefitView") -> str:
-    from tidemill.cli.render.circle import refit as draw  # noqa: PLC0415
+    from tidemill.cli.render.circle import answered  # noqa: PLC0415
 
-    return f"Trigger {refit.trigger}: {draw(refit)}"
+    return f"Trigger {answered(refit)}"
