@@ -32,7 +32,16 @@ if TYPE_CHECKING:
     from tidemill.data.naming import names_itself
     from tidemill.data.proposal import Guard, Proposal
     from tidemill.data.refs import Tombstone, tombstones
-    from tidemill.data.repairing import Repaired, Wrong, begin_log, clear_for, is_older, repair, wrong_files
+    from tidemill.data.repairing import (
+        Repaired,
+        Wrong,
+        begin_log,
+        clear_for,
+        is_older,
+        remove_damaged_derived,
+        repair,
+        wrong_files,
+    )
     from tidemill.data.sharing import Shared, fetch, forward, push
     from tidemill.data.snapshot import Fragment, Snapshot
     from tidemill.data.sources.layout import Tensor
@@ -85,6 +94,7 @@ _HOMES = {
     "names_itself": "naming",
     "own_texts": "forgetting",
     "push": "sharing",
+    "remove_damaged_derived": "repairing",
     "repair": "repairing",
     "settle": "forgetting",
     "settled": "forgetting",
@@ -140,6 +150,7 @@ __all__ = [
     "names_itself",
     "own_texts",
     "push",
+    "remove_damaged_derived",
     "repair",
     "settle",
     "settled",

@@ -72,9 +72,12 @@ class LanceTable:
         own = store.objects.path(f"{self.prefix}/_tidemill")
         derived = own or store.folder / "datasets" / dataset
         self.fresh: set[str] = set()
-        self.id_files = IdFiles(Sealed(derived / "rows", f"{self.prefix}/rows", store.seen))
+        ids = Sealed(derived / "rows", f"{self.prefix}/rows", store.seen)
+        digests = Sealed(derived / "digests", f"{self.prefix}/digests", store.seen)
+        self.derived = (ids, digests)
+        self.id_files = IdFiles(ids)
         self.commit_file = CommitFile(derived / "commits")
-        self.row_digests = RowDigests(Sealed(derived / "digests", f"{self.prefix}/digests", store.seen))
+        self.row_digests = RowDigests(digests)
         self.files = WholeFiles(
             store.objects, self.prefix, dataset, store.seen, None if own else derived / "log"
         )

@@ -86,6 +86,11 @@ def wrong_files(store: "Store", name: str, sink: Sink, *, deep: bool = False) ->
     return _named(copy, None, _wrong(copy, sink, deep=deep))[0]
 
 
+def remove_damaged_derived(store: "Store", name: str) -> list[str]:
+    """Read through what is derived from a dataset's files, and remove what is damaged: it is made anew where it is needed."""
+    return [file for files in Copy.of(store, name).table.derived for file in files.remove_damaged()]
+
+
 def is_older(store: "Store", name: str) -> bool:
     """Whether a dataset is older than its log, so that its files have no digests."""
     return Copy.of(store, name).refs().log is None
@@ -123,8 +128,12 @@ def repair(store: "Store", name: str, source: "Store | None", sink: Sink) -> Rep
         copy.refs()
         if other is not None and not other.refs().branches:
             raise _not_there(other)
-        done = mend(copy, other, _wrong(copy, sink, deep=True), sink)
-    return replace(done, refs=refs, log=log, begun=begun)
+        wrong = _wrong(copy, sink, deep=True)
+        back = _put_back_entries(copy, wrong)
+        # An entry that the log goes over no more has nothing that newer ones do not have: `mend` lets go of it.
+        done = mend(copy, other, {key: lost for key, lost in wrong.items() if key not in back}, sink)
+    remove_damaged_derived(store, name)
+    return replace(done, refs=refs, log=log, begun=begun, files=(*back, *done.files))
 
 
 def restore_refs(store: "Store", name: str) -> bool:
@@ -264,12 +273,35 @@ def _wrong(copy: Copy, sink: Sink, *, deep: bool) -> dict[str, bool]:
             copy.table.open(newest[0])
         except StorageError:
             found[copy.table.manifest_below(newest[0])] = False
+    if deep:
+        found |= _wrong_entries(copy)
     done, total = 0, sum(each.size_bytes for each in known.values())
     for some in _batches(known):
         found |= copy.table.files.wrong(some, again=deep)
         done += sum(each.size_bytes for each in some.values())
         sink(Progress("checking files", done, total, "bytes"))
     return found
+
+
+def _wrong_entries(copy: Copy) -> dict[str, bool]:
+    """The entries of the log that are not what their names say; of a remote log not as this machine keeps them."""
+    objects, prefix = copy.table.objects, copy.table.prefix
+    there = {entry.key.removeprefix(f"{prefix}/") for entry in objects.list(f"{prefix}/{file_log.FOLDER}")}
+    found = dict.fromkeys(sorted(copy.table.files.log.keys - there), True)
+    for key in sorted(there):
+        read = objects.read_through(f"{prefix}/{key}")
+        if read is not None and read[0] != f"sha256:{key.rpartition('-')[2]}":
+            found[key] = False
+    return found
+
+
+def _put_back_entries(copy: Copy, wrong: Mapping[str, bool]) -> list[str]:
+    """Write entries again that the log goes over and that were read from elsewhere."""
+    entries = {f"{file_log.FOLDER}/{entry.name}": entry for entry in copy.table.files.log.entries}
+    back = [key for key in wrong if key in entries]
+    for key in back:
+        copy.table.objects.put(f"{copy.table.prefix}/{key}", entries[key].to_bytes())
+    return back
 
 
 def _batches(known: Mapping[str, Known]) -> Iterator[dict[str, Known]]:

@@ -58,6 +58,7 @@ def doctor(folder: Path | None = None, *, deep: bool = False, sink: Sink = silen
             *_datasets(ws, sink, deep=deep),
             *_releases(ws, deep=deep),
             *_environments(ws),
+            *_tokens(ws),
         ]
         ws.close()
     except TidemillError as error:
@@ -139,7 +140,7 @@ def _datasets(ws: Workspace, sink: Sink, *, deep: bool) -> list[Finding]:
 
 
 def _dataset(ws: Workspace, name: str, sink: Sink, *, deep: bool) -> list[Finding]:
-    from tidemill.data import begin_log, is_older, wrong_files  # noqa: PLC0415
+    from tidemill.data import begin_log, is_older, remove_damaged_derived, wrong_files  # noqa: PLC0415
 
     # In a store of one person it is done at once; in a team's, whoever has an older Tidemill could not read it any more.
     begun = ws.store.objects.path("") is not None and begin_log(ws.store, name)
@@ -160,6 +161,7 @@ def _dataset(ws: Workspace, name: str, sink: Sink, *, deep: bool) -> list[Findin
             if wrong[_SHOWN:]
             else []
         )
+    anew = remove_damaged_derived(ws.store, name) if deep else []
     snapshot = ws.datasets.open(name).snapshot()
     rows = len(snapshot.read(["_id"]))
     fine = rows == snapshot.rows
@@ -168,6 +170,8 @@ def _dataset(ws: Workspace, name: str, sink: Sink, *, deep: bool) -> list[Findin
         text += "; its files have digests from now on"
     elif is_older(ws.store, name):
         text += "; its files have no digests yet: 'tidemill store migrate'"
+    if anew:
+        text += f"; {len(anew)} derived files were damaged, and are made anew when they are needed"
     hint = None if fine else "Its newest commit names another count; restore it from a copy."
     return [Finding(f"dataset {name}", fine, text, hint)]
 
@@ -196,3 +200,16 @@ def _environments(ws: Workspace) -> list[Finding]:
         for e in environments(ws)
         if e.number is not None
     ]
+
+
+def _tokens(ws: Workspace) -> list[Finding]:
+    from tidemill.edge import token_file  # noqa: PLC0415
+
+    found: list[Finding] = []
+    for file in sorted(ws.store.environments_folder.glob("*.tokens.json")):
+        try:
+            token_file.read(file)
+        except TidemillError as error:
+            name = file.name.removesuffix(".tokens.json")
+            found.append(Finding(f"tokens of {name}", ok=False, message=error.message, hint=error.hint))
+    return found

@@ -206,14 +206,14 @@ def data_facts(ws: Workspace, name: str, commit: str) -> dict[str, Any]:
 
 
 def _digest_now(ws: Workspace, ref: str, facts: Mapping[str, Any]) -> str | None:
-    """What a release's dataset holds now, every cell of it read; None where that cannot be."""
+    """What a release's dataset holds now, every cell of it read; None where it is gone, empty where it is damaged."""
     from tidemill.data import digest_again  # noqa: PLC0415
 
     try:
         snapshot = ws.datasets.open(ref.partition("@")[0]).snapshot(facts["commit"])
         return digest_again(snapshot) if "digest" in facts else _files_of(snapshot)
-    except TidemillError:
-        return None
+    except TidemillError as error:
+        return "" if error.code == "store-damaged" else None
 
 
 def _files_of(snapshot: "Snapshot") -> str:

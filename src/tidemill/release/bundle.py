@@ -137,7 +137,7 @@ def verify(
         release: The release.
         digest_of: Says what a dataset's commit holds now, as the digest that ``create`` was given for it among its
             facts (``content`` in releases of before commits had digests, which is of its files); None where it
-            is gone. Without it the data are not looked at.
+            is gone, empty where it is damaged. Without it the data are not looked at.
         again: Also what did not change since this machine looked at it.
 
     Returns:
@@ -295,7 +295,8 @@ def _check_data(
     if now_there == then:
         return None
     part = f"data {name}@{facts['commit']}"
-    return Finding(part, then, "missing" if now_there is None else "changed")
+    problem = "missing" if now_there is None else "changed" if now_there else "damaged"
+    return Finding(part, then, problem)
 
 
 def _check(blobs: Blobs, part: str, digest: Digest, *, again: bool) -> Finding | None:

@@ -10,6 +10,7 @@ from tidemill.core.names import Digest
 from tidemill.store.seen import Seen, mark_of
 
 SEAL_BYTES = 32
+_CHUNK = 1024 * 1024
 
 
 class Sealed:
@@ -67,6 +68,23 @@ class Sealed:
             return False
         self._seen.remember(self._key(name), said, mark)
         return True
+
+    def remove_damaged(self) -> list[str]:
+        """Read every file through, and remove those whose seal does not hold; their names."""
+        found: list[str] = []
+        for path in sorted(self.folder.glob("[!.]*")):
+            with contextlib.suppress(OSError):
+                with path.open("rb") as file:
+                    left = max(path.stat().st_size - SEAL_BYTES, 0)
+                    digest = hashlib.sha256()
+                    while left and (some := file.read(min(left, _CHUNK))):
+                        digest.update(some)
+                        left -= len(some)
+                    whole = file.read() == digest.digest()
+                if not whole:
+                    path.unlink()
+                    found.append(path.name)
+        return found
 
     def _key(self, name: str) -> str:
         return f"{self._name}/{name}"

@@ -7,6 +7,7 @@ import pytest
 from tests.data.at_rest import check_whole, flip, keys_of, older
 from tests.loop.conftest import People
 from tidemill.core.errors import AlreadyExists, NotAllowed, NotFound, StorageError
+from tidemill.data import digest_of
 from tidemill.loop import doctor as loop
 from tidemill.loop import migrating
 from tidemill.loop.datasets import sharing
@@ -57,6 +58,32 @@ def test_refs_that_are_damaged_hide_no_dataset(ws: Workspace):
     assert (fine, text) == (False, "The file of refs of dataset 'd' is damaged.")
     assert sharing.repair(ws, "d").refs
     assert found(ws) == [(True, "commit 2, 3 rows")]
+
+
+def test_doctor_reads_the_log_what_is_derived_and_tokens_through(ws: Workspace):
+    snapshot = ws.datasets.open("d").snapshot()
+    digest = digest_of(snapshot)
+    for sealed in snapshot.table.derived:
+        for path in sealed.folder.glob("[!.]*"):
+            data = path.read_bytes()
+            path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+    tokens = ws.store.environments_folder / "prod.tokens.json"
+    tokens.parent.mkdir(parents=True, exist_ok=True)
+    tokens.write_text("{")
+    [(fine, text)] = found(ws, deep=True)
+    assert fine
+    assert "derived files were damaged, and are made anew" in text
+    assert found(ws, deep=True) == [(True, "commit 2, 3 rows")]
+    assert digest_of(ws.datasets.open("d").snapshot()) == digest
+    assert [f.ok for f in loop.doctor(ws.folder) if f.check == "tokens of prod"] == [False]
+    # The oldest entry: the newest took over its lines.
+    key = keys_of(ws.store, "d", "_tidemill/log")[0]
+    flip(ws.store, key)
+    [(fine, text)] = found(ws, deep=True)
+    assert (fine, key.rpartition("/")[2] in text) == (False, True)
+    assert sharing.repair(ws, "d").left == []
+    assert found(ws, deep=True) == [(True, "commit 2, 3 rows")]
+    check_whole(ws.store, "d")
 
 
 @pytest.mark.parametrize("log", [True, False])
