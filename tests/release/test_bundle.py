@@ -195,6 +195,7 @@ def test_verify_looks_at_the_data_where_it_is_told_how(store: Store, make_releas
     [gone] = bundle.verify(store, release, lambda dataset, commit: None)
     assert (gone.part, gone.problem) == ("data fashion@0123456789ab", "missing")
     assert [f.problem for f in bundle.verify(store, release, lambda dataset, commit: "other")] == ["changed"]
+    assert [f.problem for f in bundle.verify(store, release, lambda dataset, commit: "")] == ["damaged"]
 
 
 def test_find(store: Store, make_release: Release):
