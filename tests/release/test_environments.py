@@ -224,6 +224,11 @@ def test_rollback_brings_the_release_before_back(
     assert (back.release_number, back.author, back.reason) == (1, "grace", "too many coats")
     assert ask(address(store))["number"] == 1
     assert statuses(store) == [(1, "live"), (2, "retired"), (1, "retired")]
+    with pytest.raises(NotAllowed) as caught:
+        environments.rollback(store, servers, environment="dev", author="ada")
+    assert caught.value.why is not None
+    assert "rolled back from since the last promotion" in caught.value.why
+    assert caught.value.hint == f"Type 'tidemill promote {two[1].name}/2 dev' to bring another release there."
 
 
 def test_stop_and_serve_again(

@@ -1,5 +1,7 @@
 """What ran where, and what may go there next."""
 
+import dataclasses
+
 import pytest
 
 from tidemill.core.errors import NotAllowed, NotFound
@@ -122,6 +124,14 @@ def test_a_rollback_goes_to_nothing_that_was_rolled_back_from_since_the_last_pro
     # Promoted by hand after it had been live: no rollback, so what was there before is what lies beneath.
     entries = [entry(1, 1), entry(2, 2), entry(3, 3), entry(4, 2)]
     assert history.previous(history.in_order(entries)) == entries[2]
+    # Also when that lies right beneath, and in what an older Tidemill recorded, without numbers.
+    entries = [entry(1, 1), entry(2, 2), entry(3, 1)]
+    assert history.previous(history.in_order(entries)) == entries[1]
+    older = [
+        dataclasses.replace(entry(n, r, clock=n), number=None, reason=history.PROMOTED)
+        for n, r in ((1, 1), (2, 2), (3, 1))
+    ]
+    assert history.previous(history.in_order(older)) == older[1]
     # A promotion begins anew.
     entries = [entry(1, 1), entry(2, 2), entry(3, 1, back_from=2), entry(4, 3)]
     assert history.previous(history.in_order(entries)) == entries[2]

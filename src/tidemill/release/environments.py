@@ -4,7 +4,7 @@ What serves is what the running server says, not what the catalog says: a promot
 next command of the place that serves it (``recover``). No other place settles it, which does not see what answers there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from tidemill.core.events import Sink, silent
 from tidemill.core.settings import Settings
 from tidemill.release import bundle, servers
 from tidemill.release.history import (
+    PROMOTED,
     check_order,
     current,
     environment_settings,
@@ -54,7 +55,7 @@ def promote(
     release: records.Release,
     environment: str,
     author: str,
-    reason: str = "promoted",
+    reason: str = PROMOTED,
     sink: Sink = silent,
 ) -> records.Deployment:
     """Let ``release`` take over ``environment``: started beside what runs, checked with real requests, swapped in.
@@ -104,12 +105,7 @@ def rollback(
         _refuse_elsewhere(store, environment, live)
         before = previous(every)
         if before is None:
-            raise NotAllowed(
-                f"There is nothing to roll '{environment}' back to.",
-                why="No other release has been live there before the current one.",
-                hint=f"Type 'tidemill promote latest {environment}' to bring another release there.",
-                code="nothing-to-roll-back-to",
-            )
+            raise _nothing_before(environment, every, live)
         release = bundle.find(store, before.release_name, before.release_number)
         number = live.number if live is not None else None
         return _deploy(store, settings, release, environment, author, reason, sink, back_from=number or 0)
@@ -234,6 +230,23 @@ def stop(store: Store, settings: Settings, *, environment: str) -> bool:
             # Whoever believes that this has stopped it is told where it goes on.
             _refuse_elsewhere(store, environment, live_of(_seen(store, settings, environment)))
         return stopped
+
+
+def _nothing_before(
+    environment: str, every: Sequence[records.Deployment], live: records.Deployment | None
+) -> NotAllowed:
+    others = [
+        d for d in every if d.status == "retired" and (not live or d.release_digest != live.release_digest)
+    ]
+    which = f"{others[0].release_name}/{others[0].release_number}" if others else "latest"
+    return NotAllowed(
+        f"There is nothing to roll '{environment}' back to.",
+        why="Every other release that was live there was rolled back from since the last promotion."
+        if others
+        else "No other release has been live there.",
+        hint=f"Type 'tidemill promote {which} {environment}' to bring another release there.",
+        code="nothing-to-roll-back-to",
+    )
 
 
 def _lock(environment: str) -> str:

@@ -8,6 +8,8 @@ from tidemill.core.settings import EnvironmentSettings, Settings
 from tidemill.store.catalog import records
 from tidemill.store.open import Store
 
+PROMOTED = "promoted"
+"""The reason of a promotion for which nobody gave another one."""
 _SERVED = ("live", "retired")
 
 
@@ -73,9 +75,10 @@ def previous(deployments: Sequence[records.Deployment]) -> records.Deployment | 
     taken_off: set[str] = set()
     for at, entry in enumerate(entries):
         digest = entry.release_digest
-        # What an older Tidemill recorded does not say whether it was a rollback: then it is that of what lies beneath.
+        # An older Tidemill recorded only a reason: what it does not call promoted, and lies beneath, was rolled back to.
         beneath = len(stack) > 1 and stack[-2] == digest
-        if at and (entry.back_from is not None or (entry.number is None and beneath)):
+        unsaid = entry.number is None and entry.reason != PROMOTED
+        if at and (entry.back_from is not None or (unsaid and beneath)):
             taken_off.add(entries[at - 1].release_digest)
         else:
             taken_off = set()
