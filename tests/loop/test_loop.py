@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import tidemill as tm
+from tidemill.cli.render import releases as rendered
 from tidemill.core.errors import Conflict, Failed, InvalidInput, NotAllowed, NotFound
 from tidemill.loop import releases
 from tidemill.pipeline import load
@@ -113,6 +114,8 @@ def test_the_value_of_a_run_is_the_model_itself(project: tm.Project) -> None:
 
 
 def test_a_model_that_fails_its_gate_is_not_released(project: tm.Project) -> None:
+    # Also where the same content was released under other rules.
+    project.release(trained(project).run)
     settings = project.folder / "tidemill.toml"
     settings.write_text(settings.read_text().replace("accuracy >= 0.8", "accuracy >= 1.01"))
     with tm.open(project.folder) as strict:
@@ -129,9 +132,12 @@ def test_a_release_is_made_once_and_is_whole_until_a_byte_changes(project: tm.Pr
     made = trained(project)
     release = project.release(made.run)
     assert (release.name, release.number) == ("small", 1)
+    assert not release.already
     assert project.release(made.run) == release
     # The same run from the cache has the same content, so it is no second release.
-    assert project.release(trained(project).run).number == 1
+    again = project.release(trained(project).run)
+    assert (again.number, again.run, again.already) == (1, made.run, True)
+    assert "Release small/1 is there already" in rendered.created(again)
     assert project.verify("small/1").ok
     digest = next(
         a["id"]

@@ -1,6 +1,7 @@
 """Releases: make one from a run that passed its gate, list, look into, verify."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core import identity
@@ -10,7 +11,7 @@ from tidemill.core.names import Digest
 from tidemill.loop import judging, registry
 from tidemill.loop.lookup import find_run
 from tidemill.loop.quiet import naming
-from tidemill.loop.views import ReleaseView, Verified
+from tidemill.loop.views import CreatedRelease, ReleaseView, Verified
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from tidemill.store.catalog import records
 
 
-def create_release(ws: Workspace, run: str = "latest", *, sink: Sink = silent) -> ReleaseView:
+def create_release(ws: Workspace, run: str = "latest", *, sink: Sink = silent) -> CreatedRelease:
     """Make the release of a run; asked again, the same one is returned.
 
     Raises:
@@ -42,7 +43,11 @@ def create_release(ws: Workspace, run: str = "latest", *, sink: Sink = silent) -
         )
     before = _released_before(ws, record)
     if before is not None:
-        return _view(ws, before)
+        verdict = judging.verdict_of(ws, record.id)
+        if before.run != record.id and verdict is not None:
+            # What it repeats was released under other rules, or before something better ran.
+            bundle.check_allowed(record, verdict)
+        return _created(ws, before, already=True)
     predictor, code, packages = judging.predictor_facts(ws, record)
     hashes, source = _lock_text(ws)
     lock = environment_lock(packages, hashes=hashes, hashes_from=source)
@@ -62,7 +67,7 @@ def create_release(ws: Workspace, run: str = "latest", *, sink: Sink = silent) -
             lock=ws.store.blobs.put(lock.encode()),
             author=ws.project.author,
         )
-    return _view(ws, release)
+    return _created(ws, release, already=False)
 
 
 def releases(ws: Workspace, name: str | None = None) -> list[ReleaseView]:
@@ -246,6 +251,11 @@ def _lock_text(ws: Workspace) -> tuple[str, str]:
         return own.read_text("utf-8"), own.name
     shipped = runtime_lock()
     return shipped.read_text("utf-8"), f"Tidemill's own {shipped.parent.name}/{shipped.name}"
+
+
+def _created(ws: Workspace, release: "records.Release", *, already: bool) -> CreatedRelease:
+    view = _view(ws, release)
+    return CreatedRelease(**{f.name: getattr(view, f.name) for f in fields(view)}, already=already)
 
 
 def _view(ws: Workspace, release: "records.Release") -> ReleaseView:

@@ -266,6 +266,17 @@ class ReleaseView:
 
 
 @dataclass(frozen=True, slots=True)
+class CreatedRelease(ReleaseView):
+    """The release that a run has.
+
+    Attributes:
+        already: Whether it was there before: of this run, or of one with the same outputs, inputs and parameters.
+    """
+
+    already: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Verified:
     """What re-hashing a release found."""
 

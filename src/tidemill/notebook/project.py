@@ -210,7 +210,7 @@ class Project(DataMethods, TeamMethods):
 
     # -- releases and environments
 
-    def release(self, run: str = "latest") -> "views.ReleaseView":
+    def release(self, run: str = "latest") -> "views.CreatedRelease":
         """Make the release of a run that passed its gate."""
         from tidemill.loop import releases
 

@@ -82,7 +82,7 @@ def create(
         there = read.first(records.Release, {"run": run.id})
     if there is not None:
         return there
-    _check_allowed(run, verdict)
+    check_allowed(run, verdict)
     assert verdict is not None
     manifest = manifests.content(name, run, predictor, model, report, verdict, data, code, lock)
     for _, digest in manifests.parts(manifest):
@@ -246,7 +246,12 @@ def releases(store: Store, name: str | None = None) -> list[records.Release]:
         return read.find(records.Release, {"name": name}, order=("-number",))
 
 
-def _check_allowed(run: records.Run, verdict: records.Verdict | None) -> None:
+def check_allowed(run: records.Run, verdict: records.Verdict | None) -> None:
+    """Refuse a run that cannot become a release.
+
+    Raises:
+        NotAllowed: ``gate-not-passed``, ``no-verdict`` or ``run-not-succeeded``.
+    """
     if run.status != "succeeded":
         raise NotAllowed(
             f"Run {run.id} cannot become a release: it {_ended(run.status)}.",

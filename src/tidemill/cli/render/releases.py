@@ -8,13 +8,14 @@ from tidemill.cli.render.shapes import exact, facts, heading, short, stack, tabl
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from tidemill.loop.views import ReleaseView, Verified
+    from tidemill.loop.views import CreatedRelease, ReleaseView, Verified
 
 
-def created(view: "ReleaseView") -> str:
-    """The new release, and what to type next."""
+def created(view: "CreatedRelease") -> str:
+    """The new release, or the one that is there, and what to type next."""
+    there = "is there already" if view.already else "is made"
     return (
-        f"Release {view.name}/{view.number} of run {view.run}: {view.digest}\n"
+        f"Release {view.name}/{view.number} {there}, of run {view.run}: {view.digest}\n"
         f"Next: tidemill promote {view.name}/{view.number} dev"
     )
 
