@@ -22,7 +22,7 @@ import pytest
 
 from tests.release.conftest import IMAGES, Release, tar_of
 from tests.services.waiting import until
-from tidemill.core.errors import Failed, NotAllowed, NotFound
+from tidemill.core.errors import Conflict, Failed, InvalidInput, NotAllowed, NotFound
 from tidemill.core.events import Event, Note
 from tidemill.core.settings import EnvironmentSettings, Settings
 from tidemill.models import sample
@@ -195,6 +195,7 @@ def test_a_server_that_does_not_start_says_its_last_words(
         promote(bad)
     assert caught.value.code == "deployment-failed"
     assert "predictor.json" in str(caught.value.details["log"])
+    assert f"{caught.value.message} {caught.value.why}".count("not json") <= 1
     assert ask(address(store))["number"] == 1
     assert statuses(store) == [(3, "failed"), (1, "live")]
 
@@ -209,6 +210,8 @@ def test_a_taken_port_is_a_failed_deployment(
         environments.promote(store, settings, release=two[1], environment="other", author="ada")
     assert caught.value.code == "deployment-failed"
     assert statuses(store, "other") == [(2, "failed")]
+    # In words, and once: what the server logged meanwhile is in the details.
+    assert "last words" not in (caught.value.why or "")
     assert environments.status(store, "other") is None
 
 
@@ -242,10 +245,24 @@ def test_stop_and_serve_again(
     assert environments.status(store, "dev") is None
     assert not environments.stop(store, servers, environment="dev")
     assert environments.current(store, "dev") == live
+    for wrong, code in (
+        ({"tls_cert": __file__, "tls_key": __file__}, "tls-not-usable"),
+        ({"trusted_proxies": ("nonsense",)}, "invalid-proxy"),
+    ):
+        with pytest.raises(InvalidInput) as refused:
+            environments.serve_again(store, servers, environment="dev", told=wrong)
+        assert refused.value.code == code
     running = environments.serve_again(store, servers, environment="dev")
     assert (running.release, running.number) == (two[0].digest, 1)
     assert ask(running.address)["number"] == 1
     assert environments.serve_again(store, servers, environment="dev").pid == running.pid
+    told = {"port": 0, "no_auth": False}
+    assert environments.serve_again(store, servers, environment="dev", told=told).pid == running.pid
+    with pytest.raises(Conflict) as differs:
+        environments.serve_again(store, servers, environment="dev", told={"host": "127.0.0.2", "port": 1})
+    assert differs.value.code == "served-already"
+    assert f"by process {running.pid} at {running.address}" in differs.value.message
+    assert differs.value.details["differs"] == ["host", "port"]
     assert statuses(store) == [(1, "live")]
 
 

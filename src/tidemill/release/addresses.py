@@ -2,12 +2,15 @@
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from tidemill.core.errors import InvalidInput
 from tidemill.core.settings import EnvironmentSettings, Settings
 from tidemill.edge import access, sockets
+from tidemill.edge.guard import Guard
+from tidemill.edge.tls import Tls
 from tidemill.edge.token_file import token_file
 from tidemill.release.history import environment_settings
 from tidemill.serve.client import Status
@@ -38,7 +41,12 @@ def check(store: Store, environment: str, place: EnvironmentSettings) -> None:
 
     Raises:
         NotAllowed: ``tokens-needed``.
+        InvalidInput: ``tls-not-usable``, ``invalid-proxy``.
     """
+    Guard(proxies=place.trusted_proxies)
+    files = tls(place)
+    if files is not None:
+        Tls(Path(files[0]), Path(files[1]))
     access.check_start(
         environment,
         beyond_loopback=sockets.beyond_loopback(place.host),

@@ -4,13 +4,13 @@ What serves is what the running server says, not what the catalog says: a promot
 next command of the place that serves it (``recover``). No other place settles it, which does not see what answers there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.clock import new_id, now, stamp
-from tidemill.core.errors import Conflict, NotAllowed, NotFound, TidemillError
+from tidemill.core.errors import Conflict, NotFound, TidemillError
 from tidemill.core.events import Sink, silent
 from tidemill.core.settings import Settings
 from tidemill.release import bundle, servers
@@ -22,6 +22,7 @@ from tidemill.release.history import (
     history,
     is_personal,
     live_of,
+    nothing_before,
     previous,
 )
 from tidemill.release.place import here
@@ -105,7 +106,7 @@ def rollback(
         _refuse_elsewhere(store, environment, live)
         before = previous(every)
         if before is None:
-            raise _nothing_before(environment, every, live)
+            raise nothing_before(environment, every, live)
         release = bundle.find(store, before.release_name, before.release_number)
         number = live.number if live is not None else None
         return _deploy(store, settings, release, environment, author, reason, sink, back_from=number or 0)
@@ -153,6 +154,7 @@ def serve_again(
 
     Raises:
         NotFound: ``nothing-deployed``, when no release has entered the environment.
+        Conflict: ``served-already``, when a server runs that was told otherwise.
         Failed: ``deployment-failed``.
     """
     environment_settings(settings, environment)
@@ -160,6 +162,8 @@ def serve_again(
         _settle(store, settings, environment)
         _refuse_elsewhere(store, environment, live_of(_seen(store, settings, environment)))
         running = servers.status(store, environment)
+        if running is not None:
+            servers.refuse_other_options(settings, running, told or {})
         return running or _start_current(store, settings, environment, sink, told)
 
 
@@ -230,23 +234,6 @@ def stop(store: Store, settings: Settings, *, environment: str) -> bool:
             # Whoever believes that this has stopped it is told where it goes on.
             _refuse_elsewhere(store, environment, live_of(_seen(store, settings, environment)))
         return stopped
-
-
-def _nothing_before(
-    environment: str, every: Sequence[records.Deployment], live: records.Deployment | None
-) -> NotAllowed:
-    others = [
-        d for d in every if d.status == "retired" and (not live or d.release_digest != live.release_digest)
-    ]
-    which = f"{others[0].release_name}/{others[0].release_number}" if others else "latest"
-    return NotAllowed(
-        f"There is nothing to roll '{environment}' back to.",
-        why="Every other release that was live there was rolled back from since the last promotion."
-        if others
-        else "No other release has been live there.",
-        hint=f"Type 'tidemill promote {which} {environment}' to bring another release there.",
-        code="nothing-to-roll-back-to",
-    )
 
 
 def _lock(environment: str) -> str:

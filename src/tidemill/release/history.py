@@ -92,6 +92,24 @@ def previous(deployments: Sequence[records.Deployment]) -> records.Deployment | 
     return next((d for d in reversed(entries) if d.release_digest not in out), None)
 
 
+def nothing_before(
+    environment: str, every: Sequence[records.Deployment], live: records.Deployment | None
+) -> NotAllowed:
+    """That a rollback has nowhere to go, and why: ``nothing-to-roll-back-to``."""
+    others = [
+        d for d in every if d.status == "retired" and (not live or d.release_digest != live.release_digest)
+    ]
+    which = f"{others[0].release_name}/{others[0].release_number}" if others else "latest"
+    return NotAllowed(
+        f"There is nothing to roll '{environment}' back to.",
+        why="Every other release that was live there was rolled back from since the last promotion."
+        if others
+        else "No other release has been live there.",
+        hint=f"Type 'tidemill promote {which} {environment}' to bring another release there.",
+        code="nothing-to-roll-back-to",
+    )
+
+
 def check_order(store: Store, settings: Settings, release: records.Release, environment: str) -> None:
     """Whether ``release`` has been live where it must have been before it may enter ``environment``.
 

@@ -3,6 +3,7 @@
 Decides nothing about records: ``environments`` does.
 """
 
+import dataclasses
 import http.client
 import json
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tidemill.core.errors import Failed, TidemillError
+from tidemill.core.errors import Conflict, Failed, TidemillError
 from tidemill.core.events import Note, Sink
 from tidemill.core.settings import Settings
 from tidemill.models import sample
@@ -115,6 +116,28 @@ def stop(store: Store, environment: str) -> bool:
     return client.stop(store.environments_folder, environment) is not None
 
 
+def refuse_other_options(settings: Settings, running: Status, told: Mapping[str, Any]) -> None:
+    """Refuse options of ``serve`` that the server that runs does not have.
+
+    Raises:
+        Conflict: ``served-already``, naming it.
+    """
+    wanted = addresses.place_of(settings, running.environment, {**running.told, **told})
+    runs = addresses.place_of(settings, running.environment, running.told)
+    # Port 0 is any port, also the one that it has.
+    runs = dataclasses.replace(runs, port=(wanted.port and urlsplit(running.address).port) or 0)
+    other = [name for name in told if getattr(wanted, name) != getattr(runs, name)]
+    if not other:
+        return
+    raise Conflict(
+        f"{running.environment} is served already by process {running.pid} at {running.address}; stop it first.",
+        why=f"It was started with another {', '.join(other)}.",
+        hint=f"Type 'tidemill stop {running.environment}', then the same again.",
+        code="served-already",
+        details={"pid": running.pid, "address": running.address, "differs": other},
+    )
+
+
 def wait_for_orphans(store: Store, environment: str) -> None:
     """Return when no standby of a dead promoter is left: each ends by itself, or takes over, soon.
 
@@ -197,7 +220,9 @@ def _as_columns(answers: list[dict[str, Any]]) -> "Columns":
 
 
 def _failed(release: records.Release, environment: str, error: TidemillError, words: list[str]) -> Failed:
-    said = "\n".join(words)
+    # An error in words, or the same last words in it, has said all that the log does.
+    known = "error" in error.details or error.code == "server-not-started"
+    said = "" if known else "\n".join(words)
     return Failed(
         f"Release {release.number} of '{release.name}' could not enter '{environment}': {error.message}",
         why="\n".join(filter(None, [error.why, said and f"The server's last words:\n{said}"])) or None,
