@@ -201,8 +201,9 @@ def test_a_damaged_log_is_named(store: Store, told: Dataset):
         flip(store, key)
     for path in store.folder.glob("datasets/d/log/*"):
         path.unlink()
-    with pytest.raises(StorageError, match="log entry"):
+    with pytest.raises(StorageError, match="log entry") as caught:
         Datasets(store, "ada").open("d").snapshot().read()
+    assert "tidemill data repair d'" in (caught.value.hint or "")
     assert repair(store, "d", None, silent).log
     check_whole(store, "d")
     told.commit(rows({50: "goes on"}), message="Goes on")

@@ -171,8 +171,13 @@ def read(objects: "Objects", prefix: str, head: str, kept: Path | None) -> FileL
     """
     found: list[Entry] = []
     name: str | None = head
+    dataset = prefix.rpartition("/")[2].removesuffix(".lance")
+    hint = (
+        f"Type 'tidemill data repair {dataset}', with '--from REMOTE' where another store has the dataset: "
+        "files whose digest only this entry has are taken as they are."
+    )
     while name is not None:
-        with damage.reading(f"The log entry {name} in {objects.address}/{prefix}"):
+        with damage.reading(f"The log entry {name} in {objects.address}/{prefix}", hint):
             found.append(parsed(name, _bytes(objects, f"{prefix}/{FOLDER}/{name}", kept)))
         name = found[-1].rest
     return FileLog(found)

@@ -6,6 +6,7 @@ import pytest
 
 from tests.data.at_rest import check_whole, flip, keys_of, older
 from tests.loop.conftest import People
+from tidemill.cli.render.data.sharing import repaired
 from tidemill.core.errors import AlreadyExists, NotAllowed, NotFound, StorageError
 from tidemill.data import digest_of
 from tidemill.loop import doctor as loop
@@ -45,9 +46,11 @@ def test_doctor_names_dataset_commit_and_file_and_repair_puts_it_back(ws: Worksp
     assert text.startswith(
         f"file {file} is not as it was written; commit {ws.datasets.open('d').head().id} needs it"
     )
-    left = sharing.repair(ws, "d").left
-    assert [each.file for each in left] == [file]
+    view = sharing.repair(ws, "d")
+    assert [each.file for each in view.left] == [file]
+    assert repaired(view).startswith("d: nothing was mended; 1 files are wrong still.\n  Still wrong: file")
     done = sharing.repair(ws, "d", "origin")
+    assert repaired(done).startswith("d: mended; all of it is as it was written now.\n  Put back 1 files")
     assert (done.files, done.left) == ([file], [])
     assert found(ws, deep=True) == [(True, "commit 2, 3 rows")]
 
@@ -137,6 +140,10 @@ def test_what_is_not_there(ws: Workspace):
     for repair in (lambda: sharing.repair(ws, "none"), lambda: sharing.repair(ws, "d", "nowhere")):
         with pytest.raises(NotFound):
             repair()
+    (ws.folder / "remote").rename(ws.folder / "elsewhere")
+    with pytest.raises(NotFound, match="no store in") as caught:
+        sharing.repair(ws, "d", "origin")
+    assert "'origin'" in (caught.value.hint or "")
 
 
 @pytest.mark.folder_store

@@ -218,7 +218,18 @@ def _opened(ws: Workspace, remote: str, address: str, *, make: bool = False) -> 
             code="same-store",
         )
     verify = ws.settings.verify
-    return Store.create(place, verify=verify) if make else Store.open(place, verify=verify)
+    if make:
+        return Store.create(place, verify=verify)
+    try:
+        return Store.open(place, verify=verify)
+    except NotFound as error:
+        if error.code != "store-not-found":
+            raise
+        raise NotFound(
+            error.message,
+            hint=f"Look whether that is where '{remote}' is, and can be reached; {FILE} says where a remote is.",
+            code="store-not-found",
+        ) from error
 
 
 def _write_down(ws: Workspace, remote: str, address: str) -> None:

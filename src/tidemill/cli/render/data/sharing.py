@@ -49,9 +49,14 @@ def repaired(view: "RepairView") -> str:
         lines.append(f"Still wrong: {len(view.left) - _SHOWN:,} more.")
     if view.left:
         lines.append(f"Name another store that has it: tidemill data repair {view.dataset} --from REMOTE")
-    return "\n".join(
-        [f"{view.dataset}: " + ("all of it is as it was written." if not lines else lines[0]), *lines[1:]]
-    )
+    if not lines:
+        return f"{view.dataset}: all of it is as it was written."
+    if not view.left:
+        head = "mended; all of it is as it was written now."
+    else:
+        mended = view.refs or view.anew or view.log or view.files or view.commits
+        head = f"{'mended in part' if mended else 'nothing was mended'}; {len(view.left):,} files are wrong still."
+    return "\n".join([f"{view.dataset}: {head}", *(f"  {line}" for line in lines)])
 
 
 def fetched(view: "SharedView") -> str:

@@ -90,7 +90,10 @@ def clone(state: State, address: str, name: str) -> None:
 @command("repair", example="tidemill data repair fashion --from origin")
 @click.argument("name")
 @click.option(
-    "--from", "remote", metavar="REMOTE", help="A store that has the dataset too, to get lost files from."
+    "--from",
+    "remote",
+    metavar="REMOTE",
+    help="The name of a remote in tidemill.toml that has the dataset too, to get lost files from.",
 )
 @pass_state
 def repair(state: State, name: str, remote: str | None) -> None:
