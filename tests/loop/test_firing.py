@@ -11,6 +11,7 @@ import pytest
 
 import tidemill as tm
 from tests.loop import dying
+from tests.services.waiting import until
 from tidemill.cli.main import main
 from tidemill.core.errors import Conflict, Interrupted, NotAllowed, NotFound, TidemillError
 from tidemill.core.events import Event, StepStarted
@@ -88,6 +89,8 @@ def killed(project: tm.Project, moment: str) -> None:
         text=True,
     )
     assert done.returncode == -9, done.stderr
+    # PostgreSQL frees the locks of a process that is gone once it has noticed.
+    until(lambda: all(state != "at work" for state, _ in fired(project)))
 
 
 def count(project: tm.Project, kind: type[object]) -> int:
