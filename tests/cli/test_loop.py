@@ -114,6 +114,7 @@ def test_from_a_csv_to_the_second_release_and_back(sides: Path, tidemill: Tidemi
     assert json.loads(gone.stdout)["error"]["code"] == "not-serving"
     serve_until(signal.SIGINT, sides, tidemill, as_json=False)
     serve_until(signal.SIGTERM, sides, tidemill, as_json=True)
+    serve_until_killed(sides)
 
 
 def promoted(sides: Path, tidemill: Tidemill) -> None:
@@ -178,25 +179,51 @@ def refused(sides: Path, tidemill: Tidemill) -> None:
     assert (status["running"], status["number"]) == (True, 2)
 
 
-def serve_until(number: signal.Signals, sides: Path, tidemill: Tidemill, *, as_json: bool) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tidemill", "serve", "prod", "--port", "0", *(["--json"] if as_json else [])],
+def serving(sides: Path, *options: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "tidemill", "serve", "prod", *options],
         cwd=sides,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
+
+
+def follower(sides: Path, address: str) -> "subprocess.Popen[str]":
+    process = serving(sides)
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == address, process.communicate(timeout=180)
+    return process
+
+
+def serve_until_killed(sides: Path) -> None:
+    process = serving(sides, "--json")
+    assert process.stdout is not None
+    os.kill(json.loads(process.stdout.readline())["pid"], signal.SIGKILL)
+    output, errors = process.communicate(timeout=180)
+    assert (process.returncode, json.loads(output)["error"]["code"]) == (1, "server-died"), errors
+
+
+def serve_until(number: signal.Signals, sides: Path, tidemill: Tidemill, *, as_json: bool) -> None:
+    process = serving(sides, "--port", "0", *(["--json"] if as_json else []))
     assert process.stdout is not None
     first = process.stdout.readline()
     address = json.loads(first)["address"] if as_json else first.strip()
     assert re.fullmatch(r"http://127\.0\.0\.1:[1-9]\d+", address), process.communicate(timeout=180)
     with urllib.request.urlopen(f"{address}/v2/health/ready", timeout=180) as response:
         assert response.status == 200
+    # Another terminal leaves the server that it did not start, and says when that is stopped.
+    leaves, stays = follower(sides, address), follower(sides, address)
+    os.killpg(leaves.pid, number)
+    assert leaves.communicate(timeout=180)[1].splitlines()[-1] == "prod goes on."
+    assert shown(tidemill, "status", "prod")[0]["running"]
     os.killpg(process.pid, number)
     output, errors = process.communicate(timeout=180)
     assert (process.returncode, output) == (0, ""), errors
     assert errors.splitlines()[-1] == "prod stopped."
+    _, told = stays.communicate(timeout=180)
+    assert (stays.returncode, told.splitlines()[-1].split(":")[0]) == (0, "Nothing serves prod any more")
     deadline = time.monotonic() + 30
     while shown(tidemill, "status", "prod")[0]["running"]:
         assert time.monotonic() < deadline

@@ -30,6 +30,7 @@ from tidemill.cli.render.data import history, importing, merging, reading
 from tidemill.core.errors import Failed
 from tidemill.loop import views
 from tidemill.loop.datasets import views as data_views
+from tidemill.loop.deploy import Serving
 
 STAMP = "2026-11-24T11:59:41.050859Z"
 DIGEST = "sha256:" + "ab" * 32
@@ -371,10 +372,14 @@ def test_one_is_no_more_than_one():
 
 @pytest.mark.parametrize("every", ["0.0.0.0", "[::]"])  # noqa: S104
 def test_what_listens_on_every_address_says_one_that_others_can_ask(every: str):
-    said = environments.serving("prod", "ten", 1, f"http://{every}:8000", "mill")
+    workspace: Any = None
+    ten = Serving("prod", "ten", 1, f"http://{every}:8000", 7, workspace, [])
+    said = environments.serving(ten, "mill")
     assert said == "prod serves release ten/1. Other machines ask http://mill:8000. Ctrl-C stops it."
-    said = environments.serving("prod", "ten", 1, "http://127.0.0.1:8000", "mill")
-    assert said == "prod serves release ten/1. Ctrl-C stops it."
+    ten = dataclasses.replace(ten, address="http://127.0.0.1:8000")
+    assert environments.serving(ten, "mill") == "prod serves release ten/1. Ctrl-C stops it."
+    said = environments.serving(dataclasses.replace(ten, started=False), "mill")
+    assert said.endswith("It ran already, as process 7: Ctrl-C leaves it, 'tidemill stop prod' stops it.")
 
 
 def test_a_merge_tells_what_it_set_off():

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tidemill.core.errors import Interrupted, TidemillError
+from tidemill.core.errors import Failed, Interrupted, TidemillError
 from tidemill.core.events import Sink, silent
 from tidemill.loop import judging
 from tidemill.loop.releases import find_release
@@ -26,7 +26,11 @@ _ASK_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What serves an environment. It is a process of its own; ``wait`` follows it to its end."""
+    """What serves an environment. It is a process of its own; ``wait`` follows it to its end.
+
+    Attributes:
+        started: Whether this call started it; else it ran before, and is another's to stop.
+    """
 
     environment: str
     release: str
@@ -35,12 +39,18 @@ class Serving:
     pid: int
     workspace: Workspace
     warnings: list[str]
+    started: bool = True
 
     def wait(self) -> None:
         """Return when nothing serves the environment any more; a release that takes over is followed.
 
         Where another machine takes the environment over, the server here ends. While the store is away, it goes on.
+
+        Raises:
+            Failed: ``server-died``, when it was killed or crashed.
         """
+        from tidemill.release import servers  # noqa: PLC0415
+
         pid, asked = self.pid, time.monotonic()
         while True:
             while _is_running(pid):
@@ -48,7 +58,16 @@ class Serving:
                 if self.workspace.store.is_shared and time.monotonic() - asked > _ASK_SECONDS:
                     self._end_if_taken_over()
                     asked = time.monotonic()
+            # Before anything asks for a server, which clears what a dead one left.
+            is_dead = servers.died(self.workspace.store, self.environment, pid)
             running = status(self.workspace, self.environment)
+            if running is None and is_dead:
+                raise Failed(
+                    f"The server of '{self.environment}', process {pid}, was killed, or crashed.",
+                    why=f"Its log is {self.workspace.store.environments_folder / f'{self.environment}.log'}.",
+                    hint=f"Type 'tidemill serve {self.environment}' to bring it back.",
+                    code="server-died",
+                )
             if running is None:
                 return
             pid = running.pid
@@ -202,11 +221,21 @@ def serve(
             told=told,
             sink=sink,
         )
+    before = places.status(ws.store, environment)
     running = places.serve_again(ws.store, ws.settings, environment=environment, told=told, sink=sink)
     warnings = [f"Warning: {w}" for w in addresses.warnings(ws.settings, environment, running.told)]
     if kept and not ws.settings.environments[environment].port and "port" not in (told or {}):
         warnings += _moved(environment, kept, running.address)
-    return Serving(environment, running.name, running.number, running.address, running.pid, ws, warnings)
+    return Serving(
+        environment,
+        running.name,
+        running.number,
+        running.address,
+        running.pid,
+        ws,
+        warnings,
+        started=before is None or before.pid != running.pid,
+    )
 
 
 def status(ws: Workspace, environment: str) -> "Status | None":

@@ -20,6 +20,7 @@ from tidemill.models.agreement import Measure
 from tidemill.release import addresses, bundle
 from tidemill.serve import client
 from tidemill.serve.client import Standby, Status
+from tidemill.serve.control import socket_file
 from tidemill.serve.options import Keep
 from tidemill.store.catalog import records
 from tidemill.store.open import Store
@@ -109,6 +110,11 @@ def status(store: Store, environment: str) -> Status | None:
 def running(store: Store) -> list[Status]:
     """Every server that answers here, also of environments that the settings do not name, and beside a live one."""
     return [told for told in client.servers(store.environments_folder) if not told.standby]
+
+
+def died(store: Store, environment: str, pid: int) -> bool:
+    """Whether a server's process that is gone did not end by itself: then it would have taken its socket's name away."""
+    return socket_file(store.environments_folder, environment, pid).exists()
 
 
 def stop(store: Store, environment: str) -> bool:

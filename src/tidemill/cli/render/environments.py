@@ -8,6 +8,7 @@ from tidemill.cli.render.shapes import seconds, table
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from tidemill.loop.deploy import Serving
     from tidemill.loop.views import DeploymentView, EnvironmentView
 
 SERVING = ("environment", "release", "number", "address", "pid")
@@ -32,11 +33,16 @@ def deployment(view: "DeploymentView") -> str:
     return "\n".join([done, *view.notes])
 
 
-def serving(environment: str, release: str, number: int, address: str, machine: str) -> str:
+def serving(view: "Serving", machine: str) -> str:
     """What stands behind the address, and what other machines ask where that is every address of this one."""
-    there = address.replace("://0.0.0.0:", f"://{machine}:").replace("://[::]:", f"://{machine}:")
-    beyond = f" Other machines ask {there}." if there != address else ""
-    return f"{environment} serves release {_named(release, number)}.{beyond} Ctrl-C stops it."
+    there = view.address.replace("://0.0.0.0:", f"://{machine}:").replace("://[::]:", f"://{machine}:")
+    beyond = f" Other machines ask {there}." if there != view.address else ""
+    end = (
+        "Ctrl-C stops it."
+        if view.started
+        else f"It ran already, as process {view.pid}: Ctrl-C leaves it, 'tidemill stop {view.environment}' stops it."
+    )
+    return f"{view.environment} serves release {_named(view.release, view.number)}.{beyond} {end}"
 
 
 def stopped(view: Mapping[str, Any]) -> str:

@@ -75,6 +75,7 @@ def rollback(state: State, environment: str, reason: str | None) -> None:
 def serve(state: State, environment: str, reason: str | None, *, take_over: bool, **given: Any) -> None:
     """Serve an environment's release until Ctrl-C.
 
+    Where it is served already, this follows that server, which Ctrl-C then leaves; 'tidemill stop' stops it.
     The first line of output is the address; with --json, an object that holds it.
     """
     from tidemill.cli.render import environments as render  # noqa: PLC0415
@@ -97,20 +98,19 @@ def serve(state: State, environment: str, reason: str | None, *, take_over: bool
                 streams.write_json({name: getattr(serving, name) for name in render.SERVING})
             else:
                 streams.write(serving.address)
-                streams.note(
-                    render.serving(
-                        environment, serving.release, serving.number, serving.address, socket.gethostname()
-                    )
-                )
+                streams.note(render.serving(serving, socket.gethostname()))
             known = len(serving.warnings)
             serving.wait()
             for told_since in serving.warnings[known:]:
                 streams.note(told_since)
+            if len(serving.warnings) == known:
+                streams.note(f"Nothing serves {environment} any more: another command stopped it.")
         except BaseException as end:
-            loop.stop(workspace, environment)
+            if serving.started:
+                loop.stop(workspace, environment)
             if not isinstance(end, KeyboardInterrupt):
                 raise
-            streams.note(f"{environment} stopped.")
+            streams.note(f"{environment} stopped." if serving.started else f"{environment} goes on.")
 
 
 @command("stop", example="tidemill stop prod")
