@@ -1,7 +1,7 @@
 """What every command has: an example in its help, ``--json``, and the state it is called with."""
 
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -63,6 +63,11 @@ class State:
             streams.write(draw(view))
         self._tell_owed()
 
+    def show_all(self, views: Sequence[Any], draw: Callable[[Any], Any]) -> None:
+        """Print a list, then the error of each thing in it that could not be read; end with status 1 where one is so."""
+        self.show(views, draw)
+        self.exit_unless(not self.complain_of(getattr(view, "error", None) for view in views))
+
     def _tell_owed(self) -> None:
         """Say in a line what is owed, where the records are open anyway."""
         if self.opened is None or not self.opened.has_records_open or not self.opened.settings.triggers:
@@ -84,6 +89,13 @@ class State:
         """Tell the error that a view carries on standard error, where it is not in the JSON."""
         if error is not None and not self.as_json:
             streams.note(errors.error(error, color=sys.stderr.isatty()))
+
+    def complain_of(self, errors: Iterable[Mapping[str, Any] | None]) -> bool:
+        """Tell each of these errors; whether there was one."""
+        wrong = [error for error in errors if error]
+        for error in wrong:
+            self.complain(error)
+        return bool(wrong)
 
     def exit_unless(self, good: bool) -> None:  # noqa: FBT001 - reads as a sentence
         """End with exit status 1 where what was shown is a no."""

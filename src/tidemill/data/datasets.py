@@ -57,11 +57,11 @@ class Datasets:
         return sorted(n for top in tops if self.exists(n := top.removesuffix(".lance")))
 
     def exists(self, name: str) -> bool:
-        """Whether there is a dataset of this name, though its refs may be damaged."""
+        """Whether there is a dataset of this name, though its refs may be damaged, or a newer Tidemill's."""
         try:
             return read_refs(self._table(name))[0] is not None
         except StorageError as error:
-            if error.code != "store-damaged":
+            if error.code not in ("store-damaged", "store-too-new"):
                 raise
             return True
 

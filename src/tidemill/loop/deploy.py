@@ -12,6 +12,7 @@ from tidemill.core.errors import Failed, Interrupted, TidemillError
 from tidemill.core.events import Sink, silent
 from tidemill.loop import judging
 from tidemill.loop.releases import find_release
+from tidemill.loop.unreadable import error_of_one
 from tidemill.loop.views import DeploymentView, EnvironmentView
 from tidemill.loop.workspace import Workspace
 
@@ -156,8 +157,7 @@ def environments(ws: Workspace) -> list[EnvironmentView]:
                 live.release_number if live else None,
                 running.address if running else None,
                 running is not None,
-                predictions_in(ws, name),
-                f"served by {live.machine}" if live and elsewhere else None,
+                *_counted(ws, name, f"served by {live.machine}" if live and elsewhere else None),
             )
         )
         seen |= {running.pid} if running else set()
@@ -168,16 +168,14 @@ def environments(ws: Workspace) -> list[EnvironmentView]:
                 if other.environment in ws.settings.environments
                 else "not in tidemill.toml"
             )
-            logged = predictions_in(ws, other.environment)
             found.append(
                 EnvironmentView(
                     other.environment,
                     other.name,
                     other.number,
                     other.address,
-                    running=True,
-                    predictions=logged,
-                    note=odd,
+                    True,  # noqa: FBT003 - it runs
+                    *_counted(ws, other.environment, odd),
                 )
             )
     return found
@@ -320,6 +318,16 @@ def deployments(ws: Workspace, environment: str) -> "list[records.Deployment]":
 
     environment_settings(ws.settings, environment)
     return places.seen(ws.store, ws.settings, environment)
+
+
+def _counted(
+    ws: Workspace, environment: str, note: str | None
+) -> tuple[int | None, str | None, dict[str, Any] | None]:
+    """The last facts of an environment's view: how many predictions, the note, and why its log cannot be read."""
+    try:
+        return predictions_in(ws, environment), note, None
+    except TidemillError as error:
+        return None, note, error_of_one(error)
 
 
 def predictions_in(ws: Workspace, environment: str) -> int:

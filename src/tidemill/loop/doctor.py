@@ -3,12 +3,14 @@
 import importlib.util
 import shutil
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tidemill.core.clock import now, parse
 from tidemill.core.errors import TidemillError
 from tidemill.core.events import Progress, Sink, silent
-from tidemill.loop.views import Finding
+from tidemill.loop.views import EnvironmentView, Finding, ReleaseView
 from tidemill.loop.workspace import Workspace, open_workspace
 
 _LOW_DISK_BYTES = 1024**3
@@ -50,20 +52,32 @@ def doctor(folder: Path | None = None, *, deep: bool = False, sink: Sink = silen
                 None if free > _LOW_DISK_BYTES else "Free space, perhaps by 'tidemill gc'.",
             )
         )
-        found += [
-            _catalog(ws),
-            _runs(ws),
-            _triggers(ws),
-            _blobs(ws, sink, deep=deep),
-            *_datasets(ws, sink, deep=deep),
-            *_releases(ws, deep=deep),
-            *_environments(ws),
-            *_tokens(ws),
-        ]
+        for name, check in {
+            "catalog": lambda: [_catalog(ws)],
+            "runs": lambda: [_runs(ws)],
+            "triggers": lambda: [_triggers(ws)],
+            "blobs": lambda: [_blobs(ws, sink, deep=deep)],
+            "datasets": lambda: _datasets(ws, sink, deep=deep),
+            "releases": lambda: _releases(ws, deep=deep),
+            "environments": lambda: _environments(ws),
+            "tokens": lambda: _tokens(ws),
+        }.items():
+            found += _each_alone(name, check)
         ws.close()
     except TidemillError as error:
         found.append(Finding("project", ok=False, message=error.message, hint=error.hint))
     return found
+
+
+def _each_alone(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
+    """What a check finds; where something is damaged, that: the others are made all the same."""
+    try:
+        return check()
+    except TidemillError as error:
+        if error.code in ("store-unreachable", "catalog-unreachable"):
+            # To ask again for each would make each wait.
+            raise
+        return [Finding(name, ok=False, message=error.message, hint=error.hint)]
 
 
 def _extra(name: str, modules: tuple[str, ...]) -> Finding:
@@ -130,13 +144,11 @@ def _blobs(ws: Workspace, sink: Sink, *, deep: bool) -> Finding:
 
 
 def _datasets(ws: Workspace, sink: Sink, *, deep: bool) -> list[Finding]:
-    found: list[Finding] = []
-    for name in ws.datasets.names():
-        try:
-            found += _dataset(ws, name, sink, deep=deep)
-        except TidemillError as error:
-            found.append(Finding(f"dataset {name}", ok=False, message=error.message, hint=error.hint))
-    return found
+    return [
+        finding
+        for name in ws.datasets.names()
+        for finding in _each_alone(f"dataset {name}", partial(_dataset, ws, name, sink, deep=deep))
+    ]
 
 
 def _dataset(ws: Workspace, name: str, sink: Sink, *, deep: bool) -> list[Finding]:
@@ -177,29 +189,39 @@ def _dataset(ws: Workspace, name: str, sink: Sink, *, deep: bool) -> list[Findin
 
 
 def _releases(ws: Workspace, *, deep: bool) -> list[Finding]:
-    from tidemill.loop.releases import releases, verify_release  # noqa: PLC0415
+    from tidemill.loop.releases import releases  # noqa: PLC0415
 
-    found: list[Finding] = []
-    for release in releases(ws):
-        checked = verify_release(ws, f"{release.name}/{release.number}", again=deep)
-        text = "every digest holds" if checked.ok else "; ".join(checked.problems[:3])
-        found.append(Finding(f"release {release.name}/{release.number}", checked.ok, text))
-    return found
+    return [
+        finding
+        for release in releases(ws)
+        for finding in _each_alone(
+            f"release {release.name}/{release.number}", partial(_release, ws, release, deep=deep)
+        )
+    ]
+
+
+def _release(ws: Workspace, release: ReleaseView, *, deep: bool) -> list[Finding]:
+    from tidemill.loop.releases import verify_release  # noqa: PLC0415
+
+    name = f"{release.name}/{release.number}"
+    checked = verify_release(ws, name, again=deep)
+    text = "every digest holds" if checked.ok else "; ".join(checked.problems[:3])
+    return [Finding(f"release {name}", checked.ok, text)]
 
 
 def _environments(ws: Workspace) -> list[Finding]:
     from tidemill.loop.deploy import environments  # noqa: PLC0415
 
-    return [
-        Finding(
-            f"environment {e.environment}",
-            ok=True,
-            message=f"release {e.number}, " + (f"running at {e.address}" if e.running else "not running"),
-            hint=None if e.running else f"Type 'tidemill serve {e.environment}' to start it.",
-        )
-        for e in environments(ws)
-        if e.number is not None
-    ]
+    return [_environment(e) for e in environments(ws) if e.number is not None or e.error]
+
+
+def _environment(found: EnvironmentView) -> Finding:
+    name = f"environment {found.environment}"
+    if found.error:
+        return Finding(name, ok=False, message=found.error["message"], hint=found.error.get("hint"))
+    text = f"release {found.number}, " + (f"running at {found.address}" if found.running else "not running")
+    hint = None if found.running else f"Type 'tidemill serve {found.environment}' to start it."
+    return Finding(name, ok=True, message=text, hint=hint)
 
 
 def _tokens(ws: Workspace) -> list[Finding]:

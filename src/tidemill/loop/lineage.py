@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.clock import stamp
-from tidemill.core.errors import NotFound, TidemillError
+from tidemill.core.errors import InvalidInput, NotFound, StorageError, TidemillError
 from tidemill.loop import registry
 from tidemill.loop.datasets.traces import logs
+from tidemill.loop.unreadable import error_of_one
 from tidemill.loop.views import Lineage
 from tidemill.loop.workspace import Workspace
 
@@ -26,8 +27,12 @@ def lineage(ws: Workspace, ref: str) -> Lineage:
         ref: A prediction's id, a release (``fashion/2``), a run's id, ``model:NAME/VERSION``, or a dataset
             (``fashion@main``).
 
+    Returns:
+        What is known of it; a node whose bytes cannot be read has ``error``, which says why.
+
     Raises:
         NotFound: ``nothing-of-that-name``; ``prediction-pruned``, of a prediction that was in a log.
+        StorageError: ``log-damaged``, where nothing else has this name and a log cannot be read.
     """
     for find in (_prediction, _run, _model, _release, _dataset):
         nodes = find(ws, ref)
@@ -50,8 +55,12 @@ def _prediction(ws: Workspace, ref: str) -> list[Node]:
     from tidemill.store.catalog import records  # noqa: PLC0415
 
     for place, file in sorted(logs(ws).items()):
-        with LogReader(file) as reader:
-            answers = list(reader.predictions([ref]))
+        try:
+            with LogReader(file) as reader:
+                answers = list(reader.predictions([ref]))
+        except StorageError as error:
+            error_of_one(error)
+            continue
         if not answers:
             continue
         found = answers[0]
@@ -106,9 +115,10 @@ def _release(ws: Workspace, ref: str) -> list[Node]:
     from tidemill.loop.releases import find_release  # noqa: PLC0415
 
     try:
-        return _of_release(ws, find_release(ws, ref))
-    except TidemillError:
+        found = find_release(ws, ref)
+    except (NotFound, InvalidInput):
         return []
+    return _of_release(ws, found)
 
 
 def _run(ws: Workspace, ref: str) -> list[Node]:
@@ -140,8 +150,10 @@ def _dataset(ws: Workspace, ref: str) -> list[Node]:
     try:
         reference = Reference.parse(ref)
         commits = ws.datasets.open(reference.name).log(reference.at)
-    except TidemillError:
+    except (NotFound, InvalidInput):
         return []
+    except StorageError as error:
+        return [{"kind": "dataset", "id": ref, "text": "damaged", "error": error_of_one(error)}]
     return [
         {
             "kind": "commit",
@@ -158,7 +170,12 @@ def _of_release(ws: Workspace, release: "records.Release") -> list[Node]:
     from tidemill.release import bundle  # noqa: PLC0415
     from tidemill.store.catalog import records  # noqa: PLC0415
 
-    manifest = bundle.manifest(ws.store, release)
+    wrong: dict[str, Any] = {}
+    code: dict[str, str] = {}
+    try:
+        code = bundle.manifest(ws.store, release)["code"]
+    except TidemillError as error:
+        wrong = {"error": error_of_one(error)}
     with ws.store.catalog.read() as read:
         run = read.first(records.Run, {"id": release.run})
     nodes: list[Node] = [
@@ -167,14 +184,12 @@ def _of_release(ws: Workspace, release: "records.Release") -> list[Node]:
             "id": f"{release.name}/{release.number}",
             "text": f"release {release.number} of {release.name}, made by {release.author} at {release.created_at}",
             "digest": release.digest,
+            **wrong,
         }
     ]
     if run is not None:
         nodes += _of_run(ws, run)
-    nodes += [
-        {"kind": "code", "id": digest, "text": path, "path": path}
-        for path, digest in manifest["code"].items()
-    ]
+    nodes += [{"kind": "code", "id": digest, "text": path, "path": path} for path, digest in code.items()]
     return nodes
 
 
@@ -211,8 +226,11 @@ def _of_run(ws: Workspace, run: "records.Run") -> list[Node]:
                 "rows": found.rows,
                 "number": found.number,
             }
-        except TidemillError:
+        except NotFound:
             node = {"kind": "commit", "id": commit, "text": f"{name}, a commit that is not there any more"}
+        except StorageError as error:
+            wrong = error_of_one(error)
+            node = {"kind": "commit", "id": commit, "text": f"{name}, which is damaged", "error": wrong}
         nodes.append(node)
     nodes += [
         {

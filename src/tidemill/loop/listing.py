@@ -53,7 +53,7 @@ def summaries(ws: Workspace, found: "list[records.Run]") -> list[RunSummary]:
     """Each run as one line."""
     from tidemill.store.catalog import records  # noqa: PLC0415
 
-    metrics = registry.metrics_by_run(ws, found)
+    metrics, errors = registry.metrics_by_run(ws, found)
     counted: Counter[tuple[str, str]] = Counter()
     with ws.store.catalog.read() as read:
         for start in range(0, len(found), registry.AT_ONCE):
@@ -70,6 +70,7 @@ def summaries(ws: Workspace, found: "list[records.Run]") -> list[RunSummary]:
             metrics[record.id],
             counted[record.id, "computed"],
             counted[record.id, "cached"],
+            errors[record.id].to_json() if record.id in errors else None,
         )
         for record in found
     ]
@@ -101,7 +102,10 @@ def _asked(
         equal[name] = [value] if value in equal.get(name, [value]) else []
     with ws.store.catalog.read() as read:
         found = read.find(records.Run, equal, between=narrow.between, order=_NEWEST)
-    metrics = registry.metrics_by_run(ws, found) if condition.asks_metrics else {}
+    metrics, errors = registry.metrics_by_run(ws, found) if condition.asks_metrics else ({}, {})
+    if errors:
+        # Whether the condition holds for them cannot be told, and to leave them out would say that it does not.
+        raise next(iter(errors.values()))
     return [(record, _facts(record, metrics.get(record.id, {}))) for record in found]
 
 

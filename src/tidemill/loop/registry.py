@@ -3,7 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.clock import now, stamp
+from tidemill.core.errors import TidemillError
 from tidemill.core.names import Digest
+from tidemill.loop.unreadable import error_of_one
 from tidemill.loop.views import ModelView
 from tidemill.loop.workspace import Workspace
 
@@ -108,11 +110,20 @@ def digest_of_kind(ws: Workspace, run: "records.Run", kind: str) -> Digest | Non
 
 def metrics_of(ws: Workspace, run: "records.Run") -> dict[str, float]:
     """The numbers of the run's report; empty where it made none."""
-    return metrics_by_run(ws, [run])[run.id]
+    metrics, errors = metrics_by_run(ws, [run])
+    if errors:
+        raise errors[run.id]
+    return metrics[run.id]
 
 
-def metrics_by_run(ws: Workspace, runs: "list[records.Run]") -> dict[str, dict[str, float]]:
-    """The numbers of the report of each of many runs, by run; each report is read once."""
+def metrics_by_run(
+    ws: Workspace, runs: "list[records.Run]"
+) -> tuple[dict[str, dict[str, float]], dict[str, TidemillError]]:
+    """The numbers of the report of each of many runs, by run; each report is read once.
+
+    Returns:
+        The numbers, none of a run whose report cannot be read; and the error of each of these.
+    """
     from tidemill.engine.artifacts import content_of  # noqa: PLC0415
     from tidemill.store.catalog import records  # noqa: PLC0415
 
@@ -122,9 +133,20 @@ def metrics_by_run(ws: Workspace, runs: "list[records.Run]") -> dict[str, dict[s
         for start in range(0, len(digests), AT_ONCE):
             some = {"digest": digests[start : start + AT_ONCE], "kind": REPORT}
             reports.update((a.digest, a) for a in read.find(records.Artifact, some))
-    metrics = {d: content_of(ws.store.blobs, a).get("metrics", {}) for d, a in reports.items()}
+    metrics: dict[str, dict[str, float]] = {}
+    wrong: dict[str, TidemillError] = {}
+    for digest, report in reports.items():
+        try:
+            metrics[digest] = content_of(ws.store.blobs, report).get("metrics", {})
+        except TidemillError as error:
+            error_of_one(error)
+            metrics[digest], wrong[digest] = {}, error
     found: dict[str, dict[str, float]] = {}
+    errors: dict[str, TidemillError] = {}
     for run in runs:
         ordered = [run.outputs.get(REPORT), *run.outputs.values()]
-        found[run.id] = dict(next((metrics[d] for d in ordered if d in metrics), {}))
-    return found
+        digest = next((d for d in ordered if d in metrics), None)
+        found[run.id] = dict(metrics[digest]) if digest else {}
+        if digest in wrong:
+            errors[run.id] = wrong[digest]
+    return found, errors

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from tidemill.core.clock import now, stamp
-from tidemill.core.errors import Failed, InvalidInput
+from tidemill.core.errors import Failed, InvalidInput, TidemillError
+from tidemill.loop.unreadable import Unreadable, error_of_one
 from tidemill.loop.views import NewToken, TokenView
 from tidemill.loop.workspace import Workspace
 
@@ -40,12 +41,11 @@ def create(
     return NewToken(secret, _view(environment, token))
 
 
-def tokens(ws: Workspace, environment: str | None = None) -> list[TokenView]:
+def tokens(ws: Workspace, environment: str | None = None) -> list[TokenView | Unreadable]:
     """The tokens of an environment, or of all, oldest first; revoked ones too.
 
     Raises:
         NotFound: ``environment-not-found``.
-        StorageError: ``tokens-damaged``, ``tokens-too-new``.
     """
     from tidemill.edge import token_file  # noqa: PLC0415
     from tidemill.release.history import environment_settings  # noqa: PLC0415
@@ -54,9 +54,13 @@ def tokens(ws: Workspace, environment: str | None = None) -> list[TokenView]:
         environment_settings(ws.settings, environment)
     names = [*ws.settings.environments] if environment is None else [environment]
     folder = ws.store.environments_folder
-    return [
-        _view(name, token) for name in names for token in token_file.read(token_file.token_file(folder, name))
-    ]
+    found: list[TokenView | Unreadable] = []
+    for name in names:
+        try:
+            found += [_view(name, token) for token in token_file.read(token_file.token_file(folder, name))]
+        except TidemillError as error:
+            found.append(Unreadable(name, error_of_one(error)))
+    return found
 
 
 def revoke(ws: Workspace, environment: str, token: str) -> TokenView:

@@ -81,7 +81,11 @@ class RunView:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """One line of ``tidemill runs``."""
+    """One line of ``tidemill runs``.
+
+    Attributes:
+        error: Why its report cannot be read, which had its metrics, and what to type.
+    """
 
     run: str
     pipeline: str
@@ -92,6 +96,7 @@ class RunSummary:
     metrics: dict[str, float]
     computed: int
     cached: int
+    error: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +317,9 @@ class EnvironmentView:
     """An environment as it is now.
 
     Attributes:
+        predictions: How many its log has; None where that cannot be read.
         note: What is odd about it: it is not in the settings, or answers beside the live server.
+        error: Why its log cannot be read, and what to type.
     """
 
     environment: str
@@ -320,8 +327,9 @@ class EnvironmentView:
     number: int | None
     address: str | None
     running: bool
-    predictions: int
+    predictions: int | None
     note: str | None = None
+    error: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

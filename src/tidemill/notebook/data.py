@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tidemill.loop.datasets import check_views
     from tidemill.loop.datasets import views as data_views
     from tidemill.loop.datasets.choices import Decisions
+    from tidemill.loop.unreadable import Unreadable
 
 # The loop's rooms load when a method is first called, so that ``tm.open()`` costs nothing.
 # ruff: noqa: PLC0415
@@ -27,8 +28,8 @@ class DataMethods(Opened):
 
         return importing.import_data(self._ws, name, *data, sink=sink, **options)
 
-    def datasets(self) -> "list[data_views.DatasetView]":
-        """Every dataset."""
+    def datasets(self) -> "list[data_views.DatasetView | Unreadable]":
+        """Every dataset; one that is damaged as its name and the error."""
         from tidemill.loop.datasets import reading
 
         return reading.datasets(self._ws)

@@ -15,6 +15,7 @@ from tidemill.loop.datasets import sharing
 from tidemill.loop.datasets.forgetting import delete
 from tidemill.loop.datasets.importing import import_data
 from tidemill.loop.datasets.reading import datasets, show_data
+from tidemill.loop.unreadable import Unreadable
 from tidemill.loop.workspace import Workspace
 
 pytestmark = pytest.mark.both_stores
@@ -97,8 +98,12 @@ def test_a_dataset_that_lost_its_refs_is_damaged_and_not_begun_anew(ws: Workspac
         ws.store.objects.delete(keys_of(ws.store, "d", "_tidemill/log"))
         flip(ws.store, keys_of(ws.store, "d", "data")[0])
     assert found(ws) == [(False, "The file of refs of dataset 'd' is damaged.")]
+    import_data(ws, "e", tmp_path / "a.csv")
+    [damaged, whole] = datasets(ws)
+    assert isinstance(damaged, Unreadable)
+    assert (damaged.name, whole.name, damaged.error["code"]) == ("d", "e", "store-damaged")
+    assert "tidemill data repair d" in damaged.error["hint"]
     for use in (
-        lambda: datasets(ws),
         lambda: show_data(ws, "d"),
         lambda: import_data(ws, "d", tmp_path / "a.csv", key=["k"]),
         lambda: sharing.clone(ws, "origin", "d"),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tidemill.cli.render.shapes import seconds, table
+from tidemill.cli.render.shapes import damaged, seconds, table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -61,7 +61,7 @@ def environments(views: "Sequence[EnvironmentView]") -> "RenderableType":
                 ("running" if v.running else "elsewhere" if v.note else "stopped" if v.release else "empty")
                 + (f" ({v.note})" if v.note else ""),
                 v.address if v.running else None,
-                v.predictions,
+                damaged() if v.error else v.predictions,
             )
             for v in views
         ],

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidemill.cli.render.shapes import (
+    damaged,
     exact,
     facts,
     heading,
@@ -151,7 +152,7 @@ def runs(views: Sequence["RunSummary"], where: str | None = None) -> "Renderable
                 v.computed,
                 v.cached,
                 v.trigger,
-                measured(v.metrics),
+                damaged() if v.error else measured(v.metrics),
             )
             for v in views
         ],

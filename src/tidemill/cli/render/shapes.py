@@ -98,6 +98,13 @@ def mark(*, good: bool) -> "RenderableType":
     return Text("ok", style="green") if good else Text("no", style="bold red")
 
 
+def damaged() -> "RenderableType":
+    """In the place of what cannot be read; the error that says why is told beside it."""
+    from rich.text import Text  # noqa: PLC0415
+
+    return Text("damaged", style="bold red")
+
+
 STYLES = {
     "succeeded": "green",
     "computed": "cyan",

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tidemill.cli.render.shapes import table, when
+from tidemill.cli.render.shapes import damaged, table, when
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from tidemill.loop.unreadable import Unreadable
     from tidemill.loop.views import TokenView
 
 
@@ -25,12 +26,16 @@ def revoked(view: "TokenView") -> str:
     return f"Token {view.token} of {view.environment} is revoked."
 
 
-def tokens(views: "Sequence[TokenView]") -> "RenderableType":
-    """One line a token."""
+def tokens(views: "Sequence[TokenView | Unreadable]") -> "RenderableType":
+    """One line a token; one for all of an environment whose file cannot be read."""
+    from tidemill.loop.unreadable import Unreadable  # noqa: PLC0415
+
     return table(
         ["environment", "token", "state", "scopes", "until (UTC)", "author", "created (UTC)", "note"],
         [
-            (
+            (v.name, damaged(), *[None] * 6)
+            if isinstance(v, Unreadable)
+            else (
                 v.environment,
                 v.token,
                 v.state,

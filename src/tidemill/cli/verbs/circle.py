@@ -39,4 +39,6 @@ def lineage(state: State, ref: str) -> None:
     from tidemill.cli.render import circle as render  # noqa: PLC0415
     from tidemill.loop import lineage as loop  # noqa: PLC0415
 
-    state.show(loop.lineage(state.workspace(), ref), render.lineage)
+    view = loop.lineage(state.workspace(), ref)
+    state.show(view, render.lineage)
+    state.exit_unless(not state.complain_of(node.get("error") for node in view.nodes))

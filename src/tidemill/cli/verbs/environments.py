@@ -132,7 +132,10 @@ def stop(state: State, environment: str) -> None:
 )
 @pass_state
 def status(state: State, environment: str | None, *, history: bool) -> None:
-    """Show what runs in each environment, or in one."""
+    """Show what runs in each environment, or in one.
+
+    Exits 1 when a prediction log cannot be read.
+    """
     from tidemill.cli.parameters import only  # noqa: PLC0415
     from tidemill.cli.render import environments as render  # noqa: PLC0415
     from tidemill.loop import deploy as loop  # noqa: PLC0415
@@ -143,4 +146,4 @@ def status(state: State, environment: str | None, *, history: bool) -> None:
         state.show(loop.deployments(state.workspace(), environment), render.deployments)
         return
     every = loop.environments(state.workspace())
-    state.show(only(environment, every) if environment else every, render.environments)
+    state.show_all(only(environment, every) if environment else every, render.environments)

@@ -100,7 +100,9 @@ def runs(state: State, pipeline: str | None, where: str | None, limit: int) -> N
     from tidemill.cli.render import runs as render  # noqa: PLC0415
     from tidemill.loop import listing as loop  # noqa: PLC0415
 
-    state.show(loop.runs(state.workspace(), pipeline, limit, where=where), lambda v: render.runs(v, where))
+    state.show_all(
+        loop.runs(state.workspace(), pipeline, limit, where=where), lambda v: render.runs(v, where)
+    )
 
 
 @command("show", example="tidemill show latest")

@@ -55,7 +55,7 @@ def list_(state: State, environment: str | None) -> None:
     from tidemill.cli.render import tokens as render  # noqa: PLC0415
     from tidemill.loop import tokens as loop  # noqa: PLC0415
 
-    state.show(loop.tokens(state.workspace(), environment), render.tokens)
+    state.show_all(loop.tokens(state.workspace(), environment), render.tokens)
 
 
 @command("revoke", example="tidemill token revoke prod 3f9a1c07")

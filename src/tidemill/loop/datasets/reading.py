@@ -4,38 +4,36 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidemill.core.errors import InvalidInput
+from tidemill.core.errors import InvalidInput, TidemillError
 from tidemill.loop import written
 from tidemill.loop.datasets.references import commit_view, open_reference, row_counts, tags_by_commit
 from tidemill.loop.datasets.switching import current
 from tidemill.loop.datasets.views import DatasetView, DataShow, Exported
+from tidemill.loop.unreadable import Unreadable, error_of_one
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
     from tidemill.store.table import Table
 
 
-def datasets(ws: Workspace) -> list[DatasetView]:
+def datasets(ws: Workspace) -> list[DatasetView | Unreadable]:
     """Every dataset."""
-    found: list[DatasetView] = []
+    found: list[DatasetView | Unreadable] = []
     for name in ws.datasets.names():
-        dataset = ws.datasets.open(name)
-        branch = current(ws, name)
-        # Of a branch that is gone, its name is told all the same: something has to be done about it.
-        head = dataset.branches().get(branch) or dataset.resolve()
-        found.append(
-            DatasetView(
-                name,
-                branch,
-                len(dataset.branches()),
-                len(dataset.tags()),
-                head.rows,
-                head.id,
-                head.number,
-                head.time,
-            )
-        )
+        try:
+            found.append(_dataset(ws, name))
+        except TidemillError as error:
+            found.append(Unreadable(name, error_of_one(error)))
     return found
+
+
+def _dataset(ws: Workspace, name: str) -> DatasetView:
+    dataset = ws.datasets.open(name)
+    branch = current(ws, name)
+    branches, tags = dataset.branches(), dataset.tags()
+    # Of a branch that is gone, its name is told all the same: something has to be done about it.
+    head = branches.get(branch) or dataset.resolve()
+    return DatasetView(name, branch, len(branches), len(tags), head.rows, head.id, head.number, head.time)
 
 
 def show_data(ws: Workspace, ref: str, rows: int = 5) -> DataShow:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tidemill.cli.render.shapes import counts, facts, stack, table, when, written
+from tidemill.cli.render.shapes import counts, damaged, facts, stack, table, when, written
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -13,17 +13,25 @@ if TYPE_CHECKING:
         DataShow,
         Exported,
     )
+    from tidemill.loop.unreadable import Unreadable
 
 _COLUMNS = 40
 _ACROSS = 12
 """Columns that are listed, and that the first rows are shown with."""
 
 
-def datasets(views: Sequence["DatasetView"]) -> "RenderableType":
+def datasets(views: "Sequence[DatasetView | Unreadable]") -> "RenderableType":
     """One line a dataset."""
+    from tidemill.loop.unreadable import Unreadable  # noqa: PLC0415
+
     return table(
         ["dataset", "branch", "rows", "commit", "commit no.", "branches", "tags", "time (UTC)"],
-        [(v.name, v.branch, v.rows, v.commit, v.number, v.branches, v.tags, when(v.time)) for v in views],
+        [
+            (v.name, damaged(), *[None] * 6)
+            if isinstance(v, Unreadable)
+            else (v.name, v.branch, v.rows, v.commit, v.number, v.branches, v.tags, when(v.time))
+            for v in views
+        ],
         empty="There are no datasets. Type: tidemill data import NAME FILE.csv",
     )
 

@@ -10,11 +10,14 @@ from tidemill.cli.command import OutputFile, State, at_least, command, pass_stat
 @command("list", example="tidemill data list")
 @pass_state
 def list_(state: State) -> None:
-    """List the datasets."""
+    """List the datasets.
+
+    Exits 1 when one of them cannot be read.
+    """
     from tidemill.cli.render.data import reading as render  # noqa: PLC0415
     from tidemill.loop.datasets import reading as loop  # noqa: PLC0415
 
-    state.show(loop.datasets(state.workspace()), render.datasets)
+    state.show_all(loop.datasets(state.workspace()), render.datasets)
 
 
 @command("show", example="tidemill data show fashion@main --rows 3")
