@@ -173,7 +173,7 @@ def read(objects: "Objects", prefix: str, head: str, kept: Path | None) -> FileL
     name: str | None = head
     dataset = prefix.rpartition("/")[2].removesuffix(".lance")
     hint = (
-        f"Type 'tidemill data repair {dataset}', with '--from REMOTE' where another store has the dataset: "
+        f"Type 'tidemill data repair {dataset}', with '--from ADDRESS' where another store has the dataset: "
         "files whose digest only this entry has are taken as they are."
     )
     while name is not None:

@@ -154,7 +154,7 @@ class History:
             raise StorageError(
                 f"Commit {ref.id} of dataset '{self._dataset}' is gone.",
                 why=f"Version {ref.version} of the table, which it was, is another one now.",
-                hint=f"Type 'tidemill data repair {self._dataset} --from REMOTE' to get it from another store.",
+                hint=f"Type 'tidemill data repair {self._dataset} --from ADDRESS' to get it from another store.",
                 code="store-damaged",
             )
         return commit

@@ -219,7 +219,7 @@ def _reading(dataset: str) -> AbstractContextManager[None]:
     return damage.reading(
         f"The file of refs of dataset '{dataset}'",
         f"Type 'tidemill data repair {dataset}': the dataset's log has what it said. Where that is lost too, "
-        f"'tidemill data repair {dataset} --from REMOTE' gets it from another store, and "
+        f"'tidemill data repair {dataset} --from ADDRESS' gets it from another store, and "
         f"'tidemill data delete {dataset}' lets go of what is left.",
     )
 

@@ -152,7 +152,7 @@ class WholeFiles:
             why="It was removed, or the store was copied in part."
             if lost
             else f"Its bytes have another SHA-256 than when they were written to {self._objects.address}.",
-            hint=f"Type 'tidemill data repair {self._dataset} --from REMOTE' to get it from another store that has it, "
+            hint=f"Type 'tidemill data repair {self._dataset} --from ADDRESS' to get it from another store that has it, "
             "or put it back from a backup; 'tidemill doctor --deep' says what else is damaged.",
             code="store-damaged",
             details={"dataset": self._dataset, "commit": commit, "file": key, "lost": lost},

@@ -165,7 +165,7 @@ def _dataset(ws: Workspace, name: str, sink: Sink, *, deep: bool) -> list[Findin
                 message=f"file {each.file} is {'gone' if each.lost else 'not as it was written'}"
                 + (f"; commit {each.commit} needs it" if each.commit else "; no branch or tag needs it")
                 + (f", and {each.commits - 1} more" if each.commits > 1 else ""),
-                hint=f"Type 'tidemill data repair {name} --from REMOTE'.",
+                hint=f"Type 'tidemill data repair {name} --from ADDRESS'.",
             )
             for each in wrong[:_SHOWN]
         ] + (

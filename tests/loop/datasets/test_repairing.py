@@ -7,7 +7,7 @@ import pytest
 from tests.data.at_rest import check_whole, flip, keys_of, older
 from tests.loop.conftest import People
 from tidemill.cli.render.data.sharing import repaired
-from tidemill.core.errors import AlreadyExists, NotAllowed, NotFound, StorageError
+from tidemill.core.errors import AlreadyExists, InvalidInput, NotAllowed, NotFound, StorageError
 from tidemill.data import digest_of
 from tidemill.loop import doctor as loop
 from tidemill.loop import migrating
@@ -90,6 +90,26 @@ def test_doctor_reads_the_log_what_is_derived_and_tokens_through(ws: Workspace):
     check_whole(ws.store, "d")
 
 
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_repair_takes_an_address_as_clone_does(ws: Workspace, tmp_path: Path, people: People, is_lost: bool):
+    (tmp_path / "tidemill.toml").write_text("")
+    key = keys_of(ws.store, "d", "data")[0]
+    flip(ws.store, key)
+    if is_lost:
+        ws.store.objects.delete(
+            ["datasets/d.lance/_tidemill/refs.json", *keys_of(ws.store, "d", "_tidemill/log")]
+        )
+    ws = people("ada")
+    assert sharing.repair(ws, "d", str(tmp_path / "remote")).left == []
+    assert found(ws, deep=True) == [(True, "commit 2, 3 rows")]
+    # Branches of the other store get its name: so it needs one.
+    assert [*people("ada").settings.remotes] == ["origin"] * is_lost
+    with pytest.raises(InvalidInput, match="own store"):
+        sharing.repair(ws, "d", ws.store.address)
+    with pytest.raises(NotFound, match="no store in"):
+        sharing.repair(ws, "d", str(tmp_path))
+
+
 @pytest.mark.parametrize("log", [True, False])
 def test_a_dataset_that_lost_its_refs_is_damaged_and_not_begun_anew(ws: Workspace, tmp_path: Path, log: bool):
     before = [c.id for c in ws.datasets.open("d").log()]
@@ -145,6 +165,9 @@ def test_what_is_not_there(ws: Workspace):
     for repair in (lambda: sharing.repair(ws, "none"), lambda: sharing.repair(ws, "d", "nowhere")):
         with pytest.raises(NotFound):
             repair()
+    with pytest.raises(NotFound, match="no remote 'orign'") as caught:
+        sharing.repair(ws, "d", "orign")
+    assert caught.value.hint == "Did you mean 'origin'?"
     (ws.folder / "remote").rename(ws.folder / "elsewhere")
     with pytest.raises(NotFound, match="no store in") as caught:
         sharing.repair(ws, "d", "origin")

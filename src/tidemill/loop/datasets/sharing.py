@@ -1,6 +1,7 @@
 """Sharing a dataset with other stores: push, fetch, pull, clone. A remote is another store, by a name."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,7 +114,7 @@ def clone(ws: Workspace, address: str, name: str, *, sink: Sink = silent) -> Sha
 
     Raises:
         AlreadyExists: ``dataset-exists``.
-        NotFound: ``store-not-found``, ``dataset-not-found``.
+        NotFound: ``remote-not-found``, ``store-not-found``, ``dataset-not-found``.
     """
     check_name("dataset", name)
     if ws.datasets.exists(name):
@@ -122,21 +123,14 @@ def clone(ws: Workspace, address: str, name: str, *, sink: Sink = silent) -> Sha
             hint=f"Type 'tidemill data pull {name}' to get what is new.",
             code="dataset-exists",
         )
-    remotes = {known: settings.store for known, settings in ws.settings.remotes.items()}
-    if address in remotes:
-        return _fetched(ws, name, address, _open(ws, address), sink)
-    plain = address if "://" in address else str(Path(address).resolve())
-    known = next((n for n, store in remotes.items() if plain in (store, str(ws.folder / store))), None)
-    remote = known or next(
-        n for n in (ORIGIN, *(f"{ORIGIN}-{i}" for i in range(2, 1000))) if n not in remotes
-    )
-    got = _fetched(ws, name, remote, _opened(ws, remote, plain), sink)
-    if known is None:
-        _write_down(ws, remote, plain)
+    other = _meant(ws, address)
+    got = _fetched(ws, name, other.name, _opened(ws, other), sink)
+    if not other.is_known:
+        _write_down(ws, other)
     return got
 
 
-def repair(ws: Workspace, name: str, remote: str | None = None, *, sink: Sink = silent) -> RepairView:
+def repair(ws: Workspace, name: str, address: str | None = None, *, sink: Sink = silent) -> RepairView:
     """Put back what of a dataset is not as it was written.
 
     Branches and tags come from the dataset's own log. Files come from another store that has the dataset; a commit
@@ -145,11 +139,12 @@ def repair(ws: Workspace, name: str, remote: str | None = None, *, sink: Sink = 
     Args:
         ws: The project.
         name: The dataset.
-        remote: The other store; None puts back what this store has itself.
+        address: Of the other store: a folder, ``s3://bucket/prefix``, or the name of a remote. None puts back what this
+            store has itself. Where not even the dataset's branches are left, it is written down as a remote.
         sink: Gets ``Progress``.
 
     Raises:
-        NotFound: ``dataset-not-found``, ``remote-not-found``.
+        NotFound: ``dataset-not-found``, ``remote-not-found``, ``store-not-found``.
         StorageError: ``store-damaged``, when its branches are lost and its log too.
     """
     from tidemill.data import clear_for  # noqa: PLC0415
@@ -157,10 +152,13 @@ def repair(ws: Workspace, name: str, remote: str | None = None, *, sink: Sink = 
 
     if not ws.datasets.exists(name):
         ws.datasets.open(name)
-    theirs = _open(ws, remote) if remote else None
+    other = _meant(ws, address) if address else None
+    theirs = _opened(ws, other) if other else None
     anew = False
-    if remote and theirs and (anew := clear_for(ws.store, name, theirs)):
-        _fetched(ws, name, remote, theirs, sink)
+    if other and theirs and (anew := clear_for(ws.store, name, theirs)):
+        _fetched(ws, name, other.name, theirs, sink)
+        if not other.is_known:
+            _write_down(ws, other)
     done = mend(ws.store, name, theirs, sink)
     left = [WrongFile(each.file, each.lost, each.commit, each.commits) for each in done.left]
     return RepairView(
@@ -194,6 +192,35 @@ def _fetched(ws: Workspace, name: str, remote: str, theirs: "Store", sink: Sink)
     return _view(name, remote, got, [*cleared, *files.left])
 
 
+@dataclass(frozen=True, slots=True)
+class _Other:
+    """Another store: the name that its branches get here, where it is, and whether the settings have it."""
+
+    name: str
+    address: str
+    is_known: bool
+
+
+def _meant(ws: Workspace, given: str) -> _Other:
+    """The store that a remote's name, a folder or ``s3://bucket/prefix`` means; a new one gets a name that is free."""
+    remotes = {known: settings.store for known, settings in ws.settings.remotes.items()}
+    if given in remotes:
+        return _Other(given, remotes[given], is_known=True)
+    if "://" not in given and Path(given).name == given and not Path(given).is_dir():
+        close = nearest(given, remotes)
+        raise NotFound(
+            f"This project has no remote '{given}', and there is no folder of this name.",
+            hint=f"Did you mean '{close}'?"
+            if close
+            else "Name a folder with a store in it, or s3://BUCKET/PREFIX.",
+            code="remote-not-found",
+        )
+    plain = given if "://" in given else str(Path(given).resolve())
+    known = next((n for n, store in remotes.items() if plain in (store, str(ws.folder / store))), None)
+    free = (n for n in (ORIGIN, *(f"{ORIGIN}-{i}" for i in range(2, 1000))) if n not in remotes)
+    return _Other(known or next(free), plain, is_known=known is not None)
+
+
 def _open(ws: Workspace, remote: str, *, make: bool = False) -> "Store":
     if remote not in ws.settings.remotes:
         close = nearest(remote, ws.settings.remotes)
@@ -204,16 +231,17 @@ def _open(ws: Workspace, remote: str, *, make: bool = False) -> "Store":
             else f'Write into {FILE}: [remotes.{toml_key(remote)}] and below it store = "ADDRESS".',
             code="remote-not-found",
         )
-    return _opened(ws, remote, ws.settings.remotes[remote].store, make=make)
+    return _opened(ws, _Other(remote, ws.settings.remotes[remote].store, is_known=True), make=make)
 
 
-def _opened(ws: Workspace, remote: str, address: str, *, make: bool = False) -> "Store":
+def _opened(ws: Workspace, other: _Other, *, make: bool = False) -> "Store":
     from tidemill.store.open import Store  # noqa: PLC0415
 
-    place = address if "://" in address else (ws.folder / address).resolve()
+    place = other.address if "://" in other.address else (ws.folder / other.address).resolve()
     if str(place) == ws.store.address:
+        what = f"Remote '{other.name}'" if other.is_known else place
         raise InvalidInput(
-            f"Remote '{remote}' is this project's own store.",
+            f"{what} is this project's own store.",
             hint="Name another store.",
             code="same-store",
         )
@@ -227,17 +255,21 @@ def _opened(ws: Workspace, remote: str, address: str, *, make: bool = False) -> 
             raise
         raise NotFound(
             error.message,
-            hint=f"Look whether that is where '{remote}' is, and can be reached; {FILE} says where a remote is.",
+            hint=f"Look whether that is where '{other.name}' is, and can be reached; {FILE} says where a remote is."
+            if other.is_known
+            else "Name the folder that has 'layout.json' in it, such as PROJECT/.tidemill, or s3://BUCKET/PREFIX.",
             code="store-not-found",
         ) from error
 
 
-def _write_down(ws: Workspace, remote: str, address: str) -> None:
+def _write_down(ws: Workspace, other: _Other) -> None:
     file = ws.folder / FILE
     text = file.read_text("utf-8") if file.exists() else ""
     gap = "\n" if text and not text.endswith("\n") else ""
     part = file.with_suffix(".toml.part")
-    part.write_text(f"{text}{gap}\n[remotes.{toml_key(remote)}]\nstore = {toml_text(address)}\n", "utf-8")
+    part.write_text(
+        f"{text}{gap}\n[remotes.{toml_key(other.name)}]\nstore = {toml_text(other.address)}\n", "utf-8"
+    )
     part.replace(file)
 
 

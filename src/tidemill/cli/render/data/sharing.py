@@ -48,7 +48,7 @@ def repaired(view: "RepairView") -> str:
     if view.left[_SHOWN:]:
         lines.append(f"Still wrong: {len(view.left) - _SHOWN:,} more.")
     if view.left:
-        lines.append(f"Name another store that has it: tidemill data repair {view.dataset} --from REMOTE")
+        lines.append(f"Name another store that has it: tidemill data repair {view.dataset} --from ADDRESS")
     if not lines:
         return f"{view.dataset}: all of it is as it was written."
     if not view.left:

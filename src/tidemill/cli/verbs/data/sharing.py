@@ -91,21 +91,21 @@ def clone(state: State, address: str, name: str) -> None:
 @click.argument("name")
 @click.option(
     "--from",
-    "remote",
-    metavar="REMOTE",
-    help="The name of a remote in tidemill.toml that has the dataset too, to get lost files from.",
+    "address",
+    metavar="ADDRESS",
+    help="A store that has the dataset too, to get lost files from: a folder, s3://bucket/prefix, or a remote's name.",
 )
 @pass_state
-def repair(state: State, name: str, remote: str | None) -> None:
+def repair(state: State, name: str, address: str | None) -> None:
     """Put back what of dataset NAME is not as it was written.
 
-    Every file is read through. Branches and tags come from the dataset's own log, files from REMOTE. Exits 1 when
-    something is wrong still.
+    Every file is read through. Branches and tags come from the dataset's own log, files from the store at ADDRESS.
+    Exits 1 when something is wrong still.
     """
     from tidemill.cli.render.data import sharing as render  # noqa: PLC0415
     from tidemill.loop.datasets import sharing as loop  # noqa: PLC0415
 
     with state.watch() as sink:
-        done = loop.repair(state.workspace(), name, remote, sink=sink)
+        done = loop.repair(state.workspace(), name, address, sink=sink)
     state.show(done, render.repaired)
     state.exit_unless(not done.left)
