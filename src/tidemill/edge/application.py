@@ -96,7 +96,7 @@ class Application:
             body, handler = b"", self._missing if route is None else route.handler
             if route is not None and route.method == "POST":
                 held = self.expect()
-                body = await bodies.received(headers, receive, self._limits)
+                body = await bodies.received(scope, receive, self._limits)
                 unread = False
                 body = await bodies.plain(headers, body, self._limits, self._reader)
             status, kind, body, more = await handler(scope, body, held)

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from tidemill.core.errors import StorageError, TidemillError
 from tidemill.core.settings import LimitSettings
-from tidemill.edge import heads
+from tidemill.edge import bodies, heads
 from tidemill.edge.errors import encode, error_body, status_of
 
 _CHUNKED = -1
@@ -80,6 +80,7 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """A request's last byte is here."""
         self._whole = True
+        self.scope[bodies.WHOLE] = True
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
