@@ -75,7 +75,7 @@ class Connection(HttpToolsProtocol):
         self._left = self._body_size()
         super().on_headers_complete()
         cycle: Any = self.cycle
-        cycle.transport = _Out(self)
+        cycle.transport = _Out(self, cycle)
 
     def on_message_complete(self) -> None:
         """A request's last byte is here."""
@@ -85,6 +85,7 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """An answer's last byte is on its way."""
+        self._answering.transport.flush()
         super().on_response_complete()
         if self._ended and self._answering.response_complete:
             self.transport.close()
@@ -263,11 +264,33 @@ class Connection(HttpToolsProtocol):
 
 
 class _Out:
-    """A request's way to its client, as uvicorn wants it."""
+    """A request's way to its client, as uvicorn wants it.
 
-    def __init__(self, connection: Connection) -> None:
-        self.write, self.close = connection.write, connection.end
+    The head of an answer waits for its body: one packet, and one call of the system, are less than two.
+    """
+
+    def __init__(self, connection: Connection, cycle: Any) -> None:
+        self._connection, self._cycle = connection, cycle
+        self._head: bytes | None = None
         self.is_closing = connection.transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        if self._cycle.response_started and self._head is None:
+            self._head = data
+        elif self._head:
+            self._connection.write(self._head + data)
+            self._head = b""
+        else:
+            self._connection.write(data)
+
+    def flush(self) -> None:
+        """Send a head that no body follows, which is the answer to HEAD."""
+        if self._head:
+            self.write(b"")
+
+    def close(self) -> None:
+        self.flush()
+        self._connection.end()
 
 
 class Busy(asyncio.Protocol):
