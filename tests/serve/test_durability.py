@@ -17,12 +17,12 @@ from tidemill.serve.log_reader import LogReader
 from tidemill.serve.prediction_log import PredictionLog
 
 
-@pytest.mark.parametrize("after", [50, 400])
+@pytest.mark.parametrize(("after", "connections"), [(50, 16), (400, 16), (400, 1)])
 def test_kill_9_under_load_loses_no_acknowledged_prediction(
-    deploy: Deploy, tmp_path: Path, after: int
+    deploy: Deploy, tmp_path: Path, after: int, connections: int
 ) -> None:
     live = deploy()
-    with load(live.address, 16, fails=True) as seen:
+    with load(live.address, connections, fails=True) as seen:
         seen.wait_for(after)
         os.kill(live.pid, signal.SIGKILL)
     assert len(seen.acknowledged) >= after
