@@ -80,7 +80,8 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """A request's last byte is here."""
         self._whole = True
-        self.scope[bodies.WHOLE] = True
+        scope: Any = self.scope
+        scope[bodies.WHOLE] = True
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
