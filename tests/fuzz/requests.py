@@ -205,23 +205,35 @@ _RAW = (
 )
 
 
-def connection(random: Random, ids: Sequence[str]) -> tuple[bytes, int | None]:
+def connection(
+    random: Random, ids: Sequence[str], described: Sequence[tuple[str, bytes]]
+) -> tuple[bytes, int | None]:
     """What one client sends on one connection; and how many requests it is, where no byte of it was damaged.
 
     Args:
         random: What decides.
         ids: Predictions that feedback may be about.
+        described: Paths and bodies that the server's own description led to.
     """
     count = random.choice([1, 1, 1, 2, 3])
-    sent = [_request(random, ids) for _ in range(count)]
+    sent = [_request(random, ids, described) for _ in range(count)]
     whole = b"".join(raw for raw, _ in sent)
     if random.random() < 0.25:
         return mutated(random, whole, [raw for raw, _ in sent]), None
     return whole, count if all(is_plain for _, is_plain in sent) else None
 
 
-def _request(random: Random, ids: Sequence[str]) -> tuple[bytes, bool]:
+def _request(
+    random: Random, ids: Sequence[str], described: Sequence[tuple[str, bytes]]
+) -> tuple[bytes, bool]:
     """A request; and whether it is one that a careful client sends."""
+    if random.random() < 0.2:
+        path, body = random.choice(described)
+        if random.random() < 0.5:
+            body = mutated(random, body, [body])
+        return _written(
+            b"POST", path.encode(), [b"Content-Type: application/json"], body, chunked=random.random() < 0.2
+        ), True
     if random.random() < 0.3:
         path = random.choice(_BODIES)
         body = json.dumps(_body(random, path, ids)).encode()

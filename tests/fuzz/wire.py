@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.fuzz import requests
+from tests.fuzz import described, requests
 from tests.fuzz.campaign import Results
 from tests.fuzz.session import PATIENCE, SECONDS
 from tests.serve.bundles import build, digest
@@ -83,6 +83,7 @@ class _Driver:
         self._log, self._results, self._tell = folder / "fuzz.log", results, tell
         self._next, self._end, self._before = first + results.tried, results.tried + count, results.seconds
         self._ids: list[str] = []
+        self._described = described.bodies(running.address)
 
     async def run(self) -> None:
         """Until enough requests are sent; then the server is as it was before."""
@@ -102,7 +103,7 @@ class _Driver:
         results = self._results
         while results.tried < self._end:
             number, self._next = self._next, self._next + 1
-            raw, plain = requests.connection(Random(number), self._ids)
+            raw, plain = requests.connection(Random(number), self._ids, self._described)
             results.tried += plain or max(raw.count(b" HTTP/1.1\r\n"), 1)
             try:
                 answer = await asyncio.wait_for(self._exchange(Random(number), raw), _PATIENCE_SECONDS)
