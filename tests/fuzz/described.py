@@ -38,7 +38,12 @@ def _drawn(operation: Any, mode: GenerationMode) -> list[tuple[str, bytes]]:
         database=None,
         deadline=None,
         phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[
+            HealthCheck.too_slow,
+            HealthCheck.data_too_large,
+            HealthCheck.filter_too_much,
+            HealthCheck.large_base_example,
+        ],
     )
     @given(operation.as_strategy(generation_mode=mode))
     def collect(case: Any) -> None:
