@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.compat import write
+from tests.data import at_rest
 from tidemill.core.names import Digest
-from tidemill.data import Datasets
+from tidemill.data import Datasets, digest_of
 from tidemill.store.catalog import records
 from tidemill.store.layout import LAYOUT
 from tidemill.store.open import Store
@@ -84,6 +85,18 @@ def test_its_dataset_can_be_written_to_and_merged(store: Store):
     assert labels_at(store, "feedback") == ["shirt"]
     assert not fashion.merge("feedback").changes.added
     assert labels_at(store, "v2") == ["bag", "coat", "shirt"]
+
+
+def test_its_files_gain_digests_and_its_commits_stay(store: Store, tmp_path: Path):
+    fashion = Datasets(store, "Ada").open("fashion")
+    before = [(c.id, c.number, digest_of(fashion.snapshot(c.id))) for c in fashion.log()]
+    fashion.tag("v2")
+    at_rest.check_whole(store, "fashion")
+    assert [(c.id, c.number, digest_of(fashion.snapshot(c.id))) for c in fashion.log()] == before
+    again = Store.create(tmp_path / "again")
+    write.write_dataset(Datasets(again, "Ada"))
+    today = Datasets(again, "Ada").open("fashion")
+    assert [digest_of(today.snapshot(c.id)) for c in today.log()] == [digest for _, _, digest in before]
 
 
 def test_its_identities_are_today_s(store: Store, tmp_path: Path):

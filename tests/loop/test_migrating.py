@@ -1,6 +1,11 @@
 """A team's catalog that an older Tidemill made: it is read as it is, and migrated when somebody says so."""
 
+import contextlib
 import os
+import random
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,3 +84,24 @@ def test_an_older_catalog_is_read_as_it_is_and_migrated_when_that_is_said(older:
     with tm.open(older) as project:
         assert len(project.runs()) == 2
         assert migrating.migrate(project._ws, really=True).changes == []
+
+
+def test_a_migration_that_is_killed_at_any_moment_is_ended_by_the_next(older: Path):
+    command = [sys.executable, "-m", "tidemill", "store", "migrate", "--yes"]
+    chance = random.Random(os.urandom(8))
+    for _ in range(4):
+        with subprocess.Popen(
+            command, cwd=older, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as process:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.5 + chance.random())
+            process.send_signal(signal.SIGKILL)
+        with tm.open(older) as project:
+            assert project._ws.store.catalog.version in ("0005", HEAD)
+            assert [run.status for run in project.runs()] == ["succeeded"]
+    ended = subprocess.run(command, cwd=older, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    with tm.open(older) as project:
+        assert project._ws.store.catalog.version == HEAD
+        assert project.run(older / "pipeline.py").status == "succeeded"
+        assert all(f.ok for f in doctor.doctor(older))
