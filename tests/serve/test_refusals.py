@@ -352,6 +352,20 @@ def test_a_name_that_is_there_twice_is_refused(asked: httpx.Client, path: str, b
     assert (response.status_code, tree["code"]) == (400, "duplicated-name"), tree
 
 
+@pytest.mark.parametrize("odd", [b'"a\xff": 1', b'"a": "\xff"', b'"a": {"b": ["\xc3("]}'])
+def test_a_body_is_utf_8_in_what_is_passed_over_too(asked: httpx.Client, odd: bytes) -> None:
+    for path, body in ((INFER, infer()), ("/predict", {"rows": [{"image": IMAGE}]})):
+        response = asked.post(path, content=b"{" + odd + b", " + json.dumps(body).encode()[1:])
+        error = response.json().get("error")
+        code = response.json()["code"] if path == INFER else error["code"]
+        assert (response.status_code, code) == (400, "not-json"), response.text
+
+
+def test_a_number_that_is_passed_over_may_be_as_long_as_it_likes(asked: httpx.Client) -> None:
+    body = b'{"x": {"y": ' + b"1" * 5000 + b', "z": 2}, ' + json.dumps(infer()).encode()[1:]
+    assert asked.post(INFER, content=body).status_code == 200
+
+
 def test_null_is_as_good_as_nothing(asked: httpx.Client) -> None:
     body = {**infer(parameters=None), "parameters": None, "outputs": None, "id": None}
     assert asked.post(INFER, json=body).status_code == 200

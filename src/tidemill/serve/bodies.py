@@ -65,6 +65,9 @@ def decode(decoder: Any, body: bytes) -> Any:
         InvalidInput: ``not-json``, ``non-finite`` or ``wrong-field``, with ``field`` in the details.
     """
     try:
+        if not body.isascii():
+            # The decoder passes over values that it does not know, whatever their bytes are.
+            body.decode()
         return decoder.decode(body)
     except msgspec.ValidationError as error:
         text = str(error)
@@ -102,7 +105,8 @@ def check_names(body: bytes, expected: int | None = None) -> None:
     if expected is not None and len(_NAME.findall(body)) <= expected:
         return
     try:
-        json.loads(body, object_pairs_hook=_once)
+        # Numbers stay text: Python refuses to make a very long one of it, and nobody looks at them.
+        json.loads(body, object_pairs_hook=_once, parse_int=str, parse_float=str)
     except _Twice as twice:
         raise InvalidInput(
             f"An object of the body has '{twice.name[:_SHOWN]}' twice.",
