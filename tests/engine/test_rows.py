@@ -2,9 +2,13 @@
 
 import numpy as np
 
+from tests.data.at_rest import flip
 from tests.engine.projects import Project, numbers, rows, statuses, step, table
-from tidemill.core.names import Reference
+from tidemill.core.names import Digest, Reference
 from tidemill.data.snapshot import Snapshot
+from tidemill.engine.content import blobs_of
+from tidemill.engine.why import LOST
+from tidemill.store.seen import Seen
 
 CHAIN = """
 import numpy as np
@@ -45,6 +49,27 @@ def test_a_chain_over_a_dataset(project: Project) -> None:
         ("total", 5, None, 5),
     ]
     assert result.run.inputs == {"numbers": project.datasets.open("numbers").resolve().id}
+
+
+def test_what_is_damaged_is_computed_again_and_whole_then(project: Project) -> None:
+    project.datasets.create("numbers", numbers(10), message="first")
+    project.write(CHAIN)
+    first = project.run()
+    blobs, folder = project.store.blobs, project.store.folder
+    # Also what a worker wrote is remembered, so that the next run reads none of it through.
+    new = Seen(folder)
+    wanted = [Digest(d) for out in first.outputs.values() for d in blobs_of(out)]
+    assert wanted
+    assert not [d for d in wanted if new.knows_none(f"blobs/sha256/{d[7:9]}/{d[7:]}")]
+    for digest in blobs.all():
+        flip(project.store, f"blobs/sha256/{digest[7:9]}/{digest[7:]}")
+    second = project.run()
+    assert statuses(second) == {**dict.fromkeys(("data", "even", "scaled"), "computed"), "total": "cached"}
+    assert step(second, "scaled").why == LOST
+    assert rows(project.value(second, "rows")).keys() == {0, 2, 4, 6, 8}
+    assert {o.digest for o in second.outputs.values()} == {o.digest for o in first.outputs.values()}
+    assert not set(blobs.damaged(again=True)) & set(wanted)
+    assert set(statuses(project.run()).values()) == {"cached"}
 
 
 def test_an_unchanged_dataset_is_not_opened(project: Project) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.engine.projects import Project, statuses, step
 from tidemill.core.events import Progress, StepFinished, StepStarted
 from tidemill.core.names import Digest
-from tidemill.engine.why import why
+from tidemill.engine.why import LOST, why
 from tidemill.pipeline.load import load
 from tidemill.store.catalog import records
 from tidemill.store.open import Store
@@ -282,7 +282,7 @@ def p():
     first = project.run()
     project.store.blobs.delete(Digest(first.outputs["result"].digest))
     second = project.run()
-    assert step(second, "ones").why == "its stored result is gone"
+    assert step(second, "ones").why == LOST
     assert project.value(second).tolist() == [1, 1, 1]
 
 

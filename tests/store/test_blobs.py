@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.services.s3 import S3Server
 from tidemill.core.errors import NotFound, StorageError
 from tidemill.core.identity import blob as digest_of
 from tidemill.core.names import Digest
@@ -86,6 +87,31 @@ def test_a_flipped_bit_is_seen(blobs: Blobs):
     path.chmod(0o644)
     path.write_bytes(b"precioux")
     assert not blobs.verify(digest)
+
+
+def test_what_is_damaged_is_no_result_and_is_written_again(blobs: Blobs, tmp_path: Path):
+    digests = [blobs.put(b"one"), blobs.put(b"two")]
+    assert blobs.are_whole(digests)
+    assert not blobs.are_whole([*digests, ABSENT])
+    blobs.path_of(digests[1]).write_bytes(b"twp")
+    assert not opened(tmp_path).are_whole(digests)
+    assert blobs.put(b"two") == digests[1]
+    assert blobs.are_whole(digests)
+    assert blobs.get(digests[1]) == b"two"
+
+
+def test_an_object_that_is_another_one_than_was_seen_is_read_through(s3: S3Server, tmp_path: Path):
+    objects = open_objects(s3.fresh())
+    blobs = Blobs(objects, tmp_path)
+    digest = blobs.put(b"precious")
+    # Of what was never looked at, nothing is fetched only to be looked at.
+    assert blobs.are_whole([digest])
+    assert blobs.verify(digest)
+    assert blobs.are_whole([digest])
+    objects.put(f"blobs/sha256/{digest[7:9]}/{digest[7:]}", b"precioux")
+    assert not blobs.are_whole([digest])
+    assert blobs.put(b"precious") == digest
+    assert blobs.are_whole([digest])
 
 
 def test_writers_of_the_same_bytes_do_not_disturb_each_other(blobs: Blobs):

@@ -1,6 +1,6 @@
 """What earlier runs left: whole steps by key, chunks of row-wise steps by memo key.
 
-An entry counts only if everything it names is still stored.
+An entry counts only if everything it names is still stored, and as it was: what is damaged is computed again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tidemill.core import identity
 from tidemill.core.errors import InvalidInput
-from tidemill.core.names import Digest
 from tidemill.engine import tables
 from tidemill.engine.content import blobs_of, content_of
 from tidemill.engine.orders import Chunk, ChunkTask, Memo, Ref
@@ -77,7 +76,7 @@ def lookup_in(transaction: "Transaction", store: "Store", keys: Sequence[str]) -
 
 
 def _stored(store: "Store", record: records.Artifact) -> bool:
-    return all(store.blobs.exists(Digest(d)) for d in blobs_of(record))
+    return store.blobs.are_whole(blobs_of(record))
 
 
 def entry_of(outputs: Mapping[str, str], rows_in: int | None, rows_out: int | None) -> dict[str, Any]:
@@ -146,6 +145,4 @@ def _has_ids(memo: Memo) -> bool:
 
 def _memo_stored(store: "Store", memo: Memo) -> bool:
     named = [d for c in memo["outputs"].values() for d in (c["digest"], c["dropped"]) if d]
-    return all(
-        store.blobs.exists(Digest(d)) for d in [*named, *([memo["without"]] if memo["without"] else [])]
-    )
+    return store.blobs.are_whole([*named, *([memo["without"]] if memo["without"] else [])])

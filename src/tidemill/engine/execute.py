@@ -71,6 +71,8 @@ def execute(
     outcome.seconds = time.perf_counter() - started
     outcome.host = socket.gethostname()
     outcome.read_bytes, outcome.written_bytes = blobs.read_bytes, blobs.written_bytes
+    # A worker ends without Python's own end.
+    blobs.keep_seen()
     return outcome
 
 

@@ -221,8 +221,8 @@ def _reused(store: "Store", key: str, fragment: Any) -> list[Chunk] | None:
 
     with store.catalog.read() as transaction:
         entry = transaction.cached([key]).get(key)
-    if entry is None or not all(
-        store.blobs.exists(Digest(d)) for c in entry["chunks"] for d in (c["digest"], c["dropped"]) if d
+    if entry is None or not store.blobs.are_whole(
+        d for c in entry["chunks"] for d in (c["digest"], c["dropped"]) if d
     ):
         return None
     live = np.sort(fragment.ids())

@@ -27,7 +27,7 @@ def write_chunk(blobs: Blobs, table: "Table") -> Chunk:
     try:
         write(table, scratch)
         digest = _digest_of(scratch)
-        if blobs.exists(digest):
+        if blobs.are_whole([digest]):
             scratch.unlink()
         else:
             blobs.adopt_file(scratch, digest)

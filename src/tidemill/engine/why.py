@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tidemill.store.open import Store
 
 FIRST = "it was never computed before"
-LOST = "its stored result is gone"
+LOST = "its stored result is gone, or damaged"
 _LOOK_BACK = 20
 """How many earlier runs are searched for a record of the step."""
 

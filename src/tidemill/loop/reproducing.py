@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from tidemill.core.errors import NotAllowed
 from tidemill.core.events import Sink, silent
-from tidemill.core.names import Digest
 from tidemill.loop import factors, origins, replaying, restoring
 from tidemill.loop.interpreters import Interpreter, interpreter
 from tidemill.loop.lookup import find_run, steps_of
@@ -188,7 +187,7 @@ def _artifact(store: "Store", digest: str) -> "Ref | None":
 
     with store.catalog.read() as read:
         found = read.first(records.Artifact, {"digest": digest})
-    if found is None or not all(store.blobs.exists(Digest(d)) for d in blobs_of(found)):
+    if found is None or not store.blobs.are_whole(blobs_of(found)):
         return None
     return Ref(found.digest, found.kind, found.meta)
 

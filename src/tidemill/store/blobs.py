@@ -108,13 +108,13 @@ class Blobs:
         return Place(address, str(self._local.absolute()), self._objects.options, self._seen.verify)
 
     def put(self, data: bytes | memoryview) -> Digest:
-        """Store ``data``; storing it twice costs one look.
+        """Store ``data``; storing it twice costs one look. What is stored already and damaged is written again.
 
         Raises:
             StorageError: ``disk-full``, ``storage`` or ``store-unreachable``; then nothing is stored.
         """
         digest = digest_of(data)
-        if not self._is_stored(digest):
+        if not self._is_own_whole(digest):
             stored = bytes(data)
             self._objects.put(_key(digest), stored)
             self._was_written(digest)
@@ -124,7 +124,7 @@ class Blobs:
     def put_file(self, path: Path) -> Digest:
         """Store the bytes of a file without reading it into memory at once. ``path`` stays."""
         digest = digest_of_file(path)
-        if not self._is_stored(digest):
+        if not self._is_own_whole(digest):
             self._objects.put_file(_key(digest), path)
             self._was_written(digest)
             self.written_bytes += path.stat().st_size
@@ -145,7 +145,7 @@ class Blobs:
                     yield out
                 finally:
                     out.close()
-            if not self._is_stored(out.digest):
+            if not self._is_own_whole(out.digest):
                 self.adopt_file(path, out.digest)
         finally:
             path.unlink(missing_ok=True)
@@ -227,7 +227,7 @@ class Blobs:
     def _whole(self, digest: Digest) -> Path:
         """The file of a blob, which was held against its digest on this machine."""
         path = self._found(digest)
-        if self._is_whole(digest, path):
+        if self._is_file_whole(digest, path):
             return path
         if self._remote and path == self.path_of(digest):
             # The copy has turned; the store's own may be as it was.
@@ -235,7 +235,7 @@ class Blobs:
             return self._found(digest)
         raise _damaged(digest)
 
-    def _is_whole(self, digest: Digest, path: Path, *, again: bool = False) -> bool:
+    def _is_file_whole(self, digest: Digest, path: Path, *, again: bool = False) -> bool:
         with translated(str(path)):
             return self._seen.is_whole(_key(digest), path, digest, again=again)
 
@@ -272,8 +272,36 @@ class Blobs:
         instead = self.instead_of(digest)
         return instead is not None and self.exists(instead)
 
+    def are_whole(self, digests: Iterable[str]) -> bool:
+        """Whether all of these are stored, each with the bytes that it is named by: what a result is taken over by.
+
+        A file is read through when it is first asked for on this machine, and when it changed. Of an object in a bucket
+        what this machine saw of it before is compared; its bytes are looked at when it is fetched.
+        """
+        wanted = list(map(Digest, dict.fromkeys(digests)))
+        self._seen.load([_key(digest) for digest in wanted])
+        return all(map(self._is_whole, wanted))
+
+    def _is_whole(self, digest: Digest) -> bool:
+        if self._is_own_whole(digest):
+            return True
+        if self._objects.look(_key(digest)) is not None:
+            return False
+        instead = self.instead_of(digest)
+        return instead is not None and self._is_whole(instead)
+
+    def _is_own_whole(self, digest: Digest) -> bool:
+        if self.marks is not None:
+            self.marks.take_off([digest])
+        entry = self._objects.look(_key(digest))
+        if entry is None:
+            return self._below is not None and self._below.are_whole([digest])
+        if self._objects.path(entry.key) is None and self._seen.knows_none(_stored_key(entry.key)):
+            return True
+        return self._is_as_stored(digest, entry, again=False)
+
     def _is_stored(self, digest: Digest) -> bool:
-        """The same, of the blob's own bytes only."""
+        """Whether there is an object, or a blob below, whatever its bytes are."""
         if self.marks is not None:
             self.marks.take_off([digest])
         if self._objects.look(_key(digest)) is not None:
@@ -345,15 +373,19 @@ class Blobs:
     def _is_as_stored(self, digest: Digest, entry: Entry, *, again: bool) -> bool:
         path = self._objects.path(entry.key)
         if path is not None:
-            return self._is_whole(digest, path, again=again)
+            return self._is_file_whole(digest, path, again=again)
         # By another key than its copy on this machine.
-        key, mark = f"stored/{entry.key}", entry.etag or ""
+        key, mark = _stored_key(entry.key), entry.etag or ""
         if not again and self._seen.knows(key, digest, mark):
             return True
         found = self._objects.read_through(entry.key)
         if found is not None and found[0] == digest:
             self._seen.remember(key, digest, mark)
         return found is None or found[0] == digest
+
+    def keep_seen(self) -> None:
+        """Write down which files were found whole here: a process that just ends would forget it."""
+        self._seen.keep()
 
     def replace(self, digest: Digest, by: Digest) -> None:
         """Let another blob be found under a digest whose own bytes must go; they are removed.
@@ -439,6 +471,11 @@ _latest: tuple[Place, Blobs] | None = None
 def _key(digest: Digest) -> str:
     algorithm, _, text = digest.partition(":")
     return f"{_FOLDER}/{algorithm}/{text[:2]}/{text}"
+
+
+def _stored_key(key: str) -> str:
+    """What is remembered of an object itself, beside its copy on this machine."""
+    return f"stored/{key}"
 
 
 def _instead_key(digest: Digest) -> str:

@@ -80,6 +80,10 @@ class Seen:
             return False
         return self._remembered(key) == (digest, mark)
 
+    def knows_none(self, key: str) -> bool:
+        """Whether nothing was ever found of this object, so that only reading it would tell; by ``always`` it is read."""
+        return self.verify != "always" and self._remembered(key) is None
+
     def remember(self, key: str, digest: Digest, mark: str) -> None:
         """An object with this mark was read through, or written here, and has this digest."""
         with self._lock:
