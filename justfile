@@ -32,6 +32,10 @@ bench *names:
         if [ -z "{{ names }}" ] || [[ " {{ names }} " == *" $name "* ]]; then python "$script"; fi
     done
 
+# What a reader of src/ has to hold, counted: sizes, imports, ignores, comments, names, circles.
+house *arguments:
+    python bench/house.py {{ arguments }}
+
 # Writes what is generated in docs/, then tests all of the documentation.
 docs:
     python docs/generate.py
