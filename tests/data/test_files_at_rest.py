@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.data.at_rest import check_whole, flip, keys_of, older
@@ -22,8 +23,9 @@ from tidemill.data.file_log import FOLDER, FileLog, Known
 from tidemill.data.refs import refs_key
 from tidemill.data.replay import Replay
 from tidemill.data.transfer import Copy
+from tidemill.data.whole_files import WHOLE_BYTES
 from tidemill.store.open import Store
-from tidemill.store.seen import Seen, mark_of
+from tidemill.store.seen import Seen, Verify, mark_of
 from tidemill.store.table import Table
 
 pytestmark = pytest.mark.both_stores
@@ -166,6 +168,50 @@ def test_a_damaged_file_does_not_travel(store: Store, told: Dataset, origin: Sto
         fetch(other, origin, "d", "origin", silent)
     assert caught.value.details["file"] == key.partition(".lance/")[2]
     assert not Datasets(other, "grace").exists("d")
+
+
+def test_a_byte_of_a_large_file_is_seen_and_put_back(store: Store, datasets: Datasets, tmp_path: Path):
+    """In a bucket it is sent in parts and read in ranges, and looked through only where somebody asks for that."""
+    cells = np.random.default_rng(1).integers(0, 256, (1_200, 8_192), np.uint8)
+    datasets.create("d", Table.of({"k": list(range(len(cells))), "x": cells}), message="One", key=["k"])
+    origin = Store.create(tmp_path / "origin")
+    push(store, origin, "d", "origin", ["main"], silent)
+    [key] = keys_of(store, "d", "data")
+    known = Copy.of(store, "d")
+    known.refs()
+    [digest] = [k.digest for f, k in known.table.files.log.files().items() if f.startswith("data/")]
+
+    def read(verify: Verify) -> Table:
+        again = Store.open(store.address, local=store.folder, verify=verify)
+        try:
+            return Datasets(again, "ada").open("d").snapshot().read()
+        finally:
+            again.close()
+
+    flip(store, key)
+    entry = store.objects.look(key)
+    assert entry
+    assert entry.size_bytes > WHOLE_BYTES
+    file = key.partition(".lance/")[2]
+    with pytest.raises(StorageError, match=file):
+        read("first")
+    # As if it had turned under a mark that this machine has seen.
+    path = store.objects.path(key)
+    store.seen.remember(key, digest, mark_of(path) if path else entry.etag or "")
+    store.seen.keep()
+    assert wrong_files(store, "d", silent) == []
+    assert read("first").numpy("x").shape == cells.shape
+    assert [w.file for w in wrong_files(store, "d", silent, deep=True)] == [file]
+    for look in (
+        lambda: read("always"),
+        lambda: fetch(Store.create(tmp_path / "clone"), store, "d", "origin", silent),
+    ):
+        with pytest.raises(StorageError) as caught:
+            look()
+        assert caught.value.details["file"] == file
+    assert repair(store, "d", origin, silent).left == ()
+    assert (read("always").numpy("x") == cells).all()
+    check_whole(store, "d")
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"\xff", None])
@@ -318,16 +364,40 @@ def killed(store: Store, what: str, lines: int, pause: float) -> None:
         process.send_signal(signal.SIGKILL)
 
 
+@pytest.mark.parametrize(("kind", "is_older"), [*((kind, True) for kind in KINDS), ("_versions", False)])
+def test_what_an_older_dataset_lost_comes_from_another_store(
+    store: Store, told: Dataset, origin: Store, kind: str, is_older: bool
+):
+    """Its files have no digests: what they were, the other store knows."""
+    before = everything(store)
+    if is_older:
+        older(store, "d")
+    DAMAGE["gone" if kind == "_transactions" else "cut"](store, chosen(store, kind))
+    DAMAGE["gone"](store, chosen(store, "_versions", oldest=True))
+    flip(store, keys_of(store, "d", "data")[0])
+    if kind == "_transactions":
+        with pytest.raises(StorageError):
+            repair(store, "d", None, silent)
+    done = repair(store, "d", origin, silent)
+    assert (done.left, bool(done.commits)) == ((), True)
+    assert everything(store) == before
+    check_whole(store, "d")
+    assert repair(store, "d", origin, silent).files == ()
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("has_log", [True, False])
 def test_a_repair_that_is_killed_at_any_moment_is_ended_by_the_next(
-    store: Store, told: Dataset, origin: Store
+    store: Store, told: Dataset, origin: Store, has_log: bool
 ):
     before, chance = everything(store), random.Random(os.urandom(8))
+    if not has_log:
+        older(store, "d")
     for key in keys_of(store, "d", "data")[:2]:
         store.objects.delete([key])
     for key in (chosen(store, "_versions", oldest=True), chosen(store, "_deletions")):
         flip(store, key)
-    for lines in (2, 8, 12):
+    for lines in (1, 2, 8, 12):
         killed(store, str(origin.folder), lines, chance.random() * 0.05)
     assert repair(store, "d", origin, silent).left == ()
     assert everything(store) == before

@@ -396,7 +396,9 @@ class History:
 
     def _commit(self, version: int, commit_id: str | None = None) -> Commit | None:
         """The commit that a version is; None when it is upkeep. With its id, what was read before is enough."""
-        if version not in self._seen:
+        seen = self._seen.get(version)
+        # A repair removes a damaged version, and the next that is made gets its number.
+        if version not in self._seen or (commit_id and seen and seen.id != commit_id):
             known = self._table.commit_file.get(version) if commit_id else None
             commit = from_properties(self._dataset, version, known) if known else None
             self._seen[version] = (

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tidemill.core.errors import NotFound, StorageError
 from tidemill.core.events import Progress, Sink
 from tidemill.core.names import Digest
-from tidemill.data import file_log
+from tidemill.data import file_log, unlogged
 from tidemill.data.commits import Commit
 from tidemill.data.file_log import Known
 from tidemill.data.landing import lock_name
@@ -122,6 +122,7 @@ def repair(store: "Store", name: str, source: "Store | None", sink: Sink) -> Rep
     """
     refs = restore_refs(store, name)
     log = _restore_log(store, name)
+    older = _mend_older(store, name, source, sink) if source else Repaired()
     begun = begin_log(store, name)
     with store.locks.hold(lock_name(name)):
         copy, other = Copy.of(store, name), Copy.of(source, name) if source else None
@@ -133,7 +134,26 @@ def repair(store: "Store", name: str, source: "Store | None", sink: Sink) -> Rep
         # An entry that the log goes over no more has nothing that newer ones do not have: `mend` lets go of it.
         done = mend(copy, other, {key: lost for key, lost in wrong.items() if key not in back}, sink)
     remove_damaged_derived(store, name)
-    return replace(done, refs=refs, log=log, begun=begun, files=(*back, *done.files))
+    return replace(
+        done,
+        refs=refs,
+        log=log,
+        begun=begun,
+        files=(*older.files, *back, *done.files),
+        commits=(*older.commits, *done.commits),
+        size_bytes=older.size_bytes + done.size_bytes,
+    )
+
+
+def _mend_older(store: "Store", name: str, source: "Store", sink: Sink) -> Repaired:
+    """Put back what of a dataset without a log is not as another store has it: it has no digests of its own."""
+    with store.locks.hold(lock_name(name)):
+        copy, other = Copy.of(store, name), Copy.of(source, name)
+        if copy.refs().log is not None or not other.refs().branches:
+            return Repaired()
+        files = unlogged.put_back(copy, other)
+        commits = _made_again(copy, other, {}, sink)
+    return Repaired(files=tuple(files), commits=tuple(commits), size_bytes=sum(files.values()))
 
 
 def restore_refs(store: "Store", name: str) -> bool:
@@ -240,7 +260,9 @@ def mend(copy: Copy, source: Copy | None, wrong: Mapping[str, bool], sink: Sink)
     left = {key: lost for key, lost in wrong.items() if key not in files}
     made = _made_again(copy, source, left, sink) if left and source else {}
     if made:
-        left = {key: lost for key, lost in left.items() if copy.table.files.known([key])}
+        # A commit that was made again may have got the number of a damaged version that was removed for it.
+        anew = {copy.table.manifest_below(version) for version in made.values()}
+        left = {key: lost for key, lost in left.items() if key not in anew and copy.table.files.known([key])}
     named, complete = _named(copy, source, left)
     # Of a version that no ref leads to and that nobody can open, such as one that was made again, nothing is left to keep.
     needless = {
@@ -518,7 +540,8 @@ def _dropped(copy: Copy, left: Mapping[str, bool], replaced: set[str]) -> None:
 
 
 def _let_go(copy: Copy, keys: set[str]) -> None:
-    copy.history.keep_digests(copy.table.files.log.files().keys() - keys)
+    if copy.refs().log is not None:
+        copy.history.keep_digests(copy.table.files.log.files().keys() - keys)
     copy.table.objects.delete([f"{copy.table.prefix}/{key}" for key in keys])
 
 
