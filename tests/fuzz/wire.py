@@ -28,8 +28,9 @@ _PAUSE_SECONDS = 0.02
 """Between two requests of the client that only wants its answer."""
 _HEAD = re.compile(rb"HTTP/1\.1 (\d{3}) [^\r\n]*\r\n((?:[^\r\n]+\r\n)*)\r\n")
 _ROW = json.dumps({"rows": [{"image": np.zeros((28, 28), int).tolist()}]}).encode()
+# A connection on which nothing was asked is closed without a word: later than a busy machine holds up the clients here.
 _LIMITS = LimitSettings(
-    body_bytes=1_000_000, request_rows=500, head_seconds=2.0, body_seconds=2.0, idle_seconds=2.0
+    body_bytes=1_000_000, request_rows=500, head_seconds=2.0, body_seconds=2.0, idle_seconds=15.0
 )
 
 
