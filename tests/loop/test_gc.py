@@ -3,14 +3,16 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 import tidemill as tm
-from tidemill.core.errors import NotAllowed
+from tidemill.core.errors import NotAllowed, NotFound, StorageError
 from tidemill.core.names import Digest
-from tidemill.loop import doctor, gc
+from tidemill.data import sweeping
+from tidemill.loop import doctor, gc, old_versions
 from tidemill.loop.views import Freed
 from tidemill.loop.workspace import Workspace
 from tidemill.pipeline import load
@@ -35,6 +37,19 @@ def squared(n: int = 2000) -> int:
 """
 
 
+READS = """
+import tidemill as tm
+
+@tm.step
+def count(rows: tm.Table) -> int:
+    return len(rows)
+
+@tm.pipeline
+def counted(at: tm.Dataset = tm.dataset("d")) -> int:
+    return count(at)
+"""
+
+
 @pytest.fixture
 def project(project_store: None, tmp_path: Path) -> Iterator[tm.Project]:
     (tmp_path / "pipeline.py").write_text(PIPELINE)
@@ -51,6 +66,18 @@ def ws(project: tm.Project) -> Workspace:
 
 def blobs(freed: Freed) -> int:
     return next(kind.count for kind in freed.kinds if kind.kind == "blobs")
+
+
+def versions(freed: Freed) -> int:
+    return next(kind.count for kind in freed.kinds if kind.kind == "dataset versions")
+
+
+def there(ws: Workspace, commit: str) -> bool:
+    try:
+        ws.datasets.open("d").snapshot(commit).read()
+    except (NotFound, StorageError):
+        return False
+    return True
 
 
 def lose(ws: Workspace, *kinds: type[object]) -> None:
@@ -146,6 +173,50 @@ def test_a_run_that_uses_what_is_marked_keeps_it(shared: Workspace, project: tm.
     gc.gc(ws)
     assert is_there(ws, Digest(made))
     assert {s.status for s in project.run(file).steps} == {"cached"}
+
+
+def test_old_versions_of_a_shared_store_go_a_day_later_unless_they_are_named_again(
+    shared: Workspace, project: tm.Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # A bucket spares what was just written, for a push that may be going on.
+    monkeypatch.setattr(sweeping, "_SPARED", timedelta(0))
+    monkeypatch.setattr(old_versions, "_BATCH", 1)
+    ws = shared
+    (tmp_path / "reads.py").write_text(READS)
+    for n in (1, 2):
+        (tmp_path / "a.csv").write_text(f"k\n{n}\n")
+        project.import_data("d", tmp_path / "a.csv", key=["k"])
+    project.branch("d", "side")
+    ids: list[str] = []
+    for n in (3, 4, 5):
+        (tmp_path / "a.csv").write_text(f"k\n{n}\n")
+        ids.append(project.import_data("d", tmp_path / "a.csv", branch="side").commit or "")
+    dataset = ws.datasets.open("d")
+    used, tagged, lost = ids
+
+    def left() -> list[bool]:
+        return [there(ws, commit) for commit in ids]
+
+    dataset.delete_branch("side")
+    first = gc.gc(ws)
+    assert (first.marked and first.marked.versions, versions(first), left()) == (4, 0, [True] * 3)
+    assert gc.undo(ws) >= 4
+    made_long_ago(ws)
+    assert (versions(gc.gc(ws)), left()) == (0, [True] * 3)
+    with tm.open(ws.folder) as colleague:
+        # Who uses one takes its mark off; who names one does so with all that it comes from.
+        assert colleague.run(tmp_path / "reads.py", at=f"d@{used}").outputs["result"] == 3
+    marked = gc.marked(ws)
+    assert marked is not None
+    assert marked.versions == 3
+    dataset.tag("more", tagged)
+    made_long_ago(ws)
+    # With the first, empty version of the table.
+    assert versions(gc.gc(ws, dry_run=True)) == 2
+    assert left() == [True] * 3
+    assert (versions(gc.gc(ws)), left()) == (2, [True, True, False])
+    assert lost not in {c.id for c in dataset.log("more")}
+    assert all(f.ok for f in doctor.doctor(ws.folder) if f.check == "dataset d")
 
 
 def test_a_full_disk_can_be_looked_at_and_collected(small_disk: Path):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tidemill.data.importing import Imported, import_files, import_rows
     from tidemill.data.merge import Merged
     from tidemill.data.naming import names_itself
+    from tidemill.data.old_versions import collect_of, unneeded
     from tidemill.data.proposal import Guard, Proposal
     from tidemill.data.refs import Tombstone, tombstones
     from tidemill.data.repairing import (
@@ -79,6 +80,7 @@ _HOMES = {
     "begin_log": "repairing",
     "clear_for": "repairing",
     "collect": "sweeping",
+    "collect_of": "old_versions",
     "digest_again": "digest",
     "digest_at_hand": "digest",
     "digest_of": "digest",
@@ -101,6 +103,7 @@ _HOMES = {
     "that_lost": "forgetting",
     "tombstones": "refs",
     "unsettled": "forgetting",
+    "unneeded": "old_versions",
     "wrong_files": "repairing",
 }
 
@@ -135,6 +138,7 @@ __all__ = [
     "check",
     "clear_for",
     "collect",
+    "collect_of",
     "digest_again",
     "digest_at_hand",
     "digest_of",
@@ -156,6 +160,7 @@ __all__ = [
     "settled",
     "that_lost",
     "tombstones",
+    "unneeded",
     "unsettled",
     "wrong_files",
 ]

@@ -53,6 +53,11 @@ def read(
     from tidemill.data import digest_of  # noqa: PLC0415 - only a run with a dataset needs it
 
     snapshot = _snapshot(reference, resolve)
+    if store.blobs.marks is not None and store.blobs.marks.take_off(
+        [snapshot.table.manifest(snapshot.commit.version)]
+    ):
+        # It was to be removed: whether it is there is seen once it has no mark.
+        snapshot = _snapshot(reference, resolve)
     commit = _commit_key(reference.name, snapshot.commit.state)
     entries: dict[str, dict[str, Any]] = {}
     known = _known(store, commit) or _read_before(store, commit, snapshot.commit.id)

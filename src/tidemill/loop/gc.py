@@ -14,6 +14,7 @@ from tidemill.loop.datasets.forgetting import settle
 from tidemill.loop.datasets.named import named_commits
 from tidemill.loop.datasets.traces import logs
 from tidemill.loop.needed import named, needed
+from tidemill.loop.old_versions import old_versions, remove_overdue
 from tidemill.loop.quiet import no_run
 from tidemill.loop.views import Freed, FreedKind, Marked
 from tidemill.loop.workspace import Workspace
@@ -38,8 +39,8 @@ def gc(
     of, and the cache entries that lead to these. Of the rest, what the cache holds can be computed again; commits
     that nothing names are gone. Waits for whoever writes to a dataset.
 
-    Of a shared store the blobs are marked, and removed by the first collection after a grace time, beside whoever works;
-    a run that uses one until then takes its mark off. A full disk is freed at once.
+    Of a shared store blobs and versions of datasets are marked, and removed by the first collection after a grace time, beside whoever works;
+    who uses one until then takes its mark off. A full disk is freed at once.
 
     Args:
         ws: The project.
@@ -70,17 +71,20 @@ def _collected(ws: Workspace, *, dry_run: bool, now: bool, everything: bool, sin
     blobs, marks = ws.store.blobs, ws.store.blobs.marks
     swept: dict[str, int] = {}
     entries: list[str] = []
+    later = marks is not None and not now
+    old = old_versions(ws) if later and not dry_run else {}
     with no_run(ws) as write:
         there = blobs.all()
         gone = _garbage(ws, write, there, refuse=not (everything or dry_run))
-        for name in ws.datasets.names():
-            swept |= collect(ws.store, name, named_commits(write, name), dry_run=dry_run, sink=sink)
-        if marks is None or now:
+        if not later:
+            for name in ws.datasets.names():
+                swept |= collect(ws.store, name, named_commits(write, name), dry_run=dry_run, sink=sink)
             entries = _removed(ws, write, gone, dry_run=dry_run, sink=sink)
         elif not dry_run:
-            _mark(write, gone)
-    if marks is not None and not now:
+            _mark(write, {**gone, **old})
+    if marks is not None and later:
         gone, entries = _overdue(ws, marks, dry_run=dry_run, sink=sink)
+        swept = remove_overdue(ws, stamp(moment() - GRACE), dry_run=dry_run, sink=sink)
     if not dry_run:
         blobs.remove_unfinished()
     bundles = _bundles(ws, dry_run=dry_run)
@@ -107,11 +111,12 @@ def marked(ws: Workspace) -> Marked | None:
     if not every:
         return None
     first = stamp(parse(every[0].marked_at) + GRACE)
-    return Marked(len(every), sum(g.size_bytes for g in every), first)
+    blobs = sum(g.digest.startswith("sha256:") for g in every)
+    return Marked(blobs, sum(g.size_bytes for g in every), first, len(every) - blobs)
 
 
 def undo(ws: Workspace) -> int:
-    """Take every mark off: what was to be removed stays until the next collection; how many blobs that are."""
+    """Take every mark off: what was to be removed stays until the next collection; how much that is."""
     from tidemill.store.catalog import records  # noqa: PLC0415
 
     with ws.store.catalog.write() as write:
@@ -161,7 +166,7 @@ def _most(gone: Mapping[Digest, int], found: str, why: str) -> NotAllowed:
     )
 
 
-def _mark(write: "Transaction", gone: Mapping[Digest, int]) -> None:
+def _mark(write: "Transaction", gone: Mapping[str, int]) -> None:
     """Mark these, and no others."""
     from tidemill.store.catalog import records  # noqa: PLC0415
 
@@ -198,7 +203,9 @@ def _overdue(
     before = stamp(moment() - GRACE)
     if dry_run:
         with ws.store.catalog.read() as read:
-            due = read.find(records.Garbage, between={"marked_at": (None, before)})
+            due = read.find(
+                records.Garbage, between={"marked_at": (None, before), "digest": ("sha256:", "sha256;")}
+            )
             gone = {Digest(g.digest): g.size_bytes for g in due}
             return gone, _dead_entries(read, set(map(str, gone)))
     gone = {}

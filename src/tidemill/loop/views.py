@@ -492,11 +492,19 @@ class FreedKind:
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """Blobs of a shared store that are removed by the first ``gc`` after a moment; ``first``: when the first ones are."""
+    """What of a shared store is removed by the first ``gc`` after a moment.
+
+    Attributes:
+        count: How many blobs.
+        bytes: Of these and of the versions.
+        first: When the first ones are.
+        versions: How many versions of datasets.
+    """
 
     count: int
     bytes: int
     first: str
+    versions: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Marks: which blobs of a shared store nothing needs, and are removed after a grace time.
+"""Marks: which blobs of a shared store, and versions of its datasets, nothing needs, and are removed after a grace time.
 
 A blob is marked while no run is going on, and removed later beside those that are. So whoever uses a blob that is there
 already takes its mark off first, and looks whether it is there after that; whoever removes some does so in the
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tidemill.store.catalog.database import Catalog
 
 _BATCH = 500
+_ARE_BLOBS = ("sha256:", "sha256;")
+"""The marks of blobs lie between these; that of a version of a dataset is the key of its manifest."""
 
 
 class Marks:
@@ -45,7 +47,7 @@ class Marks:
     def remove(
         self, before: str, delete: Callable[[Sequence[Digest]], None]
     ) -> Iterator[list[records.Garbage]]:
-        """Remove what was marked until ``before`` (``core.clock.stamp``), a batch at a time.
+        """Remove the blobs that were marked until ``before`` (``core.clock.stamp``), a batch at a time.
 
         Killed amid a batch, its marks are there still, and it is removed again.
 
@@ -57,7 +59,7 @@ class Marks:
             with self._catalog().write() as write:
                 batch = write.find(
                     records.Garbage,
-                    between={"marked_at": (None, before)},
+                    between={"marked_at": (None, before), "digest": _ARE_BLOBS},
                     order=("marked_at", "digest"),
                     limit=_BATCH,
                 )

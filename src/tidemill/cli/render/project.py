@@ -71,12 +71,17 @@ def gc(view: "Freed") -> str:
     if view.marked is None:
         return freed
     when = view.marked.first[:16].replace("T", " ")
+    what = [
+        f"{n:,} {kind}"
+        for n, kind in ((view.marked.count, "blobs"), (view.marked.versions, "dataset versions"))
+        if n
+    ]
     return (
-        f"{freed}\n{view.marked.count:,} blobs ({size(view.marked.bytes)}) are marked: the first 'tidemill gc' after {when} UTC "
+        f"{freed}\n{' and '.join(what)} ({size(view.marked.bytes)}) are marked: the first 'tidemill gc' after {when} UTC "
         "begins to remove them, 'tidemill gc --now' does at once, 'tidemill gc --undo' keeps them."
     )
 
 
 def undone(view: "Mapping[str, int]") -> str:
-    """How many blobs stay."""
-    return f"{view['kept']:,} blobs stay." if view["kept"] else "Nothing was marked."
+    """How much stays."""
+    return f"{view['kept']:,} blobs and dataset versions stay." if view["kept"] else "Nothing was marked."

@@ -186,7 +186,11 @@ class Firing:
 
 @dataclass(frozen=True, slots=True)
 class Garbage:
-    """A blob that nothing needs: it is removed after a grace time, unless somebody uses it again until then."""
+    """What nothing needs: it is removed after a grace time, unless somebody uses it again until then.
+
+    Attributes:
+        digest: Of a blob; of a version of a dataset the key of its manifest.
+    """
 
     digest: str
     size_bytes: int

@@ -1,0 +1,57 @@
+"""Versions of a dataset that nothing needs, where they go later: which they are, and removing some of them."""
+
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
+
+from tidemill.core.events import Sink
+from tidemill.data.landing import lock_name
+from tidemill.data.sweeping import garbage, sweep
+from tidemill.data.transfer import Copy
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from tidemill.store.open import Store
+
+
+def unneeded(store: "Store", name: str, named: Collection[str]) -> dict[str, int]:
+    """The versions, by the key of their manifest, that ``collect`` would remove; and the bytes that come free with each.
+
+    What several of them have is counted with the newest.
+    """
+    with store.locks.hold(lock_name(name)):
+        copy = Copy.of(store, name)
+        table = copy.table
+        gone = garbage(table, set(copy.history.kept(copy.refs(), named)))
+        found: dict[str, int] = {}
+        for version in table.versions():
+            if (key := table.manifest(version)) in gone:
+                found[key] = sum(gone.pop(each, 0) for each in table.holds(version))
+        return found
+
+
+def collect_of(
+    store: "Store",
+    name: str,
+    asked: "Callable[[], AbstractContextManager[tuple[Collection[str], Collection[str]]]]",
+    *,
+    dry_run: bool,
+    sink: Sink,
+) -> dict[str, int]:
+    """What ``collect`` does, where not all versions may go.
+
+    Args:
+        store: The store.
+        name: The dataset.
+        asked: Gives the ids of commits that are kept too, and the versions that may go, by the key of their manifest,
+            and holds for as long as some are removed. What is needed since they were found stays all the same.
+        dry_run: Only say what would be removed.
+        sink: Gets ``Progress``.
+    """
+    # In the order of whoever writes to the dataset and records it: the dataset first.
+    with store.locks.hold(lock_name(name)), asked() as (named, going):
+        copy = Copy.of(store, name)
+        table = copy.table
+        keep = set(copy.history.kept(copy.refs(), named))
+        keep |= {version for version in table.versions() if table.manifest(version) not in going}
+        return garbage(table, keep) if dry_run else sweep(table, keep, sink)

@@ -1,0 +1,60 @@
+"""Old versions of a shared store's datasets: marked as its blobs are, and removed a day later beside whoever works.
+
+The mark names a version by the key of its manifest. Whoever gives a commit a name again (a branch, a tag, a run, a
+review) keeps it: what is named is looked at once more before it goes.
+"""
+
+from collections.abc import Collection, Generator
+from contextlib import contextmanager
+
+from tidemill.core.events import Sink
+from tidemill.loop.datasets.named import named_commits
+from tidemill.loop.workspace import Workspace
+
+_BATCH = 200
+"""Versions that go at once: so long a writer of the dataset waits."""
+
+
+def old_versions(ws: Workspace) -> dict[str, int]:
+    """The versions that nothing needs, by the key of their manifest, and the bytes that come free with each."""
+    from tidemill.data import unneeded  # noqa: PLC0415
+
+    found: dict[str, int] = {}
+    for name in ws.datasets.names():
+        with ws.store.catalog.read() as read:
+            named = named_commits(read, name)
+        found |= unneeded(ws.store, name, named)
+    return found
+
+
+def remove_overdue(ws: Workspace, before: str, *, dry_run: bool, sink: Sink) -> dict[str, int]:
+    """Remove the versions that were marked before a moment, a batch at a time; what went, in bytes, by key.
+
+    Args:
+        ws: The project.
+        before: The moment (``core.clock.stamp``).
+        dry_run: Only count.
+        sink: Gets ``Progress``.
+    """
+    from tidemill.data import collect_of  # noqa: PLC0415
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    swept: dict[str, int] = {}
+    for name in ws.datasets.names():
+        own, left = f"datasets/{name}.lance/", True
+
+        @contextmanager
+        def asked(name: str = name, own: str = own) -> Generator[tuple[Collection[str], Collection[str]]]:
+            nonlocal left
+            between = {"marked_at": (None, before), "digest": (own, own + "\U0010ffff")}
+            with ws.store.catalog.read() if dry_run else ws.store.catalog.write() as transaction:
+                due = [g.digest for g in transaction.find(records.Garbage, between=between)]
+                going = due if dry_run else due[:_BATCH]
+                yield named_commits(transaction, name), going
+                if not dry_run:
+                    transaction.remove(records.Garbage, {"digest": going})
+                left = len(due) > len(going)
+
+        while left:
+            swept |= collect_of(ws.store, name, asked, dry_run=dry_run, sink=sink)
+    return swept
