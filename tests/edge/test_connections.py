@@ -30,11 +30,13 @@ class Served:
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
+        self.headers: list[list[tuple[bytes, bytes]]] = []
         self.read = b""
         self.held: asyncio.Event | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         body = b""
+        headers = list(scope["headers"])
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -42,6 +44,7 @@ class Served:
             body += message["body"]
             if not message["more_body"]:
                 break
+        self.headers.append(headers)
         self.requests.append((scope["method"], scope["raw_path"].decode(), body))
         if self.held is not None:
             await self.held.wait()
@@ -229,6 +232,10 @@ def test_a_head_larger_than_the_limit_is_answered_before_it_ends():
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, identity\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"GET http://y/ HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET http://x:80/ HTTP/1.1\r\nHost: x\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length : 2\r\n\r\n",
@@ -262,6 +269,48 @@ def test_a_request_behind_chunks_is_left_to_another_connection():
     assert together.requests == [("POST", "/0", b"abcdef")]
     assert together.statuses == [b"200"]
     assert served([first, GET]).requests == [("POST", "/0", b"abcdef"), ("GET", "/health", b"")]
+
+
+def test_what_stands_behind_the_last_chunk_is_no_header():
+    chunks = b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+    # The second waits for the first, so its trailer is here before the application sees its headers.
+    found = served([GET + chunks + b"Host: y\r\nX-Forwarded-Host: z\r\n\r\n"])
+    assert found.requests == [("GET", "/health", b""), ("POST", "/a", b"{}")]
+    assert found.headers[1] == [(b"host", b"x"), (b"transfer-encoding", b"chunked")]
+
+
+@pytest.mark.parametrize(
+    ("before", "packet"),
+    [(b"2\r\n{}\r\n0\r\n", b"X: y\r\n" * 200), (b"2\r\n{}\r\n0\r\nX: ", b"a" * 1000), (b"2;x=", b"a" * 1000)],
+    ids=["trailers", "trailer", "extension"],
+)
+def test_what_chunks_have_beside_their_bytes_is_limited_as_a_head_is(before: bytes, packet: bytes):
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    found = served([head, before, *[packet] * 5])
+    assert found.statuses == [b"431"]
+    assert found.requests == []
+    # Many small chunks are no such thing.
+    small = served([head, *[b"1\r\na\r\n"] * 1000, b"0\r\n\r\n"])
+    assert small.requests == [("POST", "/", b"a" * 1000)]
+
+
+@pytest.mark.parametrize(
+    "begun", [b"\x16\x03\x01\x02\x00\x01", b"\x00", b"GET / HTTP/1.1\nHost: x\n\n", b"{}"]
+)
+def test_what_cannot_become_a_request_is_answered_before_its_end(begun: bytes):
+    assert served([begun]).statuses == [b"400"]
+
+
+@pytest.mark.parametrize("begun", [b"\r", b"\r\n", b"P", b"POST /a HTTP/1.1\r"])
+def test_what_can_become_one_is_waited_for(begun: bytes):
+    whole = b"POST /a HTTP/1.1\r\nHost: x\r\n\r\n" if not begun.isspace() else b"\r\n" + GET
+    assert served([begun, whole[len(begun) :]]).statuses == [b"200"]
+
+
+def test_an_older_client_gets_no_answer_before_the_answer():
+    head = b"POST /a HTTP/%b\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+    assert served([head % b"1.1", b"{}"]).statuses == [b"100", b"200"]
+    assert served([head % b"1.0", b"{}"]).statuses == [b"200"]
 
 
 def test_a_client_that_does_not_end_its_head_is_told_and_let_go():

@@ -43,6 +43,7 @@ class Connection(HttpToolsProtocol):
         self._head = bytearray()
         self._since: float | None = None
         self._left = 0
+        self._framing = 0
         self._whole = True
         self._refused = False
         self._answering: Any = None
@@ -73,9 +74,21 @@ class Connection(HttpToolsProtocol):
         """A request's head is whole."""
         self._since = None
         self._left = self._body_size()
+        self._framing = 0
         super().on_headers_complete()
         cycle: Any = self.cycle
         cycle.transport = _Out(self, cycle)
+        if self._left == _CHUNKED:
+            # What stands behind the last chunk is no header of the request, and goes where nobody reads it.
+            self.headers = []
+        if cycle.scope["http_version"] == "1.0":
+            # It knows no interim answer (RFC 9110, 10.1.1).
+            cycle.waiting_for_100_continue = False
+
+    def on_body(self, body: bytes) -> None:
+        """Some of a request's body is here."""
+        self._framing = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """A request's last byte is here."""
@@ -149,9 +162,14 @@ class Connection(HttpToolsProtocol):
 
     def _head_received(self, data: bytes) -> bytes:
         """Hands a head on once it is whole; what follows it."""
-        if not self._head:
+        if len(self._head) < len(heads.LINE_END):
+            if self._head:
+                data = bytes(self._head) + data
+                self._head = bytearray()
             # Some clients end a body with an empty line that its length does not count (RFC 9112, 2.2).
             data = heads.after_empty_lines(data)
+            if not data:
+                return b""
         at = max(len(self._head) - len(heads.END) + 1, 0)
         if self._head:
             self._head += data
@@ -160,6 +178,7 @@ class Connection(HttpToolsProtocol):
         if end < 0:
             if len(data) > self._limits.head_bytes:
                 raise heads.too_large(self._limits.head_bytes)
+            heads.check_begun(data)
             self._head = bytearray(data)
             if self._since is None:
                 self._since = self.loop.time()
@@ -176,6 +195,8 @@ class Connection(HttpToolsProtocol):
     def _body_received(self, data: bytes) -> bytes:
         """Hands a body on; what follows it."""
         if self._left == _CHUNKED:
+            # Sizes, extensions and trailers count for no body, and the parser keeps what it has of a trailer.
+            self._framing += len(data)
             try:
                 self._parse(data)
             except httptools.HttpParserCallbackError as error:
@@ -184,6 +205,8 @@ class Connection(HttpToolsProtocol):
                 self._close_after_answer()
             if self._whole:
                 self._left = 0
+            elif self._framing > self._limits.head_bytes:
+                raise heads.too_large(self._limits.head_bytes)
             return b""
         part = data[: self._left]
         self._left -= len(part)

@@ -152,6 +152,14 @@ def _is_address(name: str) -> bool:
 
 
 def _foreign_host(name: str) -> NotAllowed:
+    if not name:
+        return NotAllowed(
+            "The request does not say which host it is for.",
+            why="A name that is somebody else's could stand behind it.",
+            hint="Send the header 'Host' with the server's address.",
+            code="foreign-host",
+            details={"field": "host"},
+        )
     return NotAllowed(
         f"This server is not '{name[:200]}'.",
         why="Under a name of somebody else's, a web page could read what only this network may.",

@@ -8,10 +8,15 @@ import re
 
 from tidemill.core.errors import InvalidInput
 
-END = b"\r\n\r\n"
+LINE_END = b"\r\n"
+END = LINE_END * 2
 _EMPTY_LINES = re.compile(rb"(?:\r\n)*+")
 _FIRST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [!-~]+ HTTP/1\.[01]\r\n")
-_HOST = re.compile(rb"\r\nhost:", re.IGNORECASE)
+_BEGUN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?: |\Z)|\r?\Z")
+_HOST = re.compile(rb"\r\nhost:[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)", re.IGNORECASE)
+_NAMED = re.compile(rb"[^ ]+ [a-z][a-z0-9+.-]*://([^/?# ]*)", re.IGNORECASE)
+_CODING = re.compile(rb"\r\ntransfer-encoding:[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)", re.IGNORECASE)
+_BARE = "A line of its head ends in a bare CR or LF"
 _UPGRADE = re.compile(rb"(?<=\r\n)upgrade:[^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*", re.IGNORECASE)
 
 
@@ -33,12 +38,31 @@ def check(head: bytes) -> None:
         raise bad_request("Its head has a NUL")
     lines = head.count(b"\r\n")
     if head.count(b"\n") != lines or head.count(b"\r") != lines:
-        raise bad_request("A line of its head ends in a bare CR or LF")
-    hosts = len(_HOST.findall(head))
-    if hosts > 1 or (not hosts and b" HTTP/1.0\r\n" not in head):
-        raise bad_request(f"It has {hosts or 'no'} headers 'Host', and one says whom it is for")
+        raise bad_request(_BARE)
+    hosts = _HOST.findall(head)
+    if len(hosts) > 1 or (not hosts and b" HTTP/1.0\r\n" not in head):
+        found = f"{len(hosts)} headers" if hosts else "no header"
+        raise bad_request(f"It has {found} 'Host', and one says whom it is for")
+    named = _NAMED.match(head)
+    if named is not None and hosts and named[1].lower() != hosts[0].lower():
+        raise bad_request("Its first line names another host than its header 'Host'")
+    codings = _CODING.findall(head)
+    if codings and [coding.lower() for coding in codings] != [b"chunked"]:
+        raise bad_request("Its 'Transfer-Encoding' is not 'chunked', the one that this server knows")
     if head.startswith(b"CONNECT "):
         raise bad_request("It asks for a tunnel (CONNECT), and this is no proxy")
+
+
+def check_begun(head: bytes) -> None:
+    """Refuse at once what cannot become a head, such as the first bytes of TLS, rather than wait for its end.
+
+    Raises:
+        InvalidInput: ``bad-request``.
+    """
+    if _BEGUN.match(head) is None:
+        raise bad_request("It does not begin with a method; a client of HTTPS needs a server with 'tls_cert'")
+    if head.count(b"\n") != head.count(b"\r\n"):
+        raise bad_request(_BARE)
 
 
 def without_upgrade(head: bytes) -> bytes:
