@@ -191,6 +191,26 @@ def test_what_waits_alone_is_committed_at_once_and_by_the_thread_where_another_w
         assert log.count() == 203
 
 
+def test_what_the_loop_cannot_write_is_told_to_its_writer_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prediction_log, "AT_ONCE_SECONDS", 60.0)
+
+    async def main() -> list[object]:
+        log = PredictionLog(tmp_path / "log.db", release="sha256:1", number=1, signature=SIGNATURE)
+        ended: list[object] = []
+        for name in ("first", "half a \ud800", "last"):
+            entry = Entry(asyncio.get_running_loop().create_future(), [(name, b"\x90", b"\x90")])
+            log.write(entry)
+            ended += await asyncio.gather(asyncio.wait_for(entry.done, 30), return_exceptions=True)
+        await log.close()
+        return ended
+
+    first, half, last = asyncio.run(main())
+    assert (first, last) == (False, False)
+    assert isinstance(half, StorageError)
+
+
 def test_no_log_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(NotFound) as caught:
         LogReader(tmp_path / "none.db")

@@ -276,7 +276,7 @@ class PredictionLog:
         began = time.perf_counter()
         try:
             self._commit(group, self._at_once)
-        except sqlite3.Error:
+        except Exception:  # noqa: BLE001 - the thread tries again, and tells those who wait what is wrong
             return False
         group.seconds = time.perf_counter() - began
         self._to_move_on += 1
@@ -373,14 +373,6 @@ class PredictionLog:
         if not rows and not labels:
             execute("UPDATE releases SET number = number WHERE id = ?", (release,))
         execute("COMMIT")
-
-    def _insert(self, rows: list[Any]) -> int:
-        """Write the rows that are not there; how many that were."""
-        values = ", ".join([_ONE] * len(rows))
-        flat = [value for row in rows for value in row]
-        return self._writing.execute(
-            f"{_INTO_PREDICTIONS}{values} ON CONFLICT (id) DO NOTHING", flat
-        ).rowcount
 
     def _roll_back(self) -> None:
         try:
