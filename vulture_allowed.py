@@ -97,6 +97,7 @@ _.eof_received
 _.disconnected
 _.keep_alive
 _.connection_made
+_.waiting_for_100_continue
 
 # Kept in the catalog, for people.
 _.paired_at
