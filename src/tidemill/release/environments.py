@@ -28,6 +28,7 @@ from tidemill.release.history import (
 from tidemill.release.place import here
 from tidemill.release.servers import Status
 from tidemill.store.catalog import records
+from tidemill.store.faults import put_off
 from tidemill.store.open import Store
 
 if TYPE_CHECKING:
@@ -333,7 +334,8 @@ def _settle(store: Store, settings: Settings, environment: str) -> list[records.
         again = replace(matches[0], id=new_id(), status="live", started_at=moment, finished_at=None)
         settled.append(replace(again, reason="found answering, after its promotion was cut off"))
     if settled:
-        with store.catalog.write() as write:
+        # Whoever looks, or stops a server, does so on a full disk too.
+        with put_off(), store.catalog.write() as write:
             settled = [
                 replace(d, number=_next_number(write, environment)) if d.id not in known else d
                 for d in settled
