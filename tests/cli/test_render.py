@@ -30,7 +30,7 @@ from tidemill.cli.render.data import history, importing, merging, reading
 from tidemill.core.errors import Failed
 from tidemill.loop import views
 from tidemill.loop.datasets import views as data_views
-from tidemill.loop.deploy import Serving
+from tidemill.loop.serving import Serving
 
 STAMP = "2026-11-24T11:59:41.050859Z"
 DIGEST = "sha256:" + "ab" * 32
@@ -232,11 +232,39 @@ RUN = views.RunView(
         (
             environments.environments(
                 [
-                    views.EnvironmentView("prod", "fashion", 2, "http://127.0.0.1:9", True, 1234),
-                    views.EnvironmentView("dev", None, None, None, False, 0),
+                    views.EnvironmentView(
+                        "prod",
+                        "fashion",
+                        2,
+                        "http://127.0.0.1:9",
+                        running=False,
+                        predictions=1234,
+                        note="served by ada:/p",
+                        machine="ada:/p",
+                        elsewhere=True,
+                        wanted="fashion/3",
+                        runs="fashion/2",
+                        wish=views.WishView(
+                            *(
+                                4,
+                                "promote fashion/3",
+                                "grace",
+                                "grace:/q",
+                                "better",
+                                "2026-01-01T00:00:00.0Z",
+                            ),
+                            *("wanted", None, None, None),
+                        ),
+                    ),
+                    views.EnvironmentView("dev", None, None, None, False, 0, personal=True),
                 ]
             ),
-            ["fashion/2", "running", "1,234", "empty"],
+            [
+                "prod         shared    fashion/3  fashion/2  ada:/p   http://127.0.0.1:9        1,234",
+                "dev          personal  -          empty",
+                "prod: served by ada:/p.",
+                "prod: grace at grace:/q wants 'promote fashion/3' since 2026-01-01 00:00:00 UTC (better)",
+            ],
         ),
         (
             predictions.predicted(

@@ -196,6 +196,11 @@ def test_a_variable_that_is_not_a_number_is_refused(tmp_path: Path, monkeypatch:
         ("[pipelines.a.gate]\nconfidence = 1", "must be above 0 and below 1, not 1", "Correct"),
         ("[environments.prod]\nport = 99999", "'environments.prod.port' must be from 0 to 65535", "Correct"),
         (
+            "[environments.prod]\npersonal = 'yes'",
+            "'environments.prod.personal' must be true or false, not 'yes'",
+            "Correct",
+        ),
+        (
             "[environments.prod]\nkeep_days = 0",
             "'environments.prod.keep_days' must be above 0, not 0",
             "Correct",

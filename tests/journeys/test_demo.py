@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tidemill.core.events import silent
-from tidemill.loop import deploy, registry, releases, workspace
+from tidemill.loop import deploy, environments, registry, releases, workspace
 from tidemill.loop.datasets import history, reading
 from tidemill.loop.traffic import Traffic
 
@@ -78,7 +78,7 @@ def state(folder: Path) -> dict[str, Any]:
             "releases": [(r.number, r.environments) for r in releases.releases(ws)],
             "verified": [releases.verify_release(ws, f"digits/{n}").ok for n in (1, 2)],
             "models": [(m.version, m.digest, m.metrics, m.releases) for m in registry.models(ws)],
-            "environments": [(e.environment, e.number, e.running) for e in deploy.environments(ws)],
+            "environments": [(e.environment, e.number, e.running) for e in environments.environments(ws)],
         }
     finally:
         ws.close()

@@ -33,8 +33,12 @@ def doubled(n: int = 1) -> int:
 TO_0005 = (
     "drop table pairing",
     "drop table garbage",
+    "drop table deployment_changes",
+    "drop table wishes",
+    "drop table lookouts",
     "alter table firings drop column dataset, drop column branch",
     "alter table deployments drop column number, drop column back_from, drop column place, drop column machine",
+    "alter table deployments drop column kind, drop column asked_from, drop column wish",
     "update alembic_version set version_num = '0005'",
 )
 """What the migrations since then did, taken back."""

@@ -1,121 +1,329 @@
 """Two people, each with a machine, on one bucket and one database: an environment belongs to the place that serves it."""
 
+import signal
+import subprocess
+import sys
 import textwrap
-from collections.abc import Callable, Iterator
-from pathlib import Path
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 
 import pytest
 
 import tidemill as tm
 from tests.loop.test_firing import PIPELINE, SETTINGS, rows
+from tests.release.conftest import add_run, create
+from tests.services.again import how_to_open
 from tests.services.postgres import Postgres
 from tests.services.s3 import S3Server
-from tidemill.core.errors import Conflict
-from tidemill.loop import deploy
+from tidemill.core.errors import Conflict, Failed, NotAllowed
+from tidemill.core.events import silent
+from tidemill.loop import deploy, environments, refitting, serving
 from tidemill.loop.views import EnvironmentView
 from tidemill.pipeline import load
-from tidemill.release import environments, servers
+from tidemill.release import bundle, carrying_out, lookouts, servers, settling, wishes
+from tidemill.release import environments as places
 from tidemill.store.catalog import records
 
 pytestmark = [pytest.mark.sklearn, pytest.mark.slow]
 
+ENVIRONMENTS = """
+[environments.dev]
+[environments.prod]
+[environments.shop]
+[environments.mill]
+[environments.kiosk]
+[environments.yard]
+"""
 
-@pytest.fixture
+
+@pytest.fixture(scope="module")
 def people(
-    s3: S3Server, postgres: Postgres, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    s3_running: S3Server, postgres_running: Postgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[tm.Project, tm.Project]]:
-    """Ada and Grace, each with a clone of the project; two releases are made."""
-    monkeypatch.setenv("TIDEMILL_STORE", s3.fresh())
-    monkeypatch.setenv("TIDEMILL_CATALOG", postgres.catalog())
+    """Ada and Grace, each with a clone of the project; two releases are made. Each test has an environment of its own."""
     made: list[tm.Project] = []
-    for name in ("ada", "grace"):
-        folder = tmp_path / name
-        folder.mkdir()
-        (folder / "pipeline.py").write_text(textwrap.dedent(PIPELINE))
-        (folder / "tidemill.toml").write_text(f'author = "{name}"\n{SETTINGS}')
-        made.append(tm.open(folder))
-    ada, grace = made
-    (ada.folder / "points.csv").write_text(rows(1, 100))
-    ada.import_data("points", ada.folder / "points.csv", tensors={"x": "x*:2"}, label="label")
-    assert ada.run(ada.folder / "pipeline.py").status == "succeeded"
-    ada.release()
-    yield ada, grace
-    for person in made:
-        for told in environments.running(person._ws.store):
-            servers.stop(person._ws.store, told.environment)
-        person.close()
-    load.leave()
+    told = s3_running.environment | postgres_running.environment
+    told |= {"TIDEMILL_STORE": s3_running.fresh(), "TIDEMILL_CATALOG": postgres_running.catalog()}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in told.items():
+            patch.setenv(name, value)
+        for name in ("ada", "grace"):
+            folder = tmp_path_factory.mktemp(name)
+            (folder / "pipeline.py").write_text(textwrap.dedent(PIPELINE))
+            (folder / "tidemill.toml").write_text(f'author = "{name}"\n{SETTINGS}{ENVIRONMENTS}')
+            made.append(tm.open(folder))
+        ada, grace = made
+        for seed in (1, 2):
+            (ada.folder / "points.csv").write_text(rows(seed, 100))
+            ada.import_data("points", ada.folder / "points.csv", tensors={"x": "x*:2"}, label="label")
+            assert ada.run(ada.folder / "pipeline.py").status == "succeeded"
+            ada.release()
+        yield ada, grace
+        for person in made:
+            for running in places.running(person._ws.store):
+                servers.stop(person._ws.store, running.environment)
+            person.close()
+        load.leave()
 
 
 def looked_at(person: tm.Project, environment: str) -> EnvironmentView:
     return next(e for e in person.environments() if e.environment == environment)
 
 
-def recorded(person: tm.Project) -> list[records.Deployment]:
+def recorded(person: tm.Project) -> list[object]:
+    """Every line of every history."""
     with person._ws.store.catalog.read() as read:
-        return read.find(records.Deployment, order=("id",))
+        lines = read.find(records.Deployment, order=("id",))
+        return [*lines, *read.find(records.DeploymentChange, order=("deployment", "position"))]
+
+
+def now(person: tm.Project, environment: str, status: records.DeploymentStatus) -> None:
+    """Let the record say something else of what went there last."""
+    store = person._ws.store
+    with store.catalog.write() as write:
+        settling.change(write, store, settling.history(store, environment)[0], status, "somebody", "")
+
+
+def machine(person: tm.Project) -> str:
+    return f":{person._ws.store.folder}"
+
+
+def look(person: tm.Project, environment: str) -> records.Wish | None:
+    """What the person's ``tidemill serve`` does every few seconds."""
+    ws = person._ws
+    return carrying_out.carry_out(ws.store, ws.settings, environment, ws.project.author, silent)
+
+
+@contextmanager
+def looking(person: tm.Project, environment: str) -> Generator[None]:
+    """Look all the time, as ``tidemill serve`` does, so that who types waits for an answer."""
+    ended = threading.Event()
+
+    def again_and_again() -> None:
+        while not ended.wait(0.05):
+            look(person, environment)
+
+    lookouts.looked(person._ws.store, environment, None)
+    thread = threading.Thread(target=again_and_again)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        lookouts.looked(person._ws.store, environment, None, ended=True)
+
+
+def answers(person: tm.Project, environment: str) -> list[tuple[str, str]]:
+    with person._ws.store.catalog.read() as read:
+        every = read.find(records.Wish, {"environment": environment}, order=("number",))
+    return [(wishes.in_words(wish), wish.state) for wish in every]
 
 
 def test_an_environment_is_served_and_settled_by_one_place(people: tuple[tm.Project, tm.Project]):
     ada, grace = people
-    ada.promote("latest", "dev")
-    deploy.promote(ada._ws, "latest", "test", "for the trial")
-    machine = f":{ada._ws.store.folder}"
+    deploy.promote(ada._ws, "small/1", "prod", "for the trial")
 
     # A colleague who looks sees where it is served, and writes nothing, whatever the record says.
-    with ada._ws.store.catalog.write() as write:
-        write.change(records.Deployment, {"environment": "test"}, status="starting")
+    now(ada, "prod", "starting")
     before = recorded(ada)
-    assert looked_at(grace, "test").release is None
+    assert looked_at(grace, "prod").release is None
     assert recorded(ada) == before
-    assert looked_at(ada, "test").running
-    seen = looked_at(grace, "test")
-    assert (seen.number, seen.running) == (1, False)
-    assert machine in (seen.note or "")
-    [line] = deploy.deployments(grace._ws, "test")
-    assert (line.number, line.author, line.reason) == (1, "ada", "for the trial")
-    assert (line.machine or "").endswith(machine)
+    assert looked_at(ada, "prod").running
+    # What was settled is added: no line is another than it was.
+    assert [line for line in recorded(ada) if line in before] == before
+    assert len(recorded(ada)) == len(before) + 1
+    seen = looked_at(grace, "prod")
+    assert (seen.number, seen.running, seen.elsewhere, seen.personal) == (1, False, True, False)
+    assert (seen.machine or "").endswith(machine(ada))
+    assert "has never run there" in (seen.note or "")
+    [line] = environments.deployments(grace._ws, "prod")
+    assert (line.number, line.author, line.reason, line.asked_from) == (1, "ada", "for the trial", None)
+    assert (line.machine or "").endswith(machine(ada))
+    assert {change.author for change in line.changes} == {"ada", "somebody"}
 
-    # What another place serves is not changed from here.
-    changes: tuple[Callable[[], object], ...] = (
-        lambda: grace.promote("latest", "test"),
-        lambda: grace.rollback("test"),
-        lambda: grace.stop("test"),
-        lambda: deploy.serve(grace._ws, "test"),
-    )
-    for change in changes:
-        with pytest.raises(Conflict) as refused:
-            change()
-        assert refused.value.code == "served-elsewhere"
-        assert machine in refused.value.message
-    assert recorded(ada) == recorded(grace)
+    # A second machine that serves it would answer with another release.
+    with pytest.raises(Conflict) as refused:
+        serving.serve(grace._ws, "prod")
+    assert refused.value.code == "served-elsewhere"
+    assert machine(ada) in refused.value.message
 
     # The first environment is each one's own.
+    ada.promote("small/1", "dev")
     assert looked_at(grace, "dev").release is None
-    grace.promote("latest", "dev")
-    assert looked_at(ada, "dev").running
-    assert looked_at(grace, "dev").running
+    grace.promote("small/2", "dev")
+    assert (looked_at(ada, "dev").personal, looked_at(ada, "dev").runs) == (True, "small/1")
+    assert looked_at(grace, "dev").runs == "small/2"
 
     # What answers keeps its bundle, whatever the records say.
-    with ada._ws.store.catalog.write() as write:
-        write.change(records.Deployment, {}, status="failed")
-    bundles = ada._ws.store.environments_folder / "bundles"
-    there = sorted(path.name for path in bundles.iterdir())
+    for environment in ("dev", "prod"):
+        now(ada, environment, "failed")
+    store = ada._ws.store
+    served = bundle.unpack(store, bundle.find(store, "small", 1), store.environments_folder / "bundles")
     ada.gc()
-    assert sorted(path.name for path in bundles.iterdir()) == there
-    with ada._ws.store.catalog.write() as write:
-        write.change(records.Deployment, {}, status="live")
+    assert served.is_dir()
+    now(ada, "prod", "live")
 
     # Taken over, with a reason; the first one ends its server.
-    serving = deploy.serve(grace._ws, "test", take_over="ada's machine is down")
-    assert serving.number == 1
-    assert f":{grace._ws.store.folder}" in (looked_at(ada, "test").note or "")
-    told = environments.end_if_taken_over(ada._ws.store, ada._ws.settings, "test")
+    taken = serving.serve(grace._ws, "prod", take_over="ada's machine is down")
+    assert taken.number == 1
+    assert (looked_at(ada, "prod").machine or "").endswith(machine(grace))
+    told = places.end_if_taken_over(ada._ws.store, ada._ws.settings, "prod")
     assert told is not None
     assert "ada's machine is down" in told
-    assert environments.status(ada._ws.store, "test") is None
-    assert looked_at(grace, "test").running
-    assert [(d.number, d.status, d.author) for d in deploy.deployments(ada._ws, "test")] == [
+    assert places.status(ada._ws.store, "prod") is None
+    assert looked_at(grace, "prod").running
+    assert [(d.number, d.status, d.author) for d in environments.deployments(ada._ws, "prod")] == [
         (2, "live", "grace"),
         (1, "retired", "ada"),
     ]
+
+
+def test_what_nobody_there_looks_for_is_wanted_until_it_is_withdrawn_or_replaced(
+    people: tuple[tm.Project, tm.Project],
+):
+    ada, grace = people
+    ada.promote("small/1", "shop")
+    with pytest.raises(NotAllowed) as refused:
+        grace.rollback("shop")
+    assert refused.value.code == "nothing-to-roll-back-to"
+
+    view = deploy.promote(grace._ws, "small/2", "shop", "more rows")
+    assert (view.status, view.number) == ("wanted", 2)
+    said = " ".join(view.notes)
+    assert f"{machine(ada)} has not answered; it will when it looks" in said
+    assert "'tidemill serve shop' has never run there" in said
+    for person in people:
+        seen = looked_at(person, "shop")
+        assert (seen.wanted, seen.number) == ("small/2", 1)
+        assert seen.wish is not None
+        assert (seen.wish.author, seen.wish.reason) == ("grace", "more rows")
+        assert seen.wish.machine.endswith(machine(grace))
+    assert looked_at(ada, "shop").runs == "small/1"
+
+    # Promoting back withdraws it; a newer wish takes an older one's place.
+    assert grace.promote("small/1", "shop").status == "live"
+    assert look(ada, "shop") is None
+    assert grace.stop("shop") is False
+    assert looked_at(grace, "shop").wanted == "stopped"
+    grace.promote("small/2", "shop")
+    assert answers(ada, "shop") == [
+        ("promote small/2", "withdrawn"),
+        ("stop", "replaced"),
+        ("promote small/2", "wanted"),
+    ]
+
+    # Who is at the server has the last word.
+    ada.promote("small/2", "shop")
+    assert answers(ada, "shop")[-1] == ("promote small/2", "replaced")
+    assert grace.stop("shop") is False
+    assert serving.serve(ada._ws, "shop").number == 2
+    assert answers(ada, "shop")[-1] == ("stop", "replaced")
+
+    # A rollback that was typed while another release was live takes nothing else off.
+    grace.rollback("shop")
+    with ada._ws.store.catalog.write() as write:
+        write.change(records.Wish, {"environment": "shop", "state": "wanted"}, live=1)
+    done = look(ada, "shop")
+    assert done is not None
+    assert (done.state, (done.error or {})["code"]) == ("failed", "live-moved")
+    assert looked_at(ada, "shop").runs == "small/2"
+
+
+def test_what_is_wanted_is_done_once_whenever_the_process_that_does_it_is_killed(
+    people: tuple[tm.Project, tm.Project],
+):
+    ada, grace = people
+    ada.promote("small/1", "mill")
+    deploy.promote(grace._ws, "small/2", "mill", "more rows")
+    for moment in ("take", "answer"):
+        killed(ada, "mill", moment)
+    assert looked_at(ada, "mill").runs == "small/2"
+    done = look(ada, "mill")
+    assert done is not None
+    assert (done.state, done.answer) == ("carried-out", "release small/2 is live")
+    # In the name of whoever wanted it, with the place where that was.
+    lines = environments.deployments(grace._ws, "mill")
+    assert [(d.number, d.release_number, d.status, d.author, d.reason, d.wish) for d in lines] == [
+        (2, 2, "live", "grace", "more rows", 1),
+        (1, 1, "retired", "ada", "promoted", None),
+    ]
+    assert (lines[0].asked_from or "").endswith(machine(grace))
+    assert (lines[0].machine or "").endswith(machine(ada))
+
+
+def test_who_types_is_told_what_came_of_it(people: tuple[tm.Project, tm.Project]):
+    ada, grace = people
+    ada.promote("small/1", "kiosk")
+    with looking(ada, "kiosk"):
+        there = grace.promote("small/2", "kiosk")
+        assert (there.status, there.number, there.replaced) == ("live", 2, 1)
+        assert (there.machine or "").endswith(machine(ada))
+        back = grace.rollback("kiosk")
+        assert (back.status, back.number, back.replaced) == ("live", 1, 2)
+
+        # What fails there is recorded and told, and the old release goes on.
+        broken = add_run(ada._ws.store, "broken")
+        create(ada._ws.store, broken, {"predictor.json": b"not json"}, name="broken")
+        with pytest.raises(Failed) as failed:
+            grace.promote("broken/1", "kiosk")
+    assert failed.value.code == "deployment-failed"
+    assert machine(ada) in failed.value.message
+    seen = looked_at(grace, "kiosk")
+    assert (seen.wanted, seen.number) == ("small/1", 1)
+    assert seen.wish is not None
+    assert seen.wish.state == "failed"
+    assert looked_at(ada, "kiosk").runs == "small/1"
+    line = environments.deployments(grace._ws, "kiosk")[0]
+    assert (line.status, line.author) == ("failed", "grace")
+    assert "could not enter 'kiosk'" in line.changes[-1].reason
+
+    with looking(ada, "kiosk"):
+        assert grace.stop("kiosk") is True
+    assert not looked_at(ada, "kiosk").running
+    assert "it ended at" in (looked_at(grace, "kiosk").note or "")
+
+
+def test_a_refit_wants_its_release_where_another_machine_serves_and_does_not_call_it_live(
+    people: tuple[tm.Project, tm.Project],
+):
+    ada, grace = people
+    ada.promote("small/1", "yard")
+    made = refitting.make(grace._ws, "small", "yard", "person", "more rows", silent)
+    assert made.release is not None
+    assert not made.deployed
+    assert f"release {made.release}, wanted in yard" in made.reason
+    assert machine(ada) in made.reason
+    assert answers(ada, "yard") == [(f"promote small/{made.release}", "wanted")]
+
+
+def killed(person: tm.Project, environment: str, moment: str) -> None:
+    """Look once, in a process that is killed at one function of ``wishes``: when a wish was taken, or before it is answered."""
+    ws = person._ws
+    done = subprocess.run(
+        [sys.executable, "-c", DYING, how_to_open(ws.store), str(ws.folder), environment, moment],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+DYING = """
+import os, signal, sys
+from pathlib import Path
+from tests.services.again import opened_again
+from tidemill.core.config import load_project
+from tidemill.core.events import silent
+from tidemill.release import bundle, carrying_out, wishes
+how, folder, environment, moment = sys.argv[1:]
+real = getattr(wishes, moment)
+def deadly(*arguments, **named):
+    if moment == "take":
+        real(*arguments, **named)
+    os.kill(os.getpid(), signal.SIGKILL)
+setattr(wishes, moment, deadly)
+settings = load_project(Path(folder)).settings
+carrying_out.carry_out(opened_again(how), settings, environment, "ada", silent)
+"""

@@ -139,4 +139,4 @@ def servers(store: Store) -> Iterator[Settings]:
     settings = Settings(environments={"dev": EnvironmentSettings(), "prod": EnvironmentSettings(after="dev")})
     yield settings
     for environment in settings.environments:
-        environments.stop(store, settings, environment=environment)
+        environments.stop(store, settings, environment=environment, author="ada")

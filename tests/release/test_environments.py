@@ -26,7 +26,7 @@ from tidemill.core.errors import Conflict, Failed, InvalidInput, NotAllowed, Not
 from tidemill.core.events import Event, Note
 from tidemill.core.settings import EnvironmentSettings, Settings
 from tidemill.models import sample
-from tidemill.release import environments
+from tidemill.release import environments, settling
 from tidemill.store.catalog import records
 from tidemill.store.open import Store
 
@@ -238,28 +238,33 @@ def test_stop_and_serve_again(
     store: Store, servers: Settings, promote: Promote, two: tuple[records.Release, ...]
 ):
     with pytest.raises(NotFound) as caught:
-        environments.serve_again(store, servers, environment="dev")
+        environments.serve_again(store, servers, environment="dev", author="ada")
     assert caught.value.code == "nothing-deployed"
     live = promote(two[0])
-    assert environments.stop(store, servers, environment="dev")
+    assert environments.stop(store, servers, environment="dev", author="ada")
     assert environments.status(store, "dev") is None
-    assert not environments.stop(store, servers, environment="dev")
+    assert not environments.stop(store, servers, environment="dev", author="ada")
     assert environments.current(store, "dev") == live
     for wrong, code in (
         ({"tls_cert": __file__, "tls_key": __file__}, "tls-not-usable"),
         ({"trusted_proxies": ("nonsense",)}, "invalid-proxy"),
     ):
         with pytest.raises(InvalidInput) as refused:
-            environments.serve_again(store, servers, environment="dev", told=wrong)
+            environments.serve_again(store, servers, environment="dev", author="ada", told=wrong)
         assert refused.value.code == code
-    running = environments.serve_again(store, servers, environment="dev")
+    running = environments.serve_again(store, servers, environment="dev", author="ada")
     assert (running.release, running.number) == (two[0].digest, 1)
     assert ask(running.address)["number"] == 1
-    assert environments.serve_again(store, servers, environment="dev").pid == running.pid
+    assert environments.serve_again(store, servers, environment="dev", author="ada").pid == running.pid
     told = {"port": 0, "no_auth": False}
-    assert environments.serve_again(store, servers, environment="dev", told=told).pid == running.pid
+    assert (
+        environments.serve_again(store, servers, environment="dev", author="ada", told=told).pid
+        == running.pid
+    )
     with pytest.raises(Conflict) as differs:
-        environments.serve_again(store, servers, environment="dev", told={"host": "127.0.0.2", "port": 1})
+        environments.serve_again(
+            store, servers, environment="dev", author="ada", told={"host": "127.0.0.2", "port": 1}
+        )
     assert differs.value.code == "served-already"
     assert f"by process {running.pid} at {running.address}" in differs.value.message
     assert differs.value.details["differs"] == ["host", "port"]
@@ -274,7 +279,7 @@ def test_a_killed_server_is_served_again(
     assert running is not None
     os.kill(running.pid, signal.SIGKILL)
     until(lambda: environments.status(store, "dev") is None, "the server is gone")
-    assert environments.recover(store, servers) == []
+    assert environments.recover(store, servers, "grace") == []
     # Promoting what should be live brings it back as well.
     promote(two[0])
     assert ask(address(store))["number"] == 1
@@ -288,16 +293,19 @@ def test_what_answers_is_what_is_live_whatever_the_record_says(
     second = promote(two[1])
     first = environments.history(store, "dev")[1]
     with store.catalog.write() as write:
-        write.change(records.Deployment, {"id": first.id}, status="live")
-        write.change(records.Deployment, {"id": second.id}, status="starting")
-    settled = environments.recover(store, servers)
+        settling.change(write, store, first, "live", "ada", "")
+        settling.change(write, store, second, "starting", "ada", "")
+    settled = environments.recover(store, servers, "grace")
     assert {(d.release_number, d.status) for d in settled} == {(1, "retired"), (2, "live")}
     with store.catalog.write() as write:
-        write.change(records.Deployment, {"id": first.id}, status="live")
-        write.change(records.Deployment, {"id": second.id}, status="failed")
-    environments.recover(store, servers)
+        settling.change(write, store, first, "live", "ada", "")
+        settling.change(write, store, second, "failed", "ada", "")
+    environments.recover(store, servers, "grace")
     assert statuses(store) == [(2, "live"), (2, "failed"), (1, "retired")]
-    assert environments.recover(store, servers) == []
+    # Nobody's name stands under what somebody else found.
+    found = environments.history(store, "dev")[0]
+    assert (found.author, found.kind) == ("grace", "found")
+    assert environments.recover(store, servers, "grace") == []
 
 
 PROMOTE = """
@@ -341,7 +349,7 @@ def test_kill_9_of_the_promoter_leaves_one_release_serving_and_a_true_record(
             time.sleep(moment + random.uniform(0, 0.1))
         process.send_signal(signal.SIGKILL)
     assert ask(place)["number"] in (1, 2)
-    environments.recover(store, servers)
+    environments.recover(store, servers, "grace")
     running, live = environments.status(store, "dev"), environments.current(store, "dev")
     assert running is not None
     assert live is not None
@@ -361,24 +369,24 @@ def test_the_port_is_chosen_once_and_kept_and_what_serve_was_told_holds_for_what
 ):
     promote(two[0])
     first = address(store)
-    environments.stop(store, servers, environment="dev")
-    assert environments.serve_again(store, servers, environment="dev").address == first
-    environments.stop(store, servers, environment="dev")
+    environments.stop(store, servers, environment="dev", author="ada")
+    assert environments.serve_again(store, servers, environment="dev", author="ada").address == first
+    environments.stop(store, servers, environment="dev", author="ada")
     port = int(first.rpartition(":")[2])
     with socket.create_server(("127.0.0.1", port)):
-        moved = environments.serve_again(store, servers, environment="dev").address
+        moved = environments.serve_again(store, servers, environment="dev", author="ada").address
         assert moved != first
-        environments.stop(store, servers, environment="dev")
+        environments.stop(store, servers, environment="dev", author="ada")
     # It is free again, but the new one has been told to clients since.
     told: dict[str, Any] = {"host": "0.0.0.0"}  # noqa: S104
     with pytest.raises(NotAllowed) as caught:
-        environments.serve_again(store, servers, environment="dev", told=told)
+        environments.serve_again(store, servers, environment="dev", author="ada", told=told)
     assert caught.value.code == "tokens-needed"
     told["no_auth"] = True
-    open_to_all = environments.serve_again(store, servers, environment="dev", told=told).address
+    open_to_all = environments.serve_again(store, servers, environment="dev", author="ada", told=told).address
     assert open_to_all == moved.replace("127.0.0.1", "0.0.0.0")  # noqa: S104
     promote(two[1])
     assert address(store) == open_to_all
     assert ask(open_to_all)["number"] == 2
-    environments.stop(store, servers, environment="dev")
-    assert environments.serve_again(store, servers, environment="dev").address == moved
+    environments.stop(store, servers, environment="dev", author="ada")
+    assert environments.serve_again(store, servers, environment="dev", author="ada").address == moved

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from tidemill.core.errors import NotAllowed, NotFound
-from tidemill.core.settings import Settings
+from tidemill.core.settings import EnvironmentSettings, Settings
 from tidemill.release import history
 from tidemill.store.catalog import records
 from tidemill.store.open import Store
@@ -104,6 +104,29 @@ def entry(number: int, release: int, *, back_from: int | None = None, clock: int
         number=number,
         back_from=back_from,
     )
+
+
+def test_the_first_environment_is_each_machines_own_unless_the_settings_say_otherwise():
+    def personal(first: bool | None) -> list[bool]:
+        places = {"dev": EnvironmentSettings(personal=first), "prod": EnvironmentSettings()}
+        return [history.is_personal(Settings(environments=places), name) for name in (*places, "other")]
+
+    assert personal(None) == [True, False, False]
+    assert personal(False) == [False, False, False]
+    both = {"dev": EnvironmentSettings(), "prod": EnvironmentSettings(personal=True)}
+    assert history.is_personal(Settings(environments=both), "prod")
+
+
+def test_what_another_machine_takes_over_is_no_promotion():
+    entries = [entry(1, 1), entry(2, 2), entry(3, 1, back_from=2)]
+    for kind in ("take-over", "found"):
+        entries.append(dataclasses.replace(entry(len(entries) + 1, 1), kind=kind))
+        # Release 2 was rolled back from, and nothing was promoted since.
+        assert history.previous(history.in_order(entries)) is None
+    entries.append(dataclasses.replace(entry(6, 3), kind="promotion"))
+    found = history.previous(history.in_order(entries))
+    assert found is not None
+    assert found.release_number == 1
 
 
 def test_what_ran_is_ordered_by_number_whatever_the_clocks_of_machines_say():

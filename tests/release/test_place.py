@@ -4,7 +4,9 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+import tidemill as tm
 from tests.release.test_history import entry
+from tidemill.loop import deploy, environments
 from tidemill.release import place
 from tidemill.store.open import Store
 
@@ -30,6 +32,41 @@ def test_a_copied_store_is_another_place_and_carries_its_environments_along(stor
         assert place.here(copy) == second
         copy.close()
     assert place.here(store) == first
+
+
+def test_a_folder_that_was_copied_takes_over_what_it_carries_and_says_so_once(tmp_path: Path):
+    project = tmp_path / "one"
+    project.mkdir()
+    (project / "tidemill.toml").write_text('author = "ada"')
+    with tm.open(project) as first:
+        own, store = place.here(first._ws.store), first._ws.store
+        made = dataclasses.replace(entry(1, 1), status="live", place=own.id, machine=own.machine)
+        with store.catalog.write() as write:
+            write.add(made, dataclasses.replace(entry(2, 2), status="failed", place=own.id))
+        assert [e.note for e in first.environments()] == [None] * 4
+    shutil.copytree(project, tmp_path / "two")
+    with tm.open(tmp_path / "two") as second:
+        there = place.here(second._ws.store).machine
+        notes = [e.note for e in second.environments() if e.note]
+        assert notes == [
+            f"This store was copied or moved from {own.machine}: what it served (prod) is served from here now, {there}."
+        ]
+        assert [e.note for e in second.environments()] == [None] * 4
+        failed, live = environments.deployments(second._ws, "prod")
+        # Nothing that was recorded is another; the move is added, with who and from where.
+        assert (failed.changes, failed.status) == ([], "failed")
+        assert (live.status, live.machine, live.author) == ("live", own.machine, made.author)
+        [moved] = live.changes
+        assert (moved.author, moved.machine) == ("ada", there)
+        [shown] = [e for e in second.environments() if e.environment == "prod"]
+        assert (shown.machine, shown.elsewhere) == (there, False)
+    # It says so in whatever is typed first.
+    shutil.copytree(tmp_path / "two", tmp_path / "three")
+    with tm.open(tmp_path / "three") as third:
+        assert f"from {there}" in deploy.stop(third._ws, "prod").notes[0]
+        assert deploy.stop(third._ws, "prod").notes == []
+    with tm.open(project) as first:
+        assert [e.note for e in first.environments()] == [None] * 4
 
 
 def test_where_nothing_can_be_written_a_place_is_looked_at(store: Store):

@@ -79,6 +79,9 @@ QUEUE = records.LabelQueue(
     opened_at=RUN.started_at,
 )
 LABELLED = records.LabelRow(QUEUE.id, 1, "7", "decided", "coat", "ada", RUN.started_at, "0123456789ab")
+DEPLOYMENT = records.Deployment(
+    "d1", "prod", "fashion", 1, "sha256:cc", "live", "Ada", RUN.started_at, None, "promoted"
+)
 EXAMPLES = [
     RUN,
     STEP,
@@ -88,9 +91,10 @@ EXAMPLES = [
     ),
     records.Verdict(RUN.id, True, None, [{"rule": "accuracy >= 0.87", "passed": True}], RUN.started_at),
     records.Release("fashion", 1, "sha256:cc", RUN.id, "Ada", RUN.started_at),
-    records.Deployment(
-        "d1", "prod", "fashion", 1, "sha256:cc", "live", "Ada", RUN.started_at, None, "promoted"
-    ),
+    DEPLOYMENT,
+    records.DeploymentChange("d1", 1, "prod", "retired", "Ada", "here:/p", RUN.started_at, "release 2", "p2"),
+    records.Wish("prod", 1, "promote", "fashion", 2, 1, "Grace", "there:/q", "better", RUN.started_at),
+    records.Lookout("prod", "p1", "here:/p", RUN.started_at, None, "fashion", 1, "http://127.0.0.1:9"),
     records.Firing("refit", "0123456789ab", None, None, RUN.started_at),
     REVIEW,
     records.Approval("fashion", 3, "grace", "0123456789ab", RUN.started_at),
@@ -99,6 +103,9 @@ EXAMPLES = [
     records.LabelTurn(QUEUE.id, 1, "labeller", "ada", "h1", "leased", RUN.started_at, RUN.started_at),
     records.Comment("fashion", 3, 1, "grace", "Row 7 is a coat.", "7", RUN.started_at),
 ]
+
+
+HISTORY = (records.Deployment, records.DeploymentChange)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -137,16 +144,34 @@ def test_migrations_end_at_the_tables(where: Path | str):
 def test_a_record_comes_back_as_it_was_put(catalog: Catalog, record: Any):
     kind = type(record)
     with catalog.write() as transaction:
-        transaction.put(record)
-        transaction.put(record)
+        if kind is records.DeploymentChange:
+            transaction.add(DEPLOYMENT)
+        if kind in HISTORY:
+            transaction.add(record)
+        else:
+            transaction.put(record)
+            transaction.put(record)
     with catalog.read() as transaction:
         assert transaction.find(kind) == [record]
+
+
+@pytest.mark.parametrize("kind", HISTORY)
+def test_history_is_added_to_and_never_written_over(catalog: Catalog, kind: type[Any]):
+    with catalog.write() as transaction:
+        transaction.add(*[r for r in EXAMPLES if isinstance(r, HISTORY)])
+        for write in (
+            lambda: transaction.put(next(r for r in EXAMPLES if isinstance(r, kind))),
+            lambda: transaction.change(kind, {}, status="live"),
+            lambda: transaction.remove(kind, {}),
+        ):
+            with pytest.raises(AssertionError, match="never written over"):
+                write()
 
 
 def test_each_record_has_the_columns_of_its_table():
     def table_of(kind: type) -> sa.Table:
         words = re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
-        return tables.metadata.tables[re.sub(r"y$", "ie", words) + "s"]
+        return tables.metadata.tables[re.sub(r"sh$", "she", re.sub(r"y$", "ie", words)) + "s"]
 
     for kind in {type(r) for r in EXAMPLES}:
         assert [f.name for f in dataclasses.fields(kind)] == [c.name for c in table_of(kind).columns]

@@ -115,7 +115,7 @@ def test_from_a_real_server_back_into_a_real_dataset(store: Store, predictor_tar
         labels = [{"prediction": name, "label": "bright"} for name in ids[1:]]
         post(running.address, "/feedback", {"feedback": labels})
     finally:
-        environments.stop(store, settings, environment="dev")
+        environments.stop(store, settings, environment="dev", author="ada")
     corrections = harvest(store, "dev")
     # What the promotion asked to check the server is no traffic, and has no feedback.
     assert [c.prediction for c in corrections] == ids[1:]

@@ -63,6 +63,8 @@ class EnvironmentSettings:
 
     Attributes:
         after: The environment in which a release must have been live before it may enter this one.
+        personal: Whether each machine has one of this name for itself; else it is shared: one release is wanted, and one machine
+            serves it. Without it, the first environment of the file is personal, and the others are shared.
         host: Address to bind to.
         port: Port to bind to; 0 takes a free one.
         hosts: Names by which clients reach it, such as that of a proxy or a service, beside its address,
@@ -80,6 +82,7 @@ class EnvironmentSettings:
     """
 
     after: str | None = None
+    personal: bool | None = None
     host: str = "127.0.0.1"
     port: int = 0
     hosts: tuple[str, ...] = ()

@@ -39,13 +39,13 @@ class NotComparable(Exception):
 
 def running_release(ws: Workspace, name: str) -> "records.Release | None":
     """The release of ``name`` that is live in the last environment that has one, in the order of the settings."""
-    from tidemill.release.history import in_order  # noqa: PLC0415
+    from tidemill.release.history import standing  # noqa: PLC0415
     from tidemill.store.catalog import records  # noqa: PLC0415
 
     with ws.store.catalog.read() as read:
-        live = read.find(records.Deployment, {"status": "live", "release_name": name})
+        live = [d for d in standing(read, None, "live") if d.release_name == name]
         # Of an environment that several have for themselves, what went live last.
-        placed = {d.environment: d for d in reversed(in_order(live))}
+        placed = {d.environment: d for d in reversed(live)}
         for environment in reversed(list(ws.settings.environments)):
             if environment in placed:
                 return read.first(records.Release, {"digest": placed[environment].release_digest})

@@ -10,7 +10,7 @@ from tidemill.core.config import load_project
 from tidemill.core.errors import Failed, InvalidInput
 from tidemill.core.events import Progress, Sink, StageFinished, StageStarted, silent
 from tidemill.core.settings import FILE
-from tidemill.loop import deploy, firing, refitting, releases, runs
+from tidemill.loop import deploy, environments, firing, refitting, releases, runs, serving
 from tidemill.loop import feedback as labels_back
 from tidemill.loop import lineage as tracing
 from tidemill.loop import predict as predictions
@@ -265,11 +265,11 @@ def _promote(work: _Demo) -> str:
     """Release 1 through every environment; one that a later release is live in already is only started again."""
     places: list[str] = []
     for environment in work.ws.settings.environments:
-        live = {e.environment: e for e in deploy.environments(work.ws)}[environment]
+        live = {e.environment: e for e in environments.environments(work.ws)}[environment]
         if live.number is None:
             deploy.promote(work.ws, f"{work.name}/1", environment, sink=work.sink)
         elif not live.running:
-            deploy.serve(work.ws, environment, sink=work.sink)
+            serving.serve(work.ws, environment, sink=work.sink)
         places.append(environment)
         work.sink(Progress("promoting", len(places), len(work.ws.settings.environments), "environments"))
     return f"{' → '.join(places)}; prod answers at {deploy.address_of(work.ws, 'prod')}"

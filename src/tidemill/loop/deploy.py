@@ -1,19 +1,14 @@
-"""Deployment: promote a release, roll back, serve an environment, see what runs where."""
+"""Deployment: promote a release, roll back, stop, and find what answers."""
 
 import dataclasses
-import os
 import time
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tidemill.core.errors import Failed, Interrupted, TidemillError
+from tidemill.core.errors import Interrupted
 from tidemill.core.events import Sink, silent
-from tidemill.loop import judging
+from tidemill.loop import judging, wishing
 from tidemill.loop.releases import find_release
-from tidemill.loop.unreadable import error_of_one
-from tidemill.loop.views import DeploymentView, EnvironmentView
+from tidemill.loop.views import DeploymentView, StopView
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -21,85 +16,30 @@ if TYPE_CHECKING:
     from tidemill.serve.client import OwnAccess
     from tidemill.store.catalog import records
 
-_POLL_SECONDS = 0.2
-_ASK_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Serving:
-    """What serves an environment. It is a process of its own; ``wait`` follows it to its end.
-
-    Attributes:
-        started: Whether this call started it; else it ran before, and is another's to stop.
-    """
-
-    environment: str
-    release: str
-    number: int
-    address: str
-    pid: int
-    workspace: Workspace
-    warnings: list[str]
-    started: bool = True
-
-    def wait(self) -> None:
-        """Return when nothing serves the environment any more; a release that takes over is followed.
-
-        Where another machine takes the environment over, the server here ends. While the store is away, it goes on.
-
-        Raises:
-            Failed: ``server-died``, when it was killed or crashed.
-        """
-        from tidemill.release import servers  # noqa: PLC0415
-
-        pid, asked = self.pid, time.monotonic()
-        while True:
-            while _is_running(pid):
-                time.sleep(_POLL_SECONDS)
-                if self.workspace.store.is_shared and time.monotonic() - asked > _ASK_SECONDS:
-                    self._end_if_taken_over()
-                    asked = time.monotonic()
-            # Before anything asks for a server, which clears what a dead one left.
-            is_dead = servers.died(self.workspace.store, self.environment, pid)
-            running = status(self.workspace, self.environment)
-            if running is None and is_dead:
-                raise Failed(
-                    f"The server of '{self.environment}', process {pid}, was killed, or crashed.",
-                    why=f"Its log is {self.workspace.store.environments_folder / f'{self.environment}.log'}.",
-                    hint=f"Type 'tidemill serve {self.environment}' to bring it back.",
-                    code="server-died",
-                )
-            if running is None:
-                return
-            pid = running.pid
-
-    def _end_if_taken_over(self) -> None:
-        from tidemill.release import environments as places  # noqa: PLC0415
-
-        with suppress(TidemillError):
-            told = places.end_if_taken_over(self.workspace.store, self.workspace.settings, self.environment)
-            if told is not None:
-                self.warnings.append(told)
-
 
 def promote(
     ws: Workspace, release: str, environment: str, reason: str | None = None, *, sink: Sink = silent
 ) -> DeploymentView:
     """Let a release take over an environment, after it was checked there with real requests.
 
-    Where another release went live since the gate judged this one, the view's notes say so.
+    Where another release went live since the gate judged this one, the view's notes say so. Where another place serves the
+    environment, the release is wanted there (``wishing``), and the view's status is ``wanted`` until it is live.
 
     Raises:
         NotFound: ``release-not-found``, ``environment-not-found``.
         NotAllowed: ``promotion-order``.
         Failed: ``deployment-failed``; what ran before still does.
+        Conflict: ``wish-replaced``.
     """
     from tidemill.release import environments as places  # noqa: PLC0415
 
     started = time.perf_counter()
-    before = _live(ws, environment)
     found = find_release(ws, release)
-    note = judging.unjudged_against(ws, found)
+    note, carried = judging.unjudged_against(ws, found), _carried(ws)
+    if (there := wishing.elsewhere(ws, environment)) is not None:
+        view = wishing.promote(ws, found, there, reason or "promoted", sink)
+        return dataclasses.replace(view, notes=[*([note] if note else []), *view.notes])
+    before = _live(ws, environment)
     deployment = places.promote(
         ws.store,
         ws.settings,
@@ -110,7 +50,7 @@ def promote(
         sink=sink,
     )
     view = _view(ws, deployment, before, started)
-    return dataclasses.replace(view, notes=[*([note] if note else []), *view.notes])
+    return dataclasses.replace(view, notes=[*carried, *([note] if note else []), *view.notes])
 
 
 def rollback(
@@ -121,10 +61,13 @@ def rollback(
     Raises:
         NotAllowed: ``nothing-to-roll-back-to``.
         Failed: ``deployment-failed``; what ran before still does.
+        Conflict: ``wish-replaced``, where another place serves it, and something else was typed meanwhile.
     """
     from tidemill.release import environments as places  # noqa: PLC0415
 
-    started = time.perf_counter()
+    started, carried = time.perf_counter(), _carried(ws)
+    if (there := wishing.elsewhere(ws, environment)) is not None:
+        return wishing.rollback(ws, there, reason or "rolled back", sink)
     before = _live(ws, environment)
     deployment = places.rollback(
         ws.store,
@@ -134,106 +77,8 @@ def rollback(
         reason=reason or "rolled back",
         sink=sink,
     )
-    return _view(ws, deployment, before, started)
-
-
-def environments(ws: Workspace) -> list[EnvironmentView]:
-    """Every environment: its release, whether it runs and where, and how much it has answered."""
-    from tidemill.release import environments as places  # noqa: PLC0415
-    from tidemill.release.place import here  # noqa: PLC0415
-
-    if not ws.store.catalog.is_older:
-        places.recover(ws.store, ws.settings)
-    found: list[EnvironmentView] = []
-    seen: set[int] = set()
-    for name in ws.settings.environments:
-        live = _live(ws, name)
-        running = places.status(ws.store, name)
-        elsewhere = live is not None and live.place is not None and not here(ws.store).serves(live)
-        found.append(
-            EnvironmentView(
-                name,
-                live.release_name if live else None,
-                live.release_number if live else None,
-                running.address if running else None,
-                running is not None,
-                *_counted(ws, name, f"served by {live.machine}" if live and elsewhere else None),
-            )
-        )
-        seen |= {running.pid} if running else set()
-    for other in places.running(ws.store):
-        if other.pid not in seen:
-            odd = (
-                f"a second server, process {other.pid}: 'tidemill stop {other.environment}' ends both"
-                if other.environment in ws.settings.environments
-                else "not in tidemill.toml"
-            )
-            found.append(
-                EnvironmentView(
-                    other.environment,
-                    other.name,
-                    other.number,
-                    other.address,
-                    True,  # noqa: FBT003 - it runs
-                    *_counted(ws, other.environment, odd),
-                )
-            )
-    return found
-
-
-def serve(
-    ws: Workspace,
-    environment: str,
-    *,
-    told: Mapping[str, Any] | None = None,
-    take_over: str | None = None,
-    sink: Sink = silent,
-) -> Serving:
-    """Start the current release of an environment, or find it running.
-
-    Args:
-        ws: The project.
-        environment: Which.
-        told: What holds in place of the environment's settings, by their names: ``host``, ``port``, ``no_auth``.
-        take_over: Why this machine serves it from now on, where another one does; None refuses that.
-        sink: Told what happens.
-
-    Raises:
-        NotFound: ``environment-not-found``, ``nothing-deployed``.
-        Conflict: ``served-elsewhere``.
-        NotAllowed: ``tokens-needed``.
-        Failed: ``deployment-failed``.
-    """
-    from tidemill.release import addresses  # noqa: PLC0415
-    from tidemill.release import environments as places  # noqa: PLC0415
-
-    kept = addresses.kept_port(ws.store, environment)
-    if take_over is not None:
-        author = ws.project.author
-        places.take_over(
-            ws.store,
-            ws.settings,
-            environment=environment,
-            author=author,
-            reason=take_over,
-            told=told,
-            sink=sink,
-        )
-    before = places.status(ws.store, environment)
-    running = places.serve_again(ws.store, ws.settings, environment=environment, told=told, sink=sink)
-    warnings = [f"Warning: {w}" for w in addresses.warnings(ws.settings, environment, running.told)]
-    if kept and not ws.settings.environments[environment].port and "port" not in (told or {}):
-        warnings += _moved(environment, kept, running.address)
-    return Serving(
-        environment,
-        running.name,
-        running.number,
-        running.address,
-        running.pid,
-        ws,
-        warnings,
-        started=before is None or before.pid != running.pid,
-    )
+    view = _view(ws, deployment, before, started)
+    return dataclasses.replace(view, notes=[*carried, *view.notes])
 
 
 def status(ws: Workspace, environment: str) -> "Status | None":
@@ -243,11 +88,27 @@ def status(ws: Workspace, environment: str) -> "Status | None":
     return places.status(ws.store, environment)
 
 
-def stop(ws: Workspace, environment: str) -> bool:
-    """Let an environment's server finish what it has and end. Whether one was running."""
-    from tidemill.release import environments as places  # noqa: PLC0415
+def stop(ws: Workspace, environment: str, reason: str | None = None, *, sink: Sink = silent) -> StopView:
+    """Let an environment's server finish what it has and end. Where another place serves it, that is wanted there.
 
-    return places.stop(ws.store, ws.settings, environment=environment)
+    Raises:
+        NotFound: ``environment-not-found``.
+        Failed: What it failed with there.
+        Conflict: ``wish-replaced``.
+    """
+    from tidemill.release import environments as places  # noqa: PLC0415
+    from tidemill.release import wishes  # noqa: PLC0415
+
+    carried = _carried(ws)
+    if places.status(ws.store, environment) is None:
+        there = wishing.elsewhere(ws, environment)
+        if there is not None:
+            return wishing.stop(ws, there, reason or "stopped", sink)
+    author = ws.project.author
+    stopped = places.stop(ws.store, ws.settings, environment=environment, author=author)
+    if ws.store.is_shared:
+        wishes.give_way(ws.store, environment, author, "it was stopped")
+    return StopView(environment, stopped, wanted=False, machine=None, notes=carried)
 
 
 def address_of(ws: Workspace, environment: str) -> str:
@@ -267,6 +128,14 @@ def address_of(ws: Workspace, environment: str) -> str:
             f"Environment '{environment}' has no release, so nothing answers there.",
             hint=f"Give it one: type 'tidemill promote latest {environment}'; 'tidemill release create RUN' makes a "
             "release of a run.",
+            code="not-serving",
+        )
+    there = wishing.elsewhere(ws, environment) if running is None else None
+    if there is not None:
+        raise Interrupted(
+            f"'{environment}' is served by {there.machine}, and not here.",
+            why="The commands ask what answers on this machine; the log of predictions is there too.",
+            hint="Type it there, or ask its address over HTTP; 'tidemill status' shows it.",
             code="not-serving",
         )
     if running is None:
@@ -294,10 +163,9 @@ def _live(ws: Workspace, environment: str) -> "records.Deployment | None":
 
 
 def _has_release(ws: Workspace, environment: str) -> bool:
-    from tidemill.store.catalog import records  # noqa: PLC0415
+    from tidemill.release.history import current  # noqa: PLC0415
 
-    with ws.store.catalog.read() as read:
-        return bool(read.find(records.Deployment, {"status": "live", "environment": environment}))
+    return current(ws.store, environment) is not None
 
 
 def was_live(ws: Workspace, release: str, environment: str, since: str) -> bool:
@@ -305,29 +173,6 @@ def was_live(ws: Workspace, release: str, environment: str, since: str) -> bool:
     from tidemill.release.history import served  # noqa: PLC0415
 
     return any(d.release_digest == release and d.started_at >= since for d in served(ws.store, environment))
-
-
-def deployments(ws: Workspace, environment: str) -> "list[records.Deployment]":
-    """What ran in an environment, newest first: who brought it there, from where and why.
-
-    Raises:
-        NotFound: ``environment-not-found``.
-    """
-    from tidemill.release import environments as places  # noqa: PLC0415
-    from tidemill.release.history import environment_settings  # noqa: PLC0415
-
-    environment_settings(ws.settings, environment)
-    return places.seen(ws.store, ws.settings, environment)
-
-
-def _counted(
-    ws: Workspace, environment: str, note: str | None
-) -> tuple[int | None, str | None, dict[str, Any] | None]:
-    """The last facts of an environment's view: how many predictions, the note, and why its log cannot be read."""
-    try:
-        return predictions_in(ws, environment), note, None
-    except TidemillError as error:
-        return None, note, error_of_one(error)
 
 
 def predictions_in(ws: Workspace, environment: str) -> int:
@@ -367,20 +212,9 @@ def _view(
     )
 
 
-def _moved(environment: str, kept: int, address: str) -> list[str]:
-    if address.endswith(f":{kept}"):
-        return []
-    return [
-        f"Warning: another program has {environment}'s port {kept}; from now on {environment} is at {address}."
-    ]
+def _carried(ws: Workspace) -> list[str]:
+    """What is said once of a store in a folder that was copied or moved."""
+    from tidemill.release.settling import carry_along  # noqa: PLC0415
 
-
-def _is_running(pid: int) -> bool:
-    with suppress(ChildProcessError):
-        # A child that has ended stays in the process table until it is waited for.
-        os.waitpid(pid, os.WNOHANG)
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    said = carry_along(ws.store, ws.project.author)
+    return [said] if said else []

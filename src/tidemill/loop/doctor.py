@@ -43,7 +43,9 @@ def doctor(folder: Path | None = None, *, deep: bool = False, sink: Sink = silen
         found.append(
             Finding("store", ok=True, message=f"{store.address}, records in {store.catalog.database.name}")
         )
-        free = shutil.disk_usage(store.folder).free
+        # Beside a shared store there is none before this machine keeps something of its own.
+        folder = next(f for f in (store.folder, *store.folder.absolute().parents) if f.exists())
+        free = shutil.disk_usage(folder).free
         found.append(
             Finding(
                 "disk",
@@ -104,7 +106,7 @@ def _runs(ws: Workspace) -> Finding:
     from tidemill.engine.run import mark_interrupted  # noqa: PLC0415
 
     gone = mark_interrupted(ws.store)
-    text = f"{len(gone)} were interrupted" if gone else "none hangs"
+    text = f"{len(gone)} were interrupted and are marked so now" if gone else "none hangs"
     return Finding("runs", ok=True, message=text)
 
 
@@ -210,7 +212,7 @@ def _release(ws: Workspace, release: ReleaseView, *, deep: bool) -> list[Finding
 
 
 def _environments(ws: Workspace) -> list[Finding]:
-    from tidemill.loop.deploy import environments  # noqa: PLC0415
+    from tidemill.loop.environments import environments  # noqa: PLC0415
 
     return [_environment(e) for e in environments(ws) if e.number is not None or e.error]
 
@@ -219,8 +221,13 @@ def _environment(found: EnvironmentView) -> Finding:
     name = f"environment {found.environment}"
     if found.error:
         return Finding(name, ok=False, message=found.error["message"], hint=found.error.get("hint"))
-    text = f"release {found.number}, " + (f"running at {found.address}" if found.running else "not running")
-    hint = None if found.running else f"Type 'tidemill serve {found.environment}' to start it."
+    runs = f"running at {found.address}" if found.running else "not running"
+    text = f"release {found.number}, {found.note if found.elsewhere and found.note else runs}"
+    hint = (
+        None
+        if found.running or found.elsewhere
+        else f"Type 'tidemill serve {found.environment}' to start it."
+    )
     return Finding(name, ok=True, message=text, hint=hint)
 
 

@@ -254,6 +254,7 @@ def _bundles(ws: Workspace, *, dry_run: bool) -> list[int]:
     """
     from tidemill.release import bundle  # noqa: PLC0415
     from tidemill.release import environments as places  # noqa: PLC0415
+    from tidemill.release.history import standing  # noqa: PLC0415
     from tidemill.store.catalog import records  # noqa: PLC0415
 
     folder = ws.store.environments_folder / "bundles"
@@ -262,7 +263,7 @@ def _bundles(ws: Workspace, *, dry_run: bool) -> list[int]:
     # What answers here needs its own, whatever the records say.
     answering = {told.release for told in places.running(ws.store)}
     with ws.store.catalog.read() as read:
-        live = {d.release_digest for d in read.find(records.Deployment, {"status": ["live", "starting"]})}
+        live = {d.release_digest for d in standing(read, None, "live", "starting")}
         kept = [r for r in read.find(records.Release) if r.digest in live | answering]
     if answering - {r.digest for r in kept}:
         return []

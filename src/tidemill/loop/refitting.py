@@ -81,7 +81,13 @@ def make(
         # What was promoted, and taken back by a person since, stays taken back.
         if begun and was_live(ws, release.digest, place, begun.since):
             continue
-        promote(ws, f"{release.name}/{release.number}", place, f"refit by {trigger}", sink=sink)
+        made_live = promote(ws, f"{release.name}/{release.number}", place, f"refit by {trigger}", sink=sink)
+        if made_live.status == "wanted":
+            # The way goes on from there once the machine that serves it has brought it in.
+            reason = f"release {release.number}, wanted in {place}, which {made_live.machine} serves and has not answered"
+            return RefitView(
+                trigger, cause, made.run, made.verdict, release.number, deployed=False, reason=reason, **facts
+            )
     where = f", live in {environment}" if environment else ""
     return RefitView(
         trigger,

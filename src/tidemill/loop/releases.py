@@ -259,10 +259,10 @@ def _created(ws: Workspace, release: "records.Release", *, already: bool) -> Cre
 
 
 def _view(ws: Workspace, release: "records.Release") -> ReleaseView:
-    from tidemill.store.catalog import records  # noqa: PLC0415
+    from tidemill.release.history import standing  # noqa: PLC0415
 
     with ws.store.catalog.read() as read:
-        live = read.find(records.Deployment, {"release_digest": release.digest, "status": "live"})
+        live = [d for d in standing(read, None, "live") if d.release_digest == release.digest]
     order = list(ws.settings.environments)
     names = sorted({d.environment for d in live}, key=lambda n: order.index(n) if n in order else len(order))
     return ReleaseView(

@@ -298,7 +298,10 @@ class DeploymentView:
     """A release in an environment.
 
     Attributes:
+        address: Where it answers, on ``machine``; None where that is not known.
+        status: ``live``; ``wanted``, where another machine serves the environment and has not brought it in yet.
         notes: What whoever promotes it should know: that it was not compared with the release that was live.
+        machine: Where another one serves it: ``host:/folder``; None: here.
     """
 
     environment: str
@@ -310,6 +313,47 @@ class DeploymentView:
     replaced: int | None
     seconds: float
     notes: list[str] = field(default_factory=list[str])
+    machine: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StopView:
+    """An environment that was stopped.
+
+    Attributes:
+        stopped: Whether something ran, and does no more.
+        wanted: Whether it is wanted of another machine, and not done yet.
+        machine: That machine; None: here.
+    """
+
+    environment: str
+    stopped: bool
+    wanted: bool
+    machine: str | None
+    notes: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class WishView:
+    """What was typed elsewhere than where an environment is served.
+
+    Attributes:
+        wants: As it was typed.
+        machine: Where it was typed: ``host:/folder``.
+        state: ``wanted``, ``carried-out``, ``failed``, ``replaced`` or ``withdrawn``.
+        answer: What came of it; None while it is wanted.
+    """
+
+    number: int
+    wants: str
+    author: str
+    machine: str
+    reason: str
+    wished_at: str
+    state: str
+    answered_at: str | None
+    answered_by: str | None
+    answer: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,9 +361,19 @@ class EnvironmentView:
     """An environment as it is now.
 
     Attributes:
-        predictions: How many its log has; None where that cannot be read.
-        note: What is odd about it: it is not in the settings, or answers beside the live server.
+        release: Of the release that is live there by the record; ``number`` is its number.
+        address: Where it answers, on the machine that serves it.
+        running: Whether a server answers on this machine.
+        predictions: How many the log of this machine has; None where that cannot be read.
+        note: What is odd about it: it is not in the settings, or answers beside the live server, or is served elsewhere.
         error: Why its log cannot be read, and what to type.
+        personal: Whether each machine has one of this name for itself.
+        machine: The folder that serves it, ``host:/folder``; None where nothing went live.
+        elsewhere: Whether that is not this one.
+        wanted: The release that is wanted, ``name/number``, or ``stopped``; None where nothing is.
+        runs: The release that answers; of one that is served elsewhere, when that last looked.
+        looked_at: When ``tidemill serve`` there last looked what is wanted; None here, or where it never did.
+        wish: What was typed elsewhere and is not carried out, or failed.
     """
 
     environment: str
@@ -330,6 +384,55 @@ class EnvironmentView:
     predictions: int | None
     note: str | None = None
     error: dict[str, Any] | None = None
+    personal: bool = False
+    machine: str | None = None
+    elsewhere: bool = False
+    wanted: str | None = None
+    runs: str | None = None
+    looked_at: str | None = None
+    wish: WishView | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeView:
+    """What became of a deployment: who found or made it so, from where, when and why."""
+
+    status: str
+    author: str
+    machine: str
+    changed_at: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLine:
+    """A deployment with everything that became of it.
+
+    Attributes:
+        machine: Where it was brought in: ``host:/folder``.
+        asked_from: From where it was asked for, if that was not there.
+        back_from: The number of the deployment that a rollback took off.
+        changes: Oldest first.
+    """
+
+    id: str
+    environment: str
+    release_name: str
+    release_number: int
+    release_digest: str
+    status: str
+    author: str
+    started_at: str
+    finished_at: str | None
+    reason: str
+    number: int | None
+    back_from: int | None
+    place: str | None
+    machine: str | None
+    kind: str | None
+    asked_from: str | None
+    wish: int | None
+    changes: list[ChangeView]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from tidemill.notebook.team import TeamMethods
 
 if TYPE_CHECKING:
     from tidemill.loop import views
-    from tidemill.loop.deploy import Serving
     from tidemill.loop.replay_views import Explanation, Reproduced
+    from tidemill.loop.serving import Serving
 
 # The loop's rooms load when a method is first called, so that ``tm.open()`` costs nothing.
 # ruff: noqa: PLC0415
@@ -242,21 +242,21 @@ class Project(DataMethods, TeamMethods):
 
     def environments(self) -> "list[views.EnvironmentView]":
         """What runs where."""
-        from tidemill.loop import deploy
+        from tidemill.loop import environments
 
-        return deploy.environments(self._ws)
+        return environments.environments(self._ws)
 
     def serve(self, environment: str, port: int | None = None) -> "Serving":
         """Start an environment's server, or find it running. It outlives this process; ``stop`` ends it."""
-        from tidemill.loop import deploy
+        from tidemill.loop import serving
 
-        return deploy.serve(self._ws, environment, told={} if port is None else {"port": port})
+        return serving.serve(self._ws, environment, told={} if port is None else {"port": port})
 
     def stop(self, environment: str) -> bool:
         """Let an environment's server finish what it has and end."""
         from tidemill.loop import deploy
 
-        return deploy.stop(self._ws, environment)
+        return deploy.stop(self._ws, environment).stopped
 
     # -- what comes back
 

@@ -1,6 +1,12 @@
-"""What ran where: the deployments of an environment, and what they say about what may go there next."""
+"""What ran where: the deployments of an environment, and what they say about what may go there next.
 
+It only grows: a deployment is recorded once, and what becomes of it is added as a change.
+"""
+
+import functools
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from tidemill.core.errors import NotAllowed, NotFound
 from tidemill.core.names import nearest
@@ -8,9 +14,12 @@ from tidemill.core.settings import EnvironmentSettings, Settings
 from tidemill.store.catalog import records
 from tidemill.store.open import Store
 
+if TYPE_CHECKING:
+    from tidemill.store.catalog.database import Transaction
+
 PROMOTED = "promoted"
 """The reason of a promotion for which nobody gave another one."""
-_SERVED = ("live", "retired")
+_SERVED: tuple[records.DeploymentStatus, ...] = ("live", "retired")
 
 
 def environment_settings(settings: Settings, environment: str) -> EnvironmentSettings:
@@ -31,9 +40,38 @@ def environment_settings(settings: Settings, environment: str) -> EnvironmentSet
 
 
 def history(store: Store, environment: str) -> list[records.Deployment]:
-    """Every deployment of an environment, newest first, failed ones too."""
+    """Every deployment of an environment as it is now, newest first, failed ones too."""
     with store.catalog.read() as read:
-        return in_order(read.find(records.Deployment, {"environment": environment}))
+        return standing(read, environment)
+
+
+def standing(
+    read: "Transaction", environment: str | None = None, *status: records.DeploymentStatus
+) -> list[records.Deployment]:
+    """The deployments with what became of them, newest first.
+
+    Args:
+        read: The catalog's.
+        environment: Of which environment; None: of all.
+        status: Only those that have one of these now.
+    """
+    where = {} if environment is None else {"environment": environment}
+    changes: dict[str, list[records.DeploymentChange]] = {}
+    for change in read.find(records.DeploymentChange, where, order=("position",)):
+        changes.setdefault(change.deployment, []).append(change)
+    found = (
+        functools.reduce(changed, changes.get(d.id, ()), d) for d in read.find(records.Deployment, where)
+    )
+    return in_order(d for d in found if not status or d.status in status)
+
+
+def changed(deployment: records.Deployment, change: records.DeploymentChange) -> records.Deployment:
+    """A deployment after a change of it."""
+    is_over = change.status in ("retired", "failed")
+    moved = {} if change.place is None else {"place": change.place, "machine": change.machine}
+    return replace(
+        deployment, status=change.status, finished_at=change.changed_at if is_over else None, **moved
+    )
 
 
 def in_order(deployments: Iterable[records.Deployment]) -> list[records.Deployment]:
@@ -42,7 +80,10 @@ def in_order(deployments: Iterable[records.Deployment]) -> list[records.Deployme
 
 
 def is_personal(settings: Settings, environment: str) -> bool:
-    """Whether each place has an environment of this name for itself: so it is with the first one, where work begins."""
+    """Whether each place has an environment of this name for itself, as the settings say; else the first one, where work begins."""
+    known = settings.environments.get(environment)
+    if known is not None and known.personal is not None:
+        return known.personal
     return environment == next(iter(settings.environments), None)
 
 
@@ -71,6 +112,7 @@ def previous(deployments: Sequence[records.Deployment]) -> records.Deployment | 
         deployments: Newest first.
     """
     entries = [d for d in reversed(deployments) if d.status in _SERVED]
+    by_number: dict[int | None, records.Deployment] = {d.number: d for d in entries if d.number}
     stack: list[str] = []
     taken_off: set[str] = set()
     for at, entry in enumerate(entries):
@@ -79,8 +121,9 @@ def previous(deployments: Sequence[records.Deployment]) -> records.Deployment | 
         beneath = len(stack) > 1 and stack[-2] == digest
         unsaid = entry.number is None and entry.reason != PROMOTED
         if at and (entry.back_from is not None or (unsaid and beneath)):
-            taken_off.add(entries[at - 1].release_digest)
-        else:
+            taken_off.add(by_number.get(entry.back_from, entries[at - 1]).release_digest)
+        elif entry.kind not in ("take-over", "found"):
+            # What another machine took over, or what answered all the same, is no promotion.
             taken_off = set()
         if beneath:
             stack.pop()
@@ -120,10 +163,8 @@ def check_order(store: Store, settings: Settings, release: records.Release, envi
     if after is None:
         return
     environment_settings(settings, after)
-    with store.catalog.read() as read:
-        where = {"environment": after, "release_digest": release.digest, "status": list(_SERVED)}
-        if read.first(records.Deployment, where) is not None:
-            return
+    if any(d.release_digest == release.digest for d in served(store, after)):
+        return
     raise NotAllowed(
         f"Release {release.number} of '{release.name}' cannot enter '{environment}' yet.",
         why=f"It must have been live in '{after}' first.",

@@ -1,18 +1,18 @@
 """What runs where, drawn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tidemill.cli.render.shapes import damaged, seconds, table
+from tidemill.cli.render.shapes import damaged, seconds, stack, table, when
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from tidemill.loop.deploy import Serving
-    from tidemill.loop.views import DeploymentView, EnvironmentView
+    from tidemill.loop.serving import Serving
+    from tidemill.loop.views import DeploymentView, EnvironmentView, HistoryLine, StopView, WishView
 
-SERVING = ("environment", "release", "number", "address", "pid")
-"""The fields of what ``loop.deploy.serve`` returns that ``--json`` prints."""
+SERVING = ("environment", "release", "number", "address", "pid", "warnings")
+"""The fields of what ``loop.serving.serve`` returns that ``--json`` prints."""
 
 
 def _named(release: str, number: int) -> str:
@@ -26,6 +26,7 @@ def deployment(view: "DeploymentView") -> str:
         f", in place of {view.replaced}" if view.replaced is not None and view.replaced != view.number else ""
     )
     where = f" at {view.address}" if view.address else ""
+    where += f" on {view.machine}" if view.machine else ""
     done = (
         f"{view.environment}: release {_named(view.release, view.number)} is {view.status}{where}{instead} "
         f"({seconds(view.seconds)})"
@@ -45,45 +46,67 @@ def serving(view: "Serving", machine: str) -> str:
     return f"{view.environment} serves release {_named(view.release, view.number)}.{beyond} {end}"
 
 
-def stopped(view: Mapping[str, Any]) -> str:
+def stopped(view: "StopView") -> str:
     """Whether there was anything to stop."""
-    return f"{view['environment']} {'stopped' if view['stopped'] else 'was not running'}."
+    done = "stopped" if view.stopped else "is to stop" if view.wanted else "was not running"
+    return "\n".join(
+        [f"{view.environment} {done}{f' on {view.machine}' if view.machine else ''}.", *view.notes]
+    )
 
 
 def environments(views: "Sequence[EnvironmentView]") -> "RenderableType":
-    """One line an environment."""
-    return table(
-        ["environment", "release", "state", "address", "predictions"],
+    """One line an environment, and beneath them what is to be said of one."""
+    from rich.text import Text  # noqa: PLC0415
+
+    lines = table(
+        ["environment", "kind", "wanted", "running", "machine", "address", "predictions"],
         [
             (
                 v.environment,
-                None if v.release is None or v.number is None else _named(v.release, v.number),
-                ("running" if v.running else "elsewhere" if v.note else "stopped" if v.release else "empty")
-                + (f" ({v.note})" if v.note else ""),
-                v.address if v.running else None,
+                "personal" if v.personal else "shared",
+                v.wanted,
+                v.runs or ("not known here" if v.elsewhere else "stopped" if v.release else "empty"),
+                None if v.machine is None else v.machine if v.elsewhere else "here",
+                v.address,
                 damaged() if v.error else v.predictions,
             )
             for v in views
         ],
         empty="The settings name no environment.",
     )
+    notes = [f"{v.environment}: {v.note}." for v in views if v.note]
+    notes += [f"{v.environment}: {_wished(v.wish)}" for v in views if v.wish]
+    return stack(lines, Text("\n".join(notes)) if notes else None)
 
 
-def deployments(views: "Sequence[Any]") -> "RenderableType":
-    """One line a deployment, newest first."""
-    return table(
-        ["number", "release", "status", "by", "from", "since (UTC)", "reason"],
-        [
+def _wished(wish: "WishView") -> str:
+    """What was typed elsewhere, and what came of it."""
+    asked = f"{wish.author} at {wish.machine} wants '{wish.wants}' since {when(wish.wished_at)} UTC ({wish.reason})"
+    if wish.state == "wanted":
+        return f"{asked}; not carried out yet."
+    return f"{asked}; {wish.answered_by} failed at {when(wish.answered_at or '')}: {wish.answer}"
+
+
+def deployments(views: "Sequence[HistoryLine]") -> "RenderableType":
+    """One line a deployment, newest first, and one for each thing that became of it."""
+    rows: list[Sequence[Any]] = []
+    for v in views:
+        rows.append(
             (
                 v.number,
                 _named(v.release_name, v.release_number),
                 v.status,
                 v.author,
-                v.machine,
-                v.started_at[:19].replace("T", " "),
+                v.asked_from or v.machine,
+                when(v.started_at),
                 v.reason if v.back_from is None else f"back from {v.back_from}: {v.reason}",
             )
-            for v in views
-        ],
+        )
+        rows += [
+            ("", "", f"  {c.status}", c.author, c.machine, when(c.changed_at), c.reason) for c in v.changes
+        ]
+    return table(
+        ["number", "release", "status", "by", "from", "since (UTC)", "reason"],
+        rows,
         empty="No release has entered it yet.",
     )

@@ -20,7 +20,8 @@ _FILE = click.Path(exists=True, dir_okay=False, resolve_path=True)
 def promote(state: State, release: str, environment: str, reason: str | None) -> None:
     """Put a release into an environment, once it answered real requests.
 
-    The one that runs there goes on until the new one is ready, and no request fails.
+    The one that runs there goes on until the new one is ready, and no request fails. Where another machine serves ENVIRONMENT,
+    the release is wanted there: its 'tidemill serve' brings it in within seconds, and this waits a short time for its answer.
     """
     from tidemill.cli.render import environments as render  # noqa: PLC0415
     from tidemill.loop import deploy as loop  # noqa: PLC0415
@@ -35,7 +36,7 @@ def promote(state: State, release: str, environment: str, reason: str | None) ->
 @click.option("--reason", metavar="TEXT", help="Kept with the deployment.")
 @pass_state
 def rollback(state: State, environment: str, reason: str | None) -> None:
-    """Put the release back that ran in an environment before."""
+    """Put the release back that ran in an environment before, also where another machine serves it."""
     from tidemill.cli.render import environments as render  # noqa: PLC0415
     from tidemill.loop import deploy as loop  # noqa: PLC0415
 
@@ -76,10 +77,12 @@ def serve(state: State, environment: str, reason: str | None, *, take_over: bool
     """Serve an environment's release until Ctrl-C.
 
     Where it is served already, this follows that server, which Ctrl-C then leaves; 'tidemill stop' stops it.
-    The first line of output is the address; with --json, an object that holds it.
+    The first line of output is the address; with --json, an object that holds it. What others want of ENVIRONMENT, who type
+    'promote', 'rollback' or 'stop' on their machines, is done here within seconds.
     """
+    from tidemill.cli import watching  # noqa: PLC0415
     from tidemill.cli.render import environments as render  # noqa: PLC0415
-    from tidemill.loop import deploy as loop  # noqa: PLC0415
+    from tidemill.loop import serving as loop  # noqa: PLC0415
 
     if take_over != (reason is not None):
         raise click.UsageError("--take-over and --reason TEXT belong together.")
@@ -100,29 +103,35 @@ def serve(state: State, environment: str, reason: str | None, *, take_over: bool
                 streams.write(serving.address)
                 streams.note(render.serving(serving, socket.gethostname()))
             known = len(serving.warnings)
-            serving.wait()
+            # Lines, also on a terminal: this may go on for weeks.
+            with watching.watch("lines" if state.log == "auto" else state.log, terminal=False) as sink:
+                serving.wait(sink)
             for told_since in serving.warnings[known:]:
                 streams.note(told_since)
             if len(serving.warnings) == known:
                 streams.note(f"Nothing serves {environment} any more: another command stopped it.")
         except BaseException as end:
             if serving.started:
-                loop.stop(workspace, environment)
+                serving.stop()
             if not isinstance(end, KeyboardInterrupt):
                 raise
             streams.note(f"{environment} stopped." if serving.started else f"{environment} goes on.")
+        finally:
+            serving.leave()
 
 
 @command("stop", example="tidemill stop prod")
 @click.argument("environment")
+@click.option("--reason", metavar="TEXT", help="Told the machine that serves it, where that is another one.")
 @pass_state
-def stop(state: State, environment: str) -> None:
-    """Stop what serves an environment, after it answered what it had accepted."""
+def stop(state: State, environment: str, reason: str | None) -> None:
+    """Stop what serves an environment, after it answered what it had accepted; also on another machine."""
     from tidemill.cli.render import environments as render  # noqa: PLC0415
     from tidemill.loop import deploy as loop  # noqa: PLC0415
 
-    was_running = loop.stop(state.workspace(), environment)
-    state.show({"environment": environment, "stopped": was_running}, render.stopped)
+    with state.watch() as sink:
+        done = loop.stop(state.workspace(), environment, reason, sink=sink)
+    state.show(done, render.stopped)
 
 
 @command("status", example="tidemill status")
@@ -132,13 +141,13 @@ def stop(state: State, environment: str) -> None:
 )
 @pass_state
 def status(state: State, environment: str | None, *, history: bool) -> None:
-    """Show what runs in each environment, or in one.
+    """Show what is wanted and what runs in each environment, or in one, and on which machine.
 
     Exits 1 when a prediction log cannot be read.
     """
     from tidemill.cli.parameters import only  # noqa: PLC0415
     from tidemill.cli.render import environments as render  # noqa: PLC0415
-    from tidemill.loop import deploy as loop  # noqa: PLC0415
+    from tidemill.loop import environments as loop  # noqa: PLC0415
 
     if history:
         if environment is None:

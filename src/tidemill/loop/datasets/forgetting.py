@@ -262,11 +262,12 @@ def delete(ws: Workspace, name: str, *, yes: bool = False, force: bool = False) 
 
 
 def _check_unused(read: "Transaction", name: str, *, force: bool) -> None:
+    from tidemill.release.history import standing  # noqa: PLC0415
     from tidemill.store.catalog import records  # noqa: PLC0415
 
     runs = {run.id for run in read.find(records.Run) if commits_of(run, name)}
     releases = [r for r in read.find(records.Release, order=("name", "number")) if r.run in runs]
-    serving = {d.release_digest for d in read.find(records.Deployment, {"status": ["live", "starting"]})}
+    serving = {d.release_digest for d in standing(read, None, "live", "starting")}
     live = [r for r in releases if r.digest in serving]
     if releases and not (force and not live):
         shown = ", ".join(f"{r.name}/{r.number}" for r in live or releases)

@@ -24,6 +24,8 @@ _PLACES = {
     "models": "{column} of model:{name}/{version}",
     "verdicts": "{column} of the verdict on run {run}",
     "deployments": "{column} of deployment {id}",
+    "deployment_changes": "{column} of change {position} of deployment {deployment}",
+    "wishes": "{column} of wish {number} of environment {environment}",
     "firings": "{column} of trigger {trigger}",
 }
 

@@ -24,7 +24,7 @@ from tidemill.store.catalog.engine import Engine, too_new
 from tidemill.store.catalog.postgres import Postgres, is_address
 from tidemill.store.catalog.sqlite import Sqlite
 
-HEAD = "0009"
+HEAD = "0010"
 """The newest migration; equal to the last file in ``migrations/versions`` (a test says so)."""
 
 _TABLES: dict[type[Any], sa.Table] = {
@@ -35,6 +35,9 @@ _TABLES: dict[type[Any], sa.Table] = {
     records.Verdict: tables.verdicts,
     records.Release: tables.releases,
     records.Deployment: tables.deployments,
+    records.DeploymentChange: tables.deployment_changes,
+    records.Wish: tables.wishes,
+    records.Lookout: tables.lookouts,
     records.Firing: tables.firings,
     records.Garbage: tables.garbage,
     records.Review: tables.reviews,
@@ -44,15 +47,18 @@ _TABLES: dict[type[Any], sa.Table] = {
     records.LabelRow: tables.label_rows,
     records.LabelTurn: tables.label_turns,
 }
+_HISTORY = (records.Deployment, records.DeploymentChange)
+"""Records that are added and never written over."""
 _CACHED = sa.select(tables.cache.c.key, tables.cache.c.outputs).where(
     tables.cache.c.key.in_(sa.bindparam("keys", expanding=True))
 )
-_COMPUTED = ("cache", "artifacts", "garbage", "pairing")
+_COMPUTED = ("cache", "artifacts", "garbage", "lookouts", "pairing")
 """Tables without a text of a person. What runs computed is removed where it came of what is forgotten."""
 _MACHINE = frozenset(
     {
-        "commit", "framework", "host", "inputs", "kind", "machine", "merge_commit", "metrics", "outputs", "place", "role", "row", "run",
-        "source_commit", "state", "status", "target_commit", "time", "trigger", "until",
+        "answered_by", "asked_from", "commit", "framework", "host", "inputs", "kind", "machine", "merge_commit", "metrics",
+        "outputs", "place", "role", "row", "run", "source_commit", "state", "status", "target_commit", "time", "trigger", "until",
+        "verb",
     }
 )  # fmt: skip
 """Columns, beside times and digests, whose texts a machine made and which records are found by."""
@@ -124,7 +130,8 @@ class Transaction:
             self._connection.execute(sa.insert(_TABLES[type(row)]).values(_columns(row)))
 
     def put(self, *rows: object) -> None:
-        """Insert records, or replace those with the same key."""
+        """Insert records, or replace those with the same key; none of a history, which only grows."""
+        _check_no_history(*map(type, rows))
         self._each(rows, _replacing)
 
     def add_new(self, *rows: object) -> None:
@@ -138,14 +145,16 @@ class Transaction:
             _insert(how, _TABLES[kind], self._connection.dialect).execute(self._connection, some)
 
     def change(self, kind: type[Any], where: Mapping[str, object], **values: object) -> int:
-        """Set columns of the records of ``kind`` that match; returns how many matched."""
+        """Set columns of the records of ``kind`` that match, of no history; returns how many matched."""
+        _check_no_history(kind)
         table = _TABLES[kind]
         return self._connection.execute(
             sa.update(table).where(*_matches(table, where)).values(**values)
         ).rowcount
 
     def remove(self, kind: type[Any], where: Mapping[str, object]) -> int:
-        """Delete the records of ``kind`` that match; returns how many."""
+        """Delete the records of ``kind`` that match, of no history; returns how many."""
+        _check_no_history(kind)
         table = _TABLES[kind]
         return self._connection.execute(sa.delete(table).where(*_matches(table, where))).rowcount
 
@@ -469,6 +478,10 @@ def _entry(dialect: sa.Dialect) -> prepared.Entry:
     if dialect.name not in _entries:
         _entries[dialect.name] = prepared.Entry(dialect)
     return _entries[dialect.name]
+
+
+def _check_no_history(*kinds: type[Any]) -> None:
+    assert not set(kinds).intersection(_HISTORY), "history is added to, and never written over"
 
 
 def _columns(row: object) -> dict[str, Any]:

@@ -6,6 +6,10 @@ from typing import Any, Literal
 RunStatus = Literal["running", "succeeded", "failed", "interrupted"]
 StepStatus = Literal["computed", "cached", "failed", "skipped"]
 DeploymentStatus = Literal["starting", "live", "retired", "failed"]
+DeploymentKind = Literal["promotion", "rollback", "take-over", "found"]
+"""``found`` answered although its promotion had been given up."""
+WishVerb = Literal["promote", "rollback", "stop"]
+WishState = Literal["wanted", "carried-out", "failed", "replaced", "withdrawn"]
 ReviewState = Literal["open", "merged", "closed"]
 LabelRowState = Literal["open", "disputed", "decided", "removed", "changed"]
 """``disputed`` waits for a referee; ``removed`` and ``changed`` happened to the dataset's row meanwhile."""
@@ -140,13 +144,18 @@ class Release:
 class Deployment:
     """A release in an environment, from its start until another took its place.
 
-    Of what an older Tidemill recorded, the last four are None.
+    It is recorded once and never rewritten: what becomes of it is told by its changes, and ``release.history`` gives it with the
+    status, the place and the end that the last of them says. Of what an older Tidemill recorded, which wrote over the status, the
+    last seven are None, or some of them.
 
     Attributes:
         number: Its place in the environment's history, from 1: by this they are ordered, not by machines' clocks.
         back_from: The number of the deployment that a rollback took off; None of a promotion.
         place: The folder, on one machine, that serves it.
         machine: The same for people: ``host:/folder``.
+        kind: What made it.
+        asked_from: From where somebody asked for it who was not at ``machine``: ``host:/folder``; None: it was typed there.
+        wish: The number of the wish that it carries out, if one.
     """
 
     id: str
@@ -163,6 +172,86 @@ class Deployment:
     back_from: int | None = None
     place: str | None = None
     machine: str | None = None
+    kind: DeploymentKind | None = None
+    asked_from: str | None = None
+    wish: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentChange:
+    """What became of a deployment; only ever added.
+
+    Attributes:
+        deployment: Its id.
+        position: From 1.
+        author: Whose command found it to be so, or made it so.
+        machine: From where: ``host:/folder``.
+        place: The folder that serves it from then on, at ``machine``; None: the one that did.
+    """
+
+    deployment: str
+    position: int
+    environment: str
+    status: DeploymentStatus
+    author: str
+    machine: str
+    changed_at: str
+    reason: str
+    place: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody wants of an environment that another place serves, and what came of it.
+
+    Attributes:
+        number: Of the environment's wishes, from 1.
+        release_name: Of the release that is wanted; None of a stop. Of a rollback, that which lay beneath when it was typed.
+        live: The number of the deployment that was live then.
+        machine: Where it was typed: ``host:/folder``.
+        taken_at: When the place that serves began to carry it out.
+        answered_by: The place that answered, for people.
+        answer: What came of it, in words.
+        error: The error's ``to_json``, where it failed.
+    """
+
+    environment: str
+    number: int
+    verb: WishVerb
+    release_name: str | None
+    release_number: int | None
+    live: int | None
+    author: str
+    machine: str
+    reason: str
+    wished_at: str
+    state: WishState = "wanted"
+    taken_at: str | None = None
+    answered_at: str | None = None
+    answered_by: str | None = None
+    answer: str | None = None
+    error: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lookout:
+    """A ``tidemill serve`` that looks, every few seconds, what is wanted of its environment.
+
+    Attributes:
+        looked_at: When it last did, by its own machine's clock.
+        ended_at: When it ended; None while it runs, or where it was killed.
+        release_name: Of the release that answered there then; None: nothing did.
+        address: Where that answered.
+    """
+
+    environment: str
+    place: str
+    machine: str
+    looked_at: str
+    ended_at: str | None = None
+    release_name: str | None = None
+    release_number: int | None = None
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,7 +137,59 @@ deployments = Table(
     Column("back_from", Integer),
     Column("place", String),
     Column("machine", String),
+    Column("kind", String),
+    Column("asked_from", String),
+    Column("wish", Integer),
     Index("deployments_by_environment", "environment", "started_at"),
+)
+
+deployment_changes = Table(
+    "deployment_changes",
+    metadata,
+    Column("deployment", String, ForeignKey("deployments.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("environment", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("author", String, nullable=False),
+    Column("machine", String, nullable=False),
+    Column("changed_at", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("place", String),
+    Index("deployment_changes_by_environment", "environment"),
+)
+
+wishes = Table(
+    "wishes",
+    metadata,
+    Column("environment", String, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("verb", String, nullable=False),
+    Column("release_name", String),
+    Column("release_number", Integer),
+    Column("live", Integer),
+    Column("author", String, nullable=False),
+    Column("machine", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("wished_at", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("taken_at", String),
+    Column("answered_at", String),
+    Column("answered_by", String),
+    Column("answer", String),
+    Column("error", JSON),
+)
+
+lookouts = Table(
+    "lookouts",
+    metadata,
+    Column("environment", String, primary_key=True),
+    Column("place", String, primary_key=True),
+    Column("machine", String, nullable=False),
+    Column("looked_at", String, nullable=False),
+    Column("ended_at", String),
+    Column("release_name", String),
+    Column("release_number", Integer),
+    Column("address", String),
 )
 
 firings = Table(

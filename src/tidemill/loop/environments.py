@@ -1,0 +1,140 @@
+"""Environments as they are: what is wanted in each, what runs where, and what ran."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from tidemill.core.errors import TidemillError
+from tidemill.loop import wishing
+from tidemill.loop.deploy import predictions_in
+from tidemill.loop.unreadable import error_of_one
+from tidemill.loop.views import ChangeView, EnvironmentView, HistoryLine
+from tidemill.loop.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tidemill.store.catalog import records
+
+
+def environments(ws: Workspace) -> list[EnvironmentView]:
+    """Every environment: what is wanted, what runs and where, and how much it has answered here."""
+    from tidemill.release import environments as places  # noqa: PLC0415
+    from tidemill.release import settling  # noqa: PLC0415
+
+    author, carried = ws.project.author, None
+    if not ws.store.catalog.is_older:
+        carried = settling.carry_along(ws.store, author)
+        places.recover(ws.store, ws.settings, author)
+    found: list[EnvironmentView] = []
+    seen: set[int] = set()
+    for name in ws.settings.environments:
+        running = places.status(ws.store, name)
+        view = _environment(ws, name)
+        # What was carried along is said once, with the first that it is about.
+        if carried and view.release is not None:
+            view, carried = dataclasses.replace(view, note=carried), None
+        found.append(view)
+        seen |= {running.pid} if running else set()
+    for other in places.running(ws.store):
+        if other.pid not in seen:
+            odd = (
+                f"a second server, process {other.pid}: 'tidemill stop {other.environment}' ends both"
+                if other.environment in ws.settings.environments
+                else "not in tidemill.toml"
+            )
+            name = f"{other.name}/{other.number}"
+            found.append(
+                EnvironmentView(
+                    other.environment,
+                    other.name,
+                    other.number,
+                    other.address,
+                    True,  # noqa: FBT003 - it runs
+                    *_counted(ws, other.environment, odd),
+                    runs=name,
+                )
+            )
+    return found
+
+
+def deployments(ws: Workspace, environment: str) -> list[HistoryLine]:
+    """What ran in an environment, newest first: who brought it there, from where and why, and what became of it.
+
+    Raises:
+        NotFound: ``environment-not-found``.
+    """
+    from tidemill.release import settling  # noqa: PLC0415
+    from tidemill.release.history import environment_settings  # noqa: PLC0415
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    environment_settings(ws.settings, environment)
+    found = settling.seen(ws.store, ws.settings, environment)
+    with ws.store.catalog.read() as read:
+        recorded = {d.id: d.machine for d in read.find(records.Deployment, {"environment": environment})}
+        changes = read.find(records.DeploymentChange, {"environment": environment}, order=("position",))
+    return [
+        HistoryLine(
+            # Where it was when it was recorded: that it is served elsewhere since is one of the changes.
+            **dataclasses.asdict(dataclasses.replace(each, machine=recorded[each.id])),
+            changes=[
+                ChangeView(c.status, c.author, c.machine, c.changed_at, c.reason)
+                for c in changes
+                if c.deployment == each.id
+            ],
+        )
+        for each in found
+    ]
+
+
+def _environment(ws: Workspace, name: str) -> EnvironmentView:
+    from tidemill.release import environments as places  # noqa: PLC0415
+    from tidemill.release import lookouts, settling, wishes  # noqa: PLC0415
+    from tidemill.release.history import is_personal, live_of  # noqa: PLC0415
+
+    live = live_of(settling.seen(ws.store, ws.settings, name))
+    running = places.status(ws.store, name)
+    elsewhere = settling.is_elsewhere(ws.store, live)
+    lookout = lookouts.last(ws.store, name, live.place) if live and elsewhere else None
+    personal = is_personal(ws.settings, name)
+    wish = None if personal or live is None else wishes.newest(ws.store, name)
+    if wish is not None and wish.state not in ("wanted", "failed"):
+        wish = None
+    if running is not None:
+        runs = f"{running.name}/{running.number}"
+    elif lookout is not None and lookout.release_name and lookout.ended_at is None:
+        runs = f"{lookout.release_name}/{lookout.release_number}"
+    else:
+        runs = None
+    return EnvironmentView(
+        name,
+        live.release_name if live else None,
+        live.release_number if live else None,
+        running.address if running else lookout.address if lookout and runs else None,
+        running is not None,
+        *_counted(
+            ws,
+            name,
+            f"served by {live.machine}; {lookouts.in_words(lookout, name)}" if live and elsewhere else None,
+        ),
+        personal=personal,
+        machine=live.machine if live else None,
+        elsewhere=elsewhere,
+        wanted=_wanted(live, wish),
+        runs=runs,
+        looked_at=lookout.looked_at if lookout else None,
+        wish=wishing.view(wish) if wish else None,
+    )
+
+
+def _counted(
+    ws: Workspace, environment: str, note: str | None
+) -> tuple[int | None, str | None, dict[str, Any] | None]:
+    """How many predictions, the note, and why its log cannot be read: they follow each other in a view."""
+    try:
+        return predictions_in(ws, environment), note, None
+    except TidemillError as error:
+        return None, note, error_of_one(error)
+
+
+def _wanted(live: "records.Deployment | None", wish: "records.Wish | None") -> str | None:
+    if wish is not None and wish.state == "wanted":
+        return "stopped" if wish.verb == "stop" else f"{wish.release_name}/{wish.release_number}"
+    return f"{live.release_name}/{live.release_number}" if live else None

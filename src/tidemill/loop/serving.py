@@ -1,0 +1,197 @@
+"""Serving: an environment's server is a process of its own; whoever serves follows it, and does what is wanted from elsewhere."""
+
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from tidemill.core.errors import Failed, StorageError, TidemillError
+from tidemill.core.events import Note, Sink, silent
+from tidemill.loop.workspace import Workspace
+
+_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What serves an environment. It is a process of its own; ``wait`` follows it to its end.
+
+    Attributes:
+        started: Whether this call started it; else it ran before, and is another's to stop.
+    """
+
+    environment: str
+    release: str
+    number: int
+    address: str
+    pid: int
+    workspace: Workspace
+    warnings: list[str]
+    started: bool = True
+
+    def wait(self, sink: Sink = silent) -> None:
+        """Return when nothing serves the environment any more; a release that takes over is followed.
+
+        Every few seconds it looks what is wanted from elsewhere, and carries that out. Where another machine takes the
+        environment over, the server here ends. While the store is away, it goes on.
+
+        Args:
+            sink: Told what was wanted and what came of it, and when the store is away.
+
+        Raises:
+            Failed: ``server-died``, when it was killed or crashed.
+        """
+        from tidemill.release import servers  # noqa: PLC0415
+        from tidemill.release.lookouts import EVERY_SECONDS  # noqa: PLC0415
+
+        pid, store = self.pid, self.workspace.store
+        looked, away = -EVERY_SECONDS, None
+        while True:
+            while _is_running(pid):
+                if store.is_shared and time.monotonic() - looked > EVERY_SECONDS:
+                    away = self._look(sink, away)
+                    looked = time.monotonic()
+                time.sleep(_POLL_SECONDS)
+            # Before anything asks for a server, which clears what a dead one left.
+            is_dead = servers.died(store, self.environment, pid)
+            running = servers.status(store, self.environment)
+            if running is None and is_dead:
+                raise Failed(
+                    f"The server of '{self.environment}', process {pid}, was killed, or crashed.",
+                    why=f"Its log is {store.environments_folder / f'{self.environment}.log'}.",
+                    hint=f"Type 'tidemill serve {self.environment}' to bring it back.",
+                    code="server-died",
+                )
+            if running is None:
+                return
+            pid = running.pid
+
+    def stop(self) -> None:
+        """Stop the server, which may come back: what is wanted of the environment stays wanted."""
+        from tidemill.release import environments as places  # noqa: PLC0415
+        from tidemill.release import servers  # noqa: PLC0415
+
+        ws = self.workspace
+        try:
+            places.stop(ws.store, ws.settings, environment=self.environment, author=ws.project.author)
+        except StorageError:
+            # The catalog is away: what was started here ends all the same.
+            servers.stop(ws.store, self.environment)
+
+    def leave(self) -> None:
+        """Record that nobody looks here any more what is wanted."""
+        from tidemill.release import lookouts, servers  # noqa: PLC0415
+
+        store = self.workspace.store
+        if store.is_shared:
+            with suppress(TidemillError):
+                running = servers.status(store, self.environment)
+                lookouts.looked(store, self.environment, running, ended=True)
+
+    def _look(self, sink: Sink, away: str | None) -> str | None:
+        """Look once; the code of the error for which nothing could be seen, which is told once."""
+        from tidemill.release import environments as places  # noqa: PLC0415
+        from tidemill.release import lookouts, servers  # noqa: PLC0415
+        from tidemill.release.carrying_out import carry_out  # noqa: PLC0415
+
+        ws, store = self.workspace, self.workspace.store
+        try:
+            told = places.end_if_taken_over(store, ws.settings, self.environment)
+            if told is not None:
+                self.warnings.append(told)
+                return None
+            if store.catalog.is_older:
+                return None
+            lookouts.looked(store, self.environment, servers.status(store, self.environment))
+            if carry_out(store, ws.settings, self.environment, ws.project.author, sink) is not None:
+                lookouts.looked(store, self.environment, servers.status(store, self.environment))
+        except TidemillError as error:
+            if error.code not in (away, "lock-timeout"):
+                sink(
+                    Note(f"{self.environment} goes on; what is wanted of it cannot be seen: {error.message}")
+                )
+            return error.code
+        if away not in (None, "lock-timeout"):
+            sink(Note(f"{self.environment}: what is wanted of it can be seen again."))
+        return None
+
+
+def serve(
+    ws: Workspace,
+    environment: str,
+    *,
+    told: Mapping[str, Any] | None = None,
+    take_over: str | None = None,
+    sink: Sink = silent,
+) -> Serving:
+    """Start the current release of an environment, or find it running.
+
+    Args:
+        ws: The project.
+        environment: Which.
+        told: What holds in place of the environment's settings, by their names: ``host``, ``port``, ``no_auth``.
+        take_over: Why this machine serves it from now on, where another one does; None refuses that.
+        sink: Told what happens.
+
+    Raises:
+        NotFound: ``environment-not-found``, ``nothing-deployed``.
+        Conflict: ``served-elsewhere``.
+        NotAllowed: ``tokens-needed``.
+        Failed: ``deployment-failed``.
+    """
+    from tidemill.release import addresses, settling, wishes  # noqa: PLC0415
+    from tidemill.release import environments as places  # noqa: PLC0415
+
+    author = ws.project.author
+    carried = settling.carry_along(ws.store, author)
+    kept = addresses.kept_port(ws.store, environment)
+    if take_over is not None:
+        places.take_over(
+            ws.store,
+            ws.settings,
+            environment=environment,
+            author=author,
+            reason=take_over,
+            told=told,
+            sink=sink,
+        )
+    before = places.status(ws.store, environment)
+    running = places.serve_again(
+        ws.store, ws.settings, environment=environment, author=author, told=told, sink=sink
+    )
+    wishes.serve_instead(ws.store, environment, author)
+    warnings = [carried] if carried else []
+    warnings += [f"Warning: {w}" for w in addresses.warnings(ws.settings, environment, running.told)]
+    if kept and not ws.settings.environments[environment].port and "port" not in (told or {}):
+        warnings += _moved(environment, kept, running.address)
+    return Serving(
+        environment,
+        running.name,
+        running.number,
+        running.address,
+        running.pid,
+        ws,
+        warnings,
+        started=before is None or before.pid != running.pid,
+    )
+
+
+def _moved(environment: str, kept: int, address: str) -> list[str]:
+    if address.endswith(f":{kept}"):
+        return []
+    return [
+        f"Warning: another program has {environment}'s port {kept}; from now on {environment} is at {address}."
+    ]
+
+
+def _is_running(pid: int) -> bool:
+    with suppress(ChildProcessError):
+        # A child that has ended stays in the process table until it is waited for.
+        os.waitpid(pid, os.WNOHANG)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
