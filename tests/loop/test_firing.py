@@ -261,9 +261,15 @@ def test_what_is_owed_for_long_fails_the_doctor_until_it_is_dropped(
     with store.catalog.write() as write:
         write.change(records.Firing, {"cause": head}, fired_at="2026-01-01T00:00:00.000000Z")
     assert found() == (False, f"1 owed: 'gone' for commit {head} since 2026-01-01T00:00:00")
-    with pytest.raises(SystemExit):
-        main(["-C", str(project.folder), "runs"])
-    assert "Owed since a merge that was cut off: gone." in capsys.readouterr().err
+    # Also by a command that has nothing to ask the catalog.
+    for words in (["runs"], ["data", "list"], ["data", "log", "points"]):
+        with pytest.raises(SystemExit):
+            main(["-C", str(project.folder), *words])
+        assert "Owed since a merge that was cut off: gone." in capsys.readouterr().err
+    assert [f.state for f in firing.fired(project._ws, "gone")] == ["owed"]
+    with pytest.raises(NotFound, match="no trigger 'gon'") as slip:
+        firing.fired(project._ws, "gon")
+    assert slip.value.hint == "Did you mean 'gone'?"
     # Another checkout's settings may have the trigger.
     assert settled(project) == []
     given_up = firing.give_up(project._ws, "gone", head[:4], "no more")

@@ -69,8 +69,8 @@ class State:
         self.exit_unless(not self.complain_of(getattr(view, "error", None) for view in views))
 
     def _tell_owed(self) -> None:
-        """Say in a line what is owed, where the records are open anyway."""
-        if self.opened is None or not self.opened.has_records_open or not self.opened.settings.triggers:
+        """Say in a line what is owed, where that can be told without waiting."""
+        if self.opened is None or not self.opened.may_owe():
             return
         from tidemill.core.errors import TidemillError  # noqa: PLC0415
         from tidemill.loop.firing import owed  # noqa: PLC0415

@@ -3,7 +3,7 @@
 Whatever is killed in between: the same merge again, ``refit`` or ``settle`` goes on where it was cut off.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -17,7 +17,7 @@ from tidemill.core.errors import (
     TidemillError,
 )
 from tidemill.core.events import Event, RunStarted, Sink, silent
-from tidemill.core.names import listed
+from tidemill.core.names import listed, nearest
 from tidemill.loop import refitting
 from tidemill.loop.views import FiringView, RefitView
 from tidemill.loop.workspace import Workspace
@@ -153,10 +153,21 @@ def give_up(ws: Workspace, trigger: str, cause: str, reason: str) -> FiringView:
 
 
 def fired(ws: Workspace, trigger: str | None = None) -> list[FiringView]:
-    """What fired, newest first: answered, at work, or owed."""
+    """What fired, newest first: answered, at work, or owed.
+
+    Args:
+        ws: The project.
+        trigger: Only this one, of the settings or of those that fired.
+
+    Raises:
+        NotFound: ``trigger-not-found``.
+    """
     from tidemill.watch import triggers  # noqa: PLC0415
 
-    return [_view(f, at_work=_is_at_work(ws, f)) for f in triggers.firings(ws.store, trigger)]
+    found = triggers.firings(ws.store, trigger)
+    if trigger is not None and not found and trigger not in ws.settings.triggers:
+        raise _unknown(ws, trigger, {f.trigger for f in triggers.firings(ws.store)})
+    return [_view(f, at_work=_is_at_work(ws, f)) for f in found]
 
 
 def owed(ws: Workspace) -> list[FiringView]:
@@ -281,9 +292,11 @@ def _view(firing: "records.Firing", *, at_work: bool) -> FiringView:
     )
 
 
-def _unknown(ws: Workspace, trigger: str) -> NotFound:
+def _unknown(ws: Workspace, trigger: str, fired: Iterable[str] = ()) -> NotFound:
+    known = sorted({*ws.settings.triggers, *fired})
+    close = nearest(trigger, known)
     return NotFound(
-        f"The project has no trigger '{trigger}'.",
-        hint=f"tidemill.toml has: {', '.join(ws.settings.triggers) or 'none'}.",
+        f"The project has no trigger '{trigger}'" + (", and none of this name has fired." if fired else "."),
+        hint=f"Did you mean '{close}'?" if close else f"There are: {', '.join(known) or 'none'}.",
         code="trigger-not-found",
     )

@@ -71,10 +71,18 @@ class Workspace:
             verify=self.settings.verify,
         )
 
-    @property
-    def has_records_open(self) -> bool:
-        """Whether the store's catalog was used."""
-        return "store" in self.__dict__ and self.store.has_catalog_open
+    def may_owe(self) -> bool:
+        """Whether a trigger may be owed, as far as can be told without waiting: where no store was used, nothing is looked at.
+
+        A catalog on a server that was not asked yet is not asked only for that.
+        """
+        if "store" not in self.__dict__ or not self.settings.triggers:
+            return False
+        if self.store.has_catalog_open:
+            return True
+        from tidemill.store.catalog.glance import may_owe  # noqa: PLC0415
+
+        return not self.store.is_shared and may_owe(self.store.folder / "catalog.db")
 
     @cached_property
     def datasets(self) -> "Datasets":
