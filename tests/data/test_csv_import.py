@@ -9,6 +9,7 @@ import pytest
 from tidemill.core.errors import Conflict, InvalidInput, NotFound, TidemillError
 from tidemill.core.events import Event, Progress
 from tidemill.data import Changes, Datasets, Tensor, import_files
+from tidemill.data.sources import delimited, delimited_reader, json_lines
 
 Write = Callable[..., Path]
 
@@ -269,3 +270,33 @@ def test_a_byte_order_mark_and_windows_line_ends_are_read(datasets: Datasets, cs
     import_files(datasets, "d", csv(b"\xef\xbb\xbflabel,n\r\ncoat,1\r\nbag,2\r\n"))
     assert datasets.open("d").snapshot().columns == ["label", "n"]
     assert datasets.open("d").snapshot().read(["n"]).numpy("n").tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("kept", [0, 2**30])
+@pytest.mark.parametrize("odd", ["", "99999999\n", "word\n", '""\n', "007\n"])
+def test_progress_of_a_name_never_goes_back(
+    datasets: Datasets, csv: Write, monkeypatch: pytest.MonkeyPatch, odd: str, kept: int
+):
+    """A file is read several times, each of which is told by its own name."""
+    monkeypatch.setattr(delimited_reader, "_BLOCK_BYTES", 4096)
+    monkeypatch.setattr(json_lines, "_BLOCK_BYTES", 4096)
+    monkeypatch.setattr(delimited, "_KEPT_BYTES", kept)
+    text = "a\n" + "".join(f"{n}\n" for n in range(5000)) + odd
+    lines = csv(
+        "".join(f'{{"a": {n}}}\n' for n in range(5000)) + ('{"a": 1.5}\n' if odd else ""), "some.jsonl"
+    )
+    for name, path in (("c", csv(text)), ("j", lines)):
+        told: dict[str, list[Progress]] = {}
+
+        def tell(event: Event, told: dict[str, list[Progress]] = told) -> None:
+            if isinstance(event, Progress):
+                told.setdefault(event.label, []).append(event)
+
+        import_files(datasets, name, path, sink=tell)
+        assert f"Looking for the types in {path.name}" in told
+        for label, steps in told.items():
+            done = [step.done for step in steps]
+            assert done == sorted(done), label
+        # Nothing is told twice: each pass has a name of its own.
+        if name == "j" or not kept:
+            assert f"Reading {path.name}" in told

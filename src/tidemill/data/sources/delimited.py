@@ -109,7 +109,7 @@ class Delimited:
         whole = self._fast([n for n in types if n not in given], types)
         yielded = 0
         try:
-            for path, start, batch in self._reader.batches(list(types), whole):
+            for path, start, batch in self._reader.batches("Reading", list(types), whole):
                 yield pa.Table.from_batches([self._converted(path, start, batch, types, given)])
                 yielded += batch.num_rows
         except pa.ArrowInvalid as error:
@@ -129,7 +129,7 @@ class Delimited:
         import pyarrow as pa  # noqa: PLC0415
 
         try:
-            for path, start, batch in self._reader.batches(list(types)):
+            for path, start, batch in self._reader.batches("Reading again", list(types)):
                 converted = self._converted(path, start, batch, types, given)
                 if batch.num_rows > passed:
                     yield pa.Table.from_batches([converted.slice(passed)])
@@ -155,7 +155,7 @@ class Delimited:
             # To Arrow, no name means every column.
             return {}
         try:
-            _, _, batch = next(self._reader.batches(names))
+            _, _, batch = next(self._reader.batches(None, names))
         except StopIteration:
             return dict.fromkeys(names, pa.string())
         except pa.ArrowInvalid as error:
@@ -190,7 +190,7 @@ class Delimited:
         whole = self._fast(names, types)
         others = [n for n in names if n in types and n not in {s for g in groups for s in g.sources}]
         size = start = 0
-        for _, _, batch in self._reader.batches(names, whole):
+        for _, _, batch in self._reader.batches("Looking for the types in", names, whole):
             arrays: dict[str, Any] = {n: batch.column(n) for n in whole}
             for at, group in enumerate(groups):
                 if group.sources[0] in whole or at in unsure:
@@ -231,7 +231,7 @@ class Delimited:
         seen = {at: _narrowing(groups[at]) for at in which}
         start = 0
         try:
-            for _, _, batch in self._reader.batches(names):
+            for _, _, batch in self._reader.batches("Looking closer for the types in", names):
                 for at, narrowing in seen.items():
                     narrowing.see(
                         _joined([batch.column(s) for s in groups[at].sources]), start, batch.num_rows
@@ -244,7 +244,7 @@ class Delimited:
                 noticed[at] = Noticed(groups[at].sources[0])
                 noticed[at].decided = narrowing.decided
             start = 0
-            for _, _, batch in self._reader.batches(names):
+            for _, _, batch in self._reader.batches("Looking for odd cells in", names):
                 for at in which:
                     cells = _joined([batch.column(s) for s in groups[at].sources])
                     _noticed(cells, found[groups[at].sources[0]], noticed[at], start)
@@ -336,7 +336,7 @@ class Delimited:
         import pyarrow as pa  # noqa: PLC0415
 
         try:
-            for path, start, batch in self._reader.batches(list(names)):
+            for path, start, batch in self._reader.batches("Checking", list(names)):
                 self._converted(path, start, batch, types)
         except pa.ArrowInvalid as error:
             raise self._reader.fault(str(error)) from error

@@ -71,32 +71,37 @@ class DelimitedReader:
         return [first or (UNNAMED if others and UNNAMED not in others else first), *others]
 
     def batches(
-        self, names: Sequence[str], whole: "Mapping[str, pa.DataType] | None" = None
+        self, doing: str | None, names: Sequence[str], whole: "Mapping[str, pa.DataType] | None" = None
     ) -> "Iterator[tuple[Path, int, pa.RecordBatch]]":
         """The batches of all files, each with its file and the number of its first row there.
 
         Args:
+            doing: What for, so that progress of one name never goes back: ``Reading``, before the file's name. None of who reads
+                the beginning only.
             names: The columns.
             whole: The type of those that Arrow reads as whole numbers; all others are read as text.
         """
         self.rows = {}
         for path in self.paths:
             start = 0
-            for batch in self._file(path, names, whole or {}):
+            for batch in self._file(doing, path, names, whole or {}):
                 yield path, start, batch
                 start += batch.num_rows
                 self.rows[path] = start
 
     def _file(
-        self, path: Path, names: Sequence[str], whole: "Mapping[str, pa.DataType]"
+        self, doing: str | None, path: Path, names: Sequence[str], whole: "Mapping[str, pa.DataType]"
     ) -> "Iterator[pa.RecordBatch]":
         import pyarrow as pa  # noqa: PLC0415
 
-        given = 0
+        given = told = 0
         while True:
             passed = 0
             try:
-                for batch in self._blocks(path, names, whole):
+                for batch, done, size in self._blocks(path, names, whole):
+                    told = max(told, done)
+                    if doing is not None:
+                        self._sink(Progress(f"{doing} {path.name}", told, size, "bytes"))
                     # After a second start, what was given already is passed over.
                     fresh = batch.slice(min(max(given - passed, 0), batch.num_rows))
                     passed += batch.num_rows
@@ -113,7 +118,8 @@ class DelimitedReader:
 
     def _blocks(
         self, path: Path, names: Sequence[str], whole: "Mapping[str, pa.DataType]"
-    ) -> "Iterator[pa.RecordBatch]":
+    ) -> "Iterator[tuple[pa.RecordBatch, int, int]]":
+        """Each batch, and how many bytes of how many were read by then."""
         import pyarrow as pa  # noqa: PLC0415
         from pyarrow import csv  # noqa: PLC0415
 
@@ -144,8 +150,7 @@ class DelimitedReader:
                     ),
                 )
                 for batch in reader:
-                    self._sink(Progress(f"Reading {path.name}", data.done_bytes, data.size_bytes, "bytes"))
-                    yield self._renamed(batch, names)
+                    yield self._renamed(batch, names), data.done_bytes, data.size_bytes
             except pa.ArrowInvalid:
                 delimited_faults.check(path, self.delimiter, data)
                 raise

@@ -61,7 +61,7 @@ class JsonLines:
         """Every key, in the order in which they are first met."""
         names: dict[str, None] = {}
         some = False
-        for _, rows in self._pieces():
+        for _, rows in self._pieces("Looking for the columns in"):
             some = some or bool(rows)
             for row in rows:
                 if row.keys() - names.keys():
@@ -85,13 +85,13 @@ class JsonLines:
     def types(self, groups: Sequence[Group], fixed: "Mapping[str, pa.DataType]") -> "dict[str, pa.DataType]":
         """The type of each source column of the groups: the narrowest that every value fits."""
         del fixed
-        return types_of(groups, self._columns, self.place, as_json=True)
+        return types_of(groups, lambda: self._columns("Looking for the types in"), self.place, as_json=True)
 
     def pieces(self, types: "Mapping[str, pa.DataType]", given: Collection[str] = ()) -> "Iterator[pa.Table]":
         """All rows, in order, in these types."""
         import pyarrow as pa  # noqa: PLC0415
 
-        for start, values in self._columns():
+        for start, values in self._columns("Reading"):
             arrays = [
                 column(values(n), kind, n, lambda row, s=start: self.place(s + row), given=n in given)
                 for n, kind in types.items()
@@ -111,14 +111,14 @@ class JsonLines:
                         return Place(path.name, "line", line)
         raise AssertionError(row)
 
-    def _columns(self) -> Iterator[tuple[int, Callable[[str], list[Any]]]]:
+    def _columns(self, doing: str) -> Iterator[tuple[int, Callable[[str], list[Any]]]]:
         start = 0
-        for _, rows in self._pieces():
+        for _, rows in self._pieces(doing):
             yield start, lambda name, r=rows: [row.get(name) for row in r]
             start += len(rows)
 
-    def _pieces(self) -> Iterator[tuple[Path, list[Row]]]:
-        """The rows of all files, some at a time."""
+    def _pieces(self, doing: str) -> Iterator[tuple[Path, list[Row]]]:
+        """The rows of all files, some at a time; ``doing`` is what they are read for, before a file's name."""
         for path in self._paths:
             with closing(Unpacked(path, self._identities.get(path))) as data:
                 self._identities.setdefault(path, data.identity)
@@ -126,7 +126,7 @@ class JsonLines:
                 for block in _blocks(data):
                     rows = _rows(path.name, block, first)
                     first += block.count(b"\n")
-                    self._sink(Progress(f"Reading {path.name}", data.done_bytes, data.size_bytes, "bytes"))
+                    self._sink(Progress(f"{doing} {path.name}", data.done_bytes, data.size_bytes, "bytes"))
                     if rows:
                         yield path, rows
                 try:
