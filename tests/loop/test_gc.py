@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import tidemill as tm
+from tests.services.postgres import Postgres
+from tests.services.s3 import S3Server
 from tidemill.core.errors import NotAllowed, NotFound, StorageError
 from tidemill.core.names import Digest
 from tidemill.data import sweeping
@@ -219,21 +221,67 @@ def test_old_versions_of_a_shared_store_go_a_day_later_unless_they_are_named_aga
     assert all(f.ok for f in doctor.doctor(ws.folder) if f.check == "dataset d")
 
 
+def cut_off(ws: Workspace) -> None:
+    """The record of a run is as one leaves it that is killed."""
+    with ws.store.catalog.write() as write:
+        write.change(records.Run, {"status": "succeeded"}, status="running", finished_at=None)
+
+
+def fill(disk: Path) -> None:
+    with (disk / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+        while filler.write(bytes(4096)):
+            pass
+    assert os.statvfs(disk).f_bavail == 0
+
+
+def test_a_catalog_whose_disk_is_full_can_be_looked_at_and_its_store_collected(
+    s3: S3Server, postgres: Postgres, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    (tmp_path / "pipeline.py").write_text(PIPELINE)
+    monkeypatch.setenv("TIDEMILL_STORE", s3.fresh())
+    with postgres.on_small_disk(24) as (address, disk):
+        monkeypatch.setenv("TIDEMILL_CATALOG", address)
+        with tm.open(tmp_path) as project:
+            project.run(tmp_path / "pipeline.py")
+            orphans = [project._ws.store.blobs.put(b"%d" % n) for n in range(5)]
+            cut_off(project._ws)
+        load.leave()
+        fill(disk)
+        with tm.open(tmp_path) as project:
+            with pytest.raises(StorageError) as full:
+                for n in range(2000):
+                    project.run(tmp_path / "pipeline.py", n=2000 + n)
+            assert full.value.code == "disk-full"
+            assert "Free space on the server" in (full.value.hint or "")
+        load.leave()
+        with tm.open(tmp_path) as project:
+            assert project.runs()
+            assert project.show(project.runs()[0].run).run
+            assert {e.running for e in project.environments()} == {False}
+            assert project.stop("dev") is False
+            assert all(f.ok for f in doctor.doctor(tmp_path))
+            assert blobs(project.gc()) == len(orphans)
+            assert not any(project._ws.store.blobs.exists(o) for o in orphans)
+        (disk / "filler").unlink()
+        with tm.open(tmp_path) as project:
+            assert project.run(tmp_path / "pipeline.py", n=1).status == "succeeded"
+    load.leave()
+
+
 def test_a_full_disk_can_be_looked_at_and_collected(small_disk: Path):
     (small_disk / "pipeline.py").write_text(PIPELINE)
     with tm.open(small_disk) as project:
         assert project.run(small_disk / "pipeline.py").status == "succeeded"
         orphan = project._ws.store.blobs.put(bytes(100_000))
         log = log_layout.log_file(project._ws.store.environments_folder, "dev")
+        cut_off(project._ws)
     log.parent.mkdir(exist_ok=True)
     log_layout.open_to_write(log).close()
     load.leave()
-    with (small_disk / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
-        while filler.write(bytes(4096)):
-            pass
-    assert os.statvfs(small_disk).f_bavail == 0
+    fill(small_disk)
     with tm.open(small_disk) as project:
-        assert [run.status for run in project.runs()] == ["succeeded"]
+        # It cannot be marked as interrupted now, and is shown.
+        assert [run.status for run in project.runs()] == ["running"]
         assert {e.running for e in project.environments()} == {False}
         assert project.stop("dev") is False
         assert all(f.ok for f in doctor.doctor(small_disk) if f.check not in ("disk", "project"))

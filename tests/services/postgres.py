@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.services.disks import mounted
 from tests.services.ports import free_ports
 
 ABSENT = "no PostgreSQL server: neither 'initdb' nor 'postgres' is installed (apt-get install postgresql)"
@@ -78,6 +79,27 @@ class Postgres:
         name = f"t_{secrets.token_hex(6)}"
         self.sql(f"create database {name} template {self.template}")
         return self.url(name)
+
+    @contextmanager
+    def on_small_disk(self, megabytes: int) -> Generator[tuple[str, Path]]:
+        """A fresh catalog on a disk of its own, and the disk; the server's log of changes is not on it."""
+        self.catalog()
+        name = f"t_{secrets.token_hex(6)}"
+        home = Path(tempfile.mkdtemp(prefix="tidemill-postgres-disk-"))
+        home.chmod(0o755)
+        try:
+            with mounted(home / "disk", megabytes) as disk:
+                if (owner := _owner()) is not None:
+                    shutil.chown(disk, owner)
+                self.sql(f"create tablespace {name} location '{disk}'")
+                self.sql(f"create database {name} template {self.template} tablespace {name}")
+                try:
+                    yield self.url(name), disk
+                finally:
+                    self.sql(f"drop database {name} with (force)")
+                    self.sql(f"drop tablespace {name}")
+        finally:
+            shutil.rmtree(home, ignore_errors=True)
 
     def start(self) -> None:
         """Start the server, and wait until it answers."""

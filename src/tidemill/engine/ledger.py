@@ -17,6 +17,7 @@ from tidemill.engine.orders import Memo, Saved
 from tidemill.engine.plan import Parts
 from tidemill.pipeline.graph import Node
 from tidemill.store.catalog import records
+from tidemill.store.faults import put_off
 
 if TYPE_CHECKING:
     from tidemill.store.catalog.database import Transaction
@@ -200,6 +201,7 @@ def lock_name(run: str) -> str:
 def mark_interrupted(store: "Store") -> list[str]:
     """Mark every run whose process is gone as interrupted; their ids, oldest first.
 
+    Where nothing can be written, on a full disk above all, they are marked once that can be: whoever only looks goes on.
     Of the runs of other machines that can be told only where the locks hold between machines.
     """
     with store.catalog.read() as transaction:
@@ -208,7 +210,7 @@ def mark_interrupted(store: "Store") -> list[str]:
     ours = [r for r in running if store.locks.everywhere or r.host == here]
     gone = [r for r in ours if not store.locks.is_held(lock_name(r.id))]
     if gone and not store.catalog.is_older:
-        with store.catalog.write() as transaction:
+        with put_off(), store.catalog.write() as transaction:
             for run in gone:
                 transaction.change(
                     records.Run,

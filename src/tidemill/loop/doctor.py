@@ -106,7 +106,7 @@ def _runs(ws: Workspace) -> Finding:
     from tidemill.engine.run import mark_interrupted  # noqa: PLC0415
 
     gone = mark_interrupted(ws.store)
-    text = f"{len(gone)} were interrupted and are marked so now" if gone else "none hangs"
+    text = f"{len(gone)} were interrupted" if gone else "none hangs"
     return Finding("runs", ok=True, message=text)
 
 

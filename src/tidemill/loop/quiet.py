@@ -33,11 +33,11 @@ def no_run(ws: Workspace) -> "Generator[Transaction]":
     from tidemill.engine.run import mark_interrupted  # noqa: PLC0415
     from tidemill.store.catalog import records  # noqa: PLC0415
 
-    mark_interrupted(ws.store)
+    gone = mark_interrupted(ws.store)
     # Within the write transaction no run can begin: its first record waits. One that is on already has
     # blobs that no record names yet, and reads commits as they are.
     with naming(ws), ws.store.catalog.write() as write:
-        running = write.find(records.Run, {"status": "running"})
+        running = [r for r in write.find(records.Run, {"status": "running"}) if r.id not in gone]
         if running:
             raise Conflict(
                 f"{len(running)} runs are going on: {', '.join(r.id for r in running[:3])}.",

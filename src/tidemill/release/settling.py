@@ -10,12 +10,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tidemill.core.clock import new_id, now, stamp
-from tidemill.core.errors import Conflict, StorageError
+from tidemill.core.errors import Conflict
 from tidemill.core.settings import Settings
 from tidemill.release import servers
 from tidemill.release.history import changed, history, is_personal, live_of, standing
 from tidemill.release.place import here
 from tidemill.store.catalog import records
+from tidemill.store.faults import put_off
 from tidemill.store.open import Store
 
 if TYPE_CHECKING:
@@ -80,7 +81,9 @@ def settle(
         changes.append((serving, "live", "it answers"))
     if not changes and found is None:
         return []
-    with store.catalog.write() as write:
+    settled: list[records.Deployment] = []
+    # Whoever looks, or stops a server, does so on a full disk too.
+    with put_off(), store.catalog.write() as write:
         settled = [change(write, store, d, status, author, reason) for d, status, reason in changes]
         if found is not None:
             settled.append(add(write, found))
@@ -138,7 +141,7 @@ def carry_along(store: Store, author: str) -> str | None:
         return None
     reason = f"its store was copied or moved to {own.machine}"
     # Where nothing can be written it is looked at all the same, and said when it can be.
-    with suppress(StorageError), store.catalog.write() as write:
+    with put_off(), store.catalog.write() as write:
         for deployment in carried:
             change(write, store, deployment, deployment.status, author, reason, moves=True)
     names = ", ".join(dict.fromkeys(d.environment for d in reversed(carried)))

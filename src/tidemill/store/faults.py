@@ -29,6 +29,16 @@ _STATUS = re.compile(r"status code: (\d{3} [A-Za-z ]+)")
 
 
 @contextmanager
+def put_off() -> Generator[None]:
+    """Lets it pass that nothing can be written, on a full disk above all: for what the next command writes as well."""
+    try:
+        yield
+    except StorageError as error:
+        if error.code not in ("disk-full", "store-read-only"):
+            raise
+
+
+@contextmanager
 def translated(address: str) -> Generator[None]:
     """Turns what a disk or an object store's client raises into an error of ours that names the address."""
     try:
