@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from tidemill.core.errors import Conflict, NotFound
 from tidemill.core.events import silent
 from tidemill.data import Datasets, collect
-from tidemill.data.landing import lock_name
 from tidemill.data.sweeping import sweep
 from tidemill.data.transfer import Copy
+from tidemill.data.turns import lock_name
 from tidemill.store.open import Store
 from tidemill.store.table import Table
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -15,11 +16,13 @@ from tidemill.core.errors import NotAllowed, NotFound, StorageError
 from tidemill.core.names import Digest
 from tidemill.data import sweeping
 from tidemill.loop import doctor, gc, old_versions
+from tidemill.loop.datasets import forgetting
 from tidemill.loop.views import Freed
-from tidemill.loop.workspace import Workspace
+from tidemill.loop.workspace import Workspace, open_workspace
 from tidemill.pipeline import load
 from tidemill.serve import log_layout
 from tidemill.store.catalog import records
+from tidemill.store.table import Table
 
 PIPELINE = """
 import numpy as np
@@ -219,6 +222,42 @@ def test_old_versions_of_a_shared_store_go_a_day_later_unless_they_are_named_aga
     assert (versions(gc.gc(ws)), left()) == (2, [True, True, False])
     assert lost not in {c.id for c in dataset.log("more")}
     assert all(f.ok for f in doctor.doctor(ws.folder) if f.check == "dataset d")
+
+
+@pytest.mark.both_stores
+@pytest.mark.parametrize("what", ["gc", "forget"])
+def test_a_commit_that_is_landing_and_a_removal_do_not_wait_for_each_other(ws: Workspace, what: str):
+    """A merge records what it owes while it holds the dataset; a removal holds the records."""
+    ws.datasets.create("d", Table.of({"k": [1, 2]}), message="One", key=["k"])
+    colleague = open_workspace(ws.folder)
+    waits, removed = threading.Event(), list[BaseException | None]()
+
+    def owing(_: object) -> None:
+        other.start()
+        # As far as the removal comes while the dataset is held.
+        waits.wait(0.3)
+        with ws.store.catalog.write():
+            pass
+
+    def remove() -> None:
+        try:
+            if what == "gc":
+                gc.gc(colleague, now=True)
+            else:
+                forgetting.forget(colleague, "d", "k == 1", reason="asked")
+            removed.append(None)
+        except BaseException as error:
+            removed.append(error)
+            raise
+        finally:
+            waits.set()
+
+    other = threading.Thread(target=remove)
+    ws.datasets_behind(owing).open("d").commit(Table.of({"k": [3]}), message="Two")
+    other.join()
+    colleague.close()
+    assert removed == [None]
+    assert len(ws.datasets.open("d").snapshot().read()) == (3 if what == "gc" else 2)
 
 
 def cut_off(ws: Workspace) -> None:

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from tidemill.data.sources.layout import Tensor
     from tidemill.data.sweeping import collect
     from tidemill.data.transfer import Moved
+    from tidemill.data.turns import holding
 
 _HOMES = {
     "Function": "checks.check",
@@ -89,6 +90,7 @@ _HOMES = {
     "forget": "forgetting",
     "forward": "sharing",
     "head_token": "heads",
+    "holding": "turns",
     "import_files": "importing",
     "import_rows": "importing",
     "is_older": "repairing",
@@ -147,6 +149,7 @@ __all__ = [
     "forget",
     "forward",
     "head_token",
+    "holding",
     "import_files",
     "import_rows",
     "is_older",

@@ -14,10 +14,10 @@ from tidemill.data.dataset import Dataset
 from tidemill.data.history import History, read_refs
 from tidemill.data.identities import Identities
 from tidemill.data.lance_table import LanceTable
-from tidemill.data.landing import lock_name
 from tidemill.data.proposal import Guard, Proposal
 from tidemill.data.refs import MAIN, Refs
 from tidemill.data.snapshot import Snapshot
+from tidemill.data.turns import holding
 from tidemill.store.table import KEY, Table
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Datasets:
         check_name("dataset", name)
         first, batches = opened(table)
         identities = Identities(key)
-        with self._store.locks.hold(lock_name(name)):
+        with holding(self._store, name):
             if self.exists(name):
                 raise _taken(name)
             schema = system_schema(first.to_arrow().schema)
@@ -154,7 +154,7 @@ class Datasets:
             NotFound: ``dataset-not-found``.
         """
         self.open(name)
-        with self._store.locks.hold(lock_name(name)):
+        with holding(self._store, name):
             self._table(name).remove()
 
     def _table(self, name: str) -> LanceTable:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from tidemill.core.errors import InvalidInput
 from tidemill.core.events import Progress, Sink
 from tidemill.data.commits import Commit
-from tidemill.data.landing import lock_name
 from tidemill.data.pieces import place
 from tidemill.data.refs import Ref, Refs, Tombstone
 from tidemill.data.replay import Replay
 from tidemill.data.snapshot import Snapshot
 from tidemill.data.sweeping import sweep
 from tidemill.data.transfer import Copy
+from tidemill.data.turns import holding
 from tidemill.store.table import ID, PREDICTION, SYSTEM_COLUMNS, Table
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def find(store: "Store", name: str, condition: str, named: Collection[str]) -> M
     Raises:
         InvalidInput: ``invalid-where``.
     """
-    with store.locks.hold(lock_name(name)):
+    with holding(store, name):
         return matching(Copy.of(store, name), condition, named)
 
 
@@ -86,7 +86,7 @@ def forget(store: "Store", name: str, tombstone: Tombstone, named: Collection[st
         named: The ids of commits beside the refs that are kept, too.
         sink: Gets ``Progress``.
     """
-    with store.locks.hold(lock_name(name)):
+    with holding(store, name):
         copy = Copy.of(store, name)
         rewrite(copy, [tombstone], named, sink)
         sweep(copy.table, set(copy.history.kept(copy.refs(), named)), sink)
@@ -133,7 +133,7 @@ def settle(
     left = unsettled(store, name)
     if not left:
         return []
-    with store.locks.hold(lock_name(name)):
+    with holding(store, name):
         copy = Copy.of(store, name)
         rewrite(copy, [], named, sink)
         kept = copy.history.kept(copy.refs(), named)

@@ -14,17 +14,13 @@ from tidemill.data.proposal import Guard, Proposal
 from tidemill.data.refs import Refs
 from tidemill.data.shape import changed
 from tidemill.data.snapshot import Snapshot
+from tidemill.data.turns import holding
 from tidemill.data.upsert import Plan
 
 if TYPE_CHECKING:
     from tidemill.store.open import Store
 
 T = TypeVar("T")
-
-
-def lock_name(dataset: str) -> str:
-    """The store's lock that a writer of a dataset holds."""
-    return f"dataset-{dataset}"
 
 
 class _MovedError(Exception):
@@ -56,7 +52,7 @@ class Landing:
 
         The lock spares two writers that trouble. It is not what keeps them from losing a commit.
         """
-        with self._store.locks.hold(lock_name(self._table.dataset)):
+        with holding(self._store, self._table.dataset):
             while True:
                 try:
                     return change()

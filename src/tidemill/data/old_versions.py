@@ -4,9 +4,9 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from tidemill.core.events import Sink
-from tidemill.data.landing import lock_name
 from tidemill.data.sweeping import garbage, sweep
 from tidemill.data.transfer import Copy
+from tidemill.data.turns import holding
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -19,7 +19,7 @@ def unneeded(store: "Store", name: str, named: Collection[str]) -> dict[str, int
 
     What several of them have is counted with the newest.
     """
-    with store.locks.hold(lock_name(name)):
+    with holding(store, name):
         copy = Copy.of(store, name)
         table = copy.table
         gone = garbage(table, set(copy.history.kept(copy.refs(), named)))
@@ -49,7 +49,7 @@ def collect_of(
         sink: Gets ``Progress``.
     """
     # In the order of whoever writes to the dataset and records it: the dataset first.
-    with store.locks.hold(lock_name(name)), asked() as (named, going):
+    with holding(store, name), asked() as (named, going):
         copy = Copy.of(store, name)
         table = copy.table
         keep = set(copy.history.kept(copy.refs(), named))

@@ -16,10 +16,10 @@ from tidemill.core.names import Digest
 from tidemill.data import file_log, unlogged
 from tidemill.data.commits import Commit
 from tidemill.data.file_log import Known
-from tidemill.data.landing import lock_name
 from tidemill.data.refs import REMOVED, Ref, Refs, from_body, refs_key
 from tidemill.data.replay import Replay
 from tidemill.data.transfer import Copy
+from tidemill.data.turns import holding
 from tidemill.data.whole_files import digest_of
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def is_older(store: "Store", name: str) -> bool:
 
 def begin_log(store: "Store", name: str) -> bool:
     """Give the files of a dataset that is older than its log their digests; False where they have them."""
-    with store.locks.hold(lock_name(name)):
+    with holding(store, name):
         copy = Copy.of(store, name)
         if copy.refs().log is not None:
             return False
@@ -124,7 +124,7 @@ def repair(store: "Store", name: str, source: "Store | None", sink: Sink) -> Rep
     log = _restore_log(store, name)
     older = _mend_older(store, name, source, sink) if source else Repaired()
     begun = begin_log(store, name)
-    with store.locks.hold(lock_name(name)):
+    with holding(store, name):
         copy, other = Copy.of(store, name), Copy.of(source, name) if source else None
         copy.refs()
         if other is not None and not other.refs().branches:
@@ -147,7 +147,7 @@ def repair(store: "Store", name: str, source: "Store | None", sink: Sink) -> Rep
 
 def _mend_older(store: "Store", name: str, source: "Store", sink: Sink) -> Repaired:
     """Put back what of a dataset without a log is not as another store has it: it has no digests of its own."""
-    with store.locks.hold(lock_name(name)):
+    with holding(store, name):
         copy, other = Copy.of(store, name), Copy.of(source, name)
         if copy.refs().log is not None or not other.refs().branches:
             return Repaired()
@@ -170,7 +170,7 @@ def restore_refs(store: "Store", name: str) -> bool:
     except StorageError as error:
         if error.code != "store-damaged":
             raise
-        with store.locks.hold(lock_name(name)):
+        with holding(store, name):
             entry = next(file_log.whole_entries(store.objects, f"datasets/{name}.lance"), None)
             if entry is None:
                 raise
@@ -192,7 +192,7 @@ def clear_for(store: "Store", name: str, source: "Store") -> bool:
             raise
     else:
         return False
-    with store.locks.hold(lock_name(name)):
+    with holding(store, name):
         other, table = Copy.of(source, name), Copy.of(store, name).table
         if not other.refs().branches:
             raise _not_there(other)
@@ -216,7 +216,7 @@ def _not_there(other: Copy) -> NotFound:
 
 def _restore_log(store: "Store", name: str) -> bool:
     """Let a log that cannot be read go on from the newest of its entries that can."""
-    with store.locks.hold(lock_name(name)):
+    with holding(store, name):
         copy = Copy.of(store, name)
         copy.refs()
         files = copy.table.files

@@ -8,11 +8,11 @@ from tidemill.core.errors import Conflict, NotFound
 from tidemill.core.events import Sink
 from tidemill.data.commits import Commit
 from tidemill.data.forgetting import rewrite, unknown
-from tidemill.data.landing import lock_name
 from tidemill.data.refs import MAIN, Ref, Refs
 from tidemill.data.repairing import lost_files, mend
 from tidemill.data.sweeping import sweep
 from tidemill.data.transfer import Copy, Moved, carry, check_related, fetched, lacking, new_tags
+from tidemill.data.turns import holding
 
 if TYPE_CHECKING:
     from tidemill.store.open import Store
@@ -63,7 +63,7 @@ def push(
     refs = here.refs()
     for branch in branches:
         here.history.head(branch)
-    with theirs.locks.hold(lock_name(name)):
+    with holding(theirs, name):
         etag = there.history.reserve()
         known = here.known()
         lost = _adopt(there, refs, sink)
@@ -100,7 +100,7 @@ def push(
             done = there.history.begin(first, etag)
         if not done:
             raise _rejected(name, remote, wanted)
-    with ours.locks.hold(lock_name(name)):
+    with holding(ours, name):
         # History may have been made again here meanwhile.
         known = here.known()
         here.history.change(lambda mine: fetched_from(mine, remote, after, known))
@@ -152,7 +152,7 @@ def fetch(
     new = {i for tombstone in unknown(refs, mine) for i in tombstone.ids} if mine.branches else set[int]()
     if new and losing is not None:
         losing(sorted(new))
-    with ours.locks.hold(lock_name(name)):
+    with holding(ours, name):
         etag = here.history.reserve()
         lost = _adopt(here, refs, sink)
         before = here.refs()
@@ -186,7 +186,7 @@ def forward(store: "Store", name: str, branch: str, to: Commit) -> bool:
     Returns:
         Whether it had to; False, too, where the branch has commits of its own: then there is a merge to make.
     """
-    with store.locks.hold(lock_name(name)):
+    with holding(store, name):
         history = Copy.of(store, name).history
         # History may have been made again since the caller found it.
         end = history.resolve(to.id)

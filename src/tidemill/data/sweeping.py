@@ -10,12 +10,12 @@ from tidemill.data.commits import from_properties
 from tidemill.data.file_log import FOLDER, number_of
 from tidemill.data.history import History
 from tidemill.data.lance_table import LanceTable
-from tidemill.data.landing import lock_name
 from tidemill.data.pieces import place
 from tidemill.data.refs import load
 from tidemill.data.row_digests import is_needed
 from tidemill.data.snapshot import fragments_of
 from tidemill.data.transfer import Copy
+from tidemill.data.turns import holding
 from tidemill.store.objects import Entry
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def collect(
     Returns:
         Key and size in bytes of what was removed, or would be.
     """
-    with store.locks.hold(lock_name(name)):
+    with holding(store, name):
         copy = Copy.of(store, name)
         keep = set(copy.history.kept(copy.refs(), named))
         return garbage(copy.table, keep) if dry_run else sweep(copy.table, keep, sink)

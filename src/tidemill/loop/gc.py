@@ -73,11 +73,12 @@ def _collected(ws: Workspace, *, dry_run: bool, now: bool, everything: bool, sin
     entries: list[str] = []
     later = marks is not None and not now
     old = old_versions(ws) if later and not dry_run else {}
-    with no_run(ws) as write:
+    datasets = ws.datasets.names()
+    with no_run(ws, *(() if later else datasets)) as write:
         there = blobs.all()
         gone = _garbage(ws, write, there, refuse=not (everything or dry_run))
         if not later:
-            for name in ws.datasets.names():
+            for name in datasets:
                 swept |= collect(ws.store, name, named_commits(write, name), dry_run=dry_run, sink=sink)
             entries = _removed(ws, write, gone, dry_run=dry_run, sink=sink)
         elif not dry_run:

@@ -24,19 +24,22 @@ def naming(ws: Workspace) -> Generator[None]:
 
 
 @contextmanager
-def no_run(ws: Workspace) -> "Generator[Transaction]":
-    """A write transaction during which no run is going on.
+def no_run(ws: Workspace, *datasets: str) -> "Generator[Transaction]":
+    """A write transaction during which no run is going on, and nobody writes to these datasets.
+
+    What is done inside to a dataset, it is named here for: its lock comes before the transaction.
 
     Raises:
         Conflict: ``runs-in-progress``.
     """
+    from tidemill.data import holding  # noqa: PLC0415
     from tidemill.engine.run import mark_interrupted  # noqa: PLC0415
     from tidemill.store.catalog import records  # noqa: PLC0415
 
     gone = mark_interrupted(ws.store)
     # Within the write transaction no run can begin: its first record waits. One that is on already has
     # blobs that no record names yet, and reads commits as they are.
-    with naming(ws), ws.store.catalog.write() as write:
+    with holding(ws.store, *datasets), naming(ws), ws.store.catalog.write() as write:
         running = [r for r in write.find(records.Run, {"status": "running"}) if r.id not in gone]
         if running:
             raise Conflict(

@@ -91,7 +91,7 @@ def forget(
             code="short-word",
         )
     key = ws.datasets.open(name).key or ()
-    with no_run(ws) as write:
+    with no_run(ws, name) as write:
         named = named_commits(write, name)
         found = find(ws.store, name, where, named)
         refused, not_asked = refused_rows(ws, name, where)
@@ -173,7 +173,7 @@ def before_forgetting(ws: Workspace, name: str, ids: Collection[int]) -> Asked:
     from tidemill.data import find, own_texts  # noqa: PLC0415
 
     key = ws.datasets.open(name).key or ()
-    with no_run(ws) as write:
+    with no_run(ws, name) as write:
         found = find(ws.store, name, f"_id in ({', '.join(map(str, ids))})", named_commits(write, name))
         sought = Sought(found.ids, found.rows, key, own_texts(ws.store, name, found))
         return _clear_asked(ws, write, name, found, sought, do=True)
@@ -211,7 +211,7 @@ def settle(ws: Workspace, name: str, sink: Sink = silent) -> Removed:
     if not data.unsettled(ws.store, name):
         clear_machine(ws, name)
         return Removed(0, LabelTraces(), files)
-    with no_run(ws) as write:
+    with no_run(ws, name) as write:
         left = data.settle(ws.store, name, named_commits(write, name), sink)
         artifacts = sum(purge(ws, write, name, tombstone, commits) for tombstone, commits in left)
         labels = forget_labels(ws, write, name, {i for tombstone, _ in left for i in tombstone.ids})
@@ -242,7 +242,7 @@ def delete(ws: Workspace, name: str, *, yes: bool = False, force: bool = False) 
         NotFound: ``dataset-not-found``.
     """
     dataset = ws.datasets.open(name)
-    with no_run(ws) as write:
+    with no_run(ws, name) as write:
         _check_unused(write, name, force=force)
         try:
             view = DeletedView(name, len(dataset.log()), dataset.head().rows)
