@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal, get_args
 from tidemill.core import files
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import Conflict, StorageError, TidemillError
+from tidemill.store import damage
 from tidemill.store.table import ID
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ Kind = Literal[
     "comparison",
     "explanation",
 ]
+_RESTORE = (
+    "Put it back from a backup. Without one, remove it: then 'tidemill data forget' does not know of that file, "
+    "which is a report or an export that shows rows."
+)
 _READ_ONLY = ("store-read-only", "access-denied")
 _PIECE_BYTES = 1024 * 1024
 
@@ -239,18 +244,19 @@ def _put(store: "Store", record: Written) -> None:
 
 
 def _read(content: bytes, key: str) -> Written:
-    body: dict[str, Any] = json.loads(content)
-    if body["layout"] > LAYOUT or body["kind"] not in get_args(Kind):
-        raise StorageError(
-            f"The record {key} of a written file is of a newer layout.",
-            why="A newer Tidemill wrote it.",
-            hint="Type 'pip install --upgrade tidemill'.",
-            code="store-too-new",
+    with damage.reading(f"The record {key} of a written file", _RESTORE):
+        body: dict[str, Any] = json.loads(content)
+        if body["layout"] > LAYOUT or body["kind"] not in get_args(Kind):
+            raise StorageError(
+                f"The record {key} of a written file is of a newer layout.",
+                why="A newer Tidemill wrote it.",
+                hint="Type 'pip install --upgrade tidemill'.",
+                code="store-too-new",
+            )
+        about = tuple(Shown(s["dataset"], tuple(s["commits"]), s["forgotten"]) for s in body["shown"])
+        return Written(
+            body["host"], body["path"], body["kind"], tuple(body["digests"]), about, body["written_at"]
         )
-    about = tuple(Shown(s["dataset"], tuple(s["commits"]), s["forgotten"]) for s in body["shown"])
-    return Written(
-        body["host"], body["path"], body["kind"], tuple(body["digests"]), about, body["written_at"]
-    )
 
 
 def remove_unfinished(place: Path) -> list[Path]:
