@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tidemill.core.errors import Conflict, NotFound
+from tidemill.core.errors import Conflict, NotFound, StorageError
 from tidemill.core.events import silent
 from tidemill.data import Datasets, collect
 from tidemill.data.sweeping import sweep
@@ -153,6 +153,24 @@ def test_a_kill_leaves_everything_readable(store: Store, datasets: Datasets):
             assert again.snapshot(commit).read().to_arrow().equals(content)
     collect(store, "d", (), dry_run=False, sink=silent)
     assert not collect(store, "d", (), dry_run=True, sink=silent)
+
+
+def test_a_commit_that_is_gone_is_not_replaced_by_what_collecting_writes(store: Store, datasets: Datasets):
+    """The newest version that is left is needed by nobody, and Lance counts on from it."""
+    datasets.create("d", rows({1: "x"}), message="First", key=["k"])
+    d = datasets.open("d")
+    d.branch("side")
+    d.commit(rows({1: "x", 2: "y"}), branch="side", message="Side")
+    d.delete_branch("side")
+    newest = d.commit(rows({1: "x", 3: "z"}), message="Newest")[0]
+    copy = Copy.of(store, "d")
+    store.objects.delete([copy.table.manifest(copy.refs().branches["main"].version)])
+    before = stored(store)
+    with pytest.raises(StorageError, match="is gone"):
+        collect(store, "d", (), dry_run=False, sink=silent)
+    assert stored(store) == before
+    with pytest.raises(StorageError, match=newest.id):
+        Datasets(store, "ada").open("d").snapshot().read()
 
 
 BRANCHER = """

@@ -85,6 +85,9 @@ def sweep(table: LanceTable, keep: Collection[int], sink: Sink) -> dict[str, int
     """
     versions = table.versions()
     if versions and versions[0] not in keep and not _is_empty(table, versions[0]):
+        for lost in (version for version in keep if version > versions[0]):
+            # The new one would get its number, and be taken for it: this says that it is gone.
+            table.holds(lost)
         place(table, table.open(versions[0]).lance_schema, [], {})
     try:
         _forget_digests(table, keep)
