@@ -87,3 +87,21 @@ def test_datasets_that_were_shared_without_a_catalog_may_get_one(
     address = s3.fresh()
     Store.create(address).objects.put("datasets/fashion.lance/_tidemill/refs.json", b"{}")
     assert team(address, postgres.catalog()).catalog.paired() is not None
+
+
+@pytest.mark.parametrize("left", [None, b""], ids=["gone", "empty"])
+def test_a_folder_whose_catalog_was_lost_begins_none_anew(tmp_path: Path, left: bytes | None):
+    file = tmp_path / "catalog.db"
+    with closing(Store.create(tmp_path)) as store:
+        assert not store.catalog.has_records()
+        use(store)
+    saved = file.read_bytes()
+    file.unlink()
+    if left is not None:
+        file.write_bytes(left)
+    with closing(Store.open(tmp_path)) as store:
+        assert str(file) in refused(store)
+        assert (file.read_bytes() if file.exists() else None) == left
+    file.write_bytes(saved)
+    with closing(Store.open(tmp_path)) as store:
+        assert store.catalog.has_records()

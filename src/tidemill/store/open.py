@@ -130,7 +130,9 @@ class Store:
         from tidemill.store.catalog.database import Catalog  # noqa: PLC0415
 
         if self._catalog is None:
-            return Catalog.open(self.folder / "catalog.db")
+            file = self.folder / "catalog.db"
+            pairing.check_file(self.objects, file)
+            return Catalog.open(file)
         catalog = Catalog.open(self._catalog)
         try:
             self._check_pair(catalog)

@@ -3,6 +3,7 @@
 Beside the bytes of another store a catalog names what is not there, and takes what is there for garbage.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidemill.core.errors import Conflict
@@ -37,6 +38,28 @@ def check(objects: Objects, catalog: "Catalog", mine: str) -> None:
             f"it belongs to the store {theirs.address}",
             "Correct 'store' or 'catalog' in tidemill.toml, or TIDEMILL_STORE or TIDEMILL_CATALOG.",
         )
+
+
+def check_file(objects: Objects, file: Path) -> None:
+    """Refuse to begin a catalog anew in the folder of a store whose own was lost.
+
+    Args:
+        objects: The store's.
+        file: Where its catalog is.
+
+    Raises:
+        Conflict: ``store-catalog-mismatch``.
+    """
+    # The file is looked at last: whoever made the first blob just now had made the catalog before.
+    if _is_begun(file) or not _some(objects, "blobs") or _is_begun(file):
+        return
+    raise Conflict(
+        f"The catalog of the store {objects.address} is {'empty' if file.exists() else 'gone'}: {file}.",
+        why="It names the runs, models and releases whose bytes are here: 'gc' would take them for garbage.",
+        hint="Put that file back from a backup. Where there is none, move 'blobs' out of the store: "
+        "datasets stay, and runs and releases begin anew.",
+        code="store-catalog-mismatch",
+    )
 
 
 def check_new(address: str, catalog: "Catalog") -> None:
@@ -74,6 +97,10 @@ def _paired(objects: Objects, catalog: "Catalog", mine: str) -> "Pairing":
             "Correct 'store' in tidemill.toml, or TIDEMILL_STORE.",
         )
     return catalog.pair(mine, objects.address)
+
+
+def _is_begun(file: Path) -> bool:
+    return file.exists() and file.stat().st_size > 0
 
 
 def _some(objects: Objects, prefix: str) -> bool:
