@@ -81,6 +81,14 @@ def test_what_is_damaged_is_told_beside_the_rest(tmp_path: Path):
         assert (status, "d, which is damaged" in out, "data repair d" in said) == (1, True, True)
         assert [node["kind"] for node in project.lineage("d").nodes if "error" in node] == ["dataset"]
 
+        store.objects.put("written/some.json", b"[")
+        status, out, said = typed(tmp_path, "gc", "--all", "--json")
+        assert (status, json.loads(out)["error"]["code"]) == (1, "store-damaged")
+
         wrong = [f.check for f in doctor.doctor(tmp_path) if not f.ok]
-        assert wrong == ["blobs", "dataset d", "environment dev", "tokens of prod"]
+        assert wrong == ["blobs", "dataset d", "environment dev", "tokens of prod", "written files"]
+
+        store.blobs.delete(report)
+        lost = [f for f in doctor.doctor(tmp_path, deep=True) if f.check == "lost blobs"]
+        assert [report in f.message for f in lost if not f.ok] == [True]
     load.leave()

@@ -59,10 +59,12 @@ def doctor(folder: Path | None = None, *, deep: bool = False, sink: Sink = silen
             "runs": lambda: [_runs(ws)],
             "triggers": lambda: [_triggers(ws)],
             "blobs": lambda: [_blobs(ws, sink, deep=deep)],
+            "lost blobs": lambda: _lost_blobs(ws),
             "datasets": lambda: _datasets(ws, sink, deep=deep),
             "releases": lambda: _releases(ws, deep=deep),
             "environments": lambda: _environments(ws),
             "tokens": lambda: _tokens(ws),
+            "written files": lambda: _written_files(ws),
         }.items():
             found += _each_alone(name, check)
         ws.close()
@@ -143,6 +145,25 @@ def _blobs(ws: Workspace, sink: Sink, *, deep: bool) -> Finding:
             hint="Restore them from a copy of the store, or remove them and run again.",
         )
     return Finding("blobs", ok=True, message=f"{looked}, all with the digest they are named by")
+
+
+def _lost_blobs(ws: Workspace) -> list[Finding]:
+    """Nothing where all that runs, models and releases need is there; ``_releases`` says which part of a release is not."""
+    from tidemill.loop.needed import needed  # noqa: PLC0415
+
+    with ws.store.catalog.read() as read:
+        kept = needed(ws, read)
+    lost = sorted(kept - ws.store.blobs.all().keys())
+    if not lost:
+        return []
+    return [
+        Finding(
+            "lost blobs",
+            ok=False,
+            message=f"{len(lost)} of {len(kept)} that runs, models or releases need are gone: {', '.join(lost[:3])}",
+            hint="Restore them from a copy of the store. A run that needs one of them computes it again.",
+        )
+    ]
 
 
 def _datasets(ws: Workspace, sink: Sink, *, deep: bool) -> list[Finding]:
@@ -242,3 +263,12 @@ def _tokens(ws: Workspace) -> list[Finding]:
             name = file.name.removesuffix(".tokens.json")
             found.append(Finding(f"tokens of {name}", ok=False, message=error.message, hint=error.hint))
     return found
+
+
+def _written_files(ws: Workspace) -> list[Finding]:
+    """Nothing where each record of a file that shows rows can be read: it is another matter what became of the file."""
+    from tidemill.loop import written  # noqa: PLC0415
+
+    for _ in written.records(ws.store):
+        pass
+    return []
