@@ -211,6 +211,35 @@ def test_what_the_loop_cannot_write_is_told_to_its_writer_alone(
     assert isinstance(half, StorageError)
 
 
+@pytest.mark.parametrize("at_once_seconds", [0.0, 60.0], ids=["by the thread", "at once"])
+@pytest.mark.parametrize("back", [False, True], ids=["removed", "put back"])
+def test_nothing_is_answered_once_the_log_is_another_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once_seconds: float, back: bool
+) -> None:
+    monkeypatch.setattr(prediction_log, "AT_ONCE_SECONDS", at_once_seconds)
+    file = tmp_path / "log.db"
+
+    async def main() -> list[object]:
+        log = PredictionLog(file, release="sha256:1", number=1, signature=SIGNATURE)
+        ended: list[object] = []
+        for name in ("first", "second"):
+            entry = Entry(asyncio.get_running_loop().create_future(), [(name, b"\x90", b"\x90")])
+            log.write(entry)
+            ended += await asyncio.gather(asyncio.wait_for(entry.done, 30), return_exceptions=True)
+            if back:
+                (tmp_path / "backup").write_bytes(file.read_bytes())
+                (tmp_path / "backup").replace(file)
+            else:
+                file.unlink(missing_ok=True)
+        ended += await asyncio.gather(log.probe(), return_exceptions=True)
+        await log.close()
+        return ended
+
+    first, *others = asyncio.run(main())
+    assert first is False
+    assert [error.code for error in others if isinstance(error, StorageError)] == ["log-replaced"] * 2
+
+
 def test_no_log_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(NotFound) as caught:
         LogReader(tmp_path / "none.db")

@@ -159,6 +159,25 @@ def storage_error(file: Path, error: Exception) -> StorageError:
     )
 
 
+def which(file: Path) -> tuple[int, int] | None:
+    """Which file it is that has this name; None where none has."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def replaced(file: Path) -> StorageError:
+    """What whoever writes to a log is told that was removed, or put back from a backup, meanwhile."""
+    return StorageError(
+        f"The prediction log {file} {'is another file' if file.exists() else 'is gone'} since the server opened it.",
+        why="What is answered would be in no log: nobody could find the file that it is written to.",
+        hint="Stop the server ('tidemill stop', or end its process), and start it again.",
+        code="log-replaced",
+    )
+
+
 def disk_is_full(file: Path) -> bool:
     """Whether there is no room left to write answers to the log."""
     try:

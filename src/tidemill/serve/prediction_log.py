@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.clock import now, stamp
+from tidemill.core.errors import StorageError
 from tidemill.models.signature import Signature
 from tidemill.serve import log_layout
 from tidemill.serve.log_pruning import prune_some
@@ -139,6 +140,7 @@ class PredictionLog:
         self._signature = signature
         self._loop = asyncio.get_running_loop()
         self._writing = log_layout.open_to_write(file)
+        self._opened = log_layout.which(file)
         self._at_once = log_layout.open_beside(file)
         self._reading = log_layout.open_to_read(file)
         try:
@@ -294,7 +296,7 @@ class PredictionLog:
             self.figures.commits += 1
             self.figures.rows += group.rows
         else:
-            self.failing = log_layout.storage_error(self.file, group.error)
+            self.failing = self._told(group.error)
             self.figures.failures += 1
         for entry in group.entries:
             if entry.done.done():
@@ -302,11 +304,14 @@ class PredictionLog:
             if group.error is None:
                 entry.done.set_result(group.short)
             else:
-                entry.done.set_exception(log_layout.storage_error(self.file, group.error))
+                entry.done.set_exception(self._told(group.error))
         if self._pending:
             self._kick()
         elif self._idle is not None:
             self._idle()
+
+    def _told(self, error: Exception) -> "TidemillError":
+        return error if isinstance(error, StorageError) else log_layout.storage_error(self.file, error)
 
     def _commit_groups(self) -> None:
         # Between two commits, so that the two never wait for each other's lock.
@@ -348,6 +353,12 @@ class PredictionLog:
         return 0.0 if gone else PRUNE_SECONDS
 
     def _commit(self, group: _Group, writing: sqlite3.Connection) -> None:
+        self._write(group, writing)
+        if log_layout.which(self.file) != self._opened:
+            # What has no name any more is written to as well as before, and read by nobody.
+            raise log_layout.replaced(self.file)
+
+    def _write(self, group: _Group, writing: sqlite3.Connection) -> None:
         moment, release = stamp(now()), self._release
         rows: list[Any] = [
             (name, moment, release, int(entry.checking), inputs, outputs)
