@@ -1,16 +1,18 @@
 """The version of the store's layout, written at its root, and the way from one version to the next."""
 
+import contextlib
 import json
 import uuid
 from collections.abc import Callable
 
 from tidemill.core.clock import now, stamp
-from tidemill.core.errors import Conflict, NotFound, StorageError
+from tidemill.core.errors import Conflict, NotFound, StorageError, TidemillError
 from tidemill.store import damage
 from tidemill.store.objects import Objects
 
 FILE = "layout.json"
 LAYOUT = 2
+_CATALOG = "catalog"
 MIGRATIONS: dict[int, Callable[[Objects], None]] = {
     # Layout 2 gave each dataset a file of refs. It is written when the dataset is first looked at, by `data`:
     # only Lance can read what layout 1 says, and a store opens without it.
@@ -48,6 +50,27 @@ def identity(objects: Objects) -> str:
         except Conflict:
             # Another process was quicker; its id is the store's.
             continue
+
+
+def has_catalog(objects: Objects) -> bool:
+    """Whether a catalog was begun beside a store in a folder, as ``note_catalog`` wrote down."""
+    there = objects.get(FILE)
+    assert there is not None
+    with damage.reading(f"{objects.address}/{FILE}"):
+        return json.loads(there[0]).get(_CATALOG) is True
+
+
+def note_catalog(objects: Objects) -> None:
+    """Write down that a catalog was begun beside a store in a folder: one that is lost is missed then.
+
+    Where nothing can be written, or another process just writes, that is left to whoever opens the store next.
+    """
+    there = objects.get(FILE)
+    assert there is not None
+    body = json.loads(there[0])
+    if body.get(_CATALOG) is not True:
+        with contextlib.suppress(TidemillError):
+            objects.put_if(FILE, (json.dumps(body | {_CATALOG: True}) + "\n").encode(), there[1])
 
 
 def bring_up_to_date(objects: Objects) -> str | None:

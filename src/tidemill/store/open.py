@@ -132,7 +132,9 @@ class Store:
         if self._catalog is None:
             file = self.folder / "catalog.db"
             pairing.check_file(self.objects, file)
-            return Catalog.open(file)
+            catalog = Catalog.open(file)
+            layout.note_catalog(self.objects)
+            return catalog
         catalog = Catalog.open(self._catalog)
         try:
             self._check_pair(catalog)

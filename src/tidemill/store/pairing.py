@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidemill.core.errors import Conflict
+from tidemill.store import layout
 from tidemill.store.objects import Objects
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ def check_file(objects: Objects, file: Path) -> None:
     Raises:
         Conflict: ``store-catalog-mismatch``.
     """
-    # The file is looked at last: whoever made the first blob just now had made the catalog before.
-    if _is_begun(file) or not _some(objects, "blobs") or _is_begun(file):
+    # The file is looked at last, too: another process may have begun it just now.
+    if _is_begun(file) or not (layout.has_catalog(objects) and _some(objects, "blobs")) or _is_begun(file):
         return
     raise Conflict(
         f"The catalog of the store {objects.address} is {'empty' if file.exists() else 'gone'}: {file}.",
