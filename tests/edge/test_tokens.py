@@ -148,10 +148,11 @@ def test_a_file_of_a_newer_version_is_refused_and_one_with_more_in_a_row_is_read
     tree["tokens"][0]["more"] = 1
     file.write_text(json.dumps(tree), "utf-8")
     assert len(token_file.read(file)) == 1
-    file.write_text(json.dumps({"layout": 2, "tokens": []}), "utf-8")
-    with pytest.raises(StorageError) as caught:
-        token_file.read(file)
-    assert caught.value.code == "tokens-too-new"
+    for newer in ({"layout": 2, "tokens": []}, {"layout": 3, "more": {}}):
+        file.write_text(json.dumps(newer), "utf-8")
+        with pytest.raises(StorageError) as caught:
+            token_file.read(file)
+        assert caught.value.code == "tokens-too-new"
 
 
 def test_at_rest_there_is_a_sha256_for_the_owner_alone(file: Path):

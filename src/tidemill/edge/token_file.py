@@ -37,14 +37,14 @@ def read(file: Path) -> list[Token]:
         return []
     try:
         tree = json.loads(text)
-        layout, rows = tree["layout"], tree["tokens"]
+        layout = tree["layout"]
         if isinstance(layout, int) and layout > LAYOUT:
             raise StorageError(
                 f"{file} was written by a newer Tidemill.",
                 hint="Upgrade Tidemill.",
                 code="tokens-too-new",
             )
-        return [_token(row) for row in rows]
+        return [_token(row) for row in tree["tokens"]]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StorageError(
             f"{file} is damaged: {error}.",
