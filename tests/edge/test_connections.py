@@ -271,6 +271,10 @@ def test_a_request_behind_chunks_is_left_to_another_connection():
     assert served([first, GET]).requests == [("POST", "/0", b"abcdef"), ("GET", "/health", b"")]
 
 
+def test_a_header_that_ends_as_another_does_is_none_of_it():
+    assert served([b"GET / HTTP/1.1\r\nHost: x\r\nX-Transfer-Encoding: gzip\r\n\r\n"]).statuses == [b"200"]
+
+
 def test_what_stands_behind_the_last_chunk_is_no_header():
     chunks = b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
     # The second waits for the first, so its trailer is here before the application sees its headers.

@@ -46,8 +46,9 @@ def check(head: bytes) -> None:
     named = _NAMED.match(head)
     if named is not None and hosts and named[1].lower() != hosts[0].lower():
         raise bad_request("Its first line names another host than its header 'Host'")
-    codings = _CODING.findall(head)
-    if codings and [coding.lower() for coding in codings] != [b"chunked"]:
+    if b"\r\ntransfer-encoding:" in head.lower() and [c.lower() for c in _CODING.findall(head)] != [
+        b"chunked"
+    ]:
         raise bad_request("Its 'Transfer-Encoding' is not 'chunked', the one that this server knows")
     if head.startswith(b"CONNECT "):
         raise bad_request("It asks for a tunnel (CONNECT), and this is no proxy")
