@@ -17,7 +17,7 @@ from tests.services.again import how_to_open
 from tests.services.postgres import Postgres
 from tests.services.s3 import S3Server
 from tidemill.core.errors import Conflict, Failed, NotAllowed
-from tidemill.core.events import silent
+from tidemill.core.events import Event, Note, silent
 from tidemill.loop import deploy, environments, refitting, serving
 from tidemill.loop.views import EnvironmentView
 from tidemill.pipeline import load
@@ -237,6 +237,15 @@ def test_what_is_wanted_is_done_once_whenever_the_process_that_does_it_is_killed
     ada, grace = people
     ada.promote("small/1", "mill")
     deploy.promote(grace._ws, "small/2", "mill", "more rows")
+
+    def press_ctrl_c(event: Event) -> None:
+        if isinstance(event, Note) and "sample rows" in event.text:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        carrying_out.carry_out(ada._ws.store, ada._ws.settings, "mill", "ada", press_ctrl_c)
+    [left] = wishes.wanted(grace._ws.store, "mill")
+    assert left.taken_at is None
     for moment in ("take", "answer"):
         killed(ada, "mill", moment)
     assert looked_at(ada, "mill").runs == "small/2"
@@ -246,9 +255,11 @@ def test_what_is_wanted_is_done_once_whenever_the_process_that_does_it_is_killed
     # In the name of whoever wanted it, with the place where that was.
     lines = environments.deployments(grace._ws, "mill")
     assert [(d.number, d.release_number, d.status, d.author, d.reason, d.wish) for d in lines] == [
-        (2, 2, "live", "grace", "more rows", 1),
+        (3, 2, "live", "grace", "more rows", 1),
+        (2, 2, "failed", "grace", "more rows", 1),
         (1, 1, "retired", "ada", "promoted", None),
     ]
+    assert lines[1].changes[-1].reason == "its promotion was cut off"
     assert (lines[0].asked_from or "").endswith(machine(grace))
     assert (lines[0].machine or "").endswith(machine(ada))
 
@@ -278,6 +289,8 @@ def test_who_types_is_told_what_came_of_it(people: tuple[tm.Project, tm.Project]
     line = environments.deployments(grace._ws, "kiosk")[0]
     assert (line.status, line.author) == ("failed", "grace")
     assert "could not enter 'kiosk'" in line.changes[-1].reason
+    ada.promote("small/2", "kiosk")
+    assert looked_at(grace, "kiosk").wish is None
 
     with looking(ada, "kiosk"):
         assert grace.stop("kiosk") is True

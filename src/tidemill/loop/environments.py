@@ -95,7 +95,7 @@ def _environment(ws: Workspace, name: str) -> EnvironmentView:
     lookout = lookouts.last(ws.store, name, live.place) if live and elsewhere else None
     personal = is_personal(ws.settings, name)
     wish = None if personal or live is None else wishes.newest(ws.store, name)
-    if wish is not None and wish.state not in ("wanted", "failed"):
+    if wish is not None and wish.state != "wanted" and not _is_news(wish, live):
         wish = None
     if running is not None:
         runs = f"{running.name}/{running.number}"
@@ -122,6 +122,11 @@ def _environment(ws: Workspace, name: str) -> EnvironmentView:
         looked_at=lookout.looked_at if lookout else None,
         wish=wishing.view(wish) if wish else None,
     )
+
+
+def _is_news(wish: "records.Wish", live: "records.Deployment | None") -> bool:
+    """Whether a wish failed, and nothing went live since."""
+    return wish.state == "failed" and live is not None and live.number == wish.live
 
 
 def _counted(

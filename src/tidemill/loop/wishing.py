@@ -181,22 +181,23 @@ def _failed(wish: "records.Wish") -> Failed:
 
 
 def _view(ws: Workspace, wish: "records.Wish", live: "records.Deployment", started: float) -> DeploymentView:
+    from tidemill.release import bundle  # noqa: PLC0415
     from tidemill.release.history import history, live_of  # noqa: PLC0415
 
     if wish.state == "wanted":
-        release = f"{wish.release_name}/{wish.release_number}"
+        release = bundle.find(ws.store, str(wish.release_name), str(wish.release_number))
         return DeploymentView(
             wish.environment,
-            str(wish.release_name),
-            wish.release_number or 0,
-            "",
+            release.name,
+            release.number,
+            release.digest,
             None,
             "wanted",
             None,
             time.perf_counter() - started,
             [
                 _not_yet(ws, wish, live),
-                f"Until then {live.release_name}/{live.release_number} stays, not {release}.",
+                f"Until then {live.release_name}/{live.release_number} stays.",
             ],
             live.machine,
         )

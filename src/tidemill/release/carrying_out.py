@@ -9,7 +9,7 @@ from tidemill.core.events import Note, Sink
 from tidemill.core.settings import Settings
 from tidemill.release import bundle, environments, servers, wishes
 from tidemill.release.environments import Asked
-from tidemill.release.history import history, live_of
+from tidemill.release.history import history, is_personal, live_of
 from tidemill.release.settling import is_elsewhere, lock, seen, settle
 from tidemill.store.catalog import records
 from tidemill.store.open import Store
@@ -37,7 +37,8 @@ def carry_out(
         Conflict: ``lock-timeout``, while another process changes the environment; it is to be tried again.
         StorageError: While the store is away; likewise.
     """
-    if not wishes.wanted(store, environment):
+    # Of one that each place has for itself nothing is wanted from elsewhere, whatever was while it was shared.
+    if is_personal(settings, environment) or not wishes.wanted(store, environment):
         return None
     with store.locks.hold(lock(environment), timeout_seconds=0):
         settle(store, settings, environment, author)
@@ -53,7 +54,7 @@ def carry_out(
 def _finished(store: Store, wish: records.Wish) -> records.Wish | None:
     """The answer to a wish that was carried out before its process was cut off."""
     made = [d for d in history(store, wish.environment) if d.wish == wish.number]
-    if wish.taken_at is None or not any(d.status in ("live", "retired") for d in made):
+    if not any(d.status in ("live", "retired") for d in made):
         return None
     return wishes.answer(store, wish, "carried-out", _went_live(made[0]))
 
@@ -70,9 +71,15 @@ def _done(store: Store, settings: Settings, wish: records.Wish, sink: Sink) -> r
         words = _act(store, settings, wish, sink)
     except TidemillError as error:
         if error.code in _AWAY:
+            if not error.code.startswith("catalog"):
+                wishes.put_back(store, wish)
             raise
         sink(Note(f"{wish.environment}: that failed, and what ran goes on. {error.message}"))
         return wishes.answer(store, wish, "failed", error.message, error.to_json())
+    except BaseException:
+        # Whoever serves ends it: it stays wanted, and something else may be wanted in its place.
+        wishes.put_back(store, wish)
+        raise
     sink(Note(f"{wish.environment}: {words}"))
     return wishes.answer(store, wish, "carried-out", words)
 

@@ -3,7 +3,10 @@
 One thing is wanted at a time: a newer wish takes an older one's place, as long as nobody has begun with that. It knows no server.
 """
 
+from contextlib import suppress
+
 from tidemill.core.clock import now, stamp
+from tidemill.core.errors import StorageError
 from tidemill.release.place import here
 from tidemill.store.catalog import records
 from tidemill.store.open import Store
@@ -99,6 +102,12 @@ def take(store: Store, wish: records.Wish) -> bool:
     """Begin with a wish; whether it is still wanted."""
     with store.catalog.write() as write:
         return bool(write.change(records.Wish, _key(wish) | {"state": "wanted"}, taken_at=stamp(now())))
+
+
+def put_back(store: Store, wish: records.Wish) -> None:
+    """Have not begun with a wish, where that can be said: it was cut off, and is still wanted."""
+    with suppress(StorageError), store.catalog.write() as write:
+        write.change(records.Wish, _key(wish) | {"state": "wanted"}, taken_at=None)
 
 
 def answer(
