@@ -263,6 +263,14 @@ def test_what_is_wanted_is_done_once_whenever_the_process_that_does_it_is_killed
     assert (lines[0].asked_from or "").endswith(machine(grace))
     assert (lines[0].machine or "").endswith(machine(ada))
 
+    # A rollback that is done already is not done again, one further back.
+    grace.rollback("mill")
+    killed(ada, "mill", "answer")
+    done = look(ada, "mill")
+    assert done is not None
+    assert (done.state, done.answer) == ("carried-out", "release small/1 is live")
+    assert looked_at(ada, "mill").runs == "small/1"
+
 
 def test_who_types_is_told_what_came_of_it(people: tuple[tm.Project, tm.Project]):
     ada, grace = people
