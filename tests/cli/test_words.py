@@ -28,7 +28,7 @@ def typed(project: Path, *words: bytes, **environment: str) -> "subprocess.Compl
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("not-text", [b"promote", b"latest", NAMELESS]),
+        ("environment-not-found", [b"promote", b"latest", NAMELESS]),
         ("not-text", [b"runs", b"--pipeline", NAMELESS]),
         ("not-text", [b"data", b"import", b"d", b"a.csv", b"-m", NAMELESS]),
         ("dataset-not-found", [b"review", b"show", NAMELESS + b"#1"]),

@@ -32,8 +32,10 @@ def promote(
         Conflict: ``wish-replaced``.
     """
     from tidemill.release import environments as places  # noqa: PLC0415
+    from tidemill.release.history import environment_settings  # noqa: PLC0415
 
     started = time.perf_counter()
+    environment_settings(ws.settings, environment)
     found = find_release(ws, release)
     note, carried = judging.unjudged_against(ws, found), _carried(ws)
     if (there := wishing.elsewhere(ws, environment)) is not None:
