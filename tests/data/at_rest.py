@@ -36,5 +36,5 @@ def flip(store: Store, key: str) -> None:
 
 def older(store: Store, name: str) -> None:
     """Make a dataset one of layout 2: refs without a log."""
-    store.objects.put(refs_key(name), replace(Copy.of(store, name).refs(), log=None).to_bytes())
+    store.objects.put(refs_key(name), replace(Copy.of(store, name).refs(), log=None, packs=None).to_bytes())
     store.objects.delete(keys_of(store, name, FOLDER))

@@ -1,6 +1,7 @@
 """Small files become one as commits go by: rows, their order, differences and digests stay."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from tests.data.at_rest import check_whole
 from tidemill.core.events import silent
 from tidemill.data import Dataset, Datasets, Proposal, collect, compaction, digest_again, digest_of
 from tidemill.store.open import Store
@@ -99,42 +101,75 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from tests.data.test_compaction import rows
-from tidemill.data import Datasets, compaction
+from tidemill.data import Datasets, compaction, digest_of
 from tidemill.data.lance_table import LanceTable
+from tidemill.store.folder import Folder
 from tidemill.store.open import Store
+from tidemill.store.sealed import Sealed
 
 compaction._TOGETHER = 3
-commit, left = LanceTable.commit, int(sys.argv[2])
+kinds = {"LanceTable.commit": LanceTable, "Folder.put": Folder, "Folder.put_if": Folder, "Sealed.put": Sealed}
+which, left = sys.argv[2], int(sys.argv[3])
+name = which.partition(".")[2]
+do = getattr(kinds[which], name)
 
 def then_killed(self, *args, **named):
     global left
-    made = commit(self, *args, **named)
+    made = do(self, *args, **named)
     left -= 1
     if not left:
         os.kill(os.getpid(), signal.SIGKILL)
     return made
 
-LanceTable.commit = then_killed
-Datasets(Store.open(Path(sys.argv[1])), "bob").open("d").commit(rows({50: "x"}), message="Killed")
+setattr(kinds[which], name, then_killed)
+d = Datasets(Store.open(Path(sys.argv[1])), "bob").open("d")
+d.commit(rows({50: "x"}), message="Killed")
+digest_of(d.snapshot())
 """
 
+MOMENTS = (
+    "Sealed.put 1",  # the side file of the row that comes
+    "LanceTable.commit 1",  # the version with what was put together
+    "LanceTable.commit 2",
+    "Folder.put 1",  # the log's entry
+    "Folder.put_if 1",  # the refs: from here on it is made
+    "Sealed.put 1",  # the digests of the rows that were put together
+    "Sealed.put 3",  # the tree of what there is now
+)
 
-@pytest.mark.parametrize("versions", [1, 2])
-def test_killed_in_the_middle_it_has_changed_nothing(datasets: Datasets, store: Store, versions: int):
+
+def test_killed_in_the_middle_it_has_lost_nothing_and_digests_hold(datasets: Datasets, store: Store):
     datasets.create("d", rows({0: "first"}), message="First", key=["k"])
     d = datasets.open("d")
     for n in range(1, TOGETHER):
         d.commit(rows({n: f"row {n}"}), message="Row")
     before = read(d, "main")
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, store.address, str(versions)],
-        check=False,
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )
-    assert killed.returncode == -signal.SIGKILL
-    assert read(datasets.open("d"), "main") == before
+    digests = {c.id: digest_of(d.snapshot(c.id)) for c in d.log()}
+    landed = 0
+    for moment in MOMENTS:
+        if landed:
+            shutil.rmtree(d.snapshot().table.row_digests.folder)
+        killed = subprocess.run(
+            [sys.executable, "-c", KILLED, store.address, *moment.split()],
+            check=False,
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        )
+        assert killed.returncode == -signal.SIGKILL, moment
+        landed = landed or moment == "Folder.put_if 1"
+        d = datasets.open("d")
+        assert read(d, "main") == before + [(50, "x")] * landed
+        assert len(d.snapshot().fragments()) == (2 if landed else TOGETHER)
+        for commit in d.log():
+            snapshot = d.snapshot(commit.id)
+            assert (
+                digest_of(snapshot)
+                == digest_again(snapshot)
+                == digests.setdefault(commit.id, digest_again(snapshot))
+            )
+        check_whole(store, "d")
     collect(store, "d", [], dry_run=False, sink=silent)
-    datasets.open("d").commit(rows({50: "x"}), message="Again")
-    assert read(datasets.open("d"), "main") == [*before, (50, "x")]
-    assert len(datasets.open("d").snapshot().fragments()) == 2
+    d = datasets.open("d")
+    assert {c.id: digest_of(d.snapshot(c.id)) for c in d.log()} == digests
+    d.commit(rows({51: "y"}), message="Again")
+    assert read(d, "main") == [*before, (50, "x"), (51, "y")]

@@ -19,7 +19,7 @@ from tidemill.core.errors import (
     StorageError,
     TidemillError,
 )
-from tidemill.data import Changes, Dataset, Datasets, Tensor, head_token, import_files
+from tidemill.data import Changes, Dataset, Datasets, Tensor, head_token, history, import_files
 from tidemill.data.refs import REMOVED, refs_key
 from tidemill.store.open import Store
 from tidemill.store.table import Table
@@ -356,3 +356,37 @@ def test_what_a_killed_creation_left_is_no_dataset(datasets: Datasets, store: St
         assert import_files(datasets, "d", csv("a\n2\n")).commit.rows == 1
         assert list(column(datasets.open("d"), "a").values()) == [2]
         assert len(datasets.open("d").log()) == 1
+
+
+@pytest.mark.parametrize("what", ["kept", "gone", "cut", "of another life", "of a branch"])
+def test_a_commit_is_found_by_number_and_id_whatever_is_kept_of_main(
+    monkeypatch: pytest.MonkeyPatch, datasets: Datasets, shop: Dataset, what: str
+):
+    monkeypatch.setattr(history, "_FEW_STEPS", 2)
+    shop.branch("side")
+    for n in range(2, 9):
+        put(shop, {n: {"a": f"row {n}", "b": n}})
+        put(shop, {20 + n: {"a": "aside"}}, branch="side")
+    shop.merge("side")
+    kept = shop._table.main_line._path
+    assert kept.stat().st_size == 14 * 9
+    if what == "gone":
+        kept.unlink()
+    elif what == "cut":
+        kept.write_bytes(kept.read_bytes()[:40])
+    elif what == "of another life":
+        kept.write_bytes(bytes(range(14)) * 20)
+    elif what == "of a branch":
+        shop._table.main_line.put(shop.log("side")[::-1])
+    log = shop.log()
+    assert len(log) == 9
+    for _ in range(2):
+        for commit in log:
+            assert datasets.open("shop").resolve(str(commit.number)) == commit
+            assert datasets.open("shop").resolve(commit.id) == commit
+        for commit in shop.log("side")[:3]:
+            assert datasets.open("shop").resolve(commit.id) == commit
+        for number in ("0", "10"):
+            with pytest.raises(NotFound):
+                datasets.open("shop").resolve(number)
+    assert kept.stat().st_size == 14 * 9

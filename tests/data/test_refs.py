@@ -248,10 +248,10 @@ def test_a_dataset_of_layout_1_is_taken_over_when_it_is_first_seen(tmp_path: Pat
 def test_refs_of_a_newer_layout_are_refused(store: Store, d: Dataset):
     key = "datasets/d.lance/_tidemill/refs.json"
     data, _ = store.objects.get(key) or (b"", "")
-    body = json.loads(data) | {"layout": 4}
+    body = json.loads(data) | {"layout": 5}
     del body["sha256"]
     store.objects.put(key, json.dumps(body).encode())
-    with pytest.raises(StorageError, match="layout 4") as caught:
+    with pytest.raises(StorageError, match="layout 5") as caught:
         d.head()
     assert caught.value.code == "store-too-new"
 

@@ -205,7 +205,7 @@ def test_a_branch_alone_brings_main_to_a_dataset_that_is_new_there(
 def test_a_newer_dataset_is_refused(store: Store, told: Dataset, origin: Store):
     push(store, origin, "d", "origin", ["main"], silent)
     refs = Path(origin.address) / "datasets/d.lance/_tidemill/refs.json"
-    newer = json.loads(refs.read_text()) | {"layout": 4}
+    newer = json.loads(refs.read_text()) | {"layout": 5}
     del newer["sha256"]
     refs.write_text(json.dumps(newer))
     for move in (

@@ -70,15 +70,16 @@ def test_every_kept_commit_reads_the_same_rows(history: list[tuple[str, int, dic
                 elif what == "tag":
                     d.tag(f"t{number}", branch)
                 else:
-                    would = collect(store, "d", named, dry_run=True, sink=silent)
-                    assert would.keys() <= collect(store, "d", named, dry_run=False, sink=silent).keys()
+                    would = collect(store, "d", named, dry_run=True, sink=silent).removed
+                    done = collect(store, "d", named, dry_run=False, sink=silent)
+                    assert would.keys() <= done.removed.keys()
             except Conflict:
                 continue
             for name in d.branches():
                 for commit in d.log(name):
                     known.setdefault(commit.id, d.snapshot(commit.id).read().to_arrow())
         collect(store, "d", named, dry_run=False, sink=silent)
-        assert not collect(store, "d", named, dry_run=True, sink=silent)
+        assert not collect(store, "d", named, dry_run=True, sink=silent).removed
         d = Datasets(store, "ada").open("d")
         kept = {c.id for name in (*d.branches(), *d.tags(), *named) for c in d.log(name)}
         for commit in kept:
@@ -95,14 +96,14 @@ def test_a_deleted_branch_frees_its_bytes_and_says_them_first(store: Store, data
         0
     ]
     collect(store, "d", (), dry_run=False, sink=silent)
-    assert not collect(store, "d", (), dry_run=True, sink=silent)
+    assert not collect(store, "d", (), dry_run=True, sink=silent).removed
     d.delete_branch("side")
     assert d.snapshot(gone.id).rows == 2000
     before = stored(store)
-    would = collect(store, "d", (), dry_run=True, sink=silent)
+    would = collect(store, "d", (), dry_run=True, sink=silent).removed
     assert stored(store) == before
-    assert not collect(store, "d", (gone.id,), dry_run=True, sink=silent)
-    freed = collect(store, "d", (), dry_run=False, sink=silent)
+    assert not collect(store, "d", (gone.id,), dry_run=True, sink=silent).removed
+    freed = collect(store, "d", (), dry_run=False, sink=silent).removed
     assert sum(freed.values()) >= sum(would.values()) > 100_000
     assert before - stored(store) > 100_000
     with pytest.raises(NotFound):
@@ -152,7 +153,7 @@ def test_a_kill_leaves_everything_readable(store: Store, datasets: Datasets):
         for commit, content in known.items():
             assert again.snapshot(commit).read().to_arrow().equals(content)
     collect(store, "d", (), dry_run=False, sink=silent)
-    assert not collect(store, "d", (), dry_run=True, sink=silent)
+    assert not collect(store, "d", (), dry_run=True, sink=silent).removed
 
 
 def test_a_commit_that_is_gone_is_not_replaced_by_what_collecting_writes(store: Store, datasets: Datasets):
@@ -207,7 +208,7 @@ def test_no_branch_is_made_of_what_is_being_collected(store: Store, datasets: Da
         assert process.stdout and process.stdout.readline() == "ready\n"
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(2)
-        sweep(copy.table, keep, silent)
+        sweep(copy, keep, silent)
     said, _ = process.communicate()
     assert said == "commit-not-found\n"
     assert d.branches().keys() == {"main"}

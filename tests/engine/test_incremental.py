@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.engine.projects import Project, rows, table
-from tidemill.data import compaction
+from tidemill.core.events import silent
+from tidemill.data import collect, compaction, packing
 from tidemill.engine import inputs, tables
 from tidemill.engine.run import RunResult
 from tidemill.pipeline import load
@@ -170,7 +171,10 @@ def test_what_was_read_before_commits_had_digests_is_found(tmp_path: Path) -> No
     load.leave()
 
 
-def test_rows_whose_files_were_put_together_are_not_computed_again(tmp_path: Path) -> None:
+def test_rows_whose_files_were_put_together_and_packed_are_not_computed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "_FEW", 2)
     project = Project(tmp_path)
     project.write(PIPELINE)
     project.datasets.create("d", made_of({n: 2 * n for n in range(9)}), message="first")
@@ -178,11 +182,14 @@ def test_rows_whose_files_were_put_together_are_not_computed_again(tmp_path: Pat
     for n in range(10, 30, 2):
         d.commit(made_of({n: n}), message="one row")
     project.run()
+    ran = d.head().id
     files = {f.files for f in d.snapshot().fragments()}
     for n in range(30, 44, 2):
         d.commit(made_of({n: n, 3: n}), message="a row, and another that changes each time")
     assert not files & {f.files for f in d.snapshot().fragments()}
+    assert collect(project.store, "d", (), dry_run=False, sink=silent).packed
     result = project.run()
     assert [s.rows_computed for s in result.steps if s.kind == "dataset" or s.name == "few"] == [8, 8]
+    assert {s.status for s in project.run(data=f"d@{ran}").steps} == {"cached"}
     project.store.close()
     load.leave()

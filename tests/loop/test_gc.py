@@ -14,7 +14,7 @@ from tests.services.postgres import Postgres
 from tests.services.s3 import S3Server
 from tidemill.core.errors import NotAllowed, NotFound, StorageError
 from tidemill.core.names import Digest
-from tidemill.data import sweeping
+from tidemill.data import packing, sweeping
 from tidemill.loop import doctor, gc, old_versions
 from tidemill.loop.datasets import forgetting
 from tidemill.loop.views import Freed
@@ -329,3 +329,48 @@ def test_a_full_disk_can_be_looked_at_and_collected(small_disk: Path):
         # There is room again for what is recorded.
         assert project.run(small_disk / "pipeline.py").status == "succeeded"
     load.leave()
+
+
+def test_what_old_commits_need_is_packed_and_packed_versions_go_as_others_do(
+    shared: Workspace, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(packing, "_FEW", 2)
+    ws = shared
+
+    def rows(n: int) -> Table:
+        return Table.of({"k": [n]})
+
+    ws.datasets.create("d", rows(0), message="First", key=["k"])
+    d = ws.datasets.open("d")
+    d.branch("side")
+    for n in range(1, 5):
+        d.commit(rows(n), message="Row")
+        d.commit(rows(-n), branch="side", message="Aside")
+    kept, aside = [c.id for c in d.log()], [c.id for c in d.log("side")][:-1]
+
+    def packed(freed: Freed) -> tuple[int, int]:
+        kind = next(kind for kind in freed.kinds if kind.kind == "packed commits")
+        return kind.count, kind.bytes
+
+    def in_place() -> int:
+        return sum(1 for _ in ws.store.objects.list("datasets/d.lance/_versions"))
+
+    before = in_place()
+    assert packed(gc.gc(ws, dry_run=True))[0] == 7
+    # Who has read the refs before looks for the manifests in their places, for a day.
+    assert (packed(gc.gc(ws)), in_place()) == ((7, 0), before)
+    monkeypatch.setattr(sweeping, "_SPARED", timedelta(0))
+    would = packed(gc.gc(ws, dry_run=True))
+    assert would[1] > 0
+    assert (packed(gc.gc(ws)), in_place()) == (would, before - 7)
+    assert [there(ws, commit) for commit in (*kept, *aside)] == [True] * 9
+    d.delete_branch("side")
+    marked = gc.gc(ws).marked
+    assert marked
+    assert marked.versions >= len(aside)
+    assert [there(ws, commit) for commit in aside] == [True] * 4
+    made_long_ago(ws)
+    gc.gc(ws)
+    assert [there(ws, commit) for commit in (*kept, *aside)] == [True] * 5 + [False] * 4
+    assert len(list(ws.store.objects.list("datasets/d.lance/data"))) == 5
+    assert all(f.ok for f in doctor.doctor(ws.folder) if f.check == "dataset d")

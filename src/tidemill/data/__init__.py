@@ -39,6 +39,8 @@ if TYPE_CHECKING:
         begin_log,
         clear_for,
         is_older,
+        let_pack,
+        may_pack,
         remove_damaged_derived,
         repair,
         wrong_files,
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     from tidemill.data.sharing import Shared, fetch, forward, push
     from tidemill.data.snapshot import Fragment, Snapshot
     from tidemill.data.sources.layout import Tensor
-    from tidemill.data.sweeping import collect
+    from tidemill.data.sweeping import Swept, collect
     from tidemill.data.transfer import Moved
     from tidemill.data.turns import holding
 
@@ -80,6 +82,7 @@ _HOMES = {
     "Wrong": "repairing",
     "begin_log": "repairing",
     "clear_for": "repairing",
+    "Swept": "sweeping",
     "collect": "sweeping",
     "collect_of": "old_versions",
     "digest_again": "digest",
@@ -94,6 +97,8 @@ _HOMES = {
     "import_files": "importing",
     "import_rows": "importing",
     "is_older": "repairing",
+    "let_pack": "repairing",
+    "may_pack": "repairing",
     "matching_in_file": "file_rows",
     "names_itself": "naming",
     "own_texts": "forgetting",
@@ -132,6 +137,7 @@ __all__ = [
     "Shared",
     "Side",
     "Snapshot",
+    "Swept",
     "Tensor",
     "Tombstone",
     "Value",
@@ -153,7 +159,9 @@ __all__ = [
     "import_files",
     "import_rows",
     "is_older",
+    "let_pack",
     "matching_in_file",
+    "may_pack",
     "names_itself",
     "own_texts",
     "push",

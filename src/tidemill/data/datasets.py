@@ -145,6 +145,7 @@ class Datasets:
             self._guard(Proposal(name, MAIN, None, Snapshot(table, commit), changes))
         if not History(table).begin(Refs({MAIN: commit.ref}), tag):
             raise _taken(name)
+        table.main_line.add(commit, None)
         return commit, changes
 
     def remove(self, name: str) -> None:

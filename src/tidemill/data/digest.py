@@ -86,7 +86,7 @@ def _nearest(snapshot: Snapshot) -> Snapshot | None:
     versions = sorted(table.row_digests.versions(), key=lambda version: abs(version - own))
     for version in versions[:1]:
         try:
-            found = from_properties(table.dataset, version, table.properties(table.open(version), version))
+            found = from_properties(table.dataset, version, table.properties(version))
         except TidemillError:
             return None
         return None if found is None else Snapshot(table, found)

@@ -89,7 +89,7 @@ def forget(store: "Store", name: str, tombstone: Tombstone, named: Collection[st
     with holding(store, name):
         copy = Copy.of(store, name)
         rewrite(copy, [tombstone], named, sink)
-        sweep(copy.table, set(copy.history.kept(copy.refs(), named)), sink)
+        sweep(copy, set(copy.history.kept(copy.refs(), named)), sink)
 
 
 def that_lost(
@@ -137,7 +137,7 @@ def settle(
         copy = Copy.of(store, name)
         rewrite(copy, [], named, sink)
         kept = copy.history.kept(copy.refs(), named)
-        sweep(copy.table, set(kept), sink)
+        sweep(copy, set(kept), sink)
         return [(tombstone, set(affected(kept.values(), tombstone))) for tombstone in left]
 
 

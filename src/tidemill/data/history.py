@@ -1,31 +1,31 @@
 """A dataset's commits: what its refs lead to, walking back from there, and finding one by what a user calls it."""
 
+import contextlib
 import heapq
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from tidemill.core.errors import Conflict, InvalidInput, NotFound, StorageError
 from tidemill.core.names import listed, nearest
 from tidemill.data import layout_1
-from tidemill.data.commits import Commit, from_properties
+from tidemill.data.commits import PROPERTY, Commit, from_properties
 from tidemill.data.file_log import FOLDER
 from tidemill.data.lance_table import LanceTable
+from tidemill.data.packs import FOLDER as PACKS
 from tidemill.data.refs import MAIN, REMOVED, Ref, Refs, check_not_lost, load, refs_key
-
-if TYPE_CHECKING:
-    import lance
 
 _SHORTEST_PREFIX = 4
 _ID_DIGITS = 12
+_FEW_STEPS = 64
+"""To walk back so far costs less than to write down what was passed."""
 
 
 def read_refs(table: LanceTable) -> tuple[Refs | None, str | None]:
     """A dataset's refs and the tag to swap them by; those of layout 1 are written down when first seen."""
     refs, tag = load(table.objects, table.dataset)
     if refs is not None:
-        table.files.follow(refs.log)
+        table.follow(refs)
     if refs is not None or tag is not None:
         return refs, tag
     old = layout_1.refs_of(table)
@@ -48,7 +48,6 @@ class History:
         self._dataset = table.dataset
         self._table = table
         self._seen: dict[int, Commit | None] = {}
-        self._opened: lance.LanceDataset | None = None
 
     def refs(self) -> Refs:
         """What each name means at this moment.
@@ -58,8 +57,12 @@ class History:
         """
         return self._loaded()[0]
 
-    def change(self, make: Callable[[Refs], Refs]) -> None:
+    def change(self, make: Callable[[Refs], Refs], without: Collection[str] = ()) -> None:
         """Put what ``make`` makes of the refs in their place; again from the new ones, when they changed meanwhile.
+
+        Args:
+            make: Makes them.
+            without: The keys, below the table, of files whose digests are not kept any more.
 
         Raises:
             NotFound: ``dataset-not-found``, and what ``make`` raises.
@@ -67,7 +70,7 @@ class History:
         while True:
             refs, tag = self._loaded()
             try:
-                self._put(refs, make(refs), tag)
+                self._put(refs, make(refs), tag, without=without)
             except Conflict as error:
                 if error.code != "object-changed":
                     raise
@@ -81,9 +84,10 @@ class History:
             NotFound: ``dataset-not-found``.
         """
         refs, tag = self._loaded()
-        if replace(refs, log=None) != replace(old, log=None):
+        if not refs.says_as(old):
             return False
-        return self._was_put(refs, new, tag)
+        # Whoever collects may have packed old versions meanwhile.
+        return self._was_put(refs, replace(new, packs=refs.packs), tag)
 
     def reserve(self) -> str | None:
         """Say in the place of refs that a dataset is being made, before anything of it is there.
@@ -169,6 +173,11 @@ class History:
         known = {c.id: c for c in self._every()}
         return [known[parent] for parent in commit.parents]
 
+    def made(self, commit: Commit, stored: dict[str, str]) -> None:
+        """A commit was made here, with these properties: it need not be read, nor looked for among the older ones."""
+        self._seen[commit.version] = commit
+        self._table.commit_file.put(commit.version, stored)
+
     def of_version(self, version: int) -> Commit | None:
         """The commit that a version is, as the table has it; None when it is upkeep.
 
@@ -201,8 +210,8 @@ class History:
             return self.at(named)
         assert at is not None, "main is always there"
         if at.isdecimal():
-            found = next((c for c in self.walk(self.at(refs.branches[MAIN])) if c.number <= int(at)), None)
-            if found and found.number == int(at):
+            found = self._numbered(int(at), self.at(refs.branches[MAIN]))
+            if found:
                 return found
         matches = self._by_id(at, refs) if len(at) >= _SHORTEST_PREFIX else []
         if len(matches) == 1:
@@ -227,6 +236,17 @@ class History:
     def walk_all(self, refs: Refs) -> Iterator[Commit]:
         """The same, newest first, reading on only as far as is asked for."""
         yield from self._back_from([self.at(ref) for ref in refs.heads()])
+
+    def since(self, refs: Refs, known: Collection[int]) -> set[int]:
+        """The versions of what the refs lead to, back to these versions, which they lead to as well."""
+        found: set[int] = set()
+        waiting = [self.at(ref) for ref in refs.heads()]
+        while waiting:
+            commit = waiting.pop()
+            if commit.version not in known and commit.version not in found:
+                found.add(commit.version)
+                waiting += self.parents(commit)
+        return found
 
     def kept(self, refs: Refs, named: Collection[str]) -> dict[int, Commit]:
         """What the refs lead to, and beside it the commits of these ids and what they come from."""
@@ -284,9 +304,30 @@ class History:
                 known[parent.version] = parent
         return bases
 
+    def _numbered(self, number: int, head: Commit) -> Commit | None:
+        """The commit of this number that a head comes from by first parents; walks only as far as nobody did before."""
+        if not 0 < number <= head.number:
+            return None
+        line, passed = self._table.main_line, list[Commit]()
+        found: Commit | None = None
+        for commit in self.walk(head):
+            found = commit if commit.number == number else found
+            if found and len(passed) <= _FEW_STEPS:
+                return found
+            if line.get(commit.number) == commit.ref:
+                ref = line.get(number) if found is None else None
+                with contextlib.suppress(StorageError):
+                    found = self.at(ref) if ref else found
+                if found and found.number == number:
+                    break
+                found = None
+            passed.append(commit)
+        if len(passed) > _FEW_STEPS:
+            line.put(passed[::-1])
+        return found
+
     def _by_id(self, prefix: str, refs: Refs) -> list[Commit]:
-        # Where history was rewritten, two versions may be one commit, and only the refs tell which of them counts.
-        at_once = self._at_once(prefix) if len(prefix) == _ID_DIGITS and not refs.generation else None
+        at_once = self._at_once(prefix, refs) if len(prefix) == _ID_DIGITS else None
         if at_once is not None:
             return [at_once]
         found = [c for c in self.reachable(refs).values() if c.id.startswith(prefix)]
@@ -295,13 +336,21 @@ class History:
             found = [c for c in self._every() if c.id == prefix][:1]
         return found
 
-    def _at_once(self, commit_id: str) -> Commit | None:
-        """The commit of a whole id, where its version was read before and is that commit still: nothing is walked."""
-        version = self._table.commit_file.version_of(commit_id)
+    def _at_once(self, commit_id: str, refs: Refs) -> Commit | None:
+        """The commit of a whole id, found without walking: by its place on ``main``, or as its version was read before."""
+        try:
+            number = self._table.main_line.number_of(commit_id)
+        except ValueError:
+            return None
+        found = self._numbered(number, self.at(refs.branches[MAIN])) if number else None
+        if found and found.id == commit_id:
+            return found
+        # Where history was rewritten, two versions may be one commit, and only the refs tell which of them counts.
+        version = None if refs.generation else self._table.commit_file.version_of(commit_id)
         if version is None:
             return None
         try:
-            stored = self._table.properties(self._table.open(version), version)
+            stored = self._table.properties(version)
         except StorageError:
             return None
         found = from_properties(self._dataset, version, stored)
@@ -326,6 +375,7 @@ class History:
         tag: str | None,
         *,
         only: Collection[str] | None = None,
+        without: Collection[str] = (),
         begin: bool = False,
     ) -> None:
         """Put refs in the place of others: the one way that they change.
@@ -337,6 +387,7 @@ class History:
             new: The refs.
             tag: What the place is swapped by.
             only: The keys, below the table, of all files that the log is to have.
+            without: The keys of files that it is not to have.
             begin: Whether a log begins also where others may use an older Tidemill.
 
         Raises:
@@ -344,23 +395,27 @@ class History:
         """
         table, key = self._table, refs_key(self._dataset)
         shared = table.objects.path("") is None
+        if old is None and shared:
+            # Whoever makes it says that others may pack it: an older Tidemill never read it.
+            new = replace(new, packs=())
         if old is not None and old.log is None and shared and not begin:
             # They could not read it any more: it begins when somebody says so.
             table.objects.put_if(key, replace(new, log=None).to_bytes(), tag)
             return
         table.files.follow(old.log if old else None)
         new_files = table.files.take(self._without_digest(old, new))
-        log = table.files.log.with_entry(new.body(), new_files)
+        log = table.files.log.with_entry(new.body(), new_files, without)
         if only is not None:
             log = log.only(new.body(), only)
         entry = log.entries[0]
-        table.objects.put(f"{table.prefix}/{FOLDER}/{entry.name}", entry.to_bytes())
+        table.objects.put(f"{table.prefix}/{FOLDER}/{entry.name}", bytes(entry.data))
         try:
             table.objects.put_if(key, replace(new, log=entry.name).to_bytes(), tag)
         except Conflict:
             table.objects.delete([f"{table.prefix}/{FOLDER}/{entry.name}"])
             raise
         table.files.adopt(log)
+        table.packs.follow(new.packs)
         table.fresh.clear()
 
     def _without_digest(self, old: Refs | None, new: Refs) -> list[str]:
@@ -374,13 +429,26 @@ class History:
             if commit.version in seen or self._has_digests(commit):
                 continue
             seen.add(commit.version)
-            wanted |= dict.fromkeys(self._table.holds(commit.version))
-            waiting += [] if whole else self.parents(commit)
-        below = [key.removeprefix(f"{self._table.prefix}/") for key in wanted]
+            held = self._below(commit)
+            parents = [] if whole else self.parents(commit)
+            for parent in parents:
+                # What the parent is made of has digests as the parent has; to look for each would take longer.
+                held -= self._below(parent) - self._table.fresh if self._has_digests(parent) else set()
+            wanted |= dict.fromkeys(held)
+            waiting += parents
+        below = list(wanted)
+        below += [f"{PACKS}/{name}" for name in new.packs or ()]
         known = self._table.files.known(below).keys() - self._table.fresh
         return sorted(key for key in below if key not in known)
 
+    def _below(self, commit: Commit) -> set[str]:
+        """The keys, below the table, of what a commit is made of."""
+        return {key.removeprefix(f"{self._table.prefix}/") for key in self._table.holds(commit.version)}
+
     def _has_digests(self, commit: Commit) -> bool:
+        if self._table.packed(commit.version, commit.id) is not None:
+            pack = self._table.packs.key_of(commit.version)
+            return pack is not None and bool(self._table.files.known([pack]))
         manifest = self._table.manifest_below(commit.version)
         return manifest not in self._table.fresh and bool(self._table.files.known([manifest]))
 
@@ -399,18 +467,25 @@ class History:
         seen = self._seen.get(version)
         # A repair removes a damaged version, and the next that is made gets its number.
         if version not in self._seen or (commit_id and seen and seen.id != commit_id):
-            known = self._table.commit_file.get(version) if commit_id else None
+            known = self._known(version) if commit_id else None
             commit = from_properties(self._dataset, version, known) if known else None
             self._seen[version] = (
                 commit if commit and commit.id == commit_id else self._read(version, commit_id)
             )
         return self._seen[version]
 
+    def _known(self, version: int) -> dict[str, str] | None:
+        """What was read of a version before, wherever that is found first."""
+        known = self._table.commit_file.at_hand(version)
+        if known is None:
+            # A damaged pack is for who needs more of the version than what it says.
+            with contextlib.suppress(StorageError):
+                packed = self._table.packed(version)
+                known = {PROPERTY: packed.commit} if packed else None
+        return known or self._table.commit_file.get(version)
+
     def _read(self, version: int, commit_id: str | None = None) -> Commit | None:
-        # Not the newest version: it may be of a writer that was killed.
-        self._table.check_manifest(version, commit_id)
-        self._opened = self._opened or self._table.open(version)
-        stored = self._table.properties(self._opened, version)
+        stored = self._table.properties(version, commit_id)
         commit = from_properties(self._dataset, version, stored)
         if commit:
             self._table.commit_file.put(version, stored)

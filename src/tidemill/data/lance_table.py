@@ -9,20 +9,24 @@ Two writers at once are no danger to each other: Lance would put one's change on
 be of another branch. Such a version is told by its number, left as garbage, and made again.
 """
 
-import itertools
 import json
 import shutil
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tidemill.core.errors import Conflict, StorageError
+from tidemill.data import manifests
 from tidemill.data.casting import cast_exactly
 from tidemill.data.commit_file import CommitFile
+from tidemill.data.commits import PROPERTY
 from tidemill.data.id_files import IdFiles
-from tidemill.data.refs import REMOVED, refs_key
+from tidemill.data.main_line import MainLine
+from tidemill.data.packed_versions import PackedVersions
+from tidemill.data.passing_rows import Rows
+from tidemill.data.refs import REMOVED, Refs, load, refs_key
 from tidemill.data.row_digests import RowDigests
 from tidemill.data.schema_change import SchemaChange
 from tidemill.data.whole_files import WholeFiles
@@ -36,8 +40,11 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from tidemill.data.packs import Packed
     from tidemill.store.objects import Objects
     from tidemill.store.open import Store
+
+T = TypeVar("T")
 
 MAX_VERSION = 2**64 - 1
 _FILE_BYTES = 256 * 1024 * 1024
@@ -45,8 +52,6 @@ _FILE_BYTES = 256 * 1024 * 1024
 _ATTEMPTS = 100
 _BROKEN_OFF = 5
 """How often a change is made again after an answer that broke off."""
-_ALIGNED_BYTES = 16
-"""Where the widest of Arrow's numbers must lie."""
 _ORDER = b"tidemill.columns"
 """The schema's metadata that holds the order of its columns (JSON), once one has changed."""
 
@@ -60,6 +65,7 @@ class LanceTable:
 
     Attributes:
         files: The digests of its files, and whether they hold.
+        packs: Where the manifests of old versions are.
         fresh: Keys below its prefix that were written through this object and may have been another file's before:
             of a version that was lost the number is given again.
     """
@@ -77,18 +83,19 @@ class LanceTable:
         self.derived = (ids, digests)
         self.id_files = IdFiles(ids)
         self.commit_file = CommitFile(derived / "commits")
+        self.main_line = MainLine(derived / "main")
         self.row_digests = RowDigests(digests)
         self.files = WholeFiles(
             store.objects, self.prefix, dataset, store.seen, None if own else derived / "log"
         )
+        kept = None if own else derived / "packs"
+        self.packs = PackedVersions(store.objects, self.prefix, self.files, kept)
+        self._at_hand: lance.LanceDataset | None = None
 
-    def check_manifest(self, version: int, commit: str | None = None) -> None:
-        """See that the manifest of a version is as it was written.
-
-        Raises:
-            StorageError: ``store-damaged``.
-        """
-        self.files.check({self.manifest_below(version)} - self.fresh, commit)
+    def follow(self, refs: Refs) -> None:
+        """Take the log and the packs that the refs name for the truth."""
+        self.files.follow(refs.log)
+        self.packs.follow(refs.packs)
 
     def open_whole(self, version: int, commit: str | None = None) -> "lance.LanceDataset":
         """The table at a version, to be read: its manifest and deletion files are as they were written.
@@ -118,12 +125,78 @@ class LanceTable:
         """
         import lance  # noqa: PLC0415
 
-        self.check_manifest(version, commit)
+        def unpacked() -> "lance.LanceDataset":
+            with translated(self.uri):
+                return lance.dataset(self.uri, version=version, storage_options=self._options)
+
+        found = self._found(version, commit, unpacked)
+        if found[0] is not None:
+            return found[0]
         with translated(self.uri):
-            return lance.dataset(self.uri, version=version, storage_options=self._options)
+            body = manifests.body(found[1].manifest)
+            return lance.LanceDataset(
+                self.uri, version, storage_options=self._options, serialized_manifest=body
+            )
+
+    def packed(self, version: int, commit: str | None = None) -> "Packed | None":
+        """A version, where it is packed; its number is never given again.
+
+        Raises:
+            StorageError: ``store-damaged``.
+        """
+        try:
+            return self.packs.of(version, commit)
+        except StorageError:
+            # Packs were packed again meanwhile; or one is damaged, which may not have this version at all.
+            if self._look_again():
+                return self.packs.of(version, commit)
+            if self.files.known([self.manifest_below(version)]):
+                return None
+            raise
+
+    def _found(
+        self, version: int, commit: str | None, unpacked: Callable[[], T]
+    ) -> "tuple[T, None] | tuple[None, Packed]":
+        """What a version that lies in its place gives, or the version as its pack has it.
+
+        Whoever collects may pack it and take it out of its place meanwhile.
+        """
+        packed = self.packed(version, commit)
+        if packed is not None:
+            return None, packed
+        try:
+            self.files.check({self.manifest_below(version)} - self.fresh, commit)
+            return unpacked(), None
+        except StorageError:
+            self._look_again()
+            packed = self.packed(version, commit)
+            if packed is None:
+                raise
+            return None, packed
+
+    def _look_again(self) -> bool:
+        """Whether the refs name other packs than when they were last read; then these are followed."""
+        before = self.packs.names
+        refs, _ = load(self.objects, self.dataset)
+        if refs is None or refs.packs == before:
+            return False
+        self.follow(refs)
+        return True
 
     def versions(self) -> list[int]:
         """Every version, newest first: history and garbage.
+
+        Raises:
+            StorageError: ``store-damaged``, when a pack is.
+        """
+        return sorted({*self.unpacked(), *self.packs.versions()}, reverse=True)
+
+    def newest(self) -> int | None:
+        """A version to make one on that has nothing to do with those before; None where there is none."""
+        return next(iter(self.unpacked()), self.packs.newest or None)
+
+    def unpacked(self) -> list[int]:
+        """Every version whose manifest lies in its place, newest first; it may be packed too.
 
         Lance names a manifest by what is left to the largest version, so that the newest lists first.
         """
@@ -136,11 +209,26 @@ class LanceTable:
         stem, _, kind = key.rpartition("/")[2].rpartition(".")
         return MAX_VERSION - int(stem) if kind == "manifest" and stem.isdecimal() else None
 
-    def properties(self, opened: "lance.LanceDataset", version: int) -> dict[str, str]:
-        """The transaction properties of a version."""
-        with translated(self.uri):
-            transaction = opened.read_transaction(version)
-        return dict(transaction.transaction_properties or {}) if transaction else {}
+    def properties(self, version: int, commit: str | None = None) -> dict[str, str]:
+        """The transaction properties of a version.
+
+        Args:
+            version: Which.
+            commit: The id of the commit that it must be, for the error.
+
+        Raises:
+            StorageError: ``store-damaged``.
+        """
+
+        def unpacked() -> dict[str, str]:
+            # Not the newest version: it may be of a writer that was killed.
+            self._at_hand = self._at_hand or self.open(version, commit)
+            with translated(self.uri):
+                transaction = self._at_hand.read_transaction(version)
+            return dict(transaction.transaction_properties or {}) if transaction else {}
+
+        found = self._found(version, commit, unpacked)
+        return {PROPERTY: found[1].commit} if found[0] is None else found[0]
 
     def file_ids(self, data_file: str) -> "np.ndarray[Any, Any]":
         """The ``_id`` of each row of a data file, in its order, those of deleted rows too."""
@@ -163,7 +251,7 @@ class LanceTable:
             made = lance.write_dataset(
                 schema.empty_table(),
                 self.uri,
-                mode="overwrite" if self.versions() else "create",
+                mode="overwrite" if self.unpacked() else "create",
                 storage_options=self._options,
             )
             return made.version
@@ -177,7 +265,7 @@ class LanceTable:
         from lance.fragment import write_fragments  # noqa: PLC0415
 
         opened = self.open(version)
-        rows = _Rows(batches, opened.schema)
+        rows = Rows(batches, opened.schema)
         if not rows.some():
             return []
         with rows.watched(), translated(self.uri):
@@ -270,16 +358,23 @@ class LanceTable:
 
         return self.alone(version, [change])
 
-    def begin(self, schema: Any) -> None:
-        """Make the table with Lance's own schema of another, whose columns keep their numbers from then on."""
+    def begin(self, schema: Any) -> int:
+        """Make the table with Lance's own schema of another, whose columns keep their numbers from then on; its version."""
         import lance  # noqa: PLC0415
 
         with translated(self.uri):
             empty = lance.LanceOperation.Overwrite(schema, [])
-            lance.LanceDataset.commit(self.uri, empty, storage_options=self._options)
+            return lance.LanceDataset.commit(self.uri, empty, storage_options=self._options).version
 
     def holds(self, version: int) -> set[str]:
-        """The keys of all that a version is made of, its manifest among them."""
+        """The keys of all that a version is made of, its manifest among them, or the pack that it is in."""
+        found = self._found(version, None, lambda: self.holds_in_place(version))
+        if found[0] is not None:
+            return found[0]
+        return {f"{self.prefix}/{key}" for key in (*found[1].files, self.packs.key_of(version))}
+
+    def holds_in_place(self, version: int) -> set[str]:
+        """The same of a version whose manifest lies in its place, though it may be packed too."""
         opened = self.open(version)
         with translated(self.uri):
             transaction = opened.read_transaction(version)
@@ -353,7 +448,7 @@ class LanceTable:
         import lance  # noqa: PLC0415
 
         with translated(self.uri):
-            opened = self.open(version)
+            opened = self._laid_out(version)
             try:
                 if version != opened.latest_version:
                     # Lance changes the newest version only, so the one to start from becomes it once more.
@@ -374,6 +469,17 @@ class LanceTable:
                 return None
             return opened.version
 
+    def _laid_out(self, version: int) -> "lance.LanceDataset":
+        """A version to make another on, with what Lance itself must find in its place for that."""
+        opened = self.open(version)
+        newest, packed = self.packs.newest, self.packed(version)
+        if packed is not None:
+            self.objects.put(self.manifest(version), packed.manifest)
+        if newest and opened.latest_version < newest and (last := self.packed(newest)) is not None:
+            # The newest versions were lost. Lance counts on from what it finds, and a packed version keeps its number.
+            self.objects.put(self.manifest(newest), last.manifest)
+        return opened
+
 
 def _cause(error: Exception) -> Exception:
     return error.__cause__ if isinstance(error.__cause__, Exception) else error
@@ -387,64 +493,6 @@ def transact(
 
     transaction = lance.Transaction(opened.version, operation, transaction_properties=dict(properties))
     return lance.LanceDataset.commit(opened, transaction, max_retries=0)
-
-
-class _Rows:
-    """Batches on their way into fragments: their ids are kept, and what stops them is told as it is."""
-
-    def __init__(self, batches: "Iterable[pa.Table]", schema: "pa.Schema") -> None:
-        self._batches = (batch for batch in batches if batch.num_rows)
-        self._schema = schema
-        self._ids: list[np.ndarray[Any, Any]] = []
-        self._first: pa.Table | None = None
-        self._error: Exception | None = None
-
-    def some(self) -> bool:
-        """Whether there is a row at all."""
-        self._first = next(self._batches, None)
-        return self._first is not None
-
-    def reader(self) -> "pa.RecordBatchReader":
-        import pyarrow as pa  # noqa: PLC0415
-
-        return pa.RecordBatchReader.from_batches(self._schema, self._taken())
-
-    def ids(self) -> "np.ndarray[Any, Any]":
-        """The ``_id`` of each row that was read, in order."""
-        import numpy as np  # noqa: PLC0415
-
-        return np.concatenate(self._ids)
-
-    @contextmanager
-    def watched(self) -> Generator[None]:
-        """Raises what stopped the batches, in the place of what Lance made of it."""
-        try:
-            yield
-        except Exception:
-            if self._error is not None:
-                raise self._error from None
-            raise
-
-    def _taken(self) -> "Iterator[pa.RecordBatch]":
-        assert self._first is not None
-        try:
-            for batch in itertools.chain([self._first], self._batches):
-                self._ids.append(batch.column(ID).to_numpy())
-                yield from _aligned(batch.select(self._schema.names)).cast(self._schema).to_batches()
-        except Exception as error:
-            self._error = error
-            raise
-
-
-def _aligned(batch: "pa.Table") -> "pa.Table":
-    """A batch that Lance can take over: a file's or another library's numbers of 128 bits may lie anywhere."""
-    import numpy as np  # noqa: PLC0415
-
-    for at, column in enumerate(batch.columns):
-        buffers = (buffer for chunk in column.chunks for buffer in chunk.buffers())
-        if any(buffer is not None and buffer.address % _ALIGNED_BYTES for buffer in buffers):
-            batch = batch.set_column(at, batch.schema.field(at), column.take(np.arange(len(column))))
-    return batch
 
 
 def ordered(schema: "pa.Schema") -> "pa.Schema":

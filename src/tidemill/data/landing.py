@@ -1,17 +1,19 @@
 """How a commit lands: its rows are written, a guard looks at it, and the branch moves to it; or none of that shows."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tidemill.core.clock import now, stamp
-from tidemill.core.errors import Conflict
+from tidemill.core.errors import Conflict, StorageError
 from tidemill.data.commits import Commit, from_properties, properties
 from tidemill.data.compaction import compacted, moved
 from tidemill.data.history import History
 from tidemill.data.lance_table import LanceTable
+from tidemill.data.packing import pack_as_it_grows
 from tidemill.data.proposal import Guard, Proposal
-from tidemill.data.refs import Refs
+from tidemill.data.refs import MAIN, Refs
 from tidemill.data.shape import changed
 from tidemill.data.snapshot import Snapshot
 from tidemill.data.turns import holding
@@ -125,5 +127,11 @@ class Landing:
                 raise _MovedError
             return refs.with_branch(branch, commit.ref)
 
+        self._history.made(commit, stored)
         self._history.change(with_commit)
+        if branch == MAIN:
+            self._table.main_line.add(commit, head.ref)
+        # The commit is made: what ails older ones is for who reads them, or for `doctor`; another may pack them just now.
+        with contextlib.suppress(StorageError, Conflict):
+            pack_as_it_grows(self._table, self._history, commit)
         return commit

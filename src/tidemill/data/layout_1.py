@@ -26,7 +26,7 @@ def refs_of(table: LanceTable) -> Refs | None:
     opened = table.open(versions[0])
     commits: dict[int, Commit] = {}
     for version in versions:
-        stored = table.properties(opened, version)
+        stored = table.properties(version)
         commit = from_properties(table.dataset, version, stored) if layout_of(stored) == 1 else None
         if commit:
             commits[version] = commit

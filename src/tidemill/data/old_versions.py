@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from tidemill.core.events import Sink
-from tidemill.data.sweeping import garbage, sweep
+from tidemill.data.sweeping import Swept, foreseen, garbage, sweep
 from tidemill.data.transfer import Copy
 from tidemill.data.turns import holding
 
@@ -22,10 +22,12 @@ def unneeded(store: "Store", name: str, named: Collection[str]) -> dict[str, int
     with holding(store, name):
         copy = Copy.of(store, name)
         table = copy.table
-        gone = garbage(table, set(copy.history.kept(copy.refs(), named)))
+        keep = set(copy.history.kept(copy.refs(), named))
+        gone, packed = garbage(table, keep), table.packs.versions()
         found: dict[str, int] = {}
         for version in table.versions():
-            if (key := table.manifest(version)) in gone:
+            # One that is packed has no manifest in its place, and takes it with it when it goes.
+            if version not in keep and ((key := table.manifest(version)) in gone or version in packed):
                 found[key] = sum(gone.pop(each, 0) for each in table.holds(version))
         return found
 
@@ -37,7 +39,7 @@ def collect_of(
     *,
     dry_run: bool,
     sink: Sink,
-) -> dict[str, int]:
+) -> Swept:
     """What ``collect`` does, where not all versions may go.
 
     Args:
@@ -52,6 +54,6 @@ def collect_of(
     with holding(store, name), asked() as (named, going):
         copy = Copy.of(store, name)
         table = copy.table
-        keep = set(copy.history.kept(copy.refs(), named))
-        keep |= {version for version in table.versions() if table.manifest(version) not in going}
-        return garbage(table, keep) if dry_run else sweep(table, keep, sink)
+        kept = set(copy.history.kept(copy.refs(), named))
+        keep = kept | {version for version in table.versions() if table.manifest(version) not in going}
+        return foreseen(copy, keep, kept, sink) if dry_run else sweep(copy, keep, sink, pack=kept)

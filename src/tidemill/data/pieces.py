@@ -90,9 +90,10 @@ def place(
 
     if on is not None and _is_like(table.open(on), schema, pieces):
         return table.alone(on, [_becoming(table, pieces, properties)])
-    if not table.versions():
+    newest = table.newest()
+    if newest is None:
         # Of a table that begins, Lance would number the columns anew; their data files know the old numbers.
-        table.begin(schema)
+        newest = table.begin(schema)
     new = [_new(piece) for piece in pieces]
     # Lance takes fragments with deletions only where they are there already: then it takes a second version.
     marked = any(piece.deletion for piece in pieces)
@@ -101,7 +102,7 @@ def place(
         return transact(opened, lance.LanceOperation.Overwrite(schema, new), {} if marked else properties)
 
     rest = [_becoming(table, pieces, properties)] if marked else []
-    return table.alone(table.versions()[0], [fill, *rest])
+    return table.alone(newest, [fill, *rest])
 
 
 def _is_like(opened: "lance.LanceDataset", schema: Any, pieces: Sequence[Piece]) -> bool:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from tidemill.store.objects import Objects
 
 MAIN = "main"
-LAYOUT = 3
+LAYOUT = 4
+"""Layout 4 names packs, without which old versions cannot be read."""
+_WITHOUT_PACKS = 3
 """Layout 3 names the dataset's log and has a digest of itself."""
 _WITHOUT_LOG = 2
 
@@ -64,6 +66,8 @@ class Refs:
         generation: How often history was rewritten: a commit's id and generation name its rows.
         forgotten: What was removed from all of history.
         log: The newest entry of the dataset's log; None of a dataset that is older than its log.
+        packs: The files in which the manifests of old versions are; None where there may be none, since an older Tidemill
+            is to be able to read it.
     """
 
     branches: Mapping[str, Ref]
@@ -72,6 +76,7 @@ class Refs:
     generation: int = 0
     forgotten: tuple[Tombstone, ...] = ()
     log: str | None = None
+    packs: tuple[str, ...] | None = None
 
     def named(self, name: str) -> Ref | None:
         """What a branch, tag or fetched branch names."""
@@ -89,22 +94,30 @@ class Refs:
         """These refs, with a tag more."""
         return replace(self, tags=_with(self.tags, name, ref))
 
+    def says_as(self, other: "Refs") -> bool:
+        """Whether each name means the same in others, wherever that lies."""
+        return replace(self, log=None, packs=None) == replace(other, log=None, packs=None)
+
     def body(self) -> dict[str, Any]:
         """What they say, as JSON, but for the log."""
+        packs = {} if self.packs is None else {"packs": list(self.packs)}
         return {
             "generation": self.generation,
             "branches": _written(self.branches),
             "tags": _written(self.tags),
             "remotes": _written(self.remotes),
             "forgotten": [dataclasses.asdict(each) for each in self.forgotten],
+            **packs,
         }
 
     def to_bytes(self) -> bytes:
         """As they are stored."""
         if self.log is None:
-            body: dict[str, Any] = {"layout": _WITHOUT_LOG, **self.body()}
+            assert not self.packs, "packs are in the log"
+            body: dict[str, Any] = {"layout": _WITHOUT_LOG, **replace(self, packs=None).body()}
         else:
-            body = {"layout": LAYOUT, **self.body(), "log": self.log}
+            layout = _WITHOUT_PACKS if self.packs is None else LAYOUT
+            body = {"layout": layout, **self.body(), "log": self.log}
             body["sha256"] = _digest(body)
         return json.dumps(body, indent=1).encode() + b"\n"
 
@@ -147,7 +160,7 @@ def load(objects: "Objects", dataset: str) -> tuple[Refs | None, str | None]:
     if body.get("removed"):
         return None, found[1]
     with _reading(dataset):
-        if layout >= LAYOUT and said is None:
+        if layout > _WITHOUT_LOG and said is None:
             raise ValueError("it has no digest")
         return from_body(body), found[1]
 
@@ -180,6 +193,7 @@ def from_body(body: Mapping[str, Any], log: str | None = None) -> Refs:
         generation=int(body["generation"]),
         forgotten=tuple(_tombstone(each) for each in body["forgotten"]),
         log=body.get("log", log),
+        packs=tuple(body["packs"]) if "packs" in body else None,
     )
     if MAIN not in refs.branches:
         raise ValueError("it names no branch 'main'")

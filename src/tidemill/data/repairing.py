@@ -16,6 +16,9 @@ from tidemill.core.names import Digest
 from tidemill.data import file_log, unlogged
 from tidemill.data.commits import Commit
 from tidemill.data.file_log import Known
+from tidemill.data.packed_versions import key_of
+from tidemill.data.packing import carry_out, instead
+from tidemill.data.packs import FOLDER as PACKS
 from tidemill.data.refs import REMOVED, Ref, Refs, from_body, refs_key
 from tidemill.data.replay import Replay
 from tidemill.data.transfer import Copy
@@ -94,6 +97,17 @@ def remove_damaged_derived(store: "Store", name: str) -> list[str]:
 def is_older(store: "Store", name: str) -> bool:
     """Whether a dataset is older than its log, so that its files have no digests."""
     return Copy.of(store, name).refs().log is None
+
+
+def may_pack(store: "Store", name: str) -> bool:
+    """Whether old commits of a dataset may be packed: in a bucket, only where no older Tidemill is to read it."""
+    return store.objects.path("") is not None or Copy.of(store, name).refs().packs is not None
+
+
+def let_pack(store: "Store", name: str) -> None:
+    """From now on old commits of a dataset may be packed, and an older Tidemill cannot read it any more."""
+    with holding(store, name):
+        Copy.of(store, name).history.change(lambda refs: replace(refs, packs=refs.packs or ()))
 
 
 def begin_log(store: "Store", name: str) -> bool:
@@ -259,14 +273,23 @@ def mend(copy: Copy, source: Copy | None, wrong: Mapping[str, bool], sink: Sink)
         sink(Progress("restoring", number + 1, len(wrong), "files"))
     left = {key: lost for key, lost in wrong.items() if key not in files}
     made = _made_again(copy, source, left, sink) if left and source else {}
-    if made:
+    packs = _packed_again(copy, left)
+    files += packs
+    if made or packs:
         # A commit that was made again may have got the number of a damaged version that was removed for it.
         anew = {copy.table.manifest_below(version) for version in made.values()}
         left = {key: lost for key, lost in left.items() if key not in anew and copy.table.files.known([key])}
     named, complete = _named(copy, source, left)
     # Of a version that no ref leads to and that nobody can open, such as one that was made again, nothing is left to keep.
+    # An older entry of the log may have packs that others took the place of, and the transactions of packed versions.
+    needed = {f"{PACKS}/{name}" for name in copy.table.packs.names or ()}
     needless = {
-        each.file for each in named if complete and each.commit is None and each.file.startswith("_versions/")
+        each.file
+        for each in named
+        if complete
+        and each.commit is None
+        and each.file not in needed
+        and each.file.startswith(("_versions/", f"{PACKS}/", "_transactions/"))
     }
     if needless:
         _let_go(copy, needless)
@@ -288,7 +311,7 @@ def lost_files(copy: Copy) -> dict[str, bool]:
 def _wrong(copy: Copy, sink: Sink, *, deep: bool) -> dict[str, bool]:
     known = copy.table.files.log.files()
     found: dict[str, bool] = {}
-    newest = copy.table.versions()[:1]
+    newest = copy.table.unpacked()[:1]
     if newest and not copy.table.files.known([copy.table.manifest_below(newest[0])]):
         # What a killed writer left is no history, but Lance counts on from it.
         try:
@@ -322,7 +345,7 @@ def _put_back_entries(copy: Copy, wrong: Mapping[str, bool]) -> list[str]:
     entries = {f"{file_log.FOLDER}/{entry.name}": entry for entry in copy.table.files.log.entries}
     back = [key for key in wrong if key in entries]
     for key in back:
-        copy.table.objects.put(f"{copy.table.prefix}/{key}", entries[key].to_bytes())
+        copy.table.objects.put(f"{copy.table.prefix}/{key}", bytes(entries[key].data))
     return back
 
 
@@ -449,20 +472,24 @@ class _Graph:
         """Which of the wrong files a commit is made of."""
         table = self._copy.table
         manifest = table.manifest(self.places[commit_id]) if commit_id in self.places else ""
-        if (own := manifest.removeprefix(f"{table.prefix}/")) in self._wrong or not own:
+        if not (own := manifest.removeprefix(f"{table.prefix}/")):
             return {own}
         try:
-            return {
-                key.removeprefix(f"{table.prefix}/") for key in table.holds(self.places[commit_id])
-            } & self._wrong.keys()
-        except StorageError:
-            return {own}
+            if own in self._wrong and table.packed(self.places[commit_id]) is None:
+                return {own}
+            held = {key.removeprefix(f"{table.prefix}/") for key in table.holds(self.places[commit_id])}
+        except StorageError as error:
+            return {str(error.details.get("file") or own)}
+        # Of a pack only some may be damaged, and this commit was read from it.
+        return {key for key in held & self._wrong.keys() if not key.startswith(f"{PACKS}/")}
 
 
 def _readable(copy: Copy) -> dict[str, Commit]:
     """Every commit whose version can be read, by id; of two that are one, the newer."""
     found: dict[str, Commit] = {}
-    for version in copy.table.versions():
+    packs = copy.table.packs
+    packed = {each.version for pack in packs.packs for each in packs.whole(pack)}
+    for version in sorted({*copy.table.unpacked(), *packed}, reverse=True):
         try:
             commit = copy.history.of_version(version)
         except StorageError:
@@ -517,6 +544,26 @@ def _made_again(copy: Copy, source: Copy | None, left: Mapping[str, bool], sink:
     copy.history.change(turned)
     _dropped(copy, left, replaced - kept)
     return made
+
+
+def _packed_again(copy: Copy, left: Mapping[str, bool]) -> list[str]:
+    """Put new packs, of what can be read of them, in the place of damaged ones that nothing else needs; these."""
+    table, refs = copy.table, copy.refs()
+    packs = [pack for pack in table.packs.packs if key_of(pack) in left]
+    if not packs:
+        return []
+    lacking: set[str] = set()
+    for commit in copy.history.reachable(refs).values():
+        try:
+            table.holds(commit.version)
+        except StorageError as error:
+            lacking.add(str(error.details.get("file")))
+    done = [pack for pack in packs if key_of(pack) not in lacking]
+    if done:
+        entries = sorted((e for p in done for e in table.packs.whole(p)), key=lambda each: each.version)
+        carry_out(table, copy.history, refs, instead(refs, done, entries))
+        _let_go(copy, {key_of(pack) for pack in done})
+    return [key_of(pack) for pack in done]
 
 
 def _bring(replay: Replay, source: Copy, copy: Copy, commit: Commit) -> None:

@@ -86,7 +86,7 @@ class Replay:
             made += self._left(snapshot, schema, fragment)
         if lost:
             self.lost[commit.id] = len(lost)
-        stored = self._source.properties(self._source.open(commit.version), commit.version)
+        stored = self._source.properties(commit.version, commit.id)
         marks = [mark for each in self._tombstones if (mark := _mark(each, lost))]
         properties = again(stored, parents=parents, rows=commit.rows - len(lost), forgotten=marks)
         return place(self._target, schema, made, properties, on=parents[0] if parents else None)

@@ -221,7 +221,7 @@ def _adopt(copy: Copy, theirs: Refs, sink: Sink) -> int:
     # What runs and releases of that store name is not known here: every commit is kept that is there.
     named = copy.history.ids()
     rewrite(copy, new, named, sink)
-    sweep(copy.table, set(copy.history.kept(copy.refs(), named)), sink)
+    sweep(copy, set(copy.history.kept(copy.refs(), named)), sink)
     return len({i for tombstone in new for i in tombstone.ids})
 
 

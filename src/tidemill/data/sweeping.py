@@ -1,15 +1,18 @@
 """What no kept commit of a dataset needs: versions, data files, deletion files; and removing it."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tidemill.core.errors import StorageError
 from tidemill.core.events import Progress, Sink
 from tidemill.data.commits import from_properties
-from tidemill.data.file_log import FOLDER, number_of
+from tidemill.data.file_log import FOLDER
 from tidemill.data.history import History
 from tidemill.data.lance_table import LanceTable
+from tidemill.data.packing import carry_out, originals, plan
+from tidemill.data.packs import FOLDER as PACKS
 from tidemill.data.pieces import place
 from tidemill.data.refs import load
 from tidemill.data.row_digests import is_needed
@@ -24,24 +27,63 @@ if TYPE_CHECKING:
 _SPARED = timedelta(hours=24)
 """Where no lock reaches every writer (a bucket): what is younger may belong to a push that is going on."""
 _AT_ONCE = 500
-_KEPT_ENTRIES = 8
-"""Of the log, though newer ones have taken over their lines: one that is damaged has one before it."""
+_SMALL_BYTES = 4096
+"""A side file up to this size, of a data file that only old commits need, costs less to make again than to keep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a collection removed, or would.
+
+    Attributes:
+        removed: Key and size in bytes of what no kept commit needs.
+        packed: How many old versions were packed.
+        size_bytes: Of what left its place for a pack, less that of new packs.
+    """
+
+    removed: Mapping[str, int] = field(default_factory=dict)
+    packed: int = 0
+    size_bytes: int = 0
 
 
 def collect(
-    store: "Store", name: str, named: Collection[str], *, dry_run: bool, sink: Sink
-) -> dict[str, int]:
+    store: "Store", name: str, named: Collection[str], *, dry_run: bool, sink: Sink, now: bool = False
+) -> Swept:
     """Remove what no branch, tag or fetched branch of a dataset needs, nor a commit of the ids ``named``.
 
-    Waits for a writer of the dataset to end, and lets none begin.
+    What old commits need is packed. Waits for a writer of the dataset to end, and lets none begin.
 
-    Returns:
-        Key and size in bytes of what was removed, or would be.
+    Args:
+        store: The store.
+        name: The dataset.
+        named: The ids of commits that are kept too.
+        dry_run: Only say what would be removed.
+        sink: Gets ``Progress``.
+        now: In a bucket, take the manifests that are packed out of their places at once.
     """
     with holding(store, name):
         copy = Copy.of(store, name)
         keep = set(copy.history.kept(copy.refs(), named))
-        return garbage(copy.table, keep) if dry_run else sweep(copy.table, keep, sink)
+        return (
+            foreseen(copy, keep, keep, sink, now=now)
+            if dry_run
+            else sweep(copy, keep, sink, pack=keep, now=now)
+        )
+
+
+def foreseen(
+    copy: Copy, keep: Collection[int], pack: Collection[int], sink: Sink, *, now: bool = False
+) -> Swept:
+    """What ``sweep`` would do."""
+    table, refs = copy.table, copy.refs()
+    planned = plan(table, refs, keep, pack, left=_young_packs(table, now=now), sink=sink)
+    there = {e.key: e.size_bytes for e in table.objects.list(table.prefix)}
+    freed = sum(there.get(f"{table.prefix}/{key}", 0) for key in planned.before | planned.gone)
+    own = set(originals(table, table.packs.versions()))
+    gone = garbage(table, keep)
+    freed += sum(size for key, size in gone.items() if key in own)
+    left = {key: size for key, size in gone.items() if key not in own}
+    return Swept(left, len(planned.versions), max(freed - planned.size_bytes, 0))
 
 
 def garbage(table: LanceTable, keep: Collection[int]) -> dict[str, int]:
@@ -51,46 +93,78 @@ def garbage(table: LanceTable, keep: Collection[int]) -> dict[str, int]:
     that ``sweep`` makes. What has forgotten rows in it is not spared for being young: no push that can still end
     well needs it, since whoever forgets changes the refs.
     """
-    return _garbage(table, keep, _needed(table, keep))
+    return _garbage(table, keep, _needed(table, keep, now=False), now=False)
 
 
-def _needed(table: LanceTable, keep: Collection[int]) -> set[str]:
-    newest = table.versions()[:1]
+def _needed(table: LanceTable, keep: Collection[int], *, now: bool) -> set[str]:
+    newest = table.unpacked()[:1]
     versions = {*keep, *(newest if newest and _is_empty(table, newest[0]) else ())}
     needed = {key for version in versions for key in table.holds(version)}
-    return needed | {f"{table.prefix}/{key}" for key in table.files.log.keys}
+    needed |= {f"{table.prefix}/{key}" for key in table.files.log.keys}
+    young = _young_packs(table, now=now)
+    waiting = (v for pack in table.packs.packs if pack.name in young for v in pack.versions)
+    return needed.union(*(set(originals(table, [v])) for v in waiting))
 
 
-def _garbage(table: LanceTable, keep: Collection[int], needed: Collection[str]) -> dict[str, int]:
-    files = _data_files(needed)
+def _young_packs(table: LanceTable, *, now: bool) -> set[str]:
+    """The packs, by name, that somebody may not know of yet: what is in them stays in its place too."""
+    if now or table.objects.path("") is not None:
+        return set()
+    since = datetime.now(UTC) - _SPARED
+    there = table.objects.list(f"{table.prefix}/{PACKS}")
+    return {entry.key.rpartition("/")[2] for entry in there if entry.modified >= since}
+
+
+def _garbage(
+    table: LanceTable, keep: Collection[int], needed: Collection[str], *, now: bool
+) -> dict[str, int]:
+    files, near = _data_files(needed), _data_files(_of_heads(table))
     found = [
         entry
         for entry in table.objects.list(table.prefix)
-        if entry.key not in needed and _is_of_a_version(table, entry, files, keep)
+        if entry.key not in needed
+        and (
+            _is_of_a_version(table, entry, files, keep)
+            or (entry.size_bytes <= _SMALL_BYTES and not _is_near(table, entry, near))
+        )
     ]
     young: set[str] = set()
     if table.objects.path("") is None:
         since = datetime.now(UTC) - _SPARED
         young = {entry.key for entry in found if entry.modified >= since}
+        young -= set(originals(table, table.packs.versions())) if now else set()
         young -= _with_forgotten_rows(table, young)
         young -= _without_parents(table, young, {entry.key for entry in found} - young)
     return {entry.key: entry.size_bytes for entry in found if entry.key not in young}
 
 
-def sweep(table: LanceTable, keep: Collection[int], sink: Sink) -> dict[str, int]:
-    """Remove what these versions do not need; what was removed, by key, in bytes.
+def sweep(
+    copy: Copy, keep: Collection[int], sink: Sink, *, pack: Collection[int] = (), now: bool = False
+) -> Swept:
+    """Remove what these versions do not need.
 
     The caller holds the dataset's lock. Versions go before their files: killed in the middle, it leaves no
     version without what it is made of.
+
+    Args:
+        copy: The dataset.
+        keep: The versions that are kept.
+        sink: Gets ``Progress``.
+        pack: Those of them that are packed where they are old: commits.
+        now: In a bucket, take manifests that are packed out of their places at once.
     """
-    versions = table.versions()
+    table, refs = copy.table, copy.refs()
+    versions = table.unpacked()
     if versions and versions[0] not in keep and not _is_empty(table, versions[0]):
         for lost in (version for version in keep if version > versions[0]):
             # The new one would get its number, and be taken for it: this says that it is gone.
             table.holds(lost)
         place(table, table.open(versions[0]).lance_schema, [], {})
+    planned = plan(table, refs, keep, pack, left=_young_packs(table, now=now), sink=sink)
     try:
-        _forget_digests(table, keep)
+        if planned.made or planned.gone:
+            carry_out(table, copy.history, refs, planned)
+        _forget_digests(table, keep, now=now)
     except StorageError as error:
         # On a full disk what goes makes room for it.
         if error.code != "disk-full":
@@ -98,26 +172,34 @@ def sweep(table: LanceTable, keep: Collection[int], sink: Sink) -> dict[str, int
         late = True
     else:
         late = False
-    needed = _needed(table, keep)
-    found = _garbage(table, keep, needed)
+    needed = _needed(table, keep, now=now)
+    found = _garbage(table, keep, needed, now=now)
     if table.objects.path("") is None:
         # What is derived lies on this machine, not beside what it is derived from.
         held = _data_files(needed)
         table.row_digests.sweep(lambda name: is_needed(name, held, keep))
+        table.packs.sweep()
     ordered = sorted(found, key=lambda key: "/_versions/" not in key)
     for start in range(0, len(ordered), _AT_ONCE):
         table.objects.delete(ordered[start : start + _AT_ONCE])
         sink(Progress("sweeping", min(start + _AT_ONCE, len(ordered)), len(ordered), "files"))
+    table.files.forget(found.keys())
     if late:
-        _forget_digests(table, keep)
-    return found
+        _forget_digests(table, keep, now=now)
+    own = {*originals(table, table.packs.versions()), *(f"{table.prefix}/{key}" for key in planned.gone)}
+    replaced = sum(size for key, size in found.items() if key in own)
+    return Swept(
+        {key: size for key, size in found.items() if key not in own},
+        len(planned.versions),
+        max(replaced - planned.size_bytes, 0),
+    )
 
 
-def _forget_digests(table: LanceTable, keep: Collection[int]) -> None:
+def _forget_digests(table: LanceTable, keep: Collection[int], *, now: bool) -> None:
     """Before files go, their digests do: else a file that was swept would be one that was lost."""
     known = table.files.log.files().keys()
-    needed = _needed(table, keep)
-    gone = _garbage(table, keep, needed)
+    needed = _needed(table, keep, now=now)
+    gone = _garbage(table, keep, needed, now=now)
     there = {entry.key for entry in table.objects.list(table.prefix)}
     spared = there - gone.keys()
     left = {key for key in known if (full := f"{table.prefix}/{key}") in needed or full in spared}
@@ -143,10 +225,25 @@ def _is_of_a_version(table: LanceTable, entry: Entry, files: set[str], versions:
     if folder == "_tidemill/digests":
         return not is_needed(name, files, versions)
     if folder == FOLDER:
-        head = table.files.head
-        return head is not None and number_of(name) <= number_of(head) - _KEPT_ENTRIES
+        return table.files.is_taken_over(entry.key)
     # `_tidemill/ids` is how side files lay before: nothing reads them.
-    return folder in {"_tidemill/ids", "_transactions", "_deletions"} or folder.split("/")[0] == "data"
+    return folder in {PACKS, "_tidemill/ids", "_transactions", "_deletions"} or folder.split("/")[0] == "data"
+
+
+def _is_near(table: LanceTable, entry: Entry, near: Collection[str]) -> bool:
+    """Whether an object is no side file, or one of these data files."""
+    folder, _, name = entry.key.removeprefix(f"{table.prefix}/").rpartition("/")
+    stem, _, kind = name.rpartition(".")
+    if folder == "_tidemill/digests" and kind == "rows":
+        return stem.rpartition("-")[0] in near
+    return folder != "_tidemill/rows" or stem in near
+
+
+def _of_heads(table: LanceTable) -> set[str]:
+    """The keys of all that the commits which are named are made of."""
+    refs, _ = load(table.objects, table.dataset)
+    versions = {ref.version for ref in (refs.heads() if refs else ())}
+    return {key for version in versions for key in table.holds(version)}
 
 
 def _with_forgotten_rows(table: LanceTable, keys: Collection[str]) -> set[str]:
@@ -181,9 +278,8 @@ def _without_parents(table: LanceTable, keys: Collection[str], gone: Collection[
     found: set[str] = set()
     if not (versions and lost):
         return found
-    opened = table.open(versions[0])
     for version in versions:
-        commit = from_properties(table.dataset, version, table.properties(opened, version))
+        commit = from_properties(table.dataset, version, table.properties(version))
         if commit and lost.intersection(commit.parent_versions):
             lost.add(version)
             found.add(table.manifest(version))

@@ -25,6 +25,8 @@ WHOLE_BYTES = 8 * 1024 * 1024
 """An object up to this size is read through when it is first seen; of a larger one the ETag is compared."""
 _FEW = 8
 """To ask a bucket for more objects than this costs more than to list them."""
+_KEPT_ENTRIES = 8
+"""Of the log, though newer ones have taken over their lines: one that is damaged has one before it."""
 _THREADS = min(4, os.cpu_count() or 1)
 
 
@@ -63,14 +65,21 @@ class WholeFiles:
     def log(self) -> FileLog:
         """The log that the refs name."""
         if self.head is not None and not self._log.entries:
-            self._log = file_log.read(self._objects, self._prefix, self.head, self._kept)
+            self._log = file_log.read(self._objects, self._prefix, self.head, self._kept, self._seen)
         return self._log
 
     def adopt(self, log: FileLog) -> None:
         """Take a log that was just written."""
         self._log, self.head = log, log.entries[0].name
-        if self._kept is not None:
-            file_log.keep(self._kept, self.head, log.entries[0].to_bytes())
+        data = log.entries[0].data
+        file_log.keep(self._objects, self._prefix, self.head, data, self._kept, self._seen)
+
+    def is_taken_over(self, key: str) -> bool:
+        """Whether the log does not go over an entry, by its whole key, any more, nor over few that are newer."""
+        name = key.rpartition("/")[2]
+        newest = file_log.number_of(self.head) if self.head is not None else 0
+        below = f"{file_log.FOLDER}/{name}"
+        return file_log.number_of(name) <= newest - _KEPT_ENTRIES and below not in self.log.keys
 
     def known(self, keys: Collection[str]) -> dict[str, Known]:
         """Those of these files, by key below the table, that have a digest."""
@@ -131,6 +140,15 @@ class WholeFiles:
         entry = self._objects.look(self._key(key))
         if entry is not None:
             self._noted[key] = Known(known.digest, entry.size_bytes, entry.etag)
+
+    def forget(self, keys: Collection[str]) -> None:
+        """Objects of the store, or derived files, were removed: nothing is remembered of them.
+
+        Args:
+            keys: Whole, as the store has them.
+        """
+        # Derived files are remembered by where they belong, wherever this machine has them.
+        self._seen.forget({*keys, *(key.replace("/_tidemill/", "/", 1) for key in keys)})
 
     def take(self, keys: Collection[str]) -> dict[str, Known]:
         """The digests of files that were just written, by reading what is there.

@@ -20,6 +20,7 @@ from tidemill.loop.views import Freed, FreedKind, Marked
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
+    from tidemill.data import Swept
     from tidemill.store.catalog.database import Transaction
     from tidemill.store.marks import Marks
 
@@ -69,7 +70,7 @@ def _collected(ws: Workspace, *, dry_run: bool, now: bool, everything: bool, sin
     from tidemill.data import collect  # noqa: PLC0415
 
     blobs, marks = ws.store.blobs, ws.store.blobs.marks
-    swept: dict[str, int] = {}
+    swept: list[Swept] = []
     entries: list[str] = []
     later = marks is not None and not now
     old = old_versions(ws) if later and not dry_run else {}
@@ -79,7 +80,8 @@ def _collected(ws: Workspace, *, dry_run: bool, now: bool, everything: bool, sin
         gone = _garbage(ws, write, there, refuse=not (everything or dry_run))
         if not later:
             for name in datasets:
-                swept |= collect(ws.store, name, named_commits(write, name), dry_run=dry_run, sink=sink)
+                kept = named_commits(write, name)
+                swept.append(collect(ws.store, name, kept, dry_run=dry_run, sink=sink, now=now))
             entries = _removed(ws, write, gone, dry_run=dry_run, sink=sink)
         elif not dry_run:
             _mark(write, {**gone, **old})
@@ -90,9 +92,11 @@ def _collected(ws: Workspace, *, dry_run: bool, now: bool, everything: bool, sin
         blobs.remove_unfinished()
     bundles = _bundles(ws, dry_run=dry_run)
     predictions, freed = _prune(ws, sink, dry_run=dry_run)
-    versions = sum("/_versions/" in key for key in swept)
+    versions = sum("/_versions/" in key for each in swept for key in each.removed)
+    packed = sum(each.packed for each in swept)
     kinds = [
-        FreedKind("dataset versions", versions, sum(swept.values())),
+        FreedKind("dataset versions", versions, sum(sum(each.removed.values()) for each in swept)),
+        FreedKind("packed commits", packed, sum(each.size_bytes for each in swept)),
         FreedKind("blobs", len(gone), sum(gone.values())),
         FreedKind("cache entries", len(entries), 0),
         FreedKind("unpacked predictors", len(bundles), sum(bundles)),

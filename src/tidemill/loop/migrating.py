@@ -12,7 +12,7 @@ _SEEN = timedelta(days=30)
 
 
 def migrate(ws: Workspace, *, really: bool, sink: Sink = silent) -> Migration:
-    """Bring the catalog's tables up to this version of Tidemill, and give each dataset's files their digests.
+    """Bring the catalog's tables up to this version of Tidemill, and each dataset: its files get digests, old commits may be packed.
 
     Whoever has an older version cannot open the store after that. Killed amid it, the catalog is as it was or changed,
     and so is each dataset; the same command goes on.
@@ -25,7 +25,7 @@ def migrate(ws: Workspace, *, really: bool, sink: Sink = silent) -> Migration:
     Raises:
         StorageError: As ``Catalog.write``.
     """
-    from tidemill.data import begin_log, is_older  # noqa: PLC0415
+    from tidemill.data import begin_log, is_older, let_pack, may_pack  # noqa: PLC0415
     from tidemill.store.catalog.database import HEAD  # noqa: PLC0415
     from tidemill.store.catalog.older import changes  # noqa: PLC0415
 
@@ -33,8 +33,9 @@ def migrate(ws: Workspace, *, really: bool, sink: Sink = silent) -> Migration:
     before = catalog.version or HEAD
     told = Migration(catalog.database.name, before, HEAD, changes(before), _people(ws), done=False)
     older = [name for name in ws.datasets.names() if is_older(ws.store, name)]
-    told = replace(told, datasets=older)
-    if not really or not (catalog.is_older or older):
+    unpacked = [name for name in ws.datasets.names() if not may_pack(ws.store, name)]
+    told = replace(told, datasets=older, unpacked=unpacked)
+    if not really or not (catalog.is_older or older or unpacked):
         return told
     if catalog.is_older:
         catalog.migrate()
@@ -42,6 +43,8 @@ def migrate(ws: Workspace, *, really: bool, sink: Sink = silent) -> Migration:
     for number, name in enumerate(older):
         begin_log(ws.store, name)
         sink(Progress("giving digests", number + 1, len(older), "datasets"))
+    for name in unpacked:
+        let_pack(ws.store, name)
     return replace(told, done=True)
 
 

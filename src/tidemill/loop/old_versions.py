@@ -6,10 +6,14 @@ review) keeps it: what is named is looked at once more before it goes.
 
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from tidemill.core.events import Sink
 from tidemill.loop.datasets.named import named_commits
 from tidemill.loop.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tidemill.data import Swept
 
 _BATCH = 200
 """Versions that go at once: so long a writer of the dataset waits."""
@@ -27,8 +31,8 @@ def old_versions(ws: Workspace) -> dict[str, int]:
     return found
 
 
-def remove_overdue(ws: Workspace, before: str, *, dry_run: bool, sink: Sink) -> dict[str, int]:
-    """Remove the versions that were marked before a moment, a batch at a time; what went, in bytes, by key.
+def remove_overdue(ws: Workspace, before: str, *, dry_run: bool, sink: Sink) -> "list[Swept]":
+    """Remove the versions that were marked before a moment, a batch at a time, and pack what old commits need; what went.
 
     Args:
         ws: The project.
@@ -39,7 +43,7 @@ def remove_overdue(ws: Workspace, before: str, *, dry_run: bool, sink: Sink) -> 
     from tidemill.data import collect_of  # noqa: PLC0415
     from tidemill.store.catalog import records  # noqa: PLC0415
 
-    swept: dict[str, int] = {}
+    swept: list[Swept] = []
     for name in ws.datasets.names():
         own, left = f"datasets/{name}.lance/", True
 
@@ -56,5 +60,5 @@ def remove_overdue(ws: Workspace, before: str, *, dry_run: bool, sink: Sink) -> 
                 left = len(due) > len(going)
 
         while left:
-            swept |= collect_of(ws.store, name, asked, dry_run=dry_run, sink=sink)
+            swept.append(collect_of(ws.store, name, asked, dry_run=dry_run, sink=sink))
     return swept

@@ -565,6 +565,7 @@ class Migration:
         people: Who used the store in the last 30 days: who has an older Tidemill cannot open it after the migration.
         done: Whether it was made.
         datasets: Those whose files have no digests yet, and get them.
+        unpacked: Those whose old commits ``gc`` may pack from then on.
     """
 
     catalog: str
@@ -574,6 +575,7 @@ class Migration:
     people: list[str]
     done: bool
     datasets: list[str] = field(default_factory=list)
+    unpacked: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ _AT_ONCE = 256
 _LARGE_BYTES = 1024 * 1024
 """To read so many again costs more than to write down at once that they were read."""
 _BUSY_SECONDS = 2.0
+_FREE_SHARE = 0.25
+"""Of the file: as much of it that is empty is given back."""
 
 T = TypeVar("T")
 
@@ -105,6 +107,19 @@ class Seen:
                     lambda file: file.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?)", rows),
                     make=True,
                 )
+
+    def forget(self, keys: Collection[str]) -> None:
+        """These objects are gone: nothing is remembered of them, and the memory takes as much less."""
+        with self._lock:
+            rows = [(key,) for key in keys]
+            for (key,) in rows:
+                self._known.pop(key, None)
+                self._new.pop(key, None)
+            self._ask(lambda file: file.executemany("DELETE FROM seen WHERE key = ?", rows))
+            free = self._ask(lambda file: file.execute("PRAGMA freelist_count").fetchone()[0])
+            pages = self._ask(lambda file: file.execute("PRAGMA page_count").fetchone()[0])
+            if free and pages and free > _FREE_SHARE * pages:
+                self._ask(lambda file: file.execute("VACUUM"))
 
     def load(self, keys: Collection[str]) -> None:
         """Recall what is remembered of these keys, for who is about to ask for each."""

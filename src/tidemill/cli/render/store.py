@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def migration(view: "Migration") -> str:
     """What changes, who is concerned, and what to type."""
-    if view.before == view.after and not view.datasets:
+    if view.before == view.after and not (view.datasets or view.unpacked):
         return f"The catalog {view.catalog} has version {view.after}, which is this Tidemill's."
     if view.datasets:
         what = "have" if view.done else "would get"
@@ -19,11 +19,18 @@ def migration(view: "Migration") -> str:
         ]
     else:
         digests = []
+    if view.unpacked:
+        may = "may" if view.done else "might"
+        digests.append(
+            f"'gc' {may} pack the old commits of {listed(view.unpacked)}, which takes much less room."
+        )
     people = ", ".join(view.people) or "nobody"
     lines = [
         f"The catalog {view.catalog} "
         + (
-            f"had version {view.before} and has {view.after}."
+            f"has version {view.after}, which is this Tidemill's."
+            if view.before == view.after
+            else f"had version {view.before} and has {view.after}."
             if view.done
             else f"has version {view.before}, and would have {view.after}:"
         ),
