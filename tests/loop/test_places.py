@@ -18,7 +18,7 @@ from tests.services.postgres import Postgres
 from tests.services.s3 import S3Server
 from tidemill.core.errors import Conflict, Failed, NotAllowed
 from tidemill.core.events import Event, Note, silent
-from tidemill.loop import deploy, environments, refitting, serving
+from tidemill.loop import deploy, environments, refitting, serving, tokens
 from tidemill.loop.views import EnvironmentView
 from tidemill.pipeline import load
 from tidemill.release import bundle, carrying_out, lookouts, servers, settling, wishes
@@ -148,6 +148,20 @@ def test_an_environment_is_served_and_settled_by_one_place(people: tuple[tm.Proj
         serving.serve(grace._ws, "prod")
     assert refused.value.code == "served-elsewhere"
     assert machine(ada) in refused.value.message
+    # Nor is a token made, listed or revoked where its server hears nothing of it.
+    for typed in (
+        lambda: tokens.create(grace._ws, "prod", ("predict",)),
+        lambda: tokens.tokens(grace._ws, "prod"),
+        lambda: tokens.revoke(grace._ws, "prod", "3f9a1c07"),
+    ):
+        with pytest.raises(Conflict) as refused:
+            typed()
+        assert refused.value.code == "served-elsewhere"
+        assert machine(ada) in refused.value.message
+    assert not [*grace._ws.store.environments_folder.glob("*.tokens.json")]
+    [told] = tokens.elsewhere(grace._ws)
+    assert told.startswith("prod ")
+    assert (tokens.elsewhere(ada._ws), tokens.tokens(grace._ws)) == ([], [])
 
     # The first environment is each one's own.
     ada.promote("small/1", "dev")

@@ -1,10 +1,12 @@
-"""The tokens of an environment: made, listed, taken back. A server that runs takes each change at once."""
+"""The tokens of an environment: made, listed, taken back, on the machine that serves it. A server that runs takes each
+change at once."""
 
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from tidemill.core.clock import now, stamp
-from tidemill.core.errors import Failed, InvalidInput, TidemillError
+from tidemill.core.errors import Conflict, Failed, InvalidInput, TidemillError
+from tidemill.loop import wishing
 from tidemill.loop.unreadable import Unreadable, error_of_one
 from tidemill.loop.views import NewToken, TokenView
 from tidemill.loop.workspace import Workspace
@@ -27,6 +29,7 @@ def create(
 
     Raises:
         NotFound: ``environment-not-found``.
+        Conflict: ``served-elsewhere``.
         InvalidInput: ``unknown-scope``; ``invalid-date``, when it is none, or is over.
         StorageError: ``tokens-damaged``, ``tokens-too-new``, ``tokens-not-written``.
     """
@@ -34,6 +37,7 @@ def create(
     from tidemill.release.history import environment_settings  # noqa: PLC0415
 
     environment_settings(ws.settings, environment)
+    _refuse_elsewhere(ws, environment)
     expires_at = None if until is None else stamp(_end(until))
     token, secret = tokens.make(tokens.scopes_of(scopes), ws.project.author, expires_at=expires_at, note=note)
     token_file.add(token_file.token_file(ws.store.environments_folder, environment), token)
@@ -42,17 +46,21 @@ def create(
 
 
 def tokens(ws: Workspace, environment: str | None = None) -> list[TokenView | Unreadable]:
-    """The tokens of an environment, or of all, oldest first; revoked ones too.
+    """The tokens of an environment, or of all that no other machine serves, oldest first; revoked ones too.
 
     Raises:
         NotFound: ``environment-not-found``.
+        Conflict: ``served-elsewhere``, for one that was named.
     """
     from tidemill.edge import token_file  # noqa: PLC0415
     from tidemill.release.history import environment_settings  # noqa: PLC0415
 
     if environment is not None:
         environment_settings(ws.settings, environment)
-    names = [*ws.settings.environments] if environment is None else [environment]
+        _refuse_elsewhere(ws, environment)
+        names = [environment]
+    else:
+        names = [name for name in ws.settings.environments if wishing.elsewhere(ws, name) is None]
     folder = ws.store.environments_folder
     found: list[TokenView | Unreadable] = []
     for name in names:
@@ -68,6 +76,7 @@ def revoke(ws: Workspace, environment: str, token: str) -> TokenView:
 
     Raises:
         NotFound: ``environment-not-found``, ``token-not-found``.
+        Conflict: ``served-elsewhere``.
         StorageError: As ``create``.
     """
     from tidemill.edge import token_file  # noqa: PLC0415
@@ -75,10 +84,31 @@ def revoke(ws: Workspace, environment: str, token: str) -> TokenView:
     from tidemill.release.history import environment_settings  # noqa: PLC0415
 
     environment_settings(ws.settings, environment)
+    _refuse_elsewhere(ws, environment)
     file = token_file.token_file(ws.store.environments_folder, environment)
     revoked = token_file.revoke(file, id_of(token) or token)
     _tell(ws, environment)
     return _view(environment, revoked)
+
+
+def elsewhere(ws: Workspace) -> list[str]:
+    """A sentence for each environment that another machine serves: its tokens are there."""
+    found = ((name, wishing.elsewhere(ws, name)) for name in ws.settings.environments)
+    return [f"{name} is served by {live.machine}: its tokens are listed there." for name, live in found if live]
+
+
+def _refuse_elsewhere(ws: Workspace, environment: str) -> None:
+    """Refuse to keep a token where no server hears of it: the one that answers would go on without."""
+    live = wishing.elsewhere(ws, environment)
+    if live is None:
+        return
+    raise Conflict(
+        f"'{environment}' is served by {live.machine}, and not here.",
+        why="Its server knows the tokens that are made there, and hears of none that is made or revoked here.",
+        hint="Type it there.",
+        code="served-elsewhere",
+        details={"environment": environment, "machine": live.machine},
+    )
 
 
 def _tell(ws: Workspace, environment: str) -> None:

@@ -34,7 +34,7 @@ def token() -> None:
 @click.option("--note", default="", metavar="TEXT", help="What it is for.")
 @pass_state
 def create(state: State, environment: str, scopes: tuple[str, ...], until: str | None, note: str) -> None:
-    """Make a token for an environment, and show it this once.
+    """Make a token for an environment, on the machine that serves it, and show it this once.
 
     Standard output gets the token alone; what is kept is its SHA-256.
     """
@@ -51,11 +51,16 @@ def create(state: State, environment: str, scopes: tuple[str, ...], until: str |
 @click.argument("environment", required=False)
 @pass_state
 def list_(state: State, environment: str | None) -> None:
-    """List the tokens of an environment, or of all; revoked ones too."""
+    """List the tokens of an environment, or of all that no other machine serves; revoked ones too."""
     from tidemill.cli.render import tokens as render  # noqa: PLC0415
     from tidemill.loop import tokens as loop  # noqa: PLC0415
 
-    state.show_all(loop.tokens(state.workspace(), environment), render.tokens)
+    workspace = state.workspace()
+    found = loop.tokens(workspace, environment)
+    if environment is None:
+        for sentence in loop.elsewhere(workspace):
+            streams.note(sentence)
+    state.show_all(found, render.tokens)
 
 
 @command("revoke", example="tidemill token revoke prod 3f9a1c07")
