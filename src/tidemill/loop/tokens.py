@@ -1,5 +1,7 @@
-"""The tokens of an environment: made, listed, taken back, on the machine that serves it. A server that runs takes each
-change at once."""
+"""The tokens of an environment: made, listed, taken back, on the machine that serves it.
+
+A server that runs takes each change at once.
+"""
 
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
