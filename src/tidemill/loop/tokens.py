@@ -96,7 +96,9 @@ def revoke(ws: Workspace, environment: str, token: str) -> TokenView:
 def elsewhere(ws: Workspace) -> list[str]:
     """A sentence for each environment that another machine serves: its tokens are there."""
     found = ((name, wishing.elsewhere(ws, name)) for name in ws.settings.environments)
-    return [f"{name} is served by {live.machine}: its tokens are listed there." for name, live in found if live]
+    return [
+        f"{name} is served by {live.machine}: its tokens are listed there." for name, live in found if live
+    ]
 
 
 def _refuse_elsewhere(ws: Workspace, environment: str) -> None:
