@@ -12,6 +12,7 @@ import pytest
 import tidemill as tm
 from tests.services.postgres import Postgres
 from tests.services.s3 import S3Server
+from tidemill.cli.render import project as project_page
 from tidemill.core.errors import NotAllowed, NotFound, StorageError
 from tidemill.core.names import Digest
 from tidemill.data import packing, sweeping
@@ -145,16 +146,26 @@ def is_there(ws: Workspace, digest: Digest) -> bool:
 def test_a_shared_store_loses_garbage_after_a_day_and_not_what_was_taken_back(shared: Workspace):
     ws = shared
     orphan = ws.store.blobs.put(b"nobody needs this")
+    foreseen = gc.gc(ws, dry_run=True)
+    assert gc.marked(ws) is None
     first = gc.gc(ws)
     assert (blobs(first), first.marked and first.marked.count) == (0, 1)
-    assert gc.gc(ws).marked == first.marked
+    assert foreseen.marked is not None
+    assert (foreseen.marked.count, foreseen.marked.bytes) == (1, first.marked and first.marked.bytes)
+    assert "1 blob (17 bytes) would be marked: " in project_page.gc(foreseen)
+    assert "1 blob (17 bytes) is marked: " in project_page.gc(first)
+    assert not any("nothing is left over" in project_page.gc(each) for each in (foreseen, first))
+    assert gc.gc(ws).marked == gc.gc(ws, dry_run=True).marked == first.marked
+    # At once, nothing would be marked.
+    assert gc.gc(ws, dry_run=True, now=True).marked is None
     assert is_there(ws, orphan)
     assert gc.undo(ws) == 1
     assert gc.marked(ws) is None
     made_long_ago(ws)
     assert blobs(gc.gc(ws)) == 0
     made_long_ago(ws)
-    assert blobs(gc.gc(ws, dry_run=True)) == 1
+    due = gc.gc(ws, dry_run=True)
+    assert (blobs(due), due.marked) == (1, None)
     assert is_there(ws, orphan)
     assert blobs(gc.gc(ws)) == 1
     assert not is_there(ws, orphan)
@@ -183,8 +194,6 @@ def test_a_run_that_uses_what_is_marked_keeps_it(shared: Workspace, project: tm.
 def test_old_versions_of_a_shared_store_go_a_day_later_unless_they_are_named_again(
     shared: Workspace, project: tm.Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    # A bucket spares what was just written, for a push that may be going on.
-    monkeypatch.setattr(sweeping, "_SPARED", timedelta(0))
     monkeypatch.setattr(old_versions, "_BATCH", 1)
     ws = shared
     (tmp_path / "reads.py").write_text(READS)
@@ -203,7 +212,19 @@ def test_old_versions_of_a_shared_store_go_a_day_later_unless_they_are_named_aga
         return [there(ws, commit) for commit in ids]
 
     dataset.delete_branch("side")
+    # A bucket spares what was just written, for a push that may be going on, and says so.
+    for now in (False, True):
+        spared = gc.gc(ws, dry_run=True, now=now)
+        assert spared.young
+        assert (spared.marked, spared.young.count, versions(spared)) == (None, 4, 0)
+        assert "4 dataset versions that nothing needs are younger than a day: kept until " in project_page.gc(
+            spared
+        )
+        assert "left over" not in project_page.gc(spared)
+    assert gc.gc(ws).young == gc.gc(ws, now=True).young == spared.young
+    monkeypatch.setattr(sweeping, "SPARED", timedelta(0))
     first = gc.gc(ws)
+    assert first.young is None
     assert (first.marked and first.marked.versions, versions(first), left()) == (4, 0, [True] * 3)
     assert gc.undo(ws) >= 4
     made_long_ago(ws)
@@ -359,7 +380,7 @@ def test_what_old_commits_need_is_packed_and_packed_versions_go_as_others_do(
     assert packed(gc.gc(ws, dry_run=True))[0] == 7
     # Who has read the refs before looks for the manifests in their places, for a day.
     assert (packed(gc.gc(ws)), in_place()) == ((7, 0), before)
-    monkeypatch.setattr(sweeping, "_SPARED", timedelta(0))
+    monkeypatch.setattr(sweeping, "SPARED", timedelta(0))
     would = packed(gc.gc(ws, dry_run=True))
     assert would[1] > 0
     assert (packed(gc.gc(ws)), in_place()) == (would, before - 7)

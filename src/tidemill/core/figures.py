@@ -1,4 +1,4 @@
-"""A measured number, as a person reads it."""
+"""Numbers as a person reads them: measured ones, and counts of things."""
 
 
 def figure(value: float, digits: int = 4, form: str = "") -> str:
@@ -13,3 +13,14 @@ def figure(value: float, digits: int = 4, form: str = "") -> str:
     """
     whole = 10.0**digits - 0.5 <= abs(value) < 1e16
     return f"{value:{form}.0f}" if whole else f"{value:{form}.{digits}g}"
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """A count and what is counted: ``1 row``, ``1,200 rows``, ``1 file is``, ``2 files are``.
+
+    Args:
+        count: How many.
+        one: What stands behind 1.
+        many: What stands behind any other number; None for ``one`` with an s.
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

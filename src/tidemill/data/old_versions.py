@@ -10,26 +10,30 @@ from tidemill.data.turns import holding
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+    from datetime import datetime
 
     from tidemill.store.open import Store
 
 
-def unneeded(store: "Store", name: str, named: Collection[str]) -> dict[str, int]:
-    """The versions, by the key of their manifest, that ``collect`` would remove; and the bytes that come free with each.
+def unneeded(
+    store: "Store", name: str, named: Collection[str]
+) -> tuple[dict[str, int], dict[str, "datetime"]]:
+    """The versions, by the key of their manifest, that ``collect`` would remove, and the bytes that come free with each.
 
-    What several of them have is counted with the newest.
+    What several of them have is counted with the newest. Beside them the versions that it would keep for being young,
+    and when each was written.
     """
     with holding(store, name):
         copy = Copy.of(store, name)
         table = copy.table
         keep = set(copy.history.kept(copy.refs(), named))
-        gone, packed = garbage(table, keep), table.packs.versions()
+        (gone, young), packed = garbage(table, keep), table.packs.versions()
         found: dict[str, int] = {}
         for version in table.versions():
             # One that is packed has no manifest in its place, and takes it with it when it goes.
             if version not in keep and ((key := table.manifest(version)) in gone or version in packed):
                 found[key] = sum(gone.pop(each, 0) for each in table.holds(version))
-        return found
+        return found, {key: written for key, written in young.items() if key not in found}
 
 
 def collect_of(

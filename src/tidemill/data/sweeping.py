@@ -24,7 +24,7 @@ from tidemill.store.objects import Entry
 if TYPE_CHECKING:
     from tidemill.store.open import Store
 
-_SPARED = timedelta(hours=24)
+SPARED = timedelta(hours=24)
 """Where no lock reaches every writer (a bucket): what is younger may belong to a push that is going on."""
 _AT_ONCE = 500
 _SMALL_BYTES = 4096
@@ -39,11 +39,14 @@ class Swept:
         removed: Key and size in bytes of what no kept commit needs.
         packed: How many old versions were packed.
         size_bytes: Of what left its place for a pack, less that of new packs.
+        young: When each version was written, by the key of its manifest, that no kept commit needs and that stays for
+            being young.
     """
 
     removed: Mapping[str, int] = field(default_factory=dict)
     packed: int = 0
     size_bytes: int = 0
+    young: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
 
 
 def collect(
@@ -80,14 +83,14 @@ def foreseen(
     there = {e.key: e.size_bytes for e in table.objects.list(table.prefix)}
     freed = sum(there.get(f"{table.prefix}/{key}", 0) for key in planned.before | planned.gone)
     own = set(originals(table, table.packs.versions()))
-    gone = garbage(table, keep)
+    gone, young = garbage(table, keep)
     freed += sum(size for key, size in gone.items() if key in own)
     left = {key: size for key, size in gone.items() if key not in own}
-    return Swept(left, len(planned.versions), max(freed - planned.size_bytes, 0))
+    return Swept(left, len(planned.versions), max(freed - planned.size_bytes, 0), young)
 
 
-def garbage(table: LanceTable, keep: Collection[int]) -> dict[str, int]:
-    """Key and size in bytes of each object that these versions do not need.
+def garbage(table: LanceTable, keep: Collection[int]) -> tuple[dict[str, int], dict[str, datetime]]:
+    """Key and size in bytes of each object that these versions do not need; and the versions that stay for being young.
 
     The newest version stays as well, for Lance counts on from it: as it is if it is empty, else as an empty one
     that ``sweep`` makes. What has forgotten rows in it is not spared for being young: no push that can still end
@@ -110,14 +113,14 @@ def _young_packs(table: LanceTable, *, now: bool) -> set[str]:
     """The packs, by name, that somebody may not know of yet: what is in them stays in its place too."""
     if now or table.objects.path("") is not None:
         return set()
-    since = datetime.now(UTC) - _SPARED
+    since = datetime.now(UTC) - SPARED
     there = table.objects.list(f"{table.prefix}/{PACKS}")
     return {entry.key.rpartition("/")[2] for entry in there if entry.modified >= since}
 
 
 def _garbage(
     table: LanceTable, keep: Collection[int], needed: Collection[str], *, now: bool
-) -> dict[str, int]:
+) -> tuple[dict[str, int], dict[str, datetime]]:
     files, near = _data_files(needed), _data_files(_of_heads(table))
     found = [
         entry
@@ -130,12 +133,13 @@ def _garbage(
     ]
     young: set[str] = set()
     if table.objects.path("") is None:
-        since = datetime.now(UTC) - _SPARED
+        since = datetime.now(UTC) - SPARED
         young = {entry.key for entry in found if entry.modified >= since}
         young -= set(originals(table, table.packs.versions())) if now else set()
         young -= _with_forgotten_rows(table, young)
         young -= _without_parents(table, young, {entry.key for entry in found} - young)
-    return {entry.key: entry.size_bytes for entry in found if entry.key not in young}
+    spared = {e.key: e.modified for e in found if e.key in young and table.version_of(e.key) is not None}
+    return {entry.key: entry.size_bytes for entry in found if entry.key not in young}, spared
 
 
 def sweep(
@@ -173,7 +177,7 @@ def sweep(
     else:
         late = False
     needed = _needed(table, keep, now=now)
-    found = _garbage(table, keep, needed, now=now)
+    found, young = _garbage(table, keep, needed, now=now)
     if table.objects.path("") is None:
         # What is derived lies on this machine, not beside what it is derived from.
         held = _data_files(needed)
@@ -192,6 +196,7 @@ def sweep(
         {key: size for key, size in found.items() if key not in own},
         len(planned.versions),
         max(replaced - planned.size_bytes, 0),
+        young,
     )
 
 
@@ -199,7 +204,7 @@ def _forget_digests(table: LanceTable, keep: Collection[int], *, now: bool) -> N
     """Before files go, their digests do: else a file that was swept would be one that was lost."""
     known = table.files.log.files().keys()
     needed = _needed(table, keep, now=now)
-    gone = _garbage(table, keep, needed, now=now)
+    gone, _ = _garbage(table, keep, needed, now=now)
     there = {entry.key for entry in table.objects.list(table.prefix)}
     spared = there - gone.keys()
     left = {key for key in known if (full := f"{table.prefix}/{key}") in needed or full in spared}

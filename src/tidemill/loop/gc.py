@@ -1,8 +1,8 @@
 """Garbage: what no branch, tag, run, model, release, review or deployment needs, and how many bytes it takes."""
 
 import shutil
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tidemill.core.clock import now as moment
@@ -16,11 +16,12 @@ from tidemill.loop.datasets.traces import logs
 from tidemill.loop.needed import named, needed
 from tidemill.loop.old_versions import old_versions, remove_overdue
 from tidemill.loop.quiet import no_run
-from tidemill.loop.views import Freed, FreedKind, Marked
+from tidemill.loop.views import Freed, FreedKind, Marked, Young
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
     from tidemill.data import Swept
+    from tidemill.store.catalog import records
     from tidemill.store.catalog.database import Transaction
     from tidemill.store.marks import Marks
 
@@ -72,8 +73,9 @@ def _collected(ws: Workspace, *, dry_run: bool, now: bool, everything: bool, sin
     blobs, marks = ws.store.blobs, ws.store.blobs.marks
     swept: list[Swept] = []
     entries: list[str] = []
+    marks_then: list[records.Garbage] = []
     later = marks is not None and not now
-    old = old_versions(ws) if later and not dry_run else {}
+    old, young = old_versions(ws) if later else ({}, {})
     datasets = ws.datasets.names()
     with no_run(ws, *(() if later else datasets)) as write:
         there = blobs.all()
@@ -82,9 +84,10 @@ def _collected(ws: Workspace, *, dry_run: bool, now: bool, everything: bool, sin
             for name in datasets:
                 kept = named_commits(write, name)
                 swept.append(collect(ws.store, name, kept, dry_run=dry_run, sink=sink, now=now))
+                young |= swept[-1].young
             entries = _removed(ws, write, gone, dry_run=dry_run, sink=sink)
-        elif not dry_run:
-            _mark(write, {**gone, **old})
+        else:
+            marks_then = _mark(write, {**gone, **old}, dry_run=dry_run)
     if marks is not None and later:
         gone, entries = _overdue(ws, marks, dry_run=dry_run, sink=sink)
         swept = remove_overdue(ws, stamp(moment() - GRACE), dry_run=dry_run, sink=sink)
@@ -102,7 +105,10 @@ def _collected(ws: Workspace, *, dry_run: bool, now: bool, everything: bool, sin
         FreedKind("unpacked predictors", len(bundles), sum(bundles)),
         FreedKind("predictions", predictions, freed),
     ]
-    return Freed(kinds, sum(kind.bytes for kind in kinds), dry_run, marked(ws))
+    then = (
+        _marked([g for g in marks_then if g.marked_at > stamp(moment() - GRACE)]) if dry_run else marked(ws)
+    )
+    return Freed(kinds, sum(kind.bytes for kind in kinds), dry_run, then, _young(young))
 
 
 def marked(ws: Workspace) -> Marked | None:
@@ -112,12 +118,21 @@ def marked(ws: Workspace) -> Marked | None:
     if ws.store.blobs.marks is None:
         return None
     with ws.store.catalog.read() as read:
-        every = read.find(records.Garbage, order=("marked_at",))
+        return _marked(read.find(records.Garbage))
+
+
+def _marked(every: "Sequence[records.Garbage]") -> Marked | None:
     if not every:
         return None
-    first = stamp(parse(every[0].marked_at) + GRACE)
+    first = stamp(parse(min(g.marked_at for g in every)) + GRACE)
     blobs = sum(g.digest.startswith("sha256:") for g in every)
     return Marked(blobs, sum(g.size_bytes for g in every), first, len(every) - blobs)
+
+
+def _young(written: "Mapping[str, datetime]") -> Young | None:
+    from tidemill.data.sweeping import SPARED  # noqa: PLC0415
+
+    return Young(len(written), stamp(max(written.values()) + SPARED)) if written else None
 
 
 def undo(ws: Workspace) -> int:
@@ -171,14 +186,17 @@ def _most(gone: Mapping[Digest, int], found: str, why: str) -> NotAllowed:
     )
 
 
-def _mark(write: "Transaction", gone: Mapping[str, int]) -> None:
-    """Mark these, and no others."""
+def _mark(write: "Transaction", gone: Mapping[str, int], *, dry_run: bool) -> "list[records.Garbage]":
+    """Mark these, and no others; the marks that there are then, or would be."""
     from tidemill.store.catalog import records  # noqa: PLC0415
 
     there = {g.digest: g for g in write.find(records.Garbage)}
     at = stamp(moment())
-    write.remove(records.Garbage, {"digest": [d for d in there if d not in gone]})
-    write.put(*(records.Garbage(d, size, at) for d, size in gone.items() if d not in there))
+    new = [records.Garbage(d, size, at) for d, size in gone.items() if d not in there]
+    if not dry_run:
+        write.remove(records.Garbage, {"digest": [d for d in there if d not in gone]})
+        write.put(*new)
+    return [*(mark for d, mark in there.items() if d in gone), *new]
 
 
 def _removed(

@@ -13,22 +13,30 @@ from tidemill.loop.datasets.named import named_commits
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from tidemill.data import Swept
 
 _BATCH = 200
 """Versions that go at once: so long a writer of the dataset waits."""
 
 
-def old_versions(ws: Workspace) -> dict[str, int]:
-    """The versions that nothing needs, by the key of their manifest, and the bytes that come free with each."""
+def old_versions(ws: Workspace) -> "tuple[dict[str, int], dict[str, datetime]]":
+    """The versions that nothing needs, by the key of their manifest, and the bytes that come free with each.
+
+    Beside them those that stay for being young, and when each was written.
+    """
     from tidemill.data import unneeded  # noqa: PLC0415
 
     found: dict[str, int] = {}
+    young: dict[str, datetime] = {}
     for name in ws.datasets.names():
         with ws.store.catalog.read() as read:
             named = named_commits(read, name)
-        found |= unneeded(ws.store, name, named)
-    return found
+        gone, kept = unneeded(ws.store, name, named)
+        found |= gone
+        young |= kept
+    return found, young
 
 
 def remove_overdue(ws: Workspace, before: str, *, dry_run: bool, sink: Sink) -> "list[Swept]":

@@ -613,13 +613,32 @@ class Marked:
 
 
 @dataclass(frozen=True, slots=True)
+class Young:
+    """Versions of a shared store's datasets that nothing needs, and that may belong to a push that is going on.
+
+    Attributes:
+        count: How many.
+        until: When the last of them is old enough (``core.clock.stamp``).
+    """
+
+    count: int
+    until: str
+
+
+@dataclass(frozen=True, slots=True)
 class Freed:
-    """What ``gc`` removed, or would; ``bytes`` in all."""
+    """What ``gc`` removed, or would; ``bytes`` in all.
+
+    Attributes:
+        marked: What is marked after it, or would be.
+        young: What stays, without a mark, for being young.
+    """
 
     kinds: list[FreedKind]
     bytes: int
     dry_run: bool
     marked: Marked | None = None
+    young: Young | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,21 @@ from typing import TYPE_CHECKING
 
 from tidemill.cli.render.circle import nodes as lineage
 from tidemill.cli.render.shapes import facts, heading, mark, seconds, size, stack, table
-from tidemill.core.figures import figure
+from tidemill.core.figures import counted, figure
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from tidemill.loop.views import DemoSummary, Finding, Freed, Initialised
+    from tidemill.loop.views import DemoSummary, Finding, Freed, Initialised, Marked, Young
+
+_KINDS = {
+    "dataset versions": ("dataset version", "dataset versions"),
+    "packed commits": ("packed commit", "packed commits"),
+    "blobs": ("blob", "blobs"),
+    "cache entries": ("cache entry", "cache entries"),
+    "unpacked predictors": ("unpacked predictor", "unpacked predictors"),
+    "predictions": ("prediction", "predictions"),
+}
 
 
 def initialised(view: "Initialised") -> str:
@@ -63,25 +72,42 @@ def gc(view: "Freed") -> str:
     """What was removed, or would be."""
     verb = "Would free" if view.dry_run else "Freed"
     parts = [
-        f"{k.count:,} {k.kind}" + (f" ({size(k.bytes)})" if k.bytes else "")
+        counted(k.count, *_KINDS.get(k.kind, (k.kind, k.kind))) + (f" ({size(k.bytes)})" if k.bytes else "")
         for k in view.kinds
         if k.count or k.bytes
     ]
-    freed = f"{verb} {size(view.bytes)}" + (f": {', '.join(parts)}." if parts else "; nothing is left over.")
-    if view.marked is None:
-        return freed
-    when = view.marked.first[:16].replace("T", " ")
-    what = [
-        f"{n:,} {kind}"
-        for n, kind in ((view.marked.count, "blobs"), (view.marked.versions, "dataset versions"))
-        if n
-    ]
+    kept = [*([_marked(view.marked, dry_run=view.dry_run)] if view.marked else []), *_young(view.young)]
+    rest = f": {', '.join(parts)}." if parts else "." if kept else "; nothing is left over."
+    return "\n".join([f"{verb} {size(view.bytes)}{rest}", *kept])
+
+
+def _marked(marked: "Marked", *, dry_run: bool) -> str:
+    what = [counted(n, one) for n, one in ((marked.count, "blob"), (marked.versions, "dataset version")) if n]
+    are = "would be" if dry_run else "is" if marked.count + marked.versions == 1 else "are"
+    it = "it" if marked.count + marked.versions == 1 else "them"
     return (
-        f"{freed}\n{' and '.join(what)} ({size(view.marked.bytes)}) are marked: the first 'tidemill gc' after {when} UTC "
-        "begins to remove them, 'tidemill gc --now' does at once, 'tidemill gc --undo' keeps them."
+        f"{' and '.join(what)} ({size(marked.bytes)}) {are} marked: the first 'tidemill gc' after {_minute(marked.first)} UTC "
+        f"begins to remove {it}, 'tidemill gc --now' does at once, 'tidemill gc --undo' keeps {it}."
     )
+
+
+def _young(young: "Young | None") -> list[str]:
+    if young is None:
+        return []
+    what = counted(
+        young.count, "dataset version that nothing needs is", "dataset versions that nothing needs are"
+    )
+    return [
+        f"{what} younger than a day: kept until {_minute(young.until)} UTC, with '--now' too, for a push that may be going on."
+    ]
+
+
+def _minute(stamp: str) -> str:
+    return stamp[:16].replace("T", " ")
 
 
 def undone(view: "Mapping[str, int]") -> str:
     """How much stays."""
-    return f"{view['kept']:,} blobs and dataset versions stay." if view["kept"] else "Nothing was marked."
+    if not view["kept"]:
+        return "Nothing was marked."
+    return f"{counted(view['kept'], 'blob or dataset version that was marked stays', 'blobs and dataset versions that were marked stay')}."

@@ -185,6 +185,8 @@ def seconds(value: float | None) -> str:
 
 def size(count: int) -> str:
     """Bytes, in the unit that suits."""
+    if count == 1:
+        return "1 byte"
     value = float(count)
     for unit in ("bytes", "kB", "MB", "GB"):
         if value < 1000 or unit == "GB":

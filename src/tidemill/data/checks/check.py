@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core.dataset_settings import CheckSettings
 from tidemill.core.errors import InvalidInput
+from tidemill.core.figures import counted
 from tidemill.data.checks.columns import asked
-from tidemill.data.checks.outcome import Outcome, counted, outcome
+from tidemill.data.checks.outcome import Outcome, outcome
 from tidemill.data.checks.rows import check_rows, needed
 from tidemill.data.checks.whole import check_whole
 from tidemill.data.snapshot import Snapshot
@@ -78,7 +79,9 @@ def _call(name: str, function: Function, rows: Table) -> Outcome:
         return outcome(name, "; ".join(answer[:20]))
     wrong = ~_mask(name, answer, len(rows))
     return outcome(
-        name, f"it says no to {counted(int(wrong.sum()))}" if wrong.any() else "", rows.numpy(ID)[wrong]
+        name,
+        f"it says no to {counted(int(wrong.sum()), 'row')}" if wrong.any() else "",
+        rows.numpy(ID)[wrong],
     )
 
 
@@ -88,7 +91,7 @@ def _mask(name: str, answer: object, count: int) -> "np.ndarray[Any, Any]":
     mask = np.asarray(answer)
     if mask.dtype != bool or mask.shape != (count,):
         raise InvalidInput(
-            f"Check '{name}' returned {type(answer).__name__}, which says nothing of {counted(count)}.",
+            f"Check '{name}' returned {type(answer).__name__}, which says nothing of {counted(count, 'row')}.",
             why="It returns True or False, a text or a list of texts that say what is wrong, or a true or "
             "false for each row.",
             hint="Correct the function.",

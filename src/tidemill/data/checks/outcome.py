@@ -42,8 +42,3 @@ def invalid_check(path: str, reason: str, hint: str) -> InvalidInput:
     return InvalidInput(
         f"tidemill.toml: '{path}' {reason}.", hint=hint, code="invalid-check", details={"setting": path}
     )
-
-
-def counted(count: int) -> str:
-    """``1 row``, ``1,200 rows``."""
-    return f"{count:,} row{'s' * (count != 1)}"

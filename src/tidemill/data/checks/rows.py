@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import NeedsExtra
+from tidemill.core.figures import counted
 from tidemill.data.checks.bounds import within
 from tidemill.data.checks.columns import Asked, lacking
-from tidemill.data.checks.outcome import Outcome, counted, outcome
+from tidemill.data.checks.outcome import Outcome, outcome
 from tidemill.store import polars_frames
 from tidemill.store.table import ID, Table
 
@@ -77,7 +78,7 @@ def check_rows(columns: Sequence[Asked], pieces: Iterable[Table]) -> list[Outcom
     for rule in rules:
         ids = np.concatenate([np.zeros(0, np.uint64), *gone[rule.check]])
         quoted = ", ".join(map(_quoted, list(examples[rule.check])[:_EXAMPLES]))
-        reason = f"{rule.complaint} in {counted(len(ids))}" + (f": {quoted}" if rule.quotes else "")
+        reason = f"{rule.complaint} in {counted(len(ids), 'row')}" + (f": {quoted}" if rule.quotes else "")
         found.append(outcome(rule.check, reason if len(ids) else "", ids))
     return found
 

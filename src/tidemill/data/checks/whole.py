@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.dataset_settings import CheckSettings
+from tidemill.core.figures import counted
 from tidemill.core.percent import percent
 from tidemill.data.checks.columns import Asked, lacking, type_word
 from tidemill.data.checks.drift import stability_index
-from tidemill.data.checks.outcome import Outcome, counted, outcome
+from tidemill.data.checks.outcome import Outcome, outcome
 from tidemill.data.snapshot import Snapshot
 from tidemill.store.polars_frames import series
 from tidemill.store.table import ID, Table
@@ -36,10 +37,10 @@ def check_whole(
     found: list[Outcome] = []
     if settings.min_rows:
         few = result.rows < settings.min_rows
-        found.append(outcome("min_rows", f"it has {counted(result.rows)}" if few else ""))
+        found.append(outcome("min_rows", f"it has {counted(result.rows, 'row')}" if few else ""))
     if settings.max_rows is not None:
         many = result.rows > settings.max_rows
-        found.append(outcome("max_rows", f"it has {counted(result.rows)}" if many else ""))
+        found.append(outcome("max_rows", f"it has {counted(result.rows, 'row')}" if many else ""))
     for column in columns:
         found += _check_type(column)
         rules = column.rules
@@ -76,7 +77,7 @@ def _check_column(
         found.append(outcome(f"{name}.max_missing", reason, ids[lacks & ours] if reason else None))
     if rules.unique:
         again = _repeated(_plain(column, rows), ours)
-        reason = f"a value that is there already in {counted(len(again))}" if len(again) else ""
+        reason = f"a value that is there already in {counted(len(again), 'row')}" if len(again) else ""
         found.append(outcome(f"{name}.unique", reason, ids[again]))
     if rules.max_drift is not None:
         drift = 0.0
