@@ -83,6 +83,12 @@ def test_a_browser_gives_it_as_a_password_to_look_at_something_alone(file: Path)
     assert said(access, basic, "read", "GET") is None
     # A browser sends a password by itself, whatever page asks for it.
     assert said(access, basic, "predict", "POST") == "token-refused"
+    # It is a good one: what is wrong is how it is sent, and so it is with another word before it.
+    for sent, why in ((basic, "HTTP Basic"), (secret, "another way"), (f"Token {secret}", "another way")):
+        with pytest.raises(NotAllowed) as caught:
+            access.check("predict", "POST", [(b"authorization", sent.encode())])
+        assert why in caught.value.message
+        assert "Authorization: Bearer" in (caught.value.hint or "")
     for wrong in ("Basic", "Basic %%%", "Basic " + base64.b64encode(b"anybody:").decode()):
         assert said(access, wrong, "read", "GET") == "token-refused"
 
@@ -179,6 +185,14 @@ def test_beyond_loopback_a_server_starts_with_a_token_or_for_everybody(file: Pat
     assert "and it has no token." in (caught.value.why or "")
     # A promotion gives it too, and has no such option.
     assert "'tidemill serve prod --no-auth'" in (caught.value.hint or "")
+    # What was typed is typed again.
+    told = {"host": "0.0.0.0", "port": 80, "tls_cert": "my cert", "trusted_proxies": ("::1", "10.0.0.0/8")}  # noqa: S104
+    with pytest.raises(NotAllowed) as caught:
+        check_start("prod", beyond_loopback=True, off=False, file=file, told=told)
+    assert (
+        "'tidemill serve prod --host 0.0.0.0 --port 80 --tls-cert 'my cert' --trusted-proxy ::1 --trusted-proxy 10.0.0.0/8 "
+        "--no-auth'"
+    ) in (caught.value.hint or "")
     name, _ = made(file)
     start(beyond=True)
     token_file.revoke(file, name)

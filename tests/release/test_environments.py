@@ -382,6 +382,7 @@ def test_the_port_is_chosen_once_and_kept_and_what_serve_was_told_holds_for_what
     with pytest.raises(NotAllowed) as caught:
         environments.serve_again(store, servers, environment="dev", author="ada", told=told)
     assert caught.value.code == "tokens-needed"
+    assert "'tidemill serve dev --host 0.0.0.0 --no-auth'" in (caught.value.hint or "")
     told["no_auth"] = True
     open_to_all = environments.serve_again(store, servers, environment="dev", author="ada", told=told).address
     assert open_to_all == moved.replace("127.0.0.1", "0.0.0.0")  # noqa: S104

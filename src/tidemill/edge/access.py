@@ -2,9 +2,12 @@
 
 import hmac
 import secrets
+import shlex
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tidemill.core.clock import parse
 from tidemill.core.errors import NotAllowed, StorageError
@@ -116,8 +119,17 @@ class Access:
             )
 
 
-def check_start(place: str, *, beyond_loopback: bool, off: bool, file: Path) -> None:
+def check_start(
+    place: str, *, beyond_loopback: bool, off: bool, file: Path, told: Mapping[str, Any] | None = None
+) -> None:
     """Refuse to start a server that anybody could ask.
+
+    Args:
+        place: The server's environment.
+        beyond_loopback: Whether other machines reach it.
+        off: Whether everybody is let in.
+        file: Where the tokens are.
+        told: What ``tidemill serve`` was told in place of the environment's settings.
 
     Raises:
         NotAllowed: ``tokens-needed``.
@@ -131,9 +143,21 @@ def check_start(place: str, *, beyond_loopback: bool, off: bool, file: Path) -> 
             f"'{place}' would answer whoever reaches this machine.",
             why=f"Its address is reached from beyond this machine, and {has}.",
             hint=f"Make one: 'tidemill token create {place}'. To let everybody in, type "
-            f"'tidemill serve {place} --no-auth', or set 'no_auth' of the environment.",
+            f"'{typed(place, {**(told or {}), 'no_auth': True})}', or set 'no_auth' of the environment.",
             code="tokens-needed",
         )
+
+
+def typed(place: str, told: Mapping[str, Any]) -> str:
+    """The command that serves an environment with what was told in place of its settings."""
+    words = ["tidemill", "serve", place]
+    for name, value in told.items():
+        option = f"--{name.replace('_', '-')}"
+        if name == "trusted_proxies":
+            words += [word for each in value for word in ("--trusted-proxy", str(each))]
+        else:
+            words += [option] if value is True else [option, str(value)]
+    return shlex.join(words)
 
 
 def warnings(place: str, *, beyond_loopback: bool, off: bool, in_clear: bool) -> list[str]:

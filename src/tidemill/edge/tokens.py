@@ -20,6 +20,7 @@ SCOPES: tuple[Scope, ...] = ("predict", "feedback", "read")
 """To predict, to send labels, and to see what the server says of itself: metadata, OpenAPI, metrics."""
 _PREFIX = "tm"
 _LONGEST = 200
+_AS_BEARER = "Send it as the header 'Authorization: Bearer TOKEN'."
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,9 @@ def sent(method: str, headers: Headers) -> str | None:
     """The secret that a request brings: as a bearer, or, to look at something, as the password of HTTP Basic.
 
     A browser sends a password by itself with whatever any page asks for, so nothing is changed with one.
+
+    Raises:
+        NotAllowed: ``token-refused``, where it is sent otherwise.
     """
     given = next((value for name, value in headers if name == b"authorization"), None)
     if given is None or len(given) > _LONGEST:
@@ -94,8 +98,16 @@ def sent(method: str, headers: Headers) -> str | None:
     rest = rest.strip()
     if kind.lower() == "bearer":
         return rest
-    if kind.lower() != "basic" or method not in SAFE:
-        return ""
+    if kind.lower() != "basic":
+        raise refused(
+            "it is sent in another way than a server reads it", code="token-refused", hint=_AS_BEARER
+        )
+    if method not in SAFE:
+        raise refused(
+            f"as the password of HTTP Basic it is good to look at something (GET), and this is a {method}",
+            code="token-refused",
+            hint=_AS_BEARER,
+        )
     try:
         return base64.b64decode(rest, validate=True).decode("latin-1").partition(":")[2]
     except (binascii.Error, ValueError):
@@ -113,11 +125,12 @@ def missing() -> NotAllowed:
     )
 
 
-def refused(reason: str, *, code: str, **details: object) -> NotAllowed:
+def refused(reason: str, *, code: str, hint: str | None = None, **details: object) -> NotAllowed:
     """What is told to who brings a token that is not good for what is asked."""
     return NotAllowed(
         f"The token is not taken: {reason}.",
-        hint="Ask whoever runs the server for another: 'tidemill token create ENVIRONMENT' makes one.",
+        hint=hint
+        or "Ask whoever runs the server for another: 'tidemill token create ENVIRONMENT' makes one.",
         code=code,
         details={"field": "authorization", **details},
     )

@@ -36,7 +36,7 @@ def place_of(settings: Settings, environment: str, told: Mapping[str, Any]) -> E
     return place
 
 
-def check(store: Store, environment: str, place: EnvironmentSettings) -> None:
+def check(store: Store, environment: str, place: EnvironmentSettings, told: Mapping[str, Any]) -> None:
     """Refuse what a server would be refused at its start.
 
     Raises:
@@ -52,6 +52,7 @@ def check(store: Store, environment: str, place: EnvironmentSettings) -> None:
         beyond_loopback=sockets.beyond_loopback(place.host),
         off=place.no_auth,
         file=token_file(store.environments_folder, environment),
+        told=told,
     )
 
 

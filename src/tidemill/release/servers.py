@@ -70,7 +70,7 @@ def replace(
     # A server that was told something at its start hands that on: a promotion moves it nowhere else.
     told = {**(before.told if before else {}), **(told or {})}
     place = addresses.place_of(settings, environment, told)
-    addresses.check(store, environment, place)
+    addresses.check(store, environment, place, told)
     folder = bundle.unpack(store, release, store.environments_folder / "bundles")
     log = store.environments_folder / f"{environment}.log"
     began_at = log.stat().st_size if log.exists() else 0

@@ -304,7 +304,9 @@ def serve(options: Options) -> None:
 
     file = token_file(options.folder, options.environment)
     beyond = sockets.beyond_loopback(options.host)
-    access.check_start(options.environment, beyond_loopback=beyond, off=options.no_auth, file=file)
+    access.check_start(
+        options.environment, beyond_loopback=beyond, off=options.no_auth, file=file, told=options.told
+    )
     in_clear = options.tls is None and not options.proxies
     for words in access.warnings(
         options.environment, beyond_loopback=beyond, off=options.no_auth, in_clear=in_clear
