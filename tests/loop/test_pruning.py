@@ -55,6 +55,17 @@ def test_lineage_says_that_a_prediction_was_pruned_and_when(project: tm.Project)
         project.lineage(a_year_ago)
     assert refused.value.code == "prediction-pruned"
     assert f"the log of 'prod' was pruned on {stamp(now())[:10]}" in str(refused.value)
+    # What is set now is to be changed, and nothing else.
+    for kept, told in {
+        "keep_days = 30": "raise 'environments.prod.keep_days' in",
+        "keep_bytes = 9000": "raise 'environments.prod.keep_bytes' in",
+        "keep_days = 30\nkeep_bytes = 9000": "'environments.prod.keep_days' and 'environments.prod.keep_bytes' in",
+        "": "later ones stay",
+    }.items():
+        (project.folder / "tidemill.toml").write_text(f"[environments.prod]\n{kept}\n")
+        with tm.open(project.folder) as again, pytest.raises(NotFound) as refused:
+            again.lineage(a_year_ago)
+        assert told in (refused.value.hint or "")
     # It came later than all that left: it was never in a log.
     with pytest.raises(NotFound) as refused:
         project.lineage(ids.new_id())

@@ -39,7 +39,7 @@ def lineage(ws: Workspace, ref: str) -> Lineage:
         if nodes:
             return Lineage(ref, nodes)
     pruned = [(place, gone) for place, log in sorted(logs(ws).items()) if (gone := _left(log))]
-    _refuse_pruned(ref, pruned)
+    _refuse_pruned(ws, ref, pruned)
     raise NotFound(
         f"'{ref}' is no prediction, release, run, model or dataset of this project.",
         why=f"If it was a prediction, it may have left the log of {' or '.join(repr(p) for p, _ in pruned)}."
@@ -93,7 +93,7 @@ def _may_be_a_clients(ref: str) -> bool:
     return other is None and ids.made_at(ref) is None
 
 
-def _refuse_pruned(ref: str, pruned: "list[tuple[str, list[Pruned]]]") -> None:
+def _refuse_pruned(ws: Workspace, ref: str, pruned: "list[tuple[str, list[Pruned]]]") -> None:
     from tidemill.serve import ids  # noqa: PLC0415
 
     made = ids.made_at(ref)
@@ -106,9 +106,23 @@ def _refuse_pruned(ref: str, pruned: "list[tuple[str, list[Pruned]]]") -> None:
                 f"The prediction '{ref}' is in no log any more: the log of '{place}' was pruned on {when.day}.",
                 why=f"It was asked for at {stamp(made)}. Predictions without feedback leave the log by 'keep_days' and "
                 "'keep_bytes' of the environment.",
-                hint=f"To keep later ones for longer, raise 'environments.{place}.keep_days' in tidemill.toml.",
+                hint=_keep_longer(ws, place),
                 code="prediction-pruned",
             )
+
+
+def _keep_longer(ws: Workspace, place: str) -> str:
+    """What to change so that later predictions stay: only what is set lets them go."""
+    settings = ws.settings.environments.get(place)
+    names = [
+        n for n in ("keep_days", "keep_bytes") if settings is not None and getattr(settings, n) is not None
+    ]
+    if not names:
+        return (
+            f"Neither 'keep_days' nor 'keep_bytes' of '{place}' is set in tidemill.toml now: later ones stay."
+        )
+    which = " and ".join(f"'environments.{place}.{name}'" for name in names)
+    return f"To keep later ones for longer, raise {which} in tidemill.toml."
 
 
 def _release(ws: Workspace, ref: str) -> list[Node]:
