@@ -252,7 +252,7 @@ def read(objects: "Objects", prefix: str, head: str, kept: Path | None, seen: Se
         "files whose digest only this entry has are taken as they are."
     )
     while name is not None:
-        with damage.reading(f"The log entry {name} in {objects.address}/{prefix}", hint):
+        with damage.reading(f"The log entry {name} in {objects.address}/{prefix}", hint, objects.address):
             found.append(parsed(name, _bytes(objects, prefix, name, kept, seen)))
         name = found[-1].rest
     return FileLog(found)

@@ -160,6 +160,7 @@ class History:
                 why=f"Version {ref.version} of the table, which it was, is another one now.",
                 hint=f"Type 'tidemill data repair {self._dataset} --from ADDRESS' to get it from another store.",
                 code="store-damaged",
+                details={"store": self._table.objects.address},
             )
         return commit
 

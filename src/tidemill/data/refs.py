@@ -144,7 +144,7 @@ def load(objects: "Objects", dataset: str) -> tuple[Refs | None, str | None]:
         # Of layout 1 there is no log, and no refs until it is seen.
         check_not_lost(objects, dataset, _REMAINS[:1])
         return None, None
-    with _reading(dataset):
+    with _reading(objects, dataset):
         body: dict[str, Any] = json.loads(found[0])
         said = body.pop("sha256", None)
         if said is not None and said != _digest(body):
@@ -159,7 +159,7 @@ def load(objects: "Objects", dataset: str) -> tuple[Refs | None, str | None]:
         )
     if body.get("removed"):
         return None, found[1]
-    with _reading(dataset):
+    with _reading(objects, dataset):
         if layout > _WITHOUT_LOG and said is None:
             raise ValueError("it has no digest")
         return from_body(body), found[1]
@@ -174,7 +174,7 @@ def check_not_lost(objects: "Objects", dataset: str, folders: Sequence[str] = _R
     prefix = f"datasets/{dataset}.lance"
     for folder in folders:
         if next(objects.list(f"{prefix}/{folder}"), None) is not None:
-            with _reading(dataset):
+            with _reading(objects, dataset):
                 raise FileNotFoundError(
                     f"it is gone, and there are files of the dataset in {prefix}/{folder}"
                 )
@@ -229,12 +229,13 @@ def check_free(dataset: str, kind: str, name: str, refs: Refs) -> None:
             )
 
 
-def _reading(dataset: str) -> AbstractContextManager[None]:
+def _reading(objects: "Objects", dataset: str) -> AbstractContextManager[None]:
     return damage.reading(
         f"The file of refs of dataset '{dataset}'",
         f"Type 'tidemill data repair {dataset}': the dataset's log has what it said. Where that is lost too, "
         f"'tidemill data repair {dataset} --from ADDRESS' gets it from another store, and "
         f"'tidemill data delete {dataset}' lets go of what is left.",
+        objects.address,
     )
 
 

@@ -61,6 +61,7 @@ class Repaired:
         commits: The ids of the commits that were made again.
         left: What is wrong still.
         size_bytes: Of what was brought.
+        damaged_there: The files of these that the other store has, and that are not as they were written there either.
     """
 
     refs: bool = False
@@ -70,6 +71,7 @@ class Repaired:
     commits: tuple[str, ...] = ()
     left: tuple[Wrong, ...] = ()
     size_bytes: int = 0
+    damaged_there: tuple[str, ...] = ()
 
 
 def wrong_files(store: "Store", name: str, sink: Sink, *, deep: bool = False) -> list[Wrong]:
@@ -294,12 +296,23 @@ def mend(copy: Copy, source: Copy | None, wrong: Mapping[str, bool], sink: Sink)
     if needless:
         _let_go(copy, needless)
     rest = tuple(each for each in named if each.file not in needless)
-    return Repaired(files=tuple(files), commits=tuple(made), left=rest, size_bytes=size)
+    there = tuple(each.file for each in rest if source is not None and _is_damaged(source, each.file))
+    return Repaired(files=tuple(files), commits=tuple(made), left=rest, size_bytes=size, damaged_there=there)
 
 
-def lost_files(copy: Copy) -> dict[str, bool]:
-    """The files that a dataset's log has and that are not there, or are of another size; nothing is read through."""
+def _is_damaged(source: Copy, key: str) -> bool:
+    """Whether a store has a file, by the same name, and it is not as it was written."""
+    return bool(source.table.files.wrong(source.table.files.known([key]), again=True))
+
+
+def wrong_there(copy: Copy, sink: Sink) -> dict[str, bool]:
+    """The files of a far side's log that are gone or of another size; where it is verified always, what is damaged too.
+
+    Else nothing is read through: a push would read all that the other store has.
+    """
     table = copy.table
+    if table.files.always:
+        return _wrong(copy, sink, deep=False)
     there = {e.key.removeprefix(f"{table.prefix}/"): e.size_bytes for e in table.objects.list(table.prefix)}
     return {
         key: key not in there
@@ -524,8 +537,8 @@ def _made_again(copy: Copy, source: Copy | None, left: Mapping[str, bool], sink:
         commit = theirs if needs else ours
         if commit is None or not (needs or made.keys() & set(commit.parents)):
             continue
-        if needs:
-            _bring(brought, source, copy, commit)
+        if needs and not _is_brought(brought, source, copy, commit, left):
+            continue
         parents = [made.get(p, graph.places.get(p, 0)) for p in commit.parents]
         made[one] = (brought if needs else own).make(commit, parents)
         if one in graph.places:
@@ -566,11 +579,24 @@ def _packed_again(copy: Copy, left: Mapping[str, bool]) -> list[str]:
     return [key_of(pack) for pack in done]
 
 
-def _bring(replay: Replay, source: Copy, copy: Copy, commit: Commit) -> None:
+def _is_brought(replay: Replay, source: Copy, copy: Copy, commit: Commit, left: Mapping[str, bool]) -> bool:
+    """Bring what a commit is made of in the other store; False where that is damaged there too, or gone."""
     there = copy.table.data_files()
-    for name, size in replay.needs(commit).items():
-        if there.get(name) != size:
-            source.table.copy_data_file(name, copy.table)
+    try:
+        needs = replay.needs(commit)
+        # A file of the same name was to be had there, had it been whole.
+        if any(f"data/{name}" in left for name in needs):
+            return False
+        for name, size in needs.items():
+            if there.get(name) != size:
+                source.table.copy_data_file(name, copy.table)
+    except NotFound:
+        return False
+    except StorageError as error:
+        if error.code != "store-damaged":
+            raise
+        return False
+    return True
 
 
 def _dropped(copy: Copy, left: Mapping[str, bool], replaced: set[str]) -> None:

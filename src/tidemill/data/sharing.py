@@ -9,7 +9,7 @@ from tidemill.core.events import Sink
 from tidemill.data.commits import Commit
 from tidemill.data.forgetting import rewrite, unknown
 from tidemill.data.refs import MAIN, Ref, Refs
-from tidemill.data.repairing import lost_files, mend
+from tidemill.data.repairing import mend, wrong_there
 from tidemill.data.sweeping import sweep
 from tidemill.data.transfer import Copy, Moved, carry, check_related, fetched, lacking, new_tags
 from tidemill.data.turns import holding
@@ -28,8 +28,8 @@ class Shared:
         tags: The tags that are new there.
         forgotten: How many rows were removed from all of history there, as they are forgotten here.
         kept: The tags that name another commit there, and were left.
-        mended: The files and commits that the other side had lost, and has again.
-        lost: The files that it has lost, and that are not here either.
+        mended: The files and commits that the other side had lost, or that were damaged there, and are whole again.
+        lost: The files that it has lost, or that are damaged there, and that are not whole here either.
     """
 
     moved: Moved
@@ -68,7 +68,7 @@ def push(
         known = here.known()
         lost = _adopt(there, refs, sink)
         there.refs()
-        mended = mend(there, here, lost_files(there), sink)
+        mended = mend(there, here, wrong_there(there, sink), sink)
         before = there.refs()
         names: list[str] = [*branches, *([] if before.branches else [MAIN])]
         wanted = {branch: refs.branches[branch] for branch in names}

@@ -68,6 +68,11 @@ class WholeFiles:
             self._log = file_log.read(self._objects, self._prefix, self.head, self._kept, self._seen)
         return self._log
 
+    @property
+    def always(self) -> bool:
+        """Whether every file is to be read through each time (``verify = "always"``)."""
+        return self._seen.verify == "always"
+
     def adopt(self, log: FileLog) -> None:
         """Take a log that was just written."""
         self._log, self.head = log, log.entries[0].name
@@ -173,7 +178,13 @@ class WholeFiles:
             hint=f"Type 'tidemill data repair {self._dataset} --from ADDRESS' to get it from another store that has it, "
             "or put it back from a backup; 'tidemill doctor --deep' says what else is damaged.",
             code="store-damaged",
-            details={"dataset": self._dataset, "commit": commit, "file": key, "lost": lost},
+            details={
+                "dataset": self._dataset,
+                "commit": commit,
+                "file": key,
+                "lost": lost,
+                "store": self._objects.address,
+            },
         )
 
     def _key(self, key: str) -> str:

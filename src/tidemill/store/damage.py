@@ -9,12 +9,13 @@ RESTORE = "Put it back from a backup, or from another copy of the store; 'tidemi
 
 
 @contextmanager
-def reading(what: str, hint: str = RESTORE) -> Generator[None]:
+def reading(what: str, hint: str = RESTORE, store: str | None = None) -> Generator[None]:
     """Turns what a parser says of stored bytes into an error of ours: what is parsed inside, Tidemill wrote.
 
     Args:
         what: The object, as the error calls it.
         hint: How it is put back.
+        store: The address of the store that it is in.
 
     Raises:
         StorageError: ``store-damaged``.
@@ -29,4 +30,5 @@ def reading(what: str, hint: str = RESTORE) -> Generator[None]:
             why=f"It is not as it was written: {str(error).strip() or type(error).__name__}",
             hint=hint,
             code="store-damaged",
+            details={"store": store} if store else None,
         ) from error

@@ -17,6 +17,7 @@ from tidemill.loop.datasets.importing import import_data
 from tidemill.loop.datasets.reading import datasets, show_data
 from tidemill.loop.unreadable import Unreadable
 from tidemill.loop.workspace import Workspace
+from tidemill.store.open import Store
 
 pytestmark = pytest.mark.both_stores
 
@@ -49,11 +50,48 @@ def test_doctor_names_dataset_commit_and_file_and_repair_puts_it_back(ws: Worksp
     )
     view = sharing.repair(ws, "d")
     assert [each.file for each in view.left] == [file]
-    assert repaired(view).startswith("d: nothing was mended; 1 files are wrong still.\n  Still wrong: file")
+    assert repaired(view).startswith("d: nothing was mended; 1 file is wrong still.\n  Still wrong: file")
     done = sharing.repair(ws, "d", "origin")
-    assert repaired(done).startswith("d: mended; all of it is as it was written now.\n  Put back 1 files")
+    assert repaired(done).startswith("d: mended; all of it is as it was written now.\n  Put back 1 file ")
     assert (done.files, done.left) == ([file], [])
     assert found(ws, deep=True) == [(True, "commit 2, 3 rows")]
+
+
+def test_what_the_other_store_has_damaged_too_is_named_with_it_and_the_rest_is_mended(
+    ws: Workspace, tmp_path: Path, people: People
+):
+    there = Store.open(tmp_path / "remote")
+    one, other = (key.partition(".lance/")[2] for key in keys_of(ws.store, "d", "data"))
+    flip(there, f"datasets/d.lance/{one}")
+    # To see it, a push would have to read all that is there.
+    assert sharing.push(ws, "d").mended == []
+    ws.store.objects.delete([f"datasets/d.lance/{one}"])
+    flip(ws.store, f"datasets/d.lance/{other}")
+    view = sharing.repair(ws, "d", "origin")
+    assert (view.files, [each.file for each in view.left]) == ([other], [one])
+    assert (view.source, view.damaged_there, view.commits) == (str(tmp_path / "remote"), [one], [])
+    assert f"Damaged in {tmp_path / 'remote'} too" in repaired(view)
+    # Who has nothing of it is told where it is to be mended, and not to mend what is not here.
+    delete(ws, "d", yes=True)
+    for typed in (lambda: sharing.clone(ws, "origin", "d"), lambda: sharing.fetch(ws, "d")):
+        with pytest.raises(StorageError) as caught:
+            typed()
+        assert f"The damage is in {tmp_path / 'remote'}." in (caught.value.why or "")
+        assert f"'TIDEMILL_STORE={tmp_path / 'remote'} tidemill data repair d " in (caught.value.hint or "")
+    assert not ws.datasets.exists("d")
+
+
+def test_a_push_that_verifies_always_mends_what_is_damaged_there(
+    ws: Workspace, tmp_path: Path, people: People
+):
+    there = Store.open(tmp_path / "remote")
+    key = keys_of(there, "d", "data")[0]
+    flip(there, key)
+    assert sharing.push(ws, "d").mended == []
+    file = tmp_path / "tidemill.toml"
+    file.write_text(f'verify = "always"\n{file.read_text()}')
+    assert sharing.push(people("ada"), "d").mended == [key.partition(".lance/")[2]]
+    check_whole(there, "d")
 
 
 def test_refs_that_are_damaged_hide_no_dataset(ws: Workspace):

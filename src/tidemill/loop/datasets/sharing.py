@@ -1,11 +1,12 @@
 """Sharing a dataset with other stores: push, fetch, pull, clone. A remote is another store, by a name."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidemill.core.errors import AlreadyExists, InvalidInput, NotFound
+from tidemill.core.errors import AlreadyExists, InvalidInput, NotFound, StorageError
 from tidemill.core.events import Sink, silent
 from tidemill.core.names import check_name, nearest
 from tidemill.core.settings import FILE
@@ -54,7 +55,8 @@ def push(
     dataset = ws.datasets.open(name)
     sent = list(dataset.branches()) if every else list(branches) or [chosen(ws, name)]
     theirs = _open(ws, remote, make=True)
-    return _view(name, remote, send(ws.store, theirs, name, remote, sent, sink))
+    with _damage_told(theirs, name, ws.store.address):
+        return _view(name, remote, send(ws.store, theirs, name, remote, sent, sink))
 
 
 def fetch(ws: Workspace, name: str, remote: str = ORIGIN, *, sink: Sink = silent) -> SharedView:
@@ -155,11 +157,12 @@ def repair(ws: Workspace, name: str, address: str | None = None, *, sink: Sink =
     other = _meant(ws, address) if address else None
     theirs = _opened(ws, other) if other else None
     anew = False
-    if other and theirs and (anew := clear_for(ws.store, name, theirs)):
-        _fetched(ws, name, other.name, theirs, sink)
-        if not other.is_known:
-            _write_down(ws, other)
-    done = mend(ws.store, name, theirs, sink)
+    with _damage_told(theirs, name):
+        if other and theirs and (anew := clear_for(ws.store, name, theirs)):
+            _fetched(ws, name, other.name, theirs, sink)
+            if not other.is_known:
+                _write_down(ws, other)
+        done = mend(ws.store, name, theirs, sink)
     left = [WrongFile(each.file, each.lost, each.commit, each.commits) for each in done.left]
     return RepairView(
         name,
@@ -171,6 +174,8 @@ def repair(ws: Workspace, name: str, address: str | None = None, *, sink: Sink =
         done.size_bytes,
         left,
         anew,
+        theirs.address if theirs else None,
+        list(done.damaged_there),
     )
 
 
@@ -183,13 +188,40 @@ def _fetched(ws: Workspace, name: str, remote: str, theirs: "Store", sink: Sink)
     def losing(ids: Collection[int]) -> None:
         asked.append(before_forgetting(ws, name, ids))
 
-    got = get(ws.store, theirs, name, remote, sink, losing)
+    with _damage_told(theirs, name):
+        got = get(ws.store, theirs, name, remote, sink, losing)
     files = settle(ws, name, sink).files
     cleared = [f"predictions of them left the log of {told}" for a in asked for told in a.predictions]
     cleared += [f"they left release {told}" for a in asked for told in a.samples]
     cleared += [f"{path} was written anew without them" for path in files.rewritten]
     cleared += [f"{path} showed them, and is deleted" for path in files.deleted]
     return _view(name, remote, got, [*cleared, *files.left])
+
+
+@contextmanager
+def _damage_told(theirs: "Store | None", name: str, whole: str = "STORE") -> Generator[None]:
+    """What is damaged in the other store is mended there: nothing that is typed for this one helps.
+
+    Args:
+        theirs: The other store.
+        name: The dataset.
+        whole: A store that may have it whole.
+    """
+    try:
+        yield
+    except StorageError as error:
+        if theirs is None or error.code != "store-damaged" or error.details.get("store") != theirs.address:
+            raise
+        raise StorageError(
+            error.message,
+            why=f"The damage is in {theirs.address}. {error.why or ''}".strip(),
+            hint=f"It is mended there: type 'tidemill data repair {name} --from {whole}' in that store's project, or "
+            f"'TIDEMILL_STORE={theirs.address} tidemill data repair {name} --from {whole}'"
+            + (", with a store that has it whole" if whole == "STORE" else "")
+            + "; then type this again.",
+            code=error.code,
+            details=error.details,
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -301,8 +301,8 @@ class SharedView:
         forgotten: How many rows were removed from all of history there, as they are forgotten here.
         kept: Tags that name another commit there, and were left as they are.
         cleared: Sentences about files here that showed rows which are forgotten since.
-        mended: Files and commits that the other store had lost, and has again.
-        lost: Files that it has lost, and that are not here either.
+        mended: Files and commits that the other store had lost, or that were damaged there, and are whole again.
+        lost: Files that it has lost, or that are damaged there, and that are not whole here either.
     """
 
     dataset: str
@@ -349,6 +349,8 @@ class RepairView:
         bytes: Of what was put back.
         left: What is wrong still.
         anew: Whether its branches were lost and its log too, so that it begins again with those of the other store.
+        source: The address of the other store; None where none was named.
+        damaged_there: The files of ``left`` that are damaged in the other store too.
     """
 
     dataset: str
@@ -360,6 +362,8 @@ class RepairView:
     bytes: int
     left: list[WrongFile]
     anew: bool
+    source: str | None = None
+    damaged_there: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from tidemill.cli.render.shapes import counts, size
+from tidemill.core.figures import counted
 from tidemill.core.names import listed
 
 if TYPE_CHECKING:
@@ -17,9 +18,13 @@ def pushed(view: "SharedView") -> str:
         return f"{view.remote} has all of {view.dataset} already; nothing was sent."
     lines = [_amount(view, f"Pushed {view.dataset} to {view.remote}"), *_names(view, view.remote, "")]
     if view.mended:
-        lines.append(f"  {view.remote} had lost, and has again: {listed(view.mended, _SHOWN)}")
+        lines.append(
+            f"  {view.remote} had lost, or had damaged, and has whole again: {listed(view.mended, _SHOWN)}"
+        )
     if view.lost:
-        lines.append(f"  {view.remote} has lost what is not here either: {listed(view.lost, _SHOWN)}")
+        lines.append(
+            f"  {view.remote} has lost, or has damaged, what is not whole here either: {listed(view.lost, _SHOWN)}"
+        )
     return "\n".join(lines)
 
 
@@ -38,25 +43,37 @@ def repaired(view: "RepairView") -> str:
         lines.append("Its files have digests from now on.")
     if view.files:
         lines.append(
-            f"Put back {len(view.files):,} files ({size(view.bytes)}): {listed(view.files, _SHOWN)}."
+            f"Put back {counted(len(view.files), 'file')} ({size(view.bytes)}): {listed(view.files, _SHOWN)}."
         )
     if view.commits:
-        lines.append(f"Made again {len(view.commits):,} commits: {listed(view.commits, _SHOWN)}.")
-    for each in view.left[:_SHOWN]:
-        what = f"file {each.file} is {'gone' if each.lost else 'not as it was written'}"
-        lines.append(f"Still wrong: {what}" + (f"; commit {each.commit} needs it." if each.commit else "."))
-    if view.left[_SHOWN:]:
-        lines.append(f"Still wrong: {len(view.left) - _SHOWN:,} more.")
-    if view.left:
-        lines.append(f"Name another store that has it: tidemill data repair {view.dataset} --from ADDRESS")
+        lines.append(f"Made again {counted(len(view.commits), 'commit')}: {listed(view.commits, _SHOWN)}.")
+    lines += _left(view)
     if not lines:
         return f"{view.dataset}: all of it is as it was written."
     if not view.left:
         head = "mended; all of it is as it was written now."
     else:
         mended = view.refs or view.anew or view.log or view.files or view.commits
-        head = f"{'mended in part' if mended else 'nothing was mended'}; {len(view.left):,} files are wrong still."
+        head = f"{'mended in part' if mended else 'nothing was mended'}; {counted(len(view.left), 'file is', 'files are')} wrong still."
     return "\n".join([f"{view.dataset}: {head}", *(f"  {line}" for line in lines)])
+
+
+def _left(view: "RepairView") -> list[str]:
+    if not view.left:
+        return []
+    lines: list[str] = []
+    for each in view.left[:_SHOWN]:
+        what = f"file {each.file} is {'gone' if each.lost else 'not as it was written'}"
+        lines.append(f"Still wrong: {what}" + (f"; commit {each.commit} needs it." if each.commit else "."))
+    if view.left[_SHOWN:]:
+        lines.append(f"Still wrong: {len(view.left) - _SHOWN:,} more.")
+    if view.damaged_there:
+        there = listed(view.damaged_there, _SHOWN)
+        lines.append(
+            f"Damaged in {view.source} too, which is mended from a store that has it whole: {there}."
+        )
+    lines.append(f"Name another store that has it: tidemill data repair {view.dataset} --from ADDRESS")
+    return lines
 
 
 def fetched(view: "SharedView") -> str:
@@ -87,7 +104,7 @@ def cloned(view: "SharedView") -> str:
 
 
 def _amount(view: "SharedView", what: str) -> str:
-    return f"{what}: {view.commits:,} commits, {view.files:,} files, {size(view.bytes)}."
+    return f"{what}: {counted(view.commits, 'commit')}, {counted(view.files, 'file')}, {size(view.bytes)}."
 
 
 def _names(view: "SharedView", where: str, before: str) -> list[str]:
@@ -95,7 +112,9 @@ def _names(view: "SharedView", where: str, before: str) -> list[str]:
     if view.tags:
         lines.append(f"  new tags: {', '.join(view.tags)}")
     if view.forgotten:
-        lines.append(f"  {view.forgotten:,} forgotten rows were removed from all of history in {where}")
+        lines.append(
+            f"  {counted(view.forgotten, 'forgotten row was', 'forgotten rows were')} removed from all of history in {where}"
+        )
         lines += [f"  {each}" for each in view.cleared]
         if where == view.remote:
             lines.append(
