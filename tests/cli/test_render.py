@@ -257,11 +257,18 @@ RUN = views.RunView(
                         ),
                     ),
                     views.EnvironmentView("dev", None, None, None, False, 0, personal=True),
+                    views.EnvironmentView(
+                        *("test", "fashion", 1, "http://127.0.0.1:7", True, 5),
+                        runs="fashion/1",
+                        not_ready={"code": "log-replaced", "message": "It is gone.", "hint": "Stop it."},
+                    ),
                 ]
             ),
             [
-                "prod         shared    fashion/3  fashion/2  ada:/p   http://127.0.0.1:9        1,234",
+                "prod         shared    fashion/3  fashion/2             ada:/p   http://127.0.0.1:9        1,234",
                 "dev          personal  -          empty",
+                "test         shared    -          fashion/1, not ready",
+                "test: not ready, every prediction is refused (log-replaced): It is gone. Stop it.",
                 "prod: served by ada:/p.",
                 "prod: grace at grace:/q wants 'promote fashion/3' since 2026-01-01 00:00:00 UTC (better)",
             ],

@@ -18,7 +18,7 @@ from tests.services.postgres import Postgres
 from tests.services.s3 import S3Server
 from tidemill.core.errors import Conflict, Failed, NotAllowed
 from tidemill.core.events import Event, Note, silent
-from tidemill.loop import deploy, environments, refitting, serving, tokens
+from tidemill.loop import deploy, doctor, environments, refitting, serving, tokens
 from tidemill.loop.views import EnvironmentView
 from tidemill.pipeline import load
 from tidemill.release import bundle, carrying_out, lookouts, servers, settling, wishes
@@ -121,6 +121,20 @@ def answers(person: tm.Project, environment: str) -> list[tuple[str, str]]:
     return [(wishes.in_words(wish), wish.state) for wish in every]
 
 
+def a_server_that_refuses_is_seen(person: tm.Project, environment: str) -> None:
+    """One whose log was moved away, with its folder, runs and answers nothing: that is seen before anybody asks it."""
+    log = person._ws.store.environments_folder / f"{environment}.predictions.db"
+    log.rename(log.with_name("moved"))
+    refuses = looked_at(person, environment)
+    assert (refuses.running, (refuses.not_ready or {})["code"]) == (True, "log-replaced")
+    [said] = [f for f in doctor.doctor(person.folder) if f.check == f"environment {environment}"]
+    assert not said.ok
+    assert "log-replaced" in said.message
+    assert f"'tidemill stop {environment}'" in (said.hint or "")
+    log.with_name("moved").rename(log)
+    assert looked_at(person, environment).not_ready is None
+
+
 def test_an_environment_is_served_and_settled_by_one_place(people: tuple[tm.Project, tm.Project]):
     ada, grace = people
     deploy.promote(ada._ws, "small/1", "prod", "for the trial")
@@ -169,6 +183,8 @@ def test_an_environment_is_served_and_settled_by_one_place(people: tuple[tm.Proj
     grace.promote("small/2", "dev")
     assert (looked_at(ada, "dev").personal, looked_at(ada, "dev").runs) == (True, "small/1")
     assert looked_at(grace, "dev").runs == "small/2"
+
+    a_server_that_refuses_is_seen(ada, "dev")
 
     # What answers keeps its bundle, whatever the records say.
     for environment in ("dev", "prod"):

@@ -212,12 +212,13 @@ def test_what_the_loop_cannot_write_is_told_to_its_writer_alone(
 
 
 @pytest.mark.parametrize("at_once_seconds", [0.0, 60.0], ids=["by the thread", "at once"])
-@pytest.mark.parametrize("back", [False, True], ids=["removed", "put back"])
+@pytest.mark.parametrize("how", ["removed", "put back", "moved away"])
 def test_nothing_is_answered_once_the_log_is_another_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once_seconds: float, back: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once_seconds: float, how: str
 ) -> None:
     monkeypatch.setattr(prediction_log, "AT_ONCE_SECONDS", at_once_seconds)
-    file = tmp_path / "log.db"
+    file = tmp_path / "here" / "log.db"
+    file.parent.mkdir()
 
     async def main() -> list[object]:
         log = PredictionLog(file, release="sha256:1", number=1, signature=SIGNATURE)
@@ -226,7 +227,9 @@ def test_nothing_is_answered_once_the_log_is_another_file(
             entry = Entry(asyncio.get_running_loop().create_future(), [(name, b"\x90", b"\x90")])
             log.write(entry)
             ended += await asyncio.gather(asyncio.wait_for(entry.done, 30), return_exceptions=True)
-            if back:
+            if name == "first" and how == "moved away":
+                file.parent.rename(tmp_path / "there")
+            elif how == "put back":
                 (tmp_path / "backup").write_bytes(file.read_bytes())
                 (tmp_path / "backup").replace(file)
             else:
@@ -238,6 +241,10 @@ def test_nothing_is_answered_once_the_log_is_another_file(
     first, *others = asyncio.run(main())
     assert first is False
     assert [error.code for error in others if isinstance(error, StorageError)] == ["log-replaced"] * 2
+    if how != "removed":
+        # Nothing is in it that nobody got.
+        with LogReader(tmp_path / ("there" if how == "moved away" else "here") / "log.db") as reader:
+            assert reader.count() == 1
 
 
 def test_no_log_is_said_so(tmp_path: Path) -> None:

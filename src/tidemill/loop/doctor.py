@@ -242,6 +242,15 @@ def _environment(found: EnvironmentView) -> Finding:
     name = f"environment {found.environment}"
     if found.error:
         return Finding(name, ok=False, message=found.error["message"], hint=found.error.get("hint"))
+    if found.not_ready:
+        error = found.not_ready
+        return Finding(
+            name,
+            ok=False,
+            message=f"release {found.number} runs at {found.address} and refuses every prediction ({error['code']}): "
+            f"{error['message']}",
+            hint=error.get("hint"),
+        )
     runs = f"running at {found.address}" if found.running else "not running"
     text = f"release {found.number}, {found.note if found.elsewhere and found.note else runs}"
     hint = (

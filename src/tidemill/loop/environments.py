@@ -50,6 +50,7 @@ def environments(ws: Workspace) -> list[EnvironmentView]:
                     True,  # noqa: FBT003 - it runs
                     *_counted(ws, other.environment, odd),
                     runs=name,
+                    not_ready=other.not_ready,
                 )
             )
     return found
@@ -121,6 +122,7 @@ def _environment(ws: Workspace, name: str) -> EnvironmentView:
         runs=runs,
         looked_at=lookout.looked_at if lookout else None,
         wish=wishing.view(wish) if wish else None,
+        not_ready=running.not_ready if running else None,
     )
 
 

@@ -374,6 +374,7 @@ class EnvironmentView:
         runs: The release that answers; of one that is served elsewhere, when that last looked.
         looked_at: When ``tidemill serve`` there last looked what is wanted; None here, or where it never did.
         wish: What was typed elsewhere and is not carried out, or failed.
+        not_ready: Why the server here answers no prediction, and what to type; None where it does.
     """
 
     environment: str
@@ -391,6 +392,7 @@ class EnvironmentView:
     runs: str | None = None
     looked_at: str | None = None
     wish: WishView | None = None
+    not_ready: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

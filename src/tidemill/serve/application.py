@@ -6,7 +6,7 @@ Loaded only in a server, never by ``import tidemill``.
 from typing import Any
 
 import tidemill
-from tidemill.core.errors import NotFound, StorageError, TidemillError
+from tidemill.core.errors import NotFound, TidemillError
 from tidemill.core.settings import LimitSettings
 from tidemill.edge import application
 from tidemill.edge.access import Access
@@ -174,27 +174,17 @@ class Application(application.Application):
     async def _ready(self, scope: Any, body: bytes, expected: Expected | None) -> Response:
         del scope, body, expected
         # Anybody may ask this, so it says yes or no.
-        if await self._failure() is not None:
+        if await self._log.failure() is not None:
             return 503, JSON, encode({"ready": False}), [(b"retry-after", b"1")]
         return 200, JSON, encode({"ready": True}), []
 
     async def _model_ready(self, scope: Any, body: bytes, expected: Expected | None) -> Response:
         del scope, body, expected
-        error = await self._failure()
+        error = await self._log.failure()
         if error is not None:
             tree = {"name": self._name, "ready": False, "error": error_body(error)}
             return 503, JSON, encode(tree), [(b"retry-after", b"1")]
         return 200, JSON, encode({"name": self._name, "ready": True}), []
-
-    async def _failure(self) -> StorageError | None:
-        """Why no prediction can be logged; None where it can."""
-        if self._log.failing is None:
-            return None
-        try:
-            await self._log.probe()
-        except StorageError as error:
-            return error
-        return None
 
     async def _home(self, scope: Any, body: bytes, expected: Expected | None) -> Response:
         del body, expected

@@ -42,6 +42,7 @@ class Status:
         standby: Whether it has not taken over yet.
         in_flight: Requests that it answers just now.
         told: What holds for it in place of the environment's settings.
+        not_ready: Why it answers no prediction, an error as JSON; None where it does.
     """
 
     environment: str
@@ -54,6 +55,7 @@ class Status:
     standby: bool
     in_flight: int
     told: dict[str, Any] = field(default_factory=dict[str, Any])
+    not_ready: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,10 +170,11 @@ def which(file: Path) -> tuple[int, int] | None:
 
 def replaced(file: Path) -> StorageError:
     """What whoever writes to a log is told that was removed, or put back from a backup, meanwhile."""
+    environment = file.name.removesuffix(".predictions.db")
     return StorageError(
         f"The prediction log {file} {'is another file' if file.exists() else 'is gone'} since the server opened it.",
         why="What is answered would be in no log: nobody could find the file that it is written to.",
-        hint="Stop the server ('tidemill stop', or end its process), and start it again.",
+        hint=f"Type 'tidemill stop {environment}' (or end its process), then 'tidemill serve {environment}'.",
         code="log-replaced",
     )
 

@@ -204,6 +204,21 @@ class PredictionLog:
         self.write(entry)
         await entry.done
 
+    @property
+    def seems_fine(self) -> bool:
+        """Whether the last commit went well and its file is in its place; from any thread."""
+        return self.failing is None and log_layout.which(self.file) == self._opened
+
+    async def failure(self) -> StorageError | None:
+        """Why no prediction can be logged; None where it can."""
+        if self.seems_fine:
+            return None
+        try:
+            await self.probe()
+        except StorageError as error:
+            return error
+        return None
+
     def logged(self, ids: Sequence[str]) -> dict[str, Logged]:
         """Those of the ids that are in the log."""
         found: dict[str, Logged] = {}
@@ -353,9 +368,14 @@ class PredictionLog:
         return 0.0 if gone else PRUNE_SECONDS
 
     def _commit(self, group: _Group, writing: sqlite3.Connection) -> None:
+        # What has another name, or none any more, is written to as well as before. Looked at before, so that nothing is in
+        # it that nobody is answered; and after, for it may have gone meanwhile.
+        self._check_place()
         self._write(group, writing)
+        self._check_place()
+
+    def _check_place(self) -> None:
         if log_layout.which(self.file) != self._opened:
-            # What has no name any more is written to as well as before, and read by nobody.
             raise log_layout.replaced(self.file)
 
     def _write(self, group: _Group, writing: sqlite3.Connection) -> None:

@@ -253,7 +253,7 @@ class Server:
             message = channel.receive() or {}
             match message.get("verb"):
                 case "status":
-                    channel.send(self.status())
+                    channel.send({**self.status(), "not_ready": self._not_ready()})
                 case "access":
                     # Whoever may open this socket owns the environment.
                     certificate = self._tls.certificate if self._tls and not self.standby else None
@@ -278,6 +278,12 @@ class Server:
             report("control-failed", error=repr(error))
         finally:
             channel.close()
+
+    def _not_ready(self) -> dict[str, Any] | None:
+        """Why it answers no prediction, as ``/v2/models/NAME/ready`` says it; None where it does."""
+        # The loop is asked only where something is wrong: else it may be at work for long.
+        error = None if self._log.seems_fine else self.in_loop(self._log.failure())
+        return None if error is None else error.to_json()
 
     async def _read_tokens(self) -> None:
         self.access.refresh()

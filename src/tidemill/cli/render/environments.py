@@ -1,6 +1,6 @@
 """What runs where, drawn."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidemill.cli.render.shapes import damaged, seconds, stack, table, when
@@ -65,7 +65,7 @@ def environments(views: "Sequence[EnvironmentView]") -> "RenderableType":
                 v.environment,
                 "personal" if v.personal else "shared",
                 v.wanted,
-                v.runs or ("not known here" if v.elsewhere else "stopped" if v.release else "empty"),
+                _runs(v),
                 None if v.machine is None else v.machine if v.elsewhere else "here",
                 v.address,
                 damaged() if v.error else v.predictions,
@@ -76,7 +76,18 @@ def environments(views: "Sequence[EnvironmentView]") -> "RenderableType":
     )
     notes = [f"{v.environment}: {v.note}." for v in views if v.note]
     notes += [f"{v.environment}: {_wished(v.wish)}" for v in views if v.wish]
+    notes += [f"{v.environment}: {_refuses(v.not_ready)}" for v in views if v.not_ready]
     return stack(lines, Text("\n".join(notes)) if notes else None)
+
+
+def _runs(view: "EnvironmentView") -> str:
+    runs = view.runs or ("not known here" if view.elsewhere else "stopped" if view.release else "empty")
+    return f"{runs}, not ready" if view.not_ready else runs
+
+
+def _refuses(error: "Mapping[str, Any]") -> str:
+    """Why a server that runs answers no prediction, and what to type."""
+    return f"not ready, every prediction is refused ({error['code']}): {error['message']} {error.get('hint', '')}".rstrip()
 
 
 def _wished(wish: "WishView") -> str:
