@@ -238,7 +238,7 @@ RUN = views.RunView(
                         2,
                         "http://127.0.0.1:9",
                         running=False,
-                        predictions=1234,
+                        predictions=None,
                         note="served by ada:/p",
                         machine="ada:/p",
                         elsewhere=True,
@@ -265,7 +265,7 @@ RUN = views.RunView(
                 ]
             ),
             [
-                "prod         shared    fashion/3  fashion/2             ada:/p   http://127.0.0.1:9        1,234",
+                "prod         shared    fashion/3  fashion/2             ada:/p   http://127.0.0.1:9            -",
                 "dev          personal  -          empty",
                 "test         shared    -          fashion/1, not ready",
                 "test: not ready, every prediction is refused (log-replaced): It is gone. Stop it.",
@@ -412,6 +412,10 @@ def test_what_listens_on_every_address_says_one_that_others_can_ask(every: str):
     said = environments.serving(ten, "mill")
     assert said == "prod serves release ten/1. Other machines ask http://mill:8000. Ctrl-C stops it."
     ten = dataclasses.replace(ten, address="http://127.0.0.1:8000")
+    over = dataclasses.replace(ten, taken_over="taken over from ada:/p: ada is ill")
+    assert " It was taken over from ada:/p: ada is ill. Ctrl-C stops it." in environments.serving(
+        over, "mill"
+    )
     assert environments.serving(ten, "mill") == "prod serves release ten/1. Ctrl-C stops it."
     said = environments.serving(dataclasses.replace(ten, started=False), "mill")
     assert said.endswith("It ran already, as process 7: Ctrl-C leaves it, 'tidemill stop prod' stops it.")

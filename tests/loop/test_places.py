@@ -7,6 +7,7 @@ import textwrap
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -16,9 +17,9 @@ from tests.release.conftest import add_run, create
 from tests.services.again import how_to_open
 from tests.services.postgres import Postgres
 from tests.services.s3 import S3Server
-from tidemill.core.errors import Conflict, Failed, NotAllowed
+from tidemill.core.errors import Conflict, Failed, Interrupted, NotAllowed
 from tidemill.core.events import Event, Note, silent
-from tidemill.loop import deploy, doctor, environments, refitting, serving, tokens
+from tidemill.loop import deploy, doctor, environments, refitting, serving, tokens, wishing
 from tidemill.loop.views import EnvironmentView
 from tidemill.pipeline import load
 from tidemill.release import bundle, carrying_out, lookouts, servers, settling, wishes
@@ -34,6 +35,7 @@ ENVIRONMENTS = """
 [environments.mill]
 [environments.kiosk]
 [environments.yard]
+[environments.van]
 """
 
 
@@ -49,10 +51,7 @@ def people(
         for name, value in told.items():
             patch.setenv(name, value)
         for name in ("ada", "grace"):
-            folder = tmp_path_factory.mktemp(name)
-            (folder / "pipeline.py").write_text(textwrap.dedent(PIPELINE))
-            (folder / "tidemill.toml").write_text(f'author = "{name}"\n{SETTINGS}{ENVIRONMENTS}')
-            made.append(tm.open(folder))
+            made.append(clone(tmp_path_factory.mktemp(name), name))
         ada, grace = made
         for seed in (1, 2):
             (ada.folder / "points.csv").write_text(rows(seed, 100))
@@ -65,6 +64,12 @@ def people(
                 servers.stop(person._ws.store, running.environment)
             person.close()
         load.leave()
+
+
+def clone(folder: Path, author: str) -> tm.Project:
+    (folder / "pipeline.py").write_text(textwrap.dedent(PIPELINE))
+    (folder / "tidemill.toml").write_text(f'author = "{author}"\n{SETTINGS}{ENVIRONMENTS}')
+    return tm.open(folder)
 
 
 def looked_at(person: tm.Project, environment: str) -> EnvironmentView:
@@ -135,7 +140,9 @@ def a_server_that_refuses_is_seen(person: tm.Project, environment: str) -> None:
     assert looked_at(person, environment).not_ready is None
 
 
-def test_an_environment_is_served_and_settled_by_one_place(people: tuple[tm.Project, tm.Project]):
+def test_an_environment_is_served_and_settled_by_one_place(
+    people: tuple[tm.Project, tm.Project], monkeypatch: pytest.MonkeyPatch
+):
     ada, grace = people
     deploy.promote(ada._ws, "small/1", "prod", "for the trial")
 
@@ -198,11 +205,26 @@ def test_an_environment_is_served_and_settled_by_one_place(people: tuple[tm.Proj
     # Taken over, with a reason; the first one ends its server.
     taken = serving.serve(grace._ws, "prod", take_over="ada's machine is down")
     assert taken.number == 1
-    assert (looked_at(ada, "prod").machine or "").endswith(machine(grace))
-    told = places.end_if_taken_over(ada._ws.store, ada._ws.settings, "prod")
-    assert told is not None
-    assert "ada's machine is down" in told
+    assert "taken over from" in (taken.taken_over or "")
+    assert machine(ada) in (taken.taken_over or "")
+    assert "ada's machine is down" in (taken.taken_over or "")
+    # No 'tidemill serve' runs there any more: whatever is typed next ends the server, and says so. Not while nothing is known.
+    monkeypatch.setenv("TIDEMILL_CATALOG", "postgresql://nobody@127.0.0.1:1/nothing")
+    with tm.open(ada.folder) as cut_off:
+        wishing.end_taken_over(cut_off._ws, "prod")
+    assert places.status(ada._ws.store, "prod") is not None
+    told: list[str] = []
+    monkeypatch.setattr(ada._ws, "tell", told.append)
+    with pytest.raises(Interrupted) as ended:
+        deploy.address_of(ada._ws, "prod")
+    assert ended.value.code == "not-serving"
+    [said] = told
+    assert "the server here has ended" in said
+    assert "ada's machine is down" in said
     assert places.status(ada._ws.store, "prod") is None
+    seen = looked_at(ada, "prod")
+    assert (seen.machine or "").endswith(machine(grace))
+    assert (seen.address, seen.predictions) == (None, None)
     assert looked_at(grace, "prod").running
     assert [(d.number, d.status, d.author) for d in environments.deployments(ada._ws, "prod")] == [
         (2, "live", "grace"),
@@ -221,6 +243,7 @@ def test_what_nobody_there_looks_for_is_wanted_until_it_is_withdrawn_or_replaced
 
     view = deploy.promote(grace._ws, "small/2", "shop", "more rows")
     assert (view.status, view.number) == ("wanted", 2)
+    assert view.digest == bundle.find(grace._ws.store, "small", 2).digest
     said = " ".join(view.notes)
     assert f"{machine(ada)} has not answered; it will when it looks" in said
     assert "'tidemill serve shop' has never run there" in said
@@ -331,9 +354,68 @@ def test_who_types_is_told_what_came_of_it(people: tuple[tm.Project, tm.Project]
     assert looked_at(grace, "kiosk").wish is None
 
     with looking(ada, "kiosk"):
-        assert grace.stop("kiosk") is True
+        assert deploy.stop(grace._ws, "kiosk", "the mill is closed").stopped
     assert not looked_at(ada, "kiosk").running
-    assert "it ended at" in (looked_at(grace, "kiosk").note or "")
+    seen = looked_at(grace, "kiosk")
+    assert "it ended at" in (seen.note or "")
+    assert (seen.runs, seen.stopped, seen.number) == (None, True, 2)
+    # It is a line of the history, and so is that it came back, and another stop at the place itself.
+    serving.serve(ada._ws, "kiosk")
+    assert not looked_at(grace, "kiosk").stopped
+    deploy.stop(ada._ws, "kiosk", "a new belt")
+    line = environments.deployments(grace._ws, "kiosk")[0]
+    assert (line.status, line.number) == ("live", 5)
+    stopped, back, again = line.changes[-3:]
+    assert (stopped.status, stopped.author, stopped.reason) == ("stopped", "grace", "the mill is closed")
+    assert stopped.machine.endswith(machine(grace))
+    assert (back.status, back.author, back.reason) == ("live", "ada", "it is served again")
+    assert (again.status, again.author, again.reason) == ("stopped", "ada", "a new belt")
+    assert again.machine.endswith(machine(ada))
+
+
+def test_a_folder_that_was_moved_keeps_its_server_until_it_takes_over_from_itself(
+    people: tuple[tm.Project, tm.Project], tmp_path: Path
+):
+    (tmp_path / "home").mkdir()
+    first = clone(tmp_path / "home", "joan")
+    first.promote("small/1", "van")
+    old = places.status(first._ws.store, "van")
+    was = machine(first)
+    follows = serving.serve(first._ws, "van")
+    (tmp_path / "home").rename(tmp_path / "away")
+    with tm.open(tmp_path / "away") as joan:
+        store = joan._ws.store
+        try:
+            before = recorded(joan)
+            for refused in (lambda: serving.serve(joan._ws, "van"), lambda: joan.promote("small/2", "van")):
+                with pytest.raises(Conflict) as conflict:
+                    refused()
+                assert conflict.value.code == "served-elsewhere"
+                assert "this folder was moved from there" in conflict.value.message
+                assert was in conflict.value.message
+                assert "tidemill serve van --take-over --reason moved" in (conflict.value.hint or "")
+            seen = looked_at(joan, "van")
+            assert old is not None
+            assert places.status(store, "van") == old
+            assert (seen.address, seen.runs, seen.elsewhere) == (old.address, "small/1", True)
+            assert "--take-over --reason moved" in (seen.note or "")
+            assert recorded(joan) == before
+            assert answers(joan, "van") == []
+
+            # The server hands over, and takes its name along from where the folder is now.
+            taken = serving.serve(joan._ws, "van", take_over="moved")
+            assert taken.pid != old.pid
+            follows.wait()
+            assert "was moved or removed" in follows.warnings[-1]
+            follows.leave()
+            assert not servers.died(store, "van", old.pid)
+            assert not (tmp_path / "home").exists()
+            assert (looked_at(joan, "van").elsewhere, looked_at(joan, "van").running) == (False, True)
+        finally:
+            servers.stop(store, "van")
+            first.close()
+    with tm.open(tmp_path / "away") as joan:
+        assert not looked_at(joan, "van").elsewhere
 
 
 def test_a_refit_wants_its_release_where_another_machine_serves_and_does_not_call_it_live(

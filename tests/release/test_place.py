@@ -38,18 +38,20 @@ def test_a_folder_that_was_copied_takes_over_what_it_carries_and_says_so_once(tm
     project = tmp_path / "one"
     project.mkdir()
     (project / "tidemill.toml").write_text('author = "ada"')
+    gone = dataclasses.replace(entry(1, 1), id="gone", environment="gone", status="live")
     with tm.open(project) as first:
         own, store = place.here(first._ws.store), first._ws.store
         made = dataclasses.replace(entry(1, 1), status="live", place=own.id, machine=own.machine)
         with store.catalog.write() as write:
-            write.add(made, dataclasses.replace(entry(2, 2), status="failed", place=own.id))
+            own_gone = dataclasses.replace(gone, place=own.id, machine=own.machine)
+            write.add(made, own_gone, dataclasses.replace(entry(2, 2), status="failed", place=own.id))
         assert [e.note for e in first.environments()] == [None] * 4
     shutil.copytree(project, tmp_path / "two")
     with tm.open(tmp_path / "two") as second:
         there = place.here(second._ws.store).machine
         notes = [e.note for e in second.environments() if e.note]
         assert notes == [
-            f"This store was copied or moved from {own.machine}: what it served (prod) is served from here now, {there}."
+            f"This store was copied or moved from {own.machine}. What it served (prod) is served from here now."
         ]
         assert [e.note for e in second.environments()] == [None] * 4
         failed, live = environments.deployments(second._ws, "prod")

@@ -45,6 +45,7 @@ class State:
         from tidemill.loop import workspace  # noqa: PLC0415
 
         self.opened = workspace.open_workspace(self.folder, make=make)
+        self.opened.tell = streams.note
         return self.opened
 
     @contextmanager

@@ -19,6 +19,16 @@ def parse(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def ago(stamp: str) -> str:
+    """How long ago that was, to a number that says it: ``3 minutes ago``."""
+    seconds = max(0, int((now() - parse(stamp)).total_seconds()))
+    for size, name in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
+        if seconds >= size:
+            count = seconds // size
+            return f"{count} {name}{'' if count == 1 else 's'} ago"
+    return "just now"
+
+
 def new_run_id() -> str:
     """A run's id: readable, sorted by time, unique (``20261124-105904-7f3a9c``)."""
     return f"{now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"

@@ -102,12 +102,15 @@ def stop(ws: Workspace, environment: str, reason: str | None = None, *, sink: Si
     from tidemill.release import wishes  # noqa: PLC0415
 
     carried = _carried(ws)
+    wishing.end_taken_over(ws, environment)
     if places.status(ws.store, environment) is None:
         there = wishing.elsewhere(ws, environment)
         if there is not None:
             return wishing.stop(ws, there, reason or "stopped", sink)
     author = ws.project.author
-    stopped = places.stop(ws.store, ws.settings, environment=environment, author=author)
+    stopped = places.stop(
+        ws.store, ws.settings, environment=environment, author=author, reason=reason or "stopped"
+    )
     if ws.store.is_shared:
         wishes.give_way(ws.store, environment, author, "it was stopped")
     return StopView(environment, stopped, wanted=False, machine=None, notes=carried)
@@ -124,6 +127,7 @@ def address_of(ws: Workspace, environment: str) -> str:
     from tidemill.release.history import environment_settings  # noqa: PLC0415
 
     environment_settings(ws.settings, environment)
+    wishing.end_taken_over(ws, environment)
     running = places.status(ws.store, environment)
     if running is None and not _has_release(ws, environment):
         raise Interrupted(
@@ -218,5 +222,5 @@ def _carried(ws: Workspace) -> list[str]:
     """What is said once of a store in a folder that was copied or moved."""
     from tidemill.release.settling import carry_along  # noqa: PLC0415
 
-    said = carry_along(ws.store, ws.project.author)
+    said = carry_along(ws.store, ws.settings, ws.project.author)
     return [said] if said else []

@@ -11,6 +11,7 @@ from tidemill.loop.views import ChangeView, EnvironmentView, HistoryLine
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
+    from tidemill.release.servers import Status
     from tidemill.store.catalog import records
 
 
@@ -20,14 +21,14 @@ def environments(ws: Workspace) -> list[EnvironmentView]:
     from tidemill.release import settling  # noqa: PLC0415
 
     author, carried = ws.project.author, None
+    wishing.end_taken_over(ws, *ws.settings.environments)
     if not ws.store.catalog.is_older:
-        carried = settling.carry_along(ws.store, author)
+        carried = settling.carry_along(ws.store, ws.settings, author)
         places.recover(ws.store, ws.settings, author)
     found: list[EnvironmentView] = []
     seen: set[int] = set()
     for name in ws.settings.environments:
-        running = places.status(ws.store, name)
-        view = _environment(ws, name)
+        view, running = _environment(ws, name)
         # What was carried along is said once, with the first that it is about.
         if carried and view.release is not None:
             view, carried = dataclasses.replace(view, note=carried), None
@@ -35,11 +36,7 @@ def environments(ws: Workspace) -> list[EnvironmentView]:
         seen |= {running.pid} if running else set()
     for other in places.running(ws.store):
         if other.pid not in seen:
-            odd = (
-                f"a second server, process {other.pid}: 'tidemill stop {other.environment}' ends both"
-                if other.environment in ws.settings.environments
-                else "not in tidemill.toml"
-            )
+            odd = _odd(other, {view.environment: view for view in found}.get(other.environment))
             name = f"{other.name}/{other.number}"
             found.append(
                 EnvironmentView(
@@ -85,14 +82,30 @@ def deployments(ws: Workspace, environment: str) -> list[HistoryLine]:
     ]
 
 
-def _environment(ws: Workspace, name: str) -> EnvironmentView:
+def _odd(other: "Status", view: EnvironmentView | None) -> str:
+    """What is odd about a server that is not what its environment's row is about."""
+    if view is None:
+        return "not in tidemill.toml"
+    end = f"'tidemill stop {other.environment}' ends"
+    if view.elsewhere:
+        return (
+            f"a server answers here too, process {other.pid}, which {view.machine} took over from: {end} it"
+        )
+    return f"a second server, process {other.pid}: {end} both"
+
+
+def _environment(ws: Workspace, name: str) -> "tuple[EnvironmentView, Status | None]":
+    """An environment, and the server here that its row is about."""
     from tidemill.release import environments as places  # noqa: PLC0415
     from tidemill.release import lookouts, settling, wishes  # noqa: PLC0415
-    from tidemill.release.history import is_personal, live_of  # noqa: PLC0415
+    from tidemill.release.history import is_personal, is_stopped, live_of  # noqa: PLC0415
+    from tidemill.release.place import here  # noqa: PLC0415
 
     live = live_of(settling.seen(ws.store, ws.settings, name))
-    running = places.status(ws.store, name)
     elsewhere = settling.is_elsewhere(ws.store, live)
+    has_moved = live is not None and elsewhere and here(ws.store).has_moved_with(live)
+    # What answers here is not what the row is about, where another place serves it.
+    running = None if elsewhere and not has_moved else places.status(ws.store, name)
     lookout = lookouts.last(ws.store, name, live.place) if live and elsewhere else None
     personal = is_personal(ws.settings, name)
     wish = None if personal or live is None else wishes.newest(ws.store, name)
@@ -104,17 +117,21 @@ def _environment(ws: Workspace, name: str) -> EnvironmentView:
         runs = f"{lookout.release_name}/{lookout.release_number}"
     else:
         runs = None
-    return EnvironmentView(
+    if live is None or not elsewhere:
+        note = None
+    elif has_moved:
+        note = f"this folder was moved from {live.machine}; 'tidemill serve {name} --take-over --reason moved' serves it from here"
+    else:
+        note = f"served by {live.machine}; {lookouts.in_words(lookout, name)}"
+    # The log of what another place answers is there.
+    counted = (None, note, None) if elsewhere and not has_moved else _counted(ws, name, note)
+    view = EnvironmentView(
         name,
         live.release_name if live else None,
         live.release_number if live else None,
         running.address if running else lookout.address if lookout and runs else None,
         running is not None,
-        *_counted(
-            ws,
-            name,
-            f"served by {live.machine}; {lookouts.in_words(lookout, name)}" if live and elsewhere else None,
-        ),
+        *counted,
         personal=personal,
         machine=live.machine if live else None,
         elsewhere=elsewhere,
@@ -123,7 +140,9 @@ def _environment(ws: Workspace, name: str) -> EnvironmentView:
         looked_at=lookout.looked_at if lookout else None,
         wish=wishing.view(wish) if wish else None,
         not_ready=running.not_ready if running else None,
+        stopped=live is not None and runs is None and (not elsewhere or is_stopped(ws.store, live)),
     )
+    return view, running
 
 
 def _is_news(wish: "records.Wish", live: "records.Deployment | None") -> bool:

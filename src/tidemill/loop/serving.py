@@ -1,6 +1,7 @@
 """Serving: an environment's server is a process of its own; whoever serves follows it, and does what is wanted from elsewhere."""
 
 import os
+import signal
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -9,6 +10,7 @@ from typing import Any
 
 from tidemill.core.errors import Failed, StorageError, TidemillError
 from tidemill.core.events import Note, Sink, silent
+from tidemill.loop import wishing
 from tidemill.loop.workspace import Workspace
 
 _POLL_SECONDS = 0.2
@@ -20,6 +22,7 @@ class Serving:
 
     Attributes:
         started: Whether this call started it; else it ran before, and is another's to stop.
+        taken_over: From which machine this call took it over, and why; None where it did not.
     """
 
     environment: str
@@ -30,6 +33,7 @@ class Serving:
     workspace: Workspace
     warnings: list[str]
     started: bool = True
+    taken_over: str | None = None
 
     def wait(self, sink: Sink = silent) -> None:
         """Return when nothing serves the environment any more; a release that takes over is followed.
@@ -50,7 +54,7 @@ class Serving:
         looked, away = -EVERY_SECONDS, None
         while True:
             while _is_running(pid):
-                if store.is_shared and time.monotonic() - looked > EVERY_SECONDS:
+                if store.is_shared and self._is_here and time.monotonic() - looked > EVERY_SECONDS:
                     away = self._look(sink, away)
                     looked = time.monotonic()
                 time.sleep(_POLL_SECONDS)
@@ -65,6 +69,8 @@ class Serving:
                     code="server-died",
                 )
             if running is None:
+                if not self._is_here:
+                    self.warnings.append(self._gone())
                 return
             pid = running.pid
 
@@ -74,8 +80,19 @@ class Serving:
         from tidemill.release import servers  # noqa: PLC0415
 
         ws = self.workspace
+        if not self._is_here:
+            # Its socket has moved along; its process has not.
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
+            return
         try:
-            places.stop(ws.store, ws.settings, environment=self.environment, author=ws.project.author)
+            places.stop(
+                ws.store,
+                ws.settings,
+                environment=self.environment,
+                author=ws.project.author,
+                reason=f"'tidemill serve {self.environment}' ended",
+            )
         except StorageError:
             # The catalog is away: what was started here ends all the same.
             servers.stop(ws.store, self.environment)
@@ -85,10 +102,21 @@ class Serving:
         from tidemill.release import lookouts, servers  # noqa: PLC0415
 
         store = self.workspace.store
-        if store.is_shared:
+        if store.is_shared and self._is_here:
             with suppress(TidemillError):
                 running = servers.status(store, self.environment)
                 lookouts.looked(store, self.environment, running, ended=True)
+
+    @property
+    def _is_here(self) -> bool:
+        """Whether the folder is where it was: one that was moved away is not made again at its old place."""
+        return self.workspace.store.environments_folder.is_dir()
+
+    def _gone(self) -> str:
+        return (
+            f"{self.environment}'s folder {self.workspace.folder} was moved or removed, and its server has ended. "
+            f"Type 'tidemill serve {self.environment}' in the folder that it is now."
+        )
 
     def _look(self, sink: Sink, away: str | None) -> str | None:
         """Look once; the code of the error for which nothing could be seen, which is told once."""
@@ -145,10 +173,12 @@ def serve(
     from tidemill.release import environments as places  # noqa: PLC0415
 
     author = ws.project.author
-    carried = settling.carry_along(ws.store, author)
+    wishing.end_taken_over(ws, environment)
+    carried = settling.carry_along(ws.store, ws.settings, author)
     kept = addresses.kept_port(ws.store, environment)
+    taken, before = None, places.status(ws.store, environment)
     if take_over is not None:
-        places.take_over(
+        taken = places.take_over(
             ws.store,
             ws.settings,
             environment=environment,
@@ -157,7 +187,6 @@ def serve(
             told=told,
             sink=sink,
         )
-    before = places.status(ws.store, environment)
     running = places.serve_again(
         ws.store, ws.settings, environment=environment, author=author, told=told, sink=sink
     )
@@ -175,6 +204,7 @@ def serve(
         ws,
         warnings,
         started=before is None or before.pid != running.pid,
+        taken_over=taken.reason if taken else None,
     )
 
 

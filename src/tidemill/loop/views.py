@@ -364,7 +364,7 @@ class EnvironmentView:
         release: Of the release that is live there by the record; ``number`` is its number.
         address: Where it answers, on the machine that serves it.
         running: Whether a server answers on this machine.
-        predictions: How many the log of this machine has; None where that cannot be read.
+        predictions: How many the log of this machine has; None where that cannot be read, and of one that is served elsewhere.
         note: What is odd about it: it is not in the settings, or answers beside the live server, or is served elsewhere.
         error: Why its log cannot be read, and what to type.
         personal: Whether each machine has one of this name for itself.
@@ -375,6 +375,7 @@ class EnvironmentView:
         looked_at: When ``tidemill serve`` there last looked what is wanted; None here, or where it never did.
         wish: What was typed elsewhere and is not carried out, or failed.
         not_ready: Why the server here answers no prediction, and what to type; None where it does.
+        stopped: Whether nothing answers, as far as is known, and what is live was stopped; here, also where it never ran.
     """
 
     environment: str
@@ -393,6 +394,7 @@ class EnvironmentView:
     looked_at: str | None = None
     wish: WishView | None = None
     not_ready: dict[str, Any] | None = None
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """What is typed here of an environment that another place serves: recorded there as wanted, and its answer waited for."""
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from tidemill.core.errors import Conflict, Failed
+from tidemill.core.errors import Conflict, Failed, TidemillError
 from tidemill.core.events import Note, Sink
 from tidemill.loop.views import DeploymentView, StopView, WishView
 from tidemill.loop.workspace import Workspace
@@ -18,22 +19,44 @@ _DONE_SECONDS = 120.0
 _POLL_SECONDS = 0.2
 
 
+def end_taken_over(ws: Workspace, *environments: str) -> None:
+    """End what still serves these here and was taken over by another place, and tell so. While that cannot be read nothing ends.
+
+    Whoever looks at an environment does this first, so that what was taken over while nobody looked answers no more.
+    """
+    from tidemill.release import environments as places  # noqa: PLC0415
+
+    if not ws.store.is_shared:
+        return
+    for environment in environments:
+        # The record is not looked for where nothing answers.
+        with suppress(TidemillError):
+            if places.status(ws.store, environment) is not None:
+                ended = places.end_if_taken_over(ws.store, ws.settings, environment)
+                if ended is not None:
+                    ws.tell(ended)
+
+
 def elsewhere(ws: Workspace, environment: str) -> "records.Deployment | None":
     """What is live in an environment, where another place serves it; what still serves it here ends.
 
     Raises:
         NotFound: ``environment-not-found``.
+        Conflict: ``served-elsewhere``, where this folder served it before it was moved: nobody would carry out what is wanted.
     """
     from tidemill.release import environments as places  # noqa: PLC0415
     from tidemill.release import settling  # noqa: PLC0415
     from tidemill.release.history import environment_settings, live_of  # noqa: PLC0415
+    from tidemill.release.place import here  # noqa: PLC0415
 
     if all(told.environment != environment for told in places.running(ws.store)):
         environment_settings(ws.settings, environment)
     live = live_of(settling.seen(ws.store, ws.settings, environment))
     if live is None or not settling.is_elsewhere(ws.store, live):
         return None
-    places.end_if_taken_over(ws.store, ws.settings, environment)
+    if here(ws.store).has_moved_with(live):
+        raise settling.refusal(ws.store, live)
+    end_taken_over(ws, environment)
     return live
 
 
@@ -144,11 +167,9 @@ def _answered(ws: Workspace, wish: "records.Wish", live: "records.Deployment", s
     """Wait a short time for a wish's answer; the wish as it is then."""
     from tidemill.release import lookouts, wishes  # noqa: PLC0415
 
-    sink(
-        Note(
-            f"{wish.environment} is served by {live.machine}: it is wanted there now, and its answer waited for"
-        )
-    )
+    lookout = lookouts.last(ws.store, wish.environment, live.place)
+    if lookout is not None and lookout.ended_at is None:
+        sink(Note(f"Recorded. Waiting for the server at {live.machine} to carry it out"))
     began = time.monotonic()
     while True:
         now = wishes.again(ws.store, wish)

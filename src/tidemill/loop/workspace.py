@@ -1,5 +1,6 @@
 """A project with its store open: what every use case starts from."""
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,10 +45,15 @@ _IGNORED = ".tidemill/\n__pycache__/\n"
 
 
 class Workspace:
-    """An open project. Its store opens when it is first used."""
+    """An open project. Its store opens when it is first used.
 
-    def __init__(self, project: Project) -> None:
+    Attributes:
+        tell: Told in a sentence what a command did beside what it was asked for.
+    """
+
+    def __init__(self, project: Project, tell: Callable[[str], None] = lambda _: None) -> None:
         self.project = project
+        self.tell = tell
 
     @property
     def settings(self):  # noqa: ANN201 - the type is core's own

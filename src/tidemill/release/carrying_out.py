@@ -9,7 +9,7 @@ from tidemill.core.events import Note, Sink
 from tidemill.core.settings import Settings
 from tidemill.release import bundle, environments, servers, wishes
 from tidemill.release.environments import Asked
-from tidemill.release.history import history, is_personal, live_of
+from tidemill.release.history import history, is_personal, is_stopped, live_of
 from tidemill.release.settling import is_elsewhere, lock, seen, settle
 from tidemill.store.catalog import records
 from tidemill.store.open import Store
@@ -87,7 +87,16 @@ def _done(store: Store, settings: Settings, wish: records.Wish, sink: Sink) -> r
 def _act(store: Store, settings: Settings, wish: records.Wish, sink: Sink) -> str:
     asked = Asked(wish.author, wish.reason, wish.machine, wish.number)
     if wish.verb == "stop":
-        return "stopped" if servers.stop(store, wish.environment) else "it was not running"
+        if servers.stop(store, wish.environment):
+            environments.note_stop(store, settings, wish.environment, asked)
+            return "stopped"
+        if wish.taken_at is None:
+            return "it was not running"
+        # It was begun with and cut off: perhaps before this was recorded.
+        live = live_of(seen(store, settings, wish.environment))
+        if live is not None and not is_stopped(store, live):
+            environments.note_stop(store, settings, wish.environment, asked)
+        return "stopped"
     if wish.verb == "rollback":
         _check_same(wish, live_of(seen(store, settings, wish.environment)))
         return _went_live(environments.bring_back(store, settings, wish.environment, asked, sink))

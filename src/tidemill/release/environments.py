@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tidemill.core.clock import new_id, now, stamp
-from tidemill.core.errors import Conflict, NotFound, TidemillError
+from tidemill.core.errors import NotFound, TidemillError
 from tidemill.core.events import Sink, silent
 from tidemill.core.settings import Settings
 from tidemill.release import bundle, servers, settling, wishes
@@ -20,6 +20,7 @@ from tidemill.release.history import (
     current,
     environment_settings,
     history,
+    is_stopped,
     live_of,
     nothing_before,
     previous,
@@ -28,6 +29,7 @@ from tidemill.release.place import here
 from tidemill.release.servers import Status
 from tidemill.release.settling import lock, recover, seen, settle
 from tidemill.store.catalog import records
+from tidemill.store.faults import put_off
 from tidemill.store.open import Store
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "current",
     "end_if_taken_over",
     "history",
+    "note_stop",
     "promote",
     "recover",
     "rollback",
@@ -99,10 +102,10 @@ def bring_in(
     """Let ``release`` take over, as ``promote`` does. The environment's lock is held, and its record settled."""
     check_order(store, settings, release, environment)
     live = live_of(seen(store, settings, environment))
-    _refuse_elsewhere(store, environment, live)
+    _refuse_elsewhere(store, live)
     if live is not None and live.release_digest == release.digest:
         if servers.status(store, environment) is None:
-            _start_current(store, settings, environment, sink)
+            _start_current(store, settings, environment, asked.author, sink)
         return live
     return _deploy(store, settings, release, environment, asked, sink, kind="promotion")
 
@@ -138,7 +141,7 @@ def bring_back(
     """Bring back what was live before, as ``rollback`` does. The environment's lock is held, and its record settled."""
     every = seen(store, settings, environment)
     live = live_of(every)
-    _refuse_elsewhere(store, environment, live)
+    _refuse_elsewhere(store, live)
     before = previous(every)
     if before is None:
         raise nothing_before(environment, every, live)
@@ -184,11 +187,11 @@ def serve_again(
     environment_settings(settings, environment)
     with store.locks.hold(lock(environment)):
         settle(store, settings, environment, author)
-        _refuse_elsewhere(store, environment, live_of(seen(store, settings, environment)))
+        _refuse_elsewhere(store, live_of(seen(store, settings, environment)))
         running = servers.status(store, environment)
         if running is not None:
             servers.refuse_other_options(settings, running, told or {})
-        return running or _start_current(store, settings, environment, sink, told)
+        return running or _start_current(store, settings, environment, author, sink, told)
 
 
 def take_over(
@@ -230,16 +233,21 @@ def end_if_taken_over(store: Store, settings: Settings, environment: str) -> str
     """End the server of this place if another one has taken its environment over; a sentence that says so.
 
     Raises:
-        StorageError: While the store is away; then it goes on.
+        StorageError: While the store is away, or cannot be read; then it goes on.
+        Conflict: ``lock-timeout``, while another process changes the environment; it is to be tried again.
     """
-    live = live_of(seen(store, settings, environment))
-    if live is None or not settling.is_elsewhere(store, live) or not servers.stop(store, environment):
+    if settling.taken_over(store, seen(store, settings, environment)) is None:
         return None
+    # Whoever takes it back just now has started a server that the record does not know as live yet.
+    with store.locks.hold(lock(environment), timeout_seconds=0):
+        live = settling.taken_over(store, seen(store, settings, environment))
+        if live is None or not servers.stop(store, environment):
+            return None
     return f"{environment} is served by {live.machine} now ({live.reason}); the server here has ended."
 
 
-def stop(store: Store, settings: Settings, *, environment: str, author: str) -> bool:
-    """Let the environment's server finish what it has and end; ``serve_again`` brings it back.
+def stop(store: Store, settings: Settings, *, environment: str, author: str, reason: str = "stopped") -> bool:
+    """Let the environment's server finish what it has and end; ``serve_again`` brings it back. Recorded, with who and why.
 
     Returns:
         Whether one was running.
@@ -252,10 +260,25 @@ def stop(store: Store, settings: Settings, *, environment: str, author: str) -> 
     with store.locks.hold(lock(environment)):
         settle(store, settings, environment, author)
         stopped = servers.stop(store, environment)
-        if not stopped:
+        if stopped:
+            note_stop(store, settings, environment, Asked(author, reason))
+        else:
             # Whoever believes that this has stopped it is told where it goes on.
-            _refuse_elsewhere(store, environment, live_of(seen(store, settings, environment)))
+            _refuse_elsewhere(store, live_of(seen(store, settings, environment)))
         return stopped
+
+
+def note_stop(store: Store, settings: Settings, environment: str, asked: Asked) -> None:
+    """Record that what this place serves was stopped. The environment's lock is held."""
+    live = live_of(seen(store, settings, environment))
+    is_anothers = settling.is_elsewhere(store, live) and not (live and here(store).has_moved_with(live))
+    if live is None or is_anothers or store.catalog.is_older:
+        return
+    # A server is stopped on a full disk too.
+    with put_off(), store.catalog.write() as write:
+        settling.change(
+            write, store, live, "stopped", asked.author, asked.reason, asked_from=asked.asked_from
+        )
 
 
 def _deploy(
@@ -313,6 +336,7 @@ def _start_current(
     store: Store,
     settings: Settings,
     environment: str,
+    author: str,
     sink: Sink,
     told: Mapping[str, Any] | None = None,
 ) -> Status:
@@ -324,23 +348,18 @@ def _start_current(
             code="nothing-deployed",
         )
     release = bundle.find(store, live.release_name, live.release_number)
-    return servers.replace(store, settings, release, environment, sink, told)
+    running = servers.replace(store, settings, release, environment, sink, told)
+    if not store.catalog.is_older and is_stopped(store, live):
+        with put_off(), store.catalog.write() as write:
+            settling.change(write, store, live, "live", author, "it is served again")
+    return running
 
 
-def _refuse_elsewhere(store: Store, environment: str, live: records.Deployment | None) -> None:
-    """Refuse to change what another place serves. What was served here until that took over ends.
+def _refuse_elsewhere(store: Store, live: records.Deployment | None) -> None:
+    """Refuse to change what another place serves.
 
     Raises:
         Conflict: ``served-elsewhere``, naming it.
     """
-    if live is None or not settling.is_elsewhere(store, live):
-        return
-    servers.stop(store, environment)
-    raise Conflict(
-        f"Environment '{environment}' is served by {live.machine}.",
-        why=f"Release {live.release_number} of '{live.release_name}' went live there ({live.author}, {live.started_at[:16]}Z). "
-        "Two machines that serve it would answer with different releases.",
-        hint=f"Type it there; or let this one take over: 'tidemill serve {environment} --take-over --reason TEXT'.",
-        code="served-elsewhere",
-        details={"environment": environment, "machine": live.machine},
-    )
+    if live is not None and settling.is_elsewhere(store, live):
+        raise settling.refusal(store, live)

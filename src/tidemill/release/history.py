@@ -66,12 +66,21 @@ def standing(
 
 
 def changed(deployment: records.Deployment, change: records.DeploymentChange) -> records.Deployment:
-    """A deployment after a change of it."""
+    """A deployment after a change of it; one that was stopped is what should run as before."""
+    if change.status == "stopped":
+        return deployment
     is_over = change.status in ("retired", "failed")
     moved = {} if change.place is None else {"place": change.place, "machine": change.machine}
     return replace(
         deployment, status=change.status, finished_at=change.changed_at if is_over else None, **moved
     )
+
+
+def is_stopped(store: Store, deployment: records.Deployment) -> bool:
+    """Whether the last thing that became of a deployment is that somebody stopped it."""
+    with store.catalog.read() as read:
+        last = read.first(records.DeploymentChange, {"deployment": deployment.id}, order=("-position",))
+    return last is not None and last.status == "stopped"
 
 
 def in_order(deployments: Iterable[records.Deployment]) -> list[records.Deployment]:

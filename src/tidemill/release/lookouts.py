@@ -1,6 +1,6 @@
 """When the ``tidemill serve`` of a place last looked what is wanted of its environment, and what answered there then."""
 
-from tidemill.core.clock import now, stamp
+from tidemill.core.clock import ago, now, stamp
 from tidemill.release.place import here
 from tidemill.release.servers import Status
 from tidemill.store.catalog import records
@@ -46,4 +46,4 @@ def in_words(lookout: records.Lookout | None, environment: str) -> str:
 
 
 def _when(moment: str) -> str:
-    return f"{moment[:19].replace('T', ' ')} UTC"
+    return f"{moment[:19].replace('T', ' ')} UTC, {ago(moment)}"

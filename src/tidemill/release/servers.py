@@ -109,7 +109,12 @@ def status(store: Store, environment: str) -> Status | None:
 
 def running(store: Store) -> list[Status]:
     """Every server that answers here, also of environments that the settings do not name, and beside a live one."""
-    return [told for told in client.servers(store.environments_folder) if not told.standby]
+    return running_in(store.environments_folder)
+
+
+def running_in(folder: Path) -> list[Status]:
+    """The same of another store's folder ``environments`` on this machine."""
+    return [told for told in client.servers(folder) if not told.standby]
 
 
 def died(store: Store, environment: str, pid: int) -> bool:

@@ -102,13 +102,25 @@ def change(
     write: "Transaction",
     store: Store,
     deployment: records.Deployment,
-    status: records.DeploymentStatus,
+    status: records.ChangeStatus,
     author: str,
     reason: str,
     *,
     moves: bool = False,
+    asked_from: str | None = None,
 ) -> records.Deployment:
-    """Add what became of a deployment; with ``moves`` this place serves it from now on."""
+    """Add what became of a deployment; with ``moves`` this place serves it from now on.
+
+    Args:
+        write: The catalog's.
+        store: The store.
+        deployment: Which.
+        status: What became of it.
+        author: Who made it so, or found it to be so.
+        reason: Why.
+        moves: Whether this place serves it from now on.
+        asked_from: From where somebody asked for it who was not here.
+    """
     own = here(store)
     before = write.greatest(records.DeploymentChange, "position", {"deployment": deployment.id})
     added = records.DeploymentChange(
@@ -117,7 +129,7 @@ def change(
         environment=deployment.environment,
         status=status,
         author=author,
-        machine=own.machine,
+        machine=asked_from or own.machine,
         changed_at=stamp(now()),
         reason=reason,
         place=own.id if moves else None,
@@ -126,11 +138,12 @@ def change(
     return changed(deployment, added)
 
 
-def carry_along(store: Store, author: str) -> str | None:
+def carry_along(store: Store, settings: Settings, author: str) -> str | None:
     """Let this folder serve what the one did that it was copied or moved from; recorded, so that it is said once.
 
     Returns:
-        A sentence that says so; None where nothing was to be taken over.
+        Sentences that say so, of the environments that the settings have, and of servers that still run in the other folder;
+        None where nothing was to be taken over.
     """
     own = here(store)
     if not own.before:
@@ -144,11 +157,20 @@ def carry_along(store: Store, author: str) -> str | None:
     with put_off(), store.catalog.write() as write:
         for deployment in carried:
             change(write, store, deployment, deployment.status, author, reason, moves=True)
-    names = ", ".join(dict.fromkeys(d.environment for d in reversed(carried)))
-    return (
-        f"This store was copied or moved from {carried[0].machine}: what it served ({names}) is served from here now, "
-        f"{own.machine}."
+    names = list(
+        dict.fromkeys(d.environment for d in reversed(carried) if d.environment in settings.environments)
     )
+    said = [
+        f"This store was copied or moved from {carried[0].machine}. What it served ({', '.join(names)}) is served from here now."
+    ]
+    before = None if own.came_from is None else own.came_from / store.environments_folder.name
+    said += [
+        f"The server in {own.came_from} goes on by itself at {told.address} (process {told.pid}); 'tidemill stop "
+        f"{told.environment}' there ends it."
+        for told in ([] if before is None else servers.running_in(before))
+        if told.environment in names
+    ]
+    return " ".join(said) if names else None
 
 
 def seen(store: Store, settings: Settings, environment: str) -> list[records.Deployment]:
@@ -164,6 +186,46 @@ def seen(store: Store, settings: Settings, environment: str) -> list[records.Dep
 def is_elsewhere(store: Store, live: records.Deployment | None) -> bool:
     """Whether another place serves this."""
     return live is not None and live.place is not None and not here(store).serves(live)
+
+
+def taken_over(store: Store, deployments: Sequence[records.Deployment]) -> records.Deployment | None:
+    """What is live, where another place has taken over what this one served; None otherwise.
+
+    A folder that was moved has taken nothing over yet, and nobody has from it: what runs in it is what the record says.
+
+    Args:
+        store: The store.
+        deployments: Of one environment, newest first.
+    """
+    live, own = live_of(deployments), here(store)
+    if live is None or not is_elsewhere(store, live) or own.has_moved_with(live):
+        return None
+    own_ones = [d for d in deployments if own.serves(d) or own.has_moved_with(d)]
+    # One that is starting may be this place's taking it back: whoever settles says so.
+    return live if own_ones and all(d.status != "starting" for d in own_ones) else None
+
+
+def refusal(store: Store, live: records.Deployment) -> Conflict:
+    """That another place serves this, or this folder did before it was moved, and what to type: ``served-elsewhere``."""
+    own, environment = here(store), live.environment
+    details = {"environment": environment, "machine": live.machine}
+    over = f"tidemill serve {environment} --take-over --reason"
+    if own.has_moved_with(live):
+        return Conflict(
+            f"Environment '{environment}' is served by {live.machine}, and this folder was moved from there.",
+            why=f"What it serves is not taken along by itself; this folder is {own.machine}.",
+            hint=f"Type '{over} moved': it is served from here then, and a server that runs hands over without a gap.",
+            code="served-elsewhere",
+            details={**details, "moved": True},
+        )
+    return Conflict(
+        f"Environment '{environment}' is served by {live.machine}.",
+        why=f"Release {live.release_number} of '{live.release_name}' went live there ({live.author}, {live.started_at[:16]}Z). "
+        "Two machines that serve it would answer with different releases.",
+        hint=f"Type it there; or let this one take over: '{over} TEXT'.",
+        code="served-elsewhere",
+        details=details,
+    )
 
 
 def _own(store: Store, environment: str) -> Sequence[records.Deployment]:

@@ -50,12 +50,19 @@ def give_name(own: Path, name: Path) -> None:
     beside.unlink(missing_ok=True)
 
 
-def is_same(one: Path, other: Path) -> bool:
-    """Whether two names are of one control socket."""
-    try:
-        return one.samefile(other)
-    except FileNotFoundError:
-        return False
+def take_away(folder: int, own: str, name: str) -> None:
+    """Take a control socket's name away, and its second one if that is of the same socket.
+
+    Args:
+        folder: An open descriptor of the folder, which may have been moved.
+        own: The name of the process's own socket.
+        name: The second name.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if os.path.samestat(os.stat(own, dir_fd=folder), os.stat(name, dir_fd=folder)):
+            os.unlink(name, dir_fd=folder)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(own, dir_fd=folder)
 
 
 class Channel:

@@ -109,6 +109,8 @@ class Server:
             self._loop.add_signal_handler(number, self.stop)
         self._each_second()
         listener = control.listen(self.control_file)
+        # By this the folder is found also where it was moved.
+        folder = os.open(self.control_file.parent, os.O_RDONLY | os.O_DIRECTORY)
         threading.Thread(target=self._control, args=(listener,), name="control", daemon=True).start()
         try:
             if self.standby:
@@ -126,9 +128,8 @@ class Server:
             await self._drain()
         finally:
             # The name is a successor's by now, or another's where this one had failed.
-            if control.is_same(self.control_file, self._name):
-                self._name.unlink(missing_ok=True)
-            self.control_file.unlink(missing_ok=True)
+            control.take_away(folder, self.control_file.name, self._name.name)
+            os.close(folder)
             self._answering.close()
             await self._log.close()
             report("ended", environment=self.options.environment, handed_over=self.handed_over)

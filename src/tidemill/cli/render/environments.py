@@ -1,9 +1,11 @@
 """What runs where, drawn."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from tidemill.cli.render.shapes import damaged, seconds, stack, table, when
+from tidemill.core.clock import ago, now, parse
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -11,7 +13,8 @@ if TYPE_CHECKING:
     from tidemill.loop.serving import Serving
     from tidemill.loop.views import DeploymentView, EnvironmentView, HistoryLine, StopView, WishView
 
-SERVING = ("environment", "release", "number", "address", "pid", "warnings")
+_FRESH = timedelta(minutes=1)
+SERVING = ("environment", "release", "number", "address", "pid", "taken_over", "warnings")
 """The fields of what ``loop.serving.serve`` returns that ``--json`` prints."""
 
 
@@ -43,7 +46,8 @@ def serving(view: "Serving", machine: str) -> str:
         if view.started
         else f"It ran already, as process {view.pid}: Ctrl-C leaves it, 'tidemill stop {view.environment}' stops it."
     )
-    return f"{view.environment} serves release {_named(view.release, view.number)}.{beyond} {end}"
+    over = f" It was {view.taken_over}." if view.taken_over else ""
+    return f"{view.environment} serves release {_named(view.release, view.number)}.{over}{beyond} {end}"
 
 
 def stopped(view: "StopView") -> str:
@@ -74,15 +78,21 @@ def environments(views: "Sequence[EnvironmentView]") -> "RenderableType":
         ],
         empty="The settings name no environment.",
     )
-    notes = [f"{v.environment}: {v.note}." for v in views if v.note]
+    notes = [f"{v.environment}: {v.note.removesuffix('.')}." for v in views if v.note]
     notes += [f"{v.environment}: {_wished(v.wish)}" for v in views if v.wish]
     notes += [f"{v.environment}: {_refuses(v.not_ready)}" for v in views if v.not_ready]
     return stack(lines, Text("\n".join(notes)) if notes else None)
 
 
 def _runs(view: "EnvironmentView") -> str:
-    runs = view.runs or ("not known here" if view.elsewhere else "stopped" if view.release else "empty")
-    return f"{runs}, not ready" if view.not_ready else runs
+    """What answers; of one that is served elsewhere, as of when that last looked, where that is a minute ago or more."""
+    if view.runs is None:
+        known = view.stopped or not view.elsewhere
+        return "empty" if view.release is None else "stopped" if known else "not known here"
+    if view.not_ready:
+        return f"{view.runs}, not ready"
+    is_old = view.looked_at is not None and now() - parse(view.looked_at) > _FRESH
+    return f"{view.runs}, {ago(view.looked_at)}" if is_old and view.looked_at else view.runs
 
 
 def _refuses(error: "Mapping[str, Any]") -> str:

@@ -122,7 +122,7 @@ def serve(state: State, environment: str, reason: str | None, *, take_over: bool
 
 @command("stop", example="tidemill stop prod")
 @click.argument("environment")
-@click.option("--reason", metavar="TEXT", help="Told the machine that serves it, where that is another one.")
+@click.option("--reason", metavar="TEXT", help="Kept in the environment's history.")
 @pass_state
 def stop(state: State, environment: str, reason: str | None) -> None:
     """Stop what serves an environment, after it answered what it had accepted; also on another machine."""

@@ -6,6 +6,8 @@ from typing import Any, Literal
 RunStatus = Literal["running", "succeeded", "failed", "interrupted"]
 StepStatus = Literal["computed", "cached", "failed", "skipped"]
 DeploymentStatus = Literal["starting", "live", "retired", "failed"]
+ChangeStatus = Literal[DeploymentStatus, "stopped"]
+"""What becomes of a deployment; one that was stopped is still what should run, and comes back with the next ``serve``."""
 DeploymentKind = Literal["promotion", "rollback", "take-over", "found"]
 """``found`` answered although its promotion had been given up."""
 WishVerb = Literal["promote", "rollback", "stop"]
@@ -192,7 +194,7 @@ class DeploymentChange:
     deployment: str
     position: int
     environment: str
-    status: DeploymentStatus
+    status: ChangeStatus
     author: str
     machine: str
     changed_at: str
