@@ -50,8 +50,7 @@ def people(
     with pytest.MonkeyPatch.context() as patch:
         for name, value in told.items():
             patch.setenv(name, value)
-        for name in ("ada", "grace"):
-            made.append(clone(tmp_path_factory.mktemp(name), name))
+        made += [clone(tmp_path_factory.mktemp(name), name) for name in ("ada", "grace")]
         ada, grace = made
         for seed in (1, 2):
             (ada.folder / "points.csv").write_text(rows(seed, 100))
@@ -208,7 +207,20 @@ def test_an_environment_is_served_and_settled_by_one_place(
     assert "taken over from" in (taken.taken_over or "")
     assert machine(ada) in (taken.taken_over or "")
     assert "ada's machine is down" in (taken.taken_over or "")
-    # No 'tidemill serve' runs there any more: whatever is typed next ends the server, and says so. Not while nothing is known.
+    ends_with_the_next_command(ada, monkeypatch)
+    seen = looked_at(ada, "prod")
+    assert (seen.machine or "").endswith(machine(grace))
+    assert (seen.address, seen.predictions) == (None, None)
+    assert looked_at(grace, "prod").running
+    assert [(d.number, d.status, d.author) for d in environments.deployments(ada._ws, "prod")] == [
+        (2, "live", "grace"),
+        (1, "retired", "ada"),
+    ]
+
+
+def ends_with_the_next_command(ada: tm.Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was taken over from ada's machine, whose ``tidemill serve`` does not run any more, is ended by what is typed there."""
+    # Not while nothing is known.
     monkeypatch.setenv("TIDEMILL_CATALOG", "postgresql://nobody@127.0.0.1:1/nothing")
     with tm.open(ada.folder) as cut_off:
         wishing.end_taken_over(cut_off._ws, "prod")
@@ -222,14 +234,6 @@ def test_an_environment_is_served_and_settled_by_one_place(
     assert "the server here has ended" in said
     assert "ada's machine is down" in said
     assert places.status(ada._ws.store, "prod") is None
-    seen = looked_at(ada, "prod")
-    assert (seen.machine or "").endswith(machine(grace))
-    assert (seen.address, seen.predictions) == (None, None)
-    assert looked_at(grace, "prod").running
-    assert [(d.number, d.status, d.author) for d in environments.deployments(ada._ws, "prod")] == [
-        (2, "live", "grace"),
-        (1, "retired", "ada"),
-    ]
 
 
 def test_what_nobody_there_looks_for_is_wanted_until_it_is_withdrawn_or_replaced(
