@@ -4,7 +4,7 @@ import dataclasses
 import io
 import json
 import math
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import PurePosixPath
 from typing import Any
@@ -27,6 +27,7 @@ from tidemill.cli.render import (
     why,
 )
 from tidemill.cli.render.data import history, importing, merging, reading
+from tidemill.core.clock import now, stamp
 from tidemill.core.errors import Failed
 from tidemill.loop import views
 from tidemill.loop.datasets import views as data_views
@@ -262,12 +263,24 @@ RUN = views.RunView(
                         runs="fashion/1",
                         not_ready={"code": "log-replaced", "message": "It is gone.", "hint": "Stop it."},
                     ),
+                    views.EnvironmentView(
+                        *("shop", "fashion", 2, None, False, None),
+                        elsewhere=True,
+                        machine="ada:/p",
+                        runs="fashion/2",
+                        looked_at=stamp(now() - timedelta(minutes=3)),
+                    ),
+                    views.EnvironmentView(
+                        *("kiosk", "fashion", 2, None, False, None), elsewhere=True, stopped=True
+                    ),
                 ]
             ),
             [
-                "prod         shared    fashion/3  fashion/2             ada:/p   http://127.0.0.1:9            -",
+                "prod         shared    fashion/3  fashion/2                 ada:/p   http://127.0.0.1:9            -",
                 "dev          personal  -          empty",
                 "test         shared    -          fashion/1, not ready",
+                "shop         shared    -          fashion/2, 3 minutes ago  ada:/p",
+                "kiosk        shared    -          stopped",
                 "test: not ready, every prediction is refused (log-replaced): It is gone. Stop it.",
                 "prod: served by ada:/p.",
                 "prod: grace at grace:/q wants 'promote fashion/3' since 2026-01-01 00:00:00 UTC (better)",

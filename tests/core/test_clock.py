@@ -27,6 +27,16 @@ def test_another_time_zone_is_the_same_moment():
     assert clock.stamp(here) == "2026-11-24T10:00:00.000000Z"
 
 
+def test_an_age_is_in_the_greatest_unit_that_says_it():
+    for seconds, said in (
+        (0, "just now"),
+        (61, "1 minute ago"),
+        (2 * 3600 + 5, "2 hours ago"),
+        (3e5, "3 days ago"),
+    ):
+        assert clock.ago(clock.stamp(clock.now() - timedelta(seconds=seconds))) == said
+
+
 def test_run_ids_start_with_the_time_and_differ():
     ids = {clock.new_run_id() for _ in range(50)}
     assert len(ids) == 50

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -235,14 +236,17 @@ def test_rollback_brings_the_release_before_back(
 
 
 def test_stop_and_serve_again(
-    store: Store, servers: Settings, promote: Promote, two: tuple[records.Release, ...]
+    store: Store, servers: Settings, promote: Promote, two: tuple[records.Release, ...], tmp_path: Path
 ):
     with pytest.raises(NotFound) as caught:
         environments.serve_again(store, servers, environment="dev", author="ada")
     assert caught.value.code == "nothing-deployed"
     live = promote(two[0])
-    assert environments.stop(store, servers, environment="dev", author="ada")
+    assert environments.stop(store, servers, environment="dev", author="ada", reason="a new belt")
     assert environments.status(store, "dev") is None
+    with store.catalog.read() as read:
+        [_, stopped] = read.find(records.DeploymentChange, {"deployment": live.id}, order=("position",))
+    assert (stopped.status, stopped.author, stopped.reason) == ("stopped", "ada", "a new belt")
     assert not environments.stop(store, servers, environment="dev", author="ada")
     assert environments.current(store, "dev") == live
     for wrong, code in (
@@ -254,6 +258,12 @@ def test_stop_and_serve_again(
         assert refused.value.code == code
     running = environments.serve_again(store, servers, environment="dev", author="ada")
     assert (running.release, running.number) == (two[0].digest, 1)
+    # A copy of the folder serves what it carried along, and says that the original goes on.
+    shutil.copytree(store.folder, tmp_path / "copy", ignore=shutil.ignore_patterns("*.sock"))
+    copy = Store.open(tmp_path / "copy")
+    said = settling.carry_along(copy, servers, "ada")
+    copy.close()
+    assert f"goes on by itself at {running.address} (process {running.pid})" in (said or "")
     assert ask(running.address)["number"] == 1
     assert environments.serve_again(store, servers, environment="dev", author="ada").pid == running.pid
     told = {"port": 0, "no_auth": False}
