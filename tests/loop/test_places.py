@@ -405,6 +405,7 @@ def test_a_folder_that_was_moved_keeps_its_server_until_it_takes_over_from_itsel
             assert "--take-over --reason moved" in (seen.note or "")
             assert recorded(joan) == before
             assert answers(joan, "van") == []
+            assert (deploy.address_of(joan._ws, "van"), tokens.tokens(joan._ws, "van")) == (old.address, [])
 
             # The server hands over, and takes its name along from where the folder is now.
             taken = serving.serve(joan._ws, "van", take_over="moved")

@@ -40,9 +40,11 @@ def end_taken_over(ws: Workspace, *environments: str) -> None:
 def elsewhere(ws: Workspace, environment: str) -> "records.Deployment | None":
     """What is live in an environment, where another place serves it; what still serves it here ends.
 
+    Where this folder served it before it was moved there is no other place, and its server is here: nobody would carry out what is
+    wanted, and whoever changes what it serves refuses that.
+
     Raises:
         NotFound: ``environment-not-found``.
-        Conflict: ``served-elsewhere``, where this folder served it before it was moved: nobody would carry out what is wanted.
     """
     from tidemill.release import environments as places  # noqa: PLC0415
     from tidemill.release import settling  # noqa: PLC0415
@@ -52,10 +54,8 @@ def elsewhere(ws: Workspace, environment: str) -> "records.Deployment | None":
     if all(told.environment != environment for told in places.running(ws.store)):
         environment_settings(ws.settings, environment)
     live = live_of(settling.seen(ws.store, ws.settings, environment))
-    if live is None or not settling.is_elsewhere(ws.store, live):
+    if live is None or not settling.is_elsewhere(ws.store, live) or here(ws.store).has_moved_with(live):
         return None
-    if here(ws.store).has_moved_with(live):
-        raise settling.refusal(ws.store, live)
     end_taken_over(ws, environment)
     return live
 
