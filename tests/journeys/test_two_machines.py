@@ -254,9 +254,10 @@ def a_machine_is_replaced(ada: Member, grace: Member) -> None:
     # Grace takes over, and what is wanted is carried out there. Ada's server ends when she comes back.
     address = grace.serves("prod", "--take-over", "--reason", "ada is on leave")
     until(lambda: answers(address) == "2", "what is wanted is carried out")
-    assert ada.status()["running"]
+    [seen], noted = ada.sees("status", "prod")
+    assert "the server here has ended" in noted
+    assert "ada is on leave" in noted
     ada.types("serve", "prod", refused="served-elsewhere")
-    seen = ada.status()
     assert (seen["running"], seen["runs"]) == (False, "small/2")
     assert seen["machine"].endswith(f":{grace.home / '.tidemill'}")
     newest, taken = ada.history()[:2]
