@@ -240,10 +240,13 @@ def end_if_taken_over(store: Store, settings: Settings, environment: str) -> str
         return None
     # Whoever takes it back just now has started a server that the record does not know as live yet.
     with store.locks.hold(lock(environment), timeout_seconds=0):
-        live = settling.taken_over(store, seen(store, settings, environment))
+        every = seen(store, settings, environment)
+        live = settling.taken_over(store, every)
         if live is None or not servers.stop(store, environment):
             return None
-    return f"{environment} is served by {live.machine} now ({live.reason}); the server here has ended."
+    # Other releases may have gone live there since.
+    over = next((d for d in every if d.kind == "take-over" and d.place == live.place), live)
+    return f"{environment} is served by {live.machine} now ({over.reason}); the server here has ended."
 
 
 def stop(store: Store, settings: Settings, *, environment: str, author: str, reason: str = "stopped") -> bool:
