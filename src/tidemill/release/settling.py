@@ -214,7 +214,7 @@ def refusal(store: Store, live: records.Deployment) -> Conflict:
         return Conflict(
             f"Environment '{environment}' is served by {live.machine}, and this folder was moved from there.",
             why=f"What it serves is not taken along by itself; this folder is {own.machine}.",
-            hint=f"Type '{over} moved': it is served from here then, and a server that runs hands over without a gap.",
+            hint=f"Type '{over} moved': it is served from here then, and a server that runs hands its address over.",
             code="served-elsewhere",
             details={**details, "moved": True},
         )
