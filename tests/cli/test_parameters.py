@@ -97,7 +97,7 @@ def test_labels(tmp_path: Path, text: str, pairs: list[tuple[str, str]]):
         (b"", "line 1: there must be one column 'prediction'"),
         (b"prediction,lable\np,x\n", "line 1: there must be one column 'label'"),
         (b"prediction,label,label\np,x,y\n", "line 1: there must be one column 'label'"),
-        (b"prediction,label\np1,coat\np2\n", "line 3: 1 cells where the header has 2"),
+        (b"prediction,label\np1,coat\np2\n", "line 3: 1 cell where the header has 2"),
         (b"prediction,label\np1,\n", "line 2, column 'label': the cell is empty"),
         (b"prediction,label\np1,\xff\n", "line 2: a byte that is not UTF-8"),
         (b'prediction,label\np1,"coat\n', "line 2: unexpected end of data"),

@@ -225,6 +225,13 @@ RUN = views.RunView(
             ["name    fashion", "code", f"pipeline.py  {DIGEST}"],
         ),
         (
+            # No rule of the gate is cut.
+            releases.release(
+                {"gate": {"rules": [{"rule": f"rule {n}", "said": "word " * 60} for n in (1, 2)]}}
+            ),
+            ["rule 1", "rule 2"],
+        ),
+        (
             environments.deployment(
                 views.DeploymentView("prod", "fashion", 2, DIGEST, "http://127.0.0.1:9", "live", 1, 0.5)
             ),
@@ -370,7 +377,7 @@ RUN = views.RunView(
             project.doctor(
                 [views.Finding("disk", False, "full", "Free space."), views.Finding("python", True, "3.11")]
             ),
-            ["no  disk", "full Try: Free space.", "1 of 2 checks failed."],
+            ["no  disk", "full. Try: Free space.", "1 of 2 checks failed."],
         ),
         (
             project.demo(

@@ -12,7 +12,7 @@ def test_what_is_said_of_what_travels(tidemill: Tidemill, project: Path):
     tidemill("data", "import", "d", "d.csv", "--key", "k")
     pushed = tidemill("data", "push", "d")
     assert pushed.returncode == 0, pushed.stderr
-    assert pushed.stdout.startswith("Pushed d to origin: 1 commits, 1 files, ")
+    assert pushed.stdout.startswith("Pushed d to origin: 1 commit, 1 file, ")
     assert tidemill("data", "push", "d").stdout == "origin has all of d already; nothing was sent.\n"
     told = json.loads(tidemill("data", "fetch", "d", "--json").stdout)
     assert (told["commits"], told["bytes"], told["remote"]) == (0, 0, "origin")
@@ -23,7 +23,7 @@ def test_what_is_said_of_what_travels(tidemill: Tidemill, project: Path):
     other = project.parent / "other"
     other.mkdir()
     cloned = tidemill("-C", other, "data", "clone", str(project.parent / "team"), "d")
-    assert cloned.stdout.startswith("Cloned d from origin: 1 commits")
+    assert cloned.stdout.startswith("Cloned d from origin: 1 commit,")
     assert "store = " in (other / "tidemill.toml").read_text("utf-8")
 
 
@@ -42,5 +42,5 @@ def test_what_is_said_of_what_is_gone(tidemill: Tidemill, project: Path):
     refused = tidemill("data", "delete", "d")
     assert refused.returncode == 2
     assert "--yes" in refused.stderr
-    assert tidemill("data", "delete", "d", "--yes").stdout == "Deleted d: 1 commits on main, 1 rows.\n"
+    assert tidemill("data", "delete", "d", "--yes").stdout == "Deleted d: 1 commit on main, 1 row.\n"
     assert "gc" in tidemill("gc", "--help").stdout

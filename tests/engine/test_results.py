@@ -535,7 +535,7 @@ def test_a_cell_that_would_come_back_as_an_equal_one_is_refused_with_its_row(cel
     [
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "'a'"),
         (pd.DataFrame({1: [1], "1": [2]}), "'1'"),
-        (pd.DataFrame({"a": [1]})[[]], "1 rows"),
+        (pd.DataFrame({"a": [1]})[[]], "1 row "),
         (pd.DataFrame({"a": pd.arrays.SparseArray([0, 1])}), "Sparse"),
         (pd.DataFrame({"a": [1j]}), "complex128"),
         (pd.DataFrame({"a": np.array([1], np.longdouble)}), "float128"),

@@ -228,7 +228,7 @@ def test_calls_that_do_not_fit_are_refused() -> None:
 
     cases = [
         (lambda: double(), "lacks 'x'"),
-        (lambda: double(1, 2), "takes 1 arguments, but 2"),
+        (lambda: double(1, 2), "takes 1 argument, but 2"),
         (lambda: double(y=1), "no parameter 'y'"),
         (lambda: double("a"), "must be int, not 'a'"),
         (lambda: keep(3), "must be a step's result or a dataset, not 3"),

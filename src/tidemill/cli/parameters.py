@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tidemill.core.errors import InvalidInput, NotFound
+from tidemill.core.figures import counted
 from tidemill.core.files import whole
 from tidemill.core.given import Json, Text, tree_of
 
@@ -177,7 +178,7 @@ def _pairs(name: str, text: str) -> Sequence[tuple[str, str]]:
                 continue
             if len(row) != len(header):
                 raise _invalid_feedback(
-                    f"{name}, line {reader.line_num}: {len(row)} cells where the header has {len(header)}."
+                    f"{name}, line {reader.line_num}: {counted(len(row), 'cell')} where the header has {len(header)}."
                 )
             for place, column in zip(at, ("prediction", "label"), strict=True):
                 if not row[place].strip():

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from tidemill.core.errors import InvalidInput
+from tidemill.core.figures import counted
 from tidemill.core.given import Text
 from tidemill.loop.cells import numbered, shaped, spelled_number
 
@@ -46,7 +47,7 @@ def rows(
         for cells in itertools.islice(filter(None, reader), limit):
             if len(cells) != len(header):
                 raise _invalid(
-                    name, reader.line_num, f"{len(cells)} cells where the header has {len(header)}"
+                    name, reader.line_num, f"{counted(len(cells), 'cell')} where the header has {len(header)}"
                 )
             row: dict[str, Any] = {c: Text(cells[i]) for i, c in enumerate(header) if i not in folded}
             for column, places, shape in folds:
@@ -81,7 +82,11 @@ def _fold(
     members = numbered(prefix, header)
     if len(members) != math.prod(shape):
         wanted = f"{match['shape']} takes {math.prod(shape)}"
-        raise _invalid(name, 1, f"{len(members)} columns are called '{prefix}' and a number, where {wanted}")
+        raise _invalid(
+            name,
+            1,
+            f"{counted(len(members), 'column is', 'columns are')} called '{prefix}' and a number, where {wanted}",
+        )
     return column, [header.index(member) for member in members], shape
 
 

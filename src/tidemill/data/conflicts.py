@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from tidemill.core.errors import Conflict, InvalidInput
+from tidemill.core.figures import counted
 from tidemill.core.names import nearest
 from tidemill.data.commits import Commit
 
@@ -135,7 +136,7 @@ def unresolved(clashes: Sequence[Clash], choices: Choices, names: tuple[str, str
     }[first.kind]
     some_chosen = bool(choices.cells or choices.columns)
     return Conflict(
-        f"'{theirs}' and '{ours}' both changed {count} cell{'s' * (count > 1)} in different ways"
+        f"'{theirs}' and '{ours}' both changed {counted(count, 'cell')} in different ways"
         + (f", for which nothing is chosen; first {what}." if some_chosen else f"; first {what}."),
         why="Which of the two is right is for a person to say. Nothing was changed.",
         hint="Add --ours, --theirs, --resolve COLUMN=theirs or --interactive; or write the list with "

@@ -173,6 +173,8 @@ class Application:
                     details={"field": "method", "allowed": allowed},
                 )
         known = [route.path for route in self.routes]
+        # What answers with a slash at its end and without one is named once.
+        known = [p for p in known if p == "/" or not p.endswith("/") or p.rstrip("/") not in known]
         close = nearest(path, known)
         return NotFound(
             f"There is nothing at {path[:200]}.",

@@ -7,6 +7,7 @@ is a request to the other. So a head has exactly one form here: lines that end i
 import re
 
 from tidemill.core.errors import InvalidInput
+from tidemill.core.figures import counted
 
 LINE_END = b"\r\n"
 END = LINE_END * 2
@@ -41,7 +42,7 @@ def check(head: bytes) -> None:
         raise bad_request(_BARE)
     hosts = _HOST.findall(head)
     if len(hosts) > 1 or (not hosts and b" HTTP/1.0\r\n" not in head):
-        found = f"{len(hosts)} headers" if hosts else "no header"
+        found = f"{counted(len(hosts), 'header')}" if hosts else "no header"
         raise bad_request(f"It has {found} 'Host', and one says whom it is for")
     named = _NAMED.match(head)
     if named is not None and hosts and named[1].lower() != hosts[0].lower():

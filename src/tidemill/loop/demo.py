@@ -9,6 +9,7 @@ from typing import Any
 from tidemill.core.config import load_project
 from tidemill.core.errors import Failed, InvalidInput
 from tidemill.core.events import Progress, Sink, StageFinished, StageStarted, silent
+from tidemill.core.figures import counted
 from tidemill.core.settings import FILE
 from tidemill.loop import deploy, environments, firing, refitting, releases, runs, serving
 from tidemill.loop import feedback as labels_back
@@ -290,7 +291,7 @@ def _predict(work: _Demo) -> str:
     work.facts["prediction"] = prediction_id(0)
     work.facts["traffic"] = len(images)
     logged = deploy.predictions_in(work.ws, "prod")
-    return f"{len(images)} images answered, {right / len(images):.3f} rightly; {logged} predictions logged"
+    return f"{counted(len(images), 'image')} answered, {right / len(images):.3f} rightly; {logged} predictions logged"
 
 
 def _feedback(work: _Demo) -> str:
@@ -319,7 +320,7 @@ def _refit(work: _Demo) -> str:
         fired = firing.fire_merge(work.ws, work.name, "main", work.facts["merge"], sink=work.sink)
     if load.errors:
         raise Failed(
-            f"{len(load.errors)} requests failed while prod was replaced: {load.errors[0]}.",
+            f"{counted(len(load.errors), 'request')} failed while prod was replaced: {load.errors[0]}.",
             hint="Read the servers' logs, in the store's folder 'environments'.",
             code="deployment-failed",
         )

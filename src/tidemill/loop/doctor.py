@@ -10,6 +10,7 @@ from pathlib import Path
 from tidemill.core.clock import now, parse
 from tidemill.core.errors import TidemillError
 from tidemill.core.events import Progress, Sink, silent
+from tidemill.core.figures import counted
 from tidemill.loop.views import EnvironmentView, Finding, ReleaseView
 from tidemill.loop.workspace import Workspace, open_workspace
 
@@ -108,7 +109,7 @@ def _runs(ws: Workspace) -> Finding:
     from tidemill.engine.run import mark_interrupted  # noqa: PLC0415
 
     gone = mark_interrupted(ws.store)
-    text = f"{len(gone)} were interrupted" if gone else "none hangs"
+    text = counted(len(gone), "was interrupted", "were interrupted") if gone else "none hangs"
     return Finding("runs", ok=True, message=text)
 
 
@@ -141,7 +142,7 @@ def _blobs(ws: Workspace, sink: Sink, *, deep: bool) -> Finding:
         return Finding(
             "blobs",
             ok=False,
-            message=f"{len(bad)} of {looked} are damaged: {', '.join(bad[:3])}",
+            message=f"{counted(len(bad), 'blob is', 'blobs are')} damaged, of {looked}: {', '.join(bad[:3])}",
             hint="Restore them from a copy of the store, or remove them and run again.",
         )
     return Finding("blobs", ok=True, message=f"{looked}, all with the digest they are named by")
@@ -187,12 +188,16 @@ def _dataset(ws: Workspace, name: str, sink: Sink, *, deep: bool) -> list[Findin
                 ok=False,
                 message=f"file {each.file} is {'gone' if each.lost else 'not as it was written'}"
                 + (f"; commit {each.commit} needs it" if each.commit else "; no branch or tag needs it")
-                + (f", and {each.commits - 1} more" if each.commits > 1 else ""),
+                + (
+                    f", and {counted(each.commits - 1, 'more commit does', 'more commits do')}"
+                    if each.commits > 1
+                    else ""
+                ),
                 hint=f"Type 'tidemill data repair {name} --from ADDRESS'.",
             )
             for each in wrong[:_SHOWN]
         ] + (
-            [Finding(f"dataset {name}", ok=False, message=f"and {len(wrong) - _SHOWN} more files")]
+            [Finding(f"dataset {name}", ok=False, message=f"and {counted(len(wrong) - _SHOWN, 'more file')}")]
             if wrong[_SHOWN:]
             else []
         )
@@ -200,13 +205,13 @@ def _dataset(ws: Workspace, name: str, sink: Sink, *, deep: bool) -> list[Findin
     snapshot = ws.datasets.open(name).snapshot()
     rows = len(snapshot.read(["_id"]))
     fine = rows == snapshot.rows
-    text = f"commit {snapshot.commit.number}, {rows} rows"
+    text = f"commit {snapshot.commit.number}, {counted(rows, 'row')}"
     if begun:
         text += "; its files have digests from now on"
     elif is_older(ws.store, name):
         text += "; its files have no digests yet: 'tidemill store migrate'"
     if anew:
-        text += f"; {len(anew)} derived files were damaged, and are made anew when they are needed"
+        text += f"; {counted(len(anew), 'derived file was damaged, and is', 'derived files were damaged, and are')} made anew when they are needed"
     hint = None if fine else "Its newest commit names another count; restore it from a copy."
     return [Finding(f"dataset {name}", fine, text, hint)]
 

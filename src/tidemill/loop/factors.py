@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core.figures import counted
 from tidemill.loop import origins
 from tidemill.loop.lookup import steps_of
 from tidemill.loop.replaying import Given
@@ -89,7 +90,7 @@ def forgotten_since(ws: Workspace, run: "records.Run") -> list[str]:
             marks = ws.datasets.open(name).resolve(commit).forgotten
             told.update(
                 (
-                    f"data {name}: {m.rows:,} row{'s' * (m.rows != 1)} forgotten on {m.time[:10]} ({m.reason})",
+                    f"data {name}: {counted(m.rows, 'row')} forgotten on {m.time[:10]} ({m.reason})",
                     None,
                 )
                 for m in marks

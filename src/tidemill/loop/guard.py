@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core.config import Project
 from tidemill.core.errors import Failed, InvalidInput, NotAllowed, NotFound
+from tidemill.core.figures import counted
 from tidemill.core.names import nearest
 from tidemill.core.settings import Settings
 from tidemill.loop import written
@@ -137,7 +138,7 @@ def by_row(outcomes: "Sequence[Outcome]") -> dict[int, list[str]]:
 
 def people(count: int) -> str:
     """``1 person``, ``2 people``."""
-    return "1 person" if count == 1 else f"{count} people"
+    return counted(count, "person", "people")
 
 
 def _function(project: Project, name: str, path: str) -> "Function":
@@ -161,7 +162,7 @@ def _function(project: Project, name: str, path: str) -> "Function":
     component: Component[..., Any] = made if isinstance(made, Component) else components.check(made)
     if len(component.parameters) != 1:
         raise InvalidInput(
-            f"Check '{name}' takes {len(component.parameters)} parameters.",
+            f"Check '{name}' takes {counted(len(component.parameters), 'parameter')}.",
             why="A check of a dataset is given its rows, and nothing else.",
             hint=f"Write 'def {called}(rows: tm.Table)'.",
             code="wrong-check",
@@ -236,4 +237,4 @@ def _told(listed: list[dict[str, Any]], count: int, file: Path | None) -> str:
 
 
 def _checks(count: int) -> str:
-    return "1 check says" if count == 1 else f"{count} checks say"
+    return counted(count, "check says", "checks say")

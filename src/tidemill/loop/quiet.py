@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tidemill.core.errors import Conflict
+from tidemill.core.figures import counted
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def no_run(ws: Workspace, *datasets: str) -> "Generator[Transaction]":
         running = [r for r in write.find(records.Run, {"status": "running"}) if r.id not in gone]
         if running:
             raise Conflict(
-                f"{len(running)} runs are going on: {', '.join(r.id for r in running[:3])}.",
+                f"{counted(len(running), 'run is', 'runs are')} going on: {', '.join(r.id for r in running[:3])}.",
                 why="What they have computed is not recorded yet, and what they read must stay as it is.",
                 hint="Wait for them to end, then type the same command again.",
                 code="runs-in-progress",

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import AlreadyExists, Failed, InvalidInput, TidemillError
+from tidemill.core.figures import counted
 from tidemill.models import adapters, archive, sample
 from tidemill.models import state as states
 from tidemill.models.agreement import TOLERANCE, differences
@@ -93,7 +94,7 @@ def build_predictor(
         )
     if not len(raw_sample) or len(raw_sample) != len(expected):
         raise InvalidInput(
-            f"The sample has {len(raw_sample)} raw rows and {len(expected)} answers.",
+            f"The sample has {counted(len(raw_sample), 'raw row')} and {counted(len(expected), 'answer')}.",
             why="The predictor is proven on rows that the pipeline answered.",
             hint="Give the same rows to both, at least one.",
             code="empty-sample",

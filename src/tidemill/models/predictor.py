@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import Failed, InvalidInput, TidemillError
+from tidemill.core.figures import counted
 from tidemill.models import adapters, archive
 from tidemill.models.columns import Check, Columns, with_nan
 from tidemill.models.isolation import IsolatedCode
@@ -199,7 +200,7 @@ def _runner(
             raise
         except Exception as error:
             raise Failed(
-                f"The model failed on {len(features)} rows: {type(error).__name__}: {error}.",
+                f"The model failed on {counted(len(features), 'row')}: {type(error).__name__}: {error}.",
                 hint="Try the model on these rows in Python.",
                 code="model-failed",
             ) from error

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast
 
 from tidemill.core.errors import InvalidInput
+from tidemill.core.figures import counted
 from tidemill.core.names import nearest
 from tidemill.pipeline import builder as builders
 from tidemill.pipeline import graph as graphs
@@ -245,7 +246,7 @@ class Component(Generic[P, R]):
         known = (*names, *(TRAINER_SETTINGS if self.kind == "trainer" else ()))
         if len(args) > len(names):
             raise InvalidInput(
-                f"Step '{step}' takes {len(names)} arguments, but {len(args)} are given.",
+                f"Step '{step}' takes {counted(len(names), 'argument')}, but {counted(len(args), 'is', 'are')} given.",
                 hint=f"It takes: {', '.join(names) or 'none'}.",
                 code="wrong-call",
             )

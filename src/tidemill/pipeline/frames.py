@@ -4,6 +4,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import Failed, InvalidInput
+from tidemill.core.figures import counted
 from tidemill.store.pandas_frames.frames import METADATA, metadata_of, pack, unpack, without
 from tidemill.store.pandas_frames.integers import loses_integers
 from tidemill.store.pandas_frames.labels import NotKept
@@ -53,7 +54,7 @@ def to_form(
         if len(columns) != 1:
             raise InvalidInput(
                 f"'{parameter}' of step '{step}' is annotated as an array, but its table has "
-                f"{len(columns)} columns: {', '.join(columns)}.",
+                f"{counted(len(columns), 'column')}: {', '.join(columns)}.",
                 why="One array holds one column.",
                 hint="Annotate it tm.Table and take the columns you want by table.numpy(name); or, in a "
                 "row_step, say columns=.",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import Failed, InvalidInput
+from tidemill.core.figures import counted
 from tidemill.pipeline import identity
 from tidemill.pipeline.frames import to_table, with_types_of
 
@@ -68,7 +69,9 @@ def identified(
         return identity.attached(made, given, None)
     if found is None:
         if len(made):
-            raise _lost(component, f"of {len(made)} rows for {len(given)}, which do not say which they are")
+            raise _lost(
+                component, f"of {counted(len(made), 'row')} for {len(given)}, which do not say which they are"
+            )
         # No row is left: then it is clear which ones.
         found = np.zeros(0, np.uint64)
     rows = identity.places(step, ids, found)

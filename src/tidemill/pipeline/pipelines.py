@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from tidemill.core.errors import InvalidInput
+from tidemill.core.figures import counted
 from tidemill.core.names import Reference, nearest
 from tidemill.pipeline import builder as builders
 from tidemill.pipeline import graph as graphs
@@ -101,7 +102,7 @@ class Pipeline(Generic[P, R]):
         names = [p.name for p in self.parameters]
         if len(args) > len(names):
             raise InvalidInput(
-                f"Pipeline '{self.name}' takes {len(names)} arguments, but {len(args)} are given.",
+                f"Pipeline '{self.name}' takes {counted(len(names), 'argument')}, but {counted(len(args), 'is', 'are')} given.",
                 hint=f"It takes: {', '.join(names) or 'none'}.",
                 code="wrong-call",
             )

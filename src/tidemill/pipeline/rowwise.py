@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import Failed, InvalidInput
+from tidemill.core.figures import counted
 from tidemill.pipeline import values
 from tidemill.pipeline.frames import to_form
 from tidemill.pipeline.identified import identified
@@ -45,7 +46,7 @@ def apply_rows(
         returned = component.function(frame, **arguments)
         several = returned if len(component.outputs) > 1 else (returned,)
         if not isinstance(several, (tuple, list)) or len(several) != len(component.outputs):
-            raise _wrong_type(step, f"{len(component.outputs)} tables", returned)
+            raise _wrong_type(step, counted(len(component.outputs), "table"), returned)
         return several
 
     given = table.apart()
@@ -160,7 +161,7 @@ def _with_result(component: "Component[..., Any]", table: "Table", made: Any) ->
         raise _wrong_type(step, "a NumPy array", made)
     if made.ndim == 0 or len(made) != len(table):
         raise Failed(
-            f"Step '{step}' got {len(table)} rows and returned an array of shape {made.shape}.",
+            f"Step '{step}' got {counted(len(table), 'row')} and returned an array of shape {made.shape}.",
             why="A row_step in column form returns one value for each row.",
             hint="Return an array of the same length; to drop rows, take the whole table.",
             code="not-row-wise",

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from tidemill.core.errors import InvalidInput
+from tidemill.core.figures import counted
 from tidemill.core.names import nearest
 from tidemill.edge.errors import encode
 from tidemill.models.signature import DATATYPES, Signature, Tensor
@@ -130,7 +131,7 @@ class Inference:
             )
         if len(tail):
             raise InvalidInput(
-                f"{len(tail)} bytes of binary data belong to no input.",
+                f"{counted(len(tail), 'byte of binary data belongs', 'bytes of binary data belong')} to no input.",
                 hint="Let the sum of all 'binary_data_size' be what follows the JSON.",
                 code="wrong-size",
                 details={"field": "inputs"},

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from tidemill.core.errors import InvalidInput, NotFound, TidemillError
+from tidemill.core.figures import counted
 from tidemill.core.names import nearest
 from tidemill.models.signature import Signature, Tensor
 from tidemill.serve.bodies import check_names, decode
@@ -69,7 +70,7 @@ class Labels:
         check_names(body)
         if not given or len(given) > most:
             raise InvalidInput(
-                f"The request has {len(given)} labels; the server takes 1 to {most}.",
+                f"The request has {counted(len(given), 'label')}; the server takes 1 to {most}.",
                 hint='Send {"feedback": [{"prediction": "...", "label": "..."}]}.',
                 code="no-rows" if not given else "too-many-rows",
                 details={"field": "feedback"},

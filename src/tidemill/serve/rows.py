@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from tidemill.core.errors import InvalidInput
+from tidemill.core.figures import counted
 from tidemill.core.names import nearest
 from tidemill.edge.errors import encode
 from tidemill.models.signature import Signature
@@ -67,7 +68,7 @@ class Rows:
             )
         if len(rows) > max_rows:
             raise InvalidInput(
-                f"The request has {len(rows)} rows; the server takes {max_rows} at once.",
+                f"The request has {counted(len(rows), 'row')}; the server takes {max_rows} at once.",
                 hint="Send them in several requests.",
                 code="too-many-rows",
                 details={"field": "rows", "rows": len(rows), "most": max_rows},

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput, NeedsExtra, NotFound
+from tidemill.core.figures import counted
 from tidemill.core.names import nearest
 from tidemill.store import polars_frames
 from tidemill.store.pandas_frames.frames import levels_of, unpack
@@ -49,7 +50,7 @@ class Table:
         return self._arrow.num_rows if self._beside is None else self._beside.num_rows
 
     def __repr__(self) -> str:
-        return f"Table({len(self)} rows: {', '.join(self.columns)})"
+        return f"Table({counted(len(self), 'row')}: {', '.join(self.columns)})"
 
     @property
     def columns(self) -> list[str]:

@@ -95,7 +95,7 @@ def test_files_with_different_columns_are_refused(datasets: Datasets, csv: Write
 def test_a_fault_in_the_second_file_names_it(datasets: Datasets, csv: Write, tmp_path: Path):
     csv("label,n\na,1\n", "part-1.csv")
     for text, words in (
-        ("label,n\nb\n", r"part-2\.csv, line 2: 1 cells"),
+        ("label,n\nb\n", r"part-2\.csv, line 2: 1 cell "),
         (b"label,n\n\xff,1\n", r"part-2\.csv, line 2, column 'label': byte 0xff"),
         ("label,n\n", r"part-2\.csv has a header and no row"),
         ('label,n\n"b,1\n', r"part-2\.csv, line 2: this is not readable as CSV"),

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidemill.cli.render.shapes import short, table
+from tidemill.core.figures import counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -17,7 +18,7 @@ def refit(view: "RefitView") -> str:
     if view.hint is not None:
         lines.append(f"  hint: {view.hint}")
     if view.run is not None:
-        computed = "" if view.rows_computed is None else f", {view.rows_computed:,} rows prepared"
+        computed = "" if view.rows_computed is None else f", {counted(view.rows_computed, 'row')} prepared"
         lines.append(f"  run {view.run}{computed}")
     if view.release is not None:
         lines.append(f"  release {view.release}, {'deployed' if view.deployed else 'not deployed'}")

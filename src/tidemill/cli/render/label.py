@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from tidemill.cli.render.pictures import Picture
 from tidemill.cli.render.shapes import facts, heading, stack, table, when, written
+from tidemill.core.figures import counted
 from tidemill.core.percent import percent
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def status(view: "QueueView") -> "RenderableType":
 
 def _agreement(rows: int, observed: float | None) -> str:
     share = "-" if observed is None else percent(observed)
-    return f"{share} of the pairs of labels of {rows:,} rows"
+    return f"{share} of the pairs of labels of {counted(rows, 'row')}"
 
 
 def _number(value: float | None) -> str:
@@ -167,14 +168,14 @@ def committed(view: "CommittedView") -> "RenderableType":
     """The commits, and what did not go into one."""
     if view.commits:
         total = sum(c.labels for c in view.commits)
-        lines = [f"{view.dataset}@{view.branch}: {total:,} labels."]
+        lines = [f"{view.dataset}@{view.branch}: {counted(total, 'label')}."]
         lines += [f"  {c.labels:,} of {c.author}, commit {c.number} ({c.commit})" for c in view.commits]
     else:
         lines = [f"{view.dataset}@{view.branch}: no new labels to commit."]
     if view.disputed:
-        lines.append(f"{view.disputed:,} rows are disputed.")
+        lines.append(f"{counted(view.disputed, 'row is', 'rows are')} disputed.")
     if view.left:
-        lines.append(f"{view.left:,} rows still need a label.")
+        lines.append(f"{counted(view.left, 'row still needs', 'rows still need')} a label.")
     if view.removed:
         lines.append(
             f"{len(view.removed):,} labelled rows are not in the dataset any more; "
@@ -187,7 +188,9 @@ def committed(view: "CommittedView") -> "RenderableType":
         [(c["row"], c["label"], written(c["there"])) for c in view.changed[:20]],
         empty="",
     )
-    words = f"{len(view.changed):,} rows got another label in the dataset meanwhile; the merge will ask:"
+    words = (
+        f"{counted(len(view.changed), 'row')} got another label in the dataset meanwhile; the merge will ask:"
+    )
     return stack("\n".join(lines), heading(words, changed))
 
 
@@ -198,4 +201,4 @@ def _first(rows: Sequence[str]) -> str:
 def closed(view: "ClosedView") -> str:
     """The queue that ended."""
     lost = f" {view.discarded:,} of them are in no commit." if view.discarded else ""
-    return f"Closed queue {view.queue} of {view.dataset}: {view.labels:,} rows were labelled.{lost}"
+    return f"Closed queue {view.queue} of {view.dataset}: {counted(view.labels, 'row was', 'rows were')} labelled.{lost}"

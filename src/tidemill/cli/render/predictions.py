@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from tidemill.cli.render.shapes import counts, exact, stack, table, written
+from tidemill.core.figures import counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -21,7 +22,9 @@ def predicted(view: "Predicted") -> "RenderableType":
     columns = list(dict.fromkeys(name for answer in shown for name in answer if name != "prediction"))
     rows = [(p["prediction"], *(_exact(p.get(name)) for name in columns)) for p in shown]
     more = view.count - len(rows)
-    summary = f"{view.count:,} prediction{'s' * (view.count != 1)} of {view.model}, release {view.release}, in {view.environment}."
+    summary = (
+        f"{counted(view.count, 'prediction')} of {view.model}, release {view.release}, in {view.environment}."
+    )
     return stack(
         table(["prediction", *columns], rows, empty="There are no rows."),
         summary + (f" {more:,} more than shown; --json gives all." if more > 0 else ""),
@@ -39,7 +42,7 @@ def _left(labels: "Sequence[LeftOut]", what: str) -> list[str]:
     if not labels:
         return []
     more = len(labels) - _SHOWN
-    lines = [f"{len(labels):,} {'label' if len(labels) == 1 else 'labels'}: {what}."]
+    lines = [f"{counted(len(labels), 'label')}: {what}."]
     lines += [f"  {one.prediction}: {one.message}" for one in labels[:_SHOWN]]
     return [*lines, *([f"  and {more:,} more; --json gives all"] if more > 0 else [])]
 
@@ -47,7 +50,7 @@ def _left(labels: "Sequence[LeftOut]", what: str) -> list[str]:
 def feedback(view: Mapping[str, Any]) -> str:
     """How many labels were taken, and the commit they became."""
     taken = view["accepted"]
-    lines = [f"{view['environment']}: {taken:,} label{'s' * (taken != 1)} taken."] if taken else []
+    lines = [f"{view['environment']}: {counted(taken, 'label')} taken."] if taken else []
     lines += _left(view["refused"], "refused")
     lines += [view["note"]] if view.get("note") else []
     got = view["collected"]

@@ -17,6 +17,7 @@ from tidemill.core.events import (
     StepsAdded,
     StepStarted,
 )
+from tidemill.core.figures import counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -125,7 +126,7 @@ def step_line(event: StepFinished, *, reason: bool = True) -> str:
     if event.status == "computed":
         words += f" in {seconds(event.seconds)}"
         if event.rows_computed is not None:
-            words += f", {event.rows_computed:,} rows"
+            words += f", {counted(event.rows_computed, 'row')}"
         if (rate := event.rows_per_second) is not None:
             words += f", {rate:,.0f} rows/s"
         if event.why and reason:
@@ -173,7 +174,7 @@ def live(board: Board, now: float) -> "RenderableType":
     if board.run is not None and board.tree is None:
         run, since = board.run
         bar = ProgressBar(total=board.steps_in_all, completed=board.done, width=24)
-        count = f"{board.done:,} of {board.steps_in_all:,} steps"
+        count = f"{board.done:,} of {counted(board.steps_in_all, 'step')}"
         grid.add_row(Text(f"  {run.pipeline}"), bar, f"{count}  {seconds(now - since)}")
     for name, (step, since) in ({} if board.tree else board.steps).items():
         bar = board.bar_of(name)

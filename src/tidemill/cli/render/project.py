@@ -60,11 +60,15 @@ def _fact(name: str, value: object) -> tuple[str, object]:
 def doctor(findings: Sequence["Finding"]) -> "RenderableType":
     """Each check, and what to do about those that fail."""
     rows = [
-        (mark(good=f.ok), f.check, f.message + (f" Try: {f.hint}" if f.hint and not f.ok else ""))
+        (
+            mark(good=f.ok),
+            f.check,
+            f"{f.message.removesuffix('.')}. Try: {f.hint}" if f.hint and not f.ok else f.message,
+        )
         for f in findings
     ]
     failed = sum(not f.ok for f in findings)
-    summary = "All is well." if not failed else f"{failed} of {len(findings)} checks failed."
+    summary = "All is well." if not failed else f"{failed} of {counted(len(findings), 'check')} failed."
     return stack(table(["", "check", "found"], rows, empty="Nothing was checked."), summary)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidemill.cli.render.shapes import exact, facts, heading, short, stack, table, when, written
+from tidemill.core.figures import counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -59,14 +60,17 @@ def _part(value: Any) -> "RenderableType":
 
 
 def _leaf(value: Any) -> str:
-    return exact(value) if isinstance(value, str | int | float | None) else written(value, 200)
+    if isinstance(value, list) and any(isinstance(member, Mapping | list) for member in value):
+        # Such as the rules of a gate: one a line.
+        return "\n".join(written(member, limit=None) for member in value)
+    return exact(value) if isinstance(value, str | int | float | None) else written(value, limit=None)
 
 
 def verified(view: "Verified") -> str:
     """Whether every byte is what it was."""
     name = f"{view.name}/{view.number}"
     if view.ok:
-        return f"Release {name} is whole: {view.checked:,} digests agree ({view.digest})."
+        return f"Release {name} is whole: {counted(view.checked, 'digest agrees', 'digests agree')} ({view.digest})."
     return "\n".join(
         [f"Release {name} is NOT what was released:", *(f"  {problem}" for problem in view.problems)]
     )

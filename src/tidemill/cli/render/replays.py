@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from tidemill.cli.render.shapes import facts, heading, seconds, short, stack, table, when
-from tidemill.core.figures import figure
+from tidemill.core.figures import counted, figure
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -27,7 +27,8 @@ def reproduced(view: "Reproduced") -> "RenderableType":
     of_release = f" of release {view.release}" if view.release else ""
     rows = [(s.step, _digests(s.then), _digests(s.now), _yes(s)) for s in view.steps]
     if view.identical:
-        verdict = Text(f"identical: all {len(view.steps)} steps gave what they had given", "green")
+        every = counted(len(view.steps), "step gave what it", "steps gave what they")
+        verdict = Text(f"identical: {'its' if len(view.steps) == 1 else 'all'} {every} had given", "green")
     elif view.first is None:
         verdict = Text("not identical: the run ended otherwise", "red")
     else:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tidemill.cli.render.shapes import seconds, status
 from tidemill.core.events import Progress, RunStarted, StepFinished, StepsAdded, StepStarted
+from tidemill.core.figures import counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -124,7 +125,9 @@ def _reason(words: str) -> "RenderableType":
 def _ended(event: StepFinished) -> "tuple[RenderableType, ...]":
     rate = event.rows_per_second
     rows = (
-        "" if event.rows_computed is None or event.status != "computed" else f"{event.rows_computed:,} rows"
+        ""
+        if event.rows_computed is None or event.status != "computed"
+        else f"{counted(event.rows_computed, 'row')}"
     )
     return (
         status(event.status),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidemill.core.errors import InvalidInput
+from tidemill.core.figures import counted
 from tidemill.data.sources.source import Place
 from tidemill.data.sources.unpacking import NotUtf8, Unpacked
 from tidemill.data.spelling import quoted, why_lost
@@ -155,7 +156,7 @@ def _first_ragged(path: Path, delimiter: str, names: Sequence[str]) -> InvalidIn
         column = names[len(cells)] if short else str(len(names) + 1)
         where = f"it ends before column '{column}'" if short else f"cell {column} has no column"
         return InvalidInput(
-            f"{path.name}, line {line}: {len(cells)} cells where the header names {len(names)} columns; {where}.",
+            f"{path.name}, line {line}: {counted(len(cells), 'cell')} where the header names {counted(len(names), 'column')}; {where}.",
             hint="Correct that line; what separates cells, inside a value, needs double quotes around the value.",
             code="ragged-row",
             details={"file": path.name, "line": line, "column": column},

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tidemill.core.errors import InvalidInput, NotFound
+from tidemill.core.figures import counted
 from tidemill.core.settings_file import toml_key
 from tidemill.loop.datasets.check_views import CheckedView, CheckView, Quarantined
 from tidemill.loop.datasets.references import open_reference
@@ -98,7 +99,7 @@ def _separate(datasets: "Datasets", refused: Refused) -> "tuple[Commit, Changes,
     proposal = refused.proposal
     if proposal.changes.removed:
         raise InvalidInput(
-            f"The commit also removes {proposal.changes.removed:,} rows, which --quarantine cannot do.",
+            f"The commit also removes {counted(proposal.changes.removed, 'row')}, which --quarantine cannot do.",
             why=refused.message,
             hint="Import without --sync first, or without --quarantine.",
             code="quarantine-removes",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import InvalidInput, NotAllowed, StorageError
 from tidemill.core.events import Sink, silent
+from tidemill.core.figures import counted
 from tidemill.core.words import found as found_in
 from tidemill.core.words import named as in_words
 from tidemill.loop.datasets.asked import Sought
@@ -246,7 +247,7 @@ def delete(ws: Workspace, name: str, *, yes: bool = False, force: bool = False) 
         _check_unused(write, name, force=force)
         try:
             view = DeletedView(name, len(dataset.log()), dataset.head().rows)
-            what = f"has {view.commits:,} commits on main and {view.rows:,} rows"
+            what = f"has {counted(view.commits, 'commit')} on main and {counted(view.rows, 'row')}"
         except StorageError as error:
             if error.code != "store-damaged":
                 raise

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
 from tidemill.core.events import Sink, silent
+from tidemill.core.figures import counted
 from tidemill.loop.datasets.checking import or_quarantine
 from tidemill.loop.datasets.references import row_counts
 from tidemill.loop.datasets.switching import chosen
@@ -147,7 +148,7 @@ def _left_out(ws: Workspace, name: str, ids: Collection[int]) -> list[ImportNote
         here = left.intersection(tombstone.ids)
         left -= here
         if here:
-            rows = f"{len(here):,} row{'s' * (len(here) != 1)}"
+            rows = f"{counted(len(here), 'row')}"
             text = f"{rows} left out: forgotten on {tombstone.time[:10]} ({tombstone.reason})."
             notes.append(ImportNote("forgotten-rows", None, text))
     return notes

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core.figures import counted
 from tidemill.core.names import Digest
 from tidemill.loop.datasets.asked import Sought
 from tidemill.loop.workspace import Workspace
@@ -34,7 +35,7 @@ def clear_releases(
         samples = _sample(ws, release, Digest(manifest["predictor"]), sought, do=do)
         mistakes = _report(ws, write, Digest(manifest["report"]), sought.ids, do=do)
         parts = [
-            f"{count:,} {noun}{'s' * (count != 1)}"
+            f"{counted(count, noun)}"
             for count, noun in ((samples, "sample row"), (mistakes, "mistake"))
             if count
         ]

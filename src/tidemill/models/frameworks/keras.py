@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core.config import choose_backends
 from tidemill.core.errors import InvalidInput
+from tidemill.core.figures import counted
 from tidemill.models import adapters, archive, pooling
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ def _as_wanted(model: Any, features: "np.ndarray[Any, Any]") -> "np.ndarray[Any,
     inputs = getattr(model, "inputs", None) or []
     if len(inputs) > 1:
         raise InvalidInput(
-            f"The Keras model has {len(inputs)} inputs.",
+            f"The Keras model has {counted(len(inputs), 'input')}.",
             why="A predictor gives its model one column.",
             hint="Fold the columns into one tensor column and split it inside the model.",
             code="several-inputs",

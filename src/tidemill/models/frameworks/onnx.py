@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import Failed, InvalidInput
+from tidemill.core.figures import counted
 from tidemill.models import adapters
 from tidemill.models.outputs import order_of
 
@@ -80,7 +81,7 @@ def runner(
     inputs: list[Any] = session.get_inputs()
     if len(inputs) != 1:
         raise InvalidInput(
-            f"The ONNX model has {len(inputs)} inputs.",
+            f"The ONNX model has {counted(len(inputs), 'input')}.",
             why="A predictor gives its model one column.",
             hint="Export it with one input, its first axis the rows.",
             code="several-inputs",
@@ -104,7 +105,7 @@ def runner(
             return _unzipped(answer) if is_map else answer
         except Exception as error:
             raise Failed(
-                f"The model failed on {len(features)} rows: {error}.",
+                f"The model failed on {counted(len(features), 'row')}: {error}.",
                 why="ONNX Runtime refused the batch.",
                 hint="Build the predictor again; it then falls back to the framework.",
                 code="model-failed",
@@ -145,7 +146,7 @@ def _answer(outputs: Sequence[Any], *, proven: bool = False) -> Any:
         # A bundle of before outputs had to be told apart: it was proven with the first.
         return outputs[0]
     raise InvalidInput(
-        f"The ONNX model has {len(outputs)} outputs: {', '.join(f'{o.name} ({o.type})' for o in outputs)}.",
+        f"The ONNX model has {counted(len(outputs), 'output')}: {', '.join(f'{o.name} ({o.type})' for o in outputs)}.",
         why="None of them says that it is the answer.",
         hint="Export it with one output, or call the one that answers 'probabilities' or 'value'.",
         code="several-outputs",

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import NeedsExtra
+from tidemill.core.figures import counted
 from tidemill.store import values
 from tidemill.store.pandas_frames.columns import is_plain, packed, unpacked
 from tidemill.store.pandas_frames.index import INDEX_LEVEL, LEVEL, add_index, is_default, restored_index
@@ -42,7 +43,9 @@ def pack(frame: "pd.DataFrame", *, with_index: bool = True) -> "pa.Table":
     index = frame.index
     has_index = with_index and not is_default(index)
     if len(frame) and not names and not has_index and with_index:
-        raise NotKept(f"{len(frame)} rows without a column", "Give it a column, or return its length.")
+        raise NotKept(
+            f"{counted(len(frame), 'row')} without a column", "Give it a column, or return its length."
+        )
     plain = [is_plain(dtype) for dtype in frame.dtypes]
     if all(plain) and not has_index:
         made = pa.Table.from_pandas(frame.set_axis(names, axis=1), preserve_index=False)

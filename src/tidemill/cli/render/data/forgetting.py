@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from tidemill.core.figures import counted
+
 if TYPE_CHECKING:
     from tidemill.loop.datasets.views import DeletedView, ForgottenView
 
@@ -12,15 +14,14 @@ def forgotten(view: "ForgottenView") -> str:
     if not view.rows:
         return "\n".join([f"{view.dataset}: no row of any commit has {view.where}.", *told])
     verb, removed = ("Would forget", "Would remove") if view.dry_run else ("Forgot", "Removed")
-    rows = f"{view.rows:,} row{'s' * (view.rows != 1)}"
-    commits = f"{view.commits:,} commit{'s' * (view.commits != 1)}"
+    rows, commits = counted(view.rows, "row"), counted(view.commits, "commit")
     lines = [f"{verb} {rows} of {view.dataset}, which {commits} had."]
     if view.artifacts:
-        lines.append(f"{removed} {view.artifacts:,} outputs of runs that came from them.")
+        lines.append(f"{removed} {counted(view.artifacts, 'output')} of runs that came from them.")
     if view.labels:
-        lines.append(f"{removed} {view.labels:,} label{'s' * (view.labels != 1)} that people gave them.")
+        lines.append(f"{removed} {counted(view.labels, 'label')} that people gave them.")
     if view.queues:
-        queues = f"{view.queues:,} labelling queue{'s' * (view.queues != 1)}"
+        queues = f"{counted(view.queues, 'labelling queue')}"
         lines.append(f"{removed} their cells from the lists of {queues}.")
     lines += told
     if view.trained:
@@ -61,4 +62,4 @@ def deleted(view: "DeletedView") -> str:
     """The dataset that is gone."""
     if not view.commits:
         return f"Deleted {view.dataset}, which was damaged."
-    return f"Deleted {view.dataset}: {view.commits:,} commits on main, {view.rows:,} rows."
+    return f"Deleted {view.dataset}: {counted(view.commits, 'commit')} on main, {counted(view.rows, 'row')}."

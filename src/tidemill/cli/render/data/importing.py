@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from tidemill.cli.render.shapes import counts, stack, table
+from tidemill.core.figures import counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -62,7 +63,7 @@ def _summary(view: "ImportView") -> str:
         else ""
     )
     if view.unchanged:
-        return f"{view.dataset}: nothing changed; still {where} with {view.total:,} rows.{aside}"
+        return f"{view.dataset}: nothing changed; still {where} with {counted(view.total, 'row')}.{aside}"
     if view.dry_run:
         return f"{view.dataset}: a dry run, nothing is committed. Rows: {rows}; it would have {view.total:,} in all."
     return f"{view.dataset}: {where}, rows: {rows}; {view.total:,} in all.{aside}"

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from tidemill.cli.render.shapes import facts, heading, stack, table, written
+from tidemill.core.figures import counted
 from tidemill.core.percent import percent
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def profile(view: "ProfileView") -> "RenderableType":
             ("dataset", f"{view.dataset} at {view.commit}"),
             ("rows", view.rows),
             ("columns", len(view.columns)),
-            ("missing", f"{cells:,} cells" if cells else "nothing"),
+            ("missing", counted(cells, "cell") if cells else "nothing"),
             ("label", view.label),
             ("page", view.path),
         ]
@@ -55,7 +56,7 @@ def _classes(view: "ProfileView") -> "RenderableType | None":
     if view.evenness is not None:
         words += f", evenness {view.evenness:.2f} (1 is all equal)"
     if view.unlabelled:
-        words += f"; {view.unlabelled:,} rows without one"
+        words += f"; {counted(view.unlabelled, 'row')} without one"
     return heading(words, table([str(view.label), "rows", "share", ""], rows, empty=""))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tidemill.cli.render.shapes import counts, damaged, facts, stack, table, when, written
+from tidemill.core.figures import counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -88,7 +89,7 @@ def _cell(name: str, value: object, kind: str | None) -> str:
 
 def exported(view: "Exported") -> str:
     """The file that was written, and in which form its unusual cells are."""
-    said = f"{view.path}: {view.rows:,} rows of {view.dataset} at {view.commit}, as {view.format}."
+    said = f"{view.path}: {counted(view.rows, 'row')} of {view.dataset} at {view.commit}, as {view.format}."
     ways = dict.fromkeys(view.forms.values())
     columns = {way: [name for name, own in view.forms.items() if own == way] for way in ways}
     if view.by_id and view.format in ("csv", "jsonl"):

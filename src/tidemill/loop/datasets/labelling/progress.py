@@ -5,6 +5,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.clock import now, stamp
+from tidemill.core.figures import counted
 from tidemill.evaluation.agreement import cohen_kappa, krippendorff_alpha, observed_agreement
 from tidemill.loop.datasets.labelling.classes import with_keys
 from tidemill.loop.datasets.labelling.selection import in_words
@@ -94,22 +95,20 @@ def _agreement(given: list[tuple[Any, ...]]) -> AgreementView | None:
 def _notes(queue: "records.LabelQueue", states: dict[str, int], committed: int) -> list[str]:
     notes: list[str] = []
     if states["disputed"]:
-        words = (
-            "1 row is disputed" if states["disputed"] == 1 else f"{states['disputed']:,} rows are disputed"
-        )
+        words = counted(states["disputed"], "row is disputed", "rows are disputed")
         notes.append(
             f"{words}; {queue.referee} decides, with 'tidemill label {queue.dataset}'."
             if queue.referee
             else f"{words}, and there is no referee: 'tidemill label {queue.dataset} --referee NAME'."
         )
     if states["removed"]:
-        notes.append(f"{states['removed']:,} rows left the dataset meanwhile.")
+        notes.append(f"{counted(states['removed'], 'row')} left the dataset meanwhile.")
     if states["changed"]:
-        notes.append(f"{states['changed']:,} rows got another label in the dataset meanwhile.")
+        notes.append(f"{counted(states['changed'], 'row')} got another label in the dataset meanwhile.")
     fresh = states["decided"] - committed
     if fresh and queue.closed_at is None:
         notes.append(
-            f"{fresh:,} {'label is' if fresh == 1 else 'labels are'} in no commit yet: "
+            f"{counted(fresh, 'label is', 'labels are')} in no commit yet: "
             f"'tidemill label commit {queue.name}'."
         )
     return notes

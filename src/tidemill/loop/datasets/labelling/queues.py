@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core.clock import new_id, now, stamp
 from tidemill.core.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from tidemill.core.events import Note, Sink, silent
+from tidemill.core.figures import counted
 from tidemill.core.names import Digest, check_name, listed, nearest
 from tidemill.loop.datasets.labelling import classes as labels
 from tidemill.loop.datasets.labelling.scoring import find_model
@@ -196,7 +197,7 @@ def _make(ws: Workspace, dataset: "Dataset", at: str | None, name: str, wish: Wi
     if not len(rows):
         raise _nothing(dataset.name, column, selection)
     if refused:
-        sink(Note(f"The model refused {refused:,} rows; they have no suggestion."))
+        sink(Note(f"The model refused {counted(refused, 'row; it has', 'rows; they have')} no suggestion."))
     classes = _classes(snapshot, column, known, wish)
     branch = wish.branch or f"labels-{name}"
     refuse_unreviewed(ws.settings, dataset.name, branch)

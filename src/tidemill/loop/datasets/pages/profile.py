@@ -4,7 +4,7 @@ import html
 import importlib.resources
 from typing import TYPE_CHECKING, Any
 
-from tidemill.core.figures import figure
+from tidemill.core.figures import counted, figure
 from tidemill.core.percent import percent
 from tidemill.evaluation import png, skeleton
 
@@ -37,8 +37,8 @@ def render(snapshot: "Snapshot", found: "Profile", view: "ProfileView") -> str:
     drawn = _pictures(snapshot, images[0], found) if images else {}
     subtitle = [
         f"commit {view.commit}",
-        f"{view.rows:,} rows",
-        f"{len(view.columns):,} column{'s' * (len(view.columns) != 1)}",
+        counted(view.rows, "row"),
+        f"{counted(len(view.columns), 'column')}",
     ]
     return skeleton.document(
         f"{view.dataset} · profile",
@@ -81,9 +81,7 @@ def _classes(view: "ProfileView", drawn: "dict[int, bytes]") -> str:
     hidden = len(ranked) - _CLASSES
     more = f"<p class=muted>{hidden:,} more classes, all of them smaller.</p>" if hidden > 0 else ""
     lacking = (
-        f"<p class=muted>{view.unlabelled:,} row{'s' * (view.unlabelled != 1)} without a label.</p>"
-        if view.unlabelled
-        else ""
+        f"<p class=muted>{counted(view.unlabelled, 'row')} without a label.</p>" if view.unlabelled else ""
     )
     return (
         f"<section><h2>Classes of {html.escape(str(view.label))}</h2>"
