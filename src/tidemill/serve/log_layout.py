@@ -270,10 +270,9 @@ def _is_masked(cell: Any) -> bool:
     return isinstance(cell, list) and len(cell) == 2 and isinstance(cell[1], bytes)
 
 
-def _connect(address: str, wait_seconds: float = _BUSY_SECONDS) -> sqlite3.Connection:
-    return sqlite3.connect(
-        address, uri=True, timeout=wait_seconds, isolation_level=None, check_same_thread=False
-    )
+def _connect(address: str, wait_seconds: float | None = None) -> sqlite3.Connection:
+    wait = _BUSY_SECONDS if wait_seconds is None else wait_seconds
+    return sqlite3.connect(address, uri=True, timeout=wait, isolation_level=None, check_same_thread=False)
 
 
 def _quoted(file: Path) -> str:
