@@ -172,9 +172,7 @@ class Application:
                     code="wrong-method",
                     details={"field": "method", "allowed": allowed},
                 )
-        known = [route.path for route in self.routes]
-        # What answers with a slash at its end and without one is named once.
-        known = [p for p in known if p == "/" or not p.endswith("/") or p.rstrip("/") not in known]
+        known = [route.path for route in named(self.routes)]
         close = nearest(path, known)
         return NotFound(
             f"There is nothing at {path[:200]}.",
@@ -231,6 +229,12 @@ class Application:
     async def _missing(self, scope: Any, body: bytes, held: Any) -> Response:
         del body, held
         raise self.no_route(scope["method"], scope["path"])
+
+
+def named(routes: Sequence[Route]) -> list[Route]:
+    """The routes that people are told of: what answers with a slash at its end and without one is one."""
+    paths = {route.path for route in routes}
+    return [r for r in routes if not r.path.endswith("/") or r.path.removesuffix("/") not in paths]
 
 
 async def _preflight(scope: Any, body: bytes, held: Any) -> Response:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import tidemill
-from tidemill.edge.application import Route
+from tidemill.edge.application import Route, named
 from tidemill.models.predictor import Predictor
 from tidemill.models.signature import DATATYPES, Signature, Tensor
 from tidemill.serve.rows import Rows
@@ -78,7 +78,7 @@ def openapi(
 ) -> dict[str, Any]:
     """The OpenAPI document of a server with these routes."""
     paths: dict[str, Any] = {}
-    for route in routes:
+    for route in named(routes):
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
     return {
         "openapi": "3.1.0",
