@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 
 from tidemill.core.errors import NotFound, StorageError
 from tidemill.models.signature import DATATYPES, Signature, Tensor
-from tidemill.serve import log_layout, log_removal, prediction_log
+from tidemill.serve import log_layout, log_removal
 from tidemill.serve.log_reader import LogReader
 from tidemill.serve.prediction_log import Entry, PredictionLog
 
@@ -147,55 +147,7 @@ def test_a_commit_waits_for_a_request_in_flight_but_not_for_ever(tmp_path: Path)
     assert asyncio.run(main()) == (1, 2)
 
 
-def test_what_waits_alone_is_committed_at_once_and_by_the_thread_where_another_writes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(prediction_log, "AT_ONCE_SECONDS", 60.0)
-    monkeypatch.setattr(prediction_log, "_MOVE_ON_COMMITS", 5)
-    file = tmp_path / "log.db"
-    journal = tmp_path / "log.db-wal"
-
-    async def main() -> tuple[list[bool], float]:
-        log = PredictionLog(file, release="sha256:1", number=1, signature=SIGNATURE)
-        loop = asyncio.get_running_loop()
-
-        def written(name: str) -> Entry:
-            entry = Entry(loop.create_future(), [(name, bytes(4000), b"\x90")])
-            log.write(entry)
-            return entry
-
-        await written("first").done
-        # Done before anything else of the loop had its turn, so by the loop itself.
-        at_once = [written(f"{n:03}").done.done() for n in range(100)]
-        other = sqlite3.connect(file, isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
-        held = written("held")
-        at_once.append(held.done.done())
-        other.execute("COMMIT")
-        other.close()
-        await held.done
-        size = journal.stat().st_size
-        at_once.append(written("again").done.done())
-        # The thread had its turns: what it moved on is written over.
-        for n in range(100):
-            await asyncio.sleep(0.001)
-            await written(f"more {n:03}").done
-        grown = journal.stat().st_size / size
-        await log.close()
-        return at_once, grown
-
-    at_once, grown = asyncio.run(main())
-    assert at_once == [*[True] * 100, False, True]
-    assert grown < 1.5
-    with LogReader(file) as log:
-        assert log.count() == 203
-
-
-def test_what_the_loop_cannot_write_is_told_to_its_writer_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(prediction_log, "AT_ONCE_SECONDS", 60.0)
-
+def test_what_cannot_be_written_is_told_to_its_writer_alone(tmp_path: Path) -> None:
     async def main() -> list[object]:
         log = PredictionLog(tmp_path / "log.db", release="sha256:1", number=1, signature=SIGNATURE)
         ended: list[object] = []
@@ -211,12 +163,8 @@ def test_what_the_loop_cannot_write_is_told_to_its_writer_alone(
     assert isinstance(half, StorageError)
 
 
-@pytest.mark.parametrize("at_once_seconds", [0.0, 60.0], ids=["by the thread", "at once"])
 @pytest.mark.parametrize("how", ["removed", "put back", "moved away"])
-def test_nothing_is_answered_once_the_log_is_another_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once_seconds: float, how: str
-) -> None:
-    monkeypatch.setattr(prediction_log, "AT_ONCE_SECONDS", at_once_seconds)
+def test_nothing_is_answered_once_the_log_is_another_file(tmp_path: Path, how: str) -> None:
     file = tmp_path / "here" / "log.db"
     file.parent.mkdir()
 

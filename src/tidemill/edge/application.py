@@ -6,7 +6,7 @@ Who may not ask is refused before the body is read and before it is said whether
 import asyncio
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
@@ -54,7 +54,6 @@ class Application:
 
     Attributes:
         draining: Whether every answer asks the client to come back on a new connection.
-        answering: The tasks that answer a request each, as whoever listens for them counts them.
         challenges: How a token may be sent, as ``WWW-Authenticate`` says it; the second is for browsers.
     """
 
@@ -64,7 +63,6 @@ class Application:
         self, routes: Sequence[Route], *, guard: Guard, access: Access, limits: LimitSettings
     ) -> None:
         self.draining = False
-        self.answering: Collection[Any] = ()
         self._guard, self._access, self._limits = guard, access, limits
         # One at a time: a body takes many times its size while it is read.
         self._reader = ThreadPoolExecutor(1, "reader")
@@ -120,11 +118,6 @@ class Application:
             await self._send(send, receive, status, more, body, linger=linger)
         finally:
             self.end(path if route is not None else "other", status, time.perf_counter() - began)
-
-    @property
-    def is_lone(self) -> bool:
-        """Whether the request that is being answered is the only one."""
-        return len(self.answering) == 1
 
     async def alone(self, work: Callable[[], T]) -> T:
         """What a piece of work makes, beside the event loop and after the one before it."""

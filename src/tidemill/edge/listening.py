@@ -34,7 +34,6 @@ class Listening:
         self._application, self._limits = application, limits
         self._loop = asyncio.get_running_loop()
         self._state = ServerState()
-        application.answering = self._state.tasks
         self._swept = self._loop.time()
         self._most = most_connections()
         self._accepting: list[tuple[socket.socket, asyncio.Server]] = []

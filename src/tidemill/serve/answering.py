@@ -75,15 +75,9 @@ class Answering:
         self._thread = ThreadPoolExecutor(1, "predictor")
 
     async def answer(
-        self, asked: Asked, write: Callable[[Answer], Written], expected: Expected | None, *, lone: bool
+        self, asked: Asked, write: Callable[[Answer], Written], expected: Expected | None
     ) -> Written:
         """The response's body, once what it says is on the disk.
-
-        Args:
-            asked: The request.
-            write: Makes the body of an answer.
-            expected: What the log waits for.
-            lone: Whether no other request is being answered, with which this one could be predicted.
 
         Raises:
             InvalidInput: What the predictor refuses.
@@ -93,9 +87,7 @@ class Answering:
         """
         job = _Job(asked, write, self._loop.create_future(), expected)
         self._jobs.append(job)
-        if lone:
-            self._flush()
-        elif not self._scheduled:
+        if not self._scheduled:
             self._scheduled = True
             # After the requests that came in with this one.
             self._loop.call_soon(self._flush)

@@ -141,7 +141,7 @@ class Application(application.Application):
         header = next((v for n, v in scope["headers"] if n == inference.HEADER), None)
         asked, wanted = await self.reading(body, self._inference.read, body, header, self._body_rows)
         written, json_bytes = await self._answering.answer(
-            asked, lambda answer: self._inference.write(answer, wanted), expected, lone=self.is_lone
+            asked, lambda answer: self._inference.write(answer, wanted), expected
         )
         if json_bytes is None:
             return 200, JSON, written, []
@@ -151,7 +151,7 @@ class Application(application.Application):
         del scope
         asked = await self.reading(body, self._rows.read, body, self._body_rows)
         written, _ = await self._answering.answer(
-            asked, lambda answer: (self._rows.write(answer), None), expected, lone=self.is_lone
+            asked, lambda answer: (self._rows.write(answer), None), expected
         )
         return 200, JSON, written, []
 

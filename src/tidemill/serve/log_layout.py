@@ -79,29 +79,6 @@ def open_to_write(file: Path) -> sqlite3.Connection:
     return database
 
 
-def open_beside(file: Path) -> sqlite3.Connection:
-    """A second connection of a process that writes: its commits are on the disk too, and it waits for nobody.
-
-    Where another connection writes just now it raises ``sqlite3.OperationalError`` at once. What is in the log's
-    journal it leaves there, which takes longer than a commit: ``move_on`` of the first connection does that.
-
-    Raises:
-        StorageError: ``storage``.
-    """
-    try:
-        database = _connect(f"file:{_quoted(file)}?mode=rw", wait_seconds=0.0)
-        for setting in ("synchronous = FULL", "wal_autocheckpoint = 0"):
-            database.execute(f"PRAGMA {setting}")
-    except sqlite3.Error as error:
-        raise storage_error(file, error) from error
-    return database
-
-
-def move_on(database: sqlite3.Connection) -> None:
-    """Move commits from the log's journal into its file, as far as no reader needs them there."""
-    database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-
-
 def open_to_read(file: Path) -> sqlite3.Connection:
     """A connection that changes nothing.
 
@@ -270,9 +247,10 @@ def _is_masked(cell: Any) -> bool:
     return isinstance(cell, list) and len(cell) == 2 and isinstance(cell[1], bytes)
 
 
-def _connect(address: str, wait_seconds: float | None = None) -> sqlite3.Connection:
-    wait = _BUSY_SECONDS if wait_seconds is None else wait_seconds
-    return sqlite3.connect(address, uri=True, timeout=wait, isolation_level=None, check_same_thread=False)
+def _connect(address: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
 
 
 def _quoted(file: Path) -> str:

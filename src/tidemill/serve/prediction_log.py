@@ -1,12 +1,10 @@
 """The writing side of a prediction log: group commit. Every answer waits for the commit that holds it.
 
 Belongs to one event loop, which gathers entries and decides when to commit; a thread of its own does
-the commits, one after the other, while the loop answers and gathers the next group. What waits alone while no other
-request is in flight the loop commits itself, where the disk is quick: two switches of threads take longer.
+the commits, one after the other, while the loop answers and gathers the next group.
 """
 
 import asyncio
-import contextlib
 import json
 import queue
 import sqlite3
@@ -32,10 +30,6 @@ WAIT_SECONDS = 0.002
 """How long a group waits for requests that are in flight and have not reached the log."""
 PRUNE_SECONDS = 60.0
 """How long a log rests once nothing in it is too old and it is not too large."""
-AT_ONCE_SECONDS = 0.002
-"""How long a commit may take, as the last ones did, for the loop to do it itself."""
-_MOVE_ON_COMMITS = 250
-"""So many commits of the loop's are moved from the journal to the file by the thread: about a mebibyte."""
 _ROWS_A_STATEMENT = 64
 _INTO_PREDICTIONS = "INSERT INTO predictions (id, time, release, checking, inputs, outputs) VALUES "
 _ONE = "(?, ?, ?, ?, ?, ?)"
@@ -116,8 +110,6 @@ class _Group:
 
 _LOOK = _Group([])
 """Wakes the thread to look whether something is to be pruned."""
-_MOVE_ON = _Group([])
-"""Wakes the thread to move commits from the journal into the file."""
 
 
 class PredictionLog:
@@ -141,7 +133,6 @@ class PredictionLog:
         self._loop = asyncio.get_running_loop()
         self._writing = log_layout.open_to_write(file)
         self._opened = log_layout.which(file)
-        self._at_once = log_layout.open_beside(file)
         self._reading = log_layout.open_to_read(file)
         try:
             self._release = self._register(release, number, signature)
@@ -151,8 +142,6 @@ class PredictionLog:
         self._coming = 0
         self._pending: list[Entry] = []
         self._committing = False
-        self._usual_seconds = AT_ONCE_SECONDS
-        self._to_move_on = 0
         self._timer: asyncio.TimerHandle | None = None
         self._idle: Callable[[], None] | None = None
         self._groups: queue.SimpleQueue[_Group | None] = queue.SimpleQueue()
@@ -253,7 +242,7 @@ class PredictionLog:
             await flushed
         self._groups.put(None)
         await asyncio.to_thread(self._thread.join)
-        for connection in (self._reading, self._at_once, self._writing):
+        for connection in (self._reading, self._writing):
             connection.close()
 
     def _kick(self) -> None:
@@ -272,40 +261,11 @@ class PredictionLog:
             return
         group, self._pending = _Group(self._pending), []
         self._committing = True
-        if self._is_alone(group) and self._commit_at_once(group):
-            self._committed(group)
-        else:
-            self._groups.put(group)
-
-    def _is_alone(self, group: _Group) -> bool:
-        """Whether nobody waits for the loop meanwhile, as far as it knows, and the disk is quick enough for those who come."""
-        entry = group.entries[0]
-        return (
-            len(group.entries) == 1
-            and not self._coming
-            and self._usual_seconds < AT_ONCE_SECONDS
-            and 0 < len(entry.rows) <= _ROWS_A_STATEMENT
-            and not entry.feedback
-        )
-
-    def _commit_at_once(self, group: _Group) -> bool:
-        """Commit in the loop itself; False where the thread has to: another writes just now, or something is wrong."""
-        began = time.perf_counter()
-        try:
-            self._commit(group, self._at_once)
-        except Exception:  # noqa: BLE001 - the thread tries again, and tells those who wait what is wrong
-            return False
-        group.seconds = time.perf_counter() - began
-        self._to_move_on += 1
-        if self._to_move_on >= _MOVE_ON_COMMITS:
-            self._to_move_on = 0
-            self._groups.put(_MOVE_ON)
-        return True
+        self._groups.put(group)
 
     def _committed(self, group: _Group) -> None:
         self._committing = False
         self.figures.commit_seconds += group.seconds
-        self._usual_seconds += 0.1 * (group.seconds - self._usual_seconds)
         if group.error is None:
             self.failing = None
             self.figures.commits += 1
@@ -347,11 +307,6 @@ class PredictionLog:
                 group = self._groups.get(timeout=max(rest, 0))
             except queue.Empty:
                 group = _LOOK
-            if group is _MOVE_ON:
-                with contextlib.suppress(sqlite3.Error):
-                    # It is tried again after as many commits, and by the next group that the thread commits.
-                    log_layout.move_on(self._writing)
-                continue
             if group is not _LOOK:
                 return group
             self._prune_at = time.monotonic() + self._prune()
