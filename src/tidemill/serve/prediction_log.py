@@ -242,8 +242,8 @@ class PredictionLog:
             await flushed
         self._groups.put(None)
         await asyncio.to_thread(self._thread.join)
-        for connection in (self._reading, self._writing):
-            connection.close()
+        self._reading.close()
+        self._writing.close()
 
     def _kick(self) -> None:
         if self._committing or not self._pending:
@@ -293,7 +293,7 @@ class PredictionLog:
         while (group := self._next_group()) is not None:
             began = time.perf_counter()
             try:
-                self._commit(group, self._writing)
+                self._commit(group)
             except Exception as error:  # noqa: BLE001 - whatever it was, those who wait must hear of it
                 group.error = error
                 self._roll_back()
@@ -322,18 +322,18 @@ class PredictionLog:
         self.figures.pruned += gone
         return 0.0 if gone else PRUNE_SECONDS
 
-    def _commit(self, group: _Group, writing: sqlite3.Connection) -> None:
+    def _commit(self, group: _Group) -> None:
         # What has another name, or none any more, is written to as well as before. Looked at before, so that nothing is in
         # it that nobody is answered; and after, for it may have gone meanwhile.
         self._check_place()
-        self._write(group, writing)
+        self._write(group)
         self._check_place()
 
     def _check_place(self) -> None:
         if log_layout.which(self.file) != self._opened:
             raise log_layout.replaced(self.file)
 
-    def _write(self, group: _Group, writing: sqlite3.Connection) -> None:
+    def _write(self, group: _Group) -> None:
         moment, release = stamp(now()), self._release
         rows: list[Any] = [
             (name, moment, release, int(entry.checking), inputs, outputs)
@@ -342,15 +342,15 @@ class PredictionLog:
         ]
         labels = any(entry.feedback for entry in group.entries)
         group.rows = len(rows)
-        execute = writing.execute
+        execute = self._writing.execute
         if rows and not labels and len(rows) <= _ROWS_A_STATEMENT:
             # One statement is its own transaction: the interpreter's lock is let go and taken once, not per row.
-            group.short = _insert(writing, rows) < len(rows)
+            group.short = self._insert(rows) < len(rows)
             return
         execute("BEGIN IMMEDIATE")
         written = 0
         for at in range(0, len(rows), _ROWS_A_STATEMENT):
-            written += _insert(writing, rows[at : at + _ROWS_A_STATEMENT])
+            written += self._insert(rows[at : at + _ROWS_A_STATEMENT])
         group.short = written < len(rows)
         for entry in group.entries:
             entry.gone = {
@@ -359,6 +359,14 @@ class PredictionLog:
         if not rows and not labels:
             execute("UPDATE releases SET number = number WHERE id = ?", (release,))
         execute("COMMIT")
+
+    def _insert(self, rows: list[Any]) -> int:
+        """Write the rows that are not there; how many that was."""
+        values = ", ".join([_ONE] * len(rows))
+        flat = [value for row in rows for value in row]
+        return self._writing.execute(
+            f"{_INTO_PREDICTIONS}{values} ON CONFLICT (id) DO NOTHING", flat
+        ).rowcount
 
     def _roll_back(self) -> None:
         try:
@@ -382,10 +390,3 @@ class PredictionLog:
             return self._reading.execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise log_layout.storage_error(self.file, error) from error
-
-
-def _insert(writing: sqlite3.Connection, rows: list[Any]) -> int:
-    """Write the rows that are not there; how many that was."""
-    values = ", ".join([_ONE] * len(rows))
-    flat = [value for row in rows for value in row]
-    return writing.execute(f"{_INTO_PREDICTIONS}{values} ON CONFLICT (id) DO NOTHING", flat).rowcount
