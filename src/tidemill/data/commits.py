@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tidemill.core import identity
-from tidemill.core.errors import StorageError
 from tidemill.data.refs import Ref
 from tidemill.store import damage
 
@@ -157,12 +156,7 @@ def from_properties(dataset: str, version: int, stored: Mapping[str, str]) -> Co
         body = json.loads(text)
         layout = int(body["layout"])
     if layout > LAYOUT:
-        raise StorageError(
-            f"Dataset '{dataset}' has a commit of layout {layout}; this Tidemill knows up to {LAYOUT}.",
-            why="A newer Tidemill wrote it.",
-            hint="Type 'pip install --upgrade tidemill'.",
-            code="store-too-new",
-        )
+        raise damage.too_new(f"Dataset '{dataset}' has a commit of layout {layout}", LAYOUT)
     with damage.reading(f"Version {version} of dataset '{dataset}'"):
         return Commit(
             id=body["id"],

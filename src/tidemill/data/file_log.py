@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidemill.core.errors import StorageError
 from tidemill.core.names import Digest
 from tidemill.store import damage
 from tidemill.store.seen import Seen, mark_of
@@ -222,12 +221,7 @@ def parsed(name: str, data: bytes | mmap.mmap) -> Entry:
     end = data.find(b"\n")
     body = json.loads(data[:end])
     if int(body["layout"]) > LAYOUT:
-        raise StorageError(
-            f"The log entry {name} has layout {body['layout']}; this Tidemill knows up to {LAYOUT}.",
-            why="A newer Tidemill wrote it.",
-            hint="Type 'pip install --upgrade tidemill'.",
-            code="store-too-new",
-        )
+        raise damage.too_new(f"The log entry {name} has layout {body['layout']}", LAYOUT)
     return Entry(name, body["rest"], body["refs"], data, end + 1, bool(body.get("ordered")))
 
 

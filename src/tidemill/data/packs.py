@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from tidemill.core.errors import StorageError
+from tidemill.store import damage
 
 FOLDER = "_tidemill/packs"
 LAYOUT = 1
@@ -124,12 +124,7 @@ class Pack:
             raise Damaged("its index is another than its name says")
         body = json.loads(_unpressed(index[8:], int.from_bytes(index[:8], "little")))
         if int(body["layout"]) > LAYOUT:
-            raise StorageError(
-                f"The pack {self.name} has layout {body['layout']}; this Tidemill knows up to {LAYOUT}.",
-                why="A newer Tidemill wrote it.",
-                hint="Type 'pip install --upgrade tidemill'.",
-                code="store-too-new",
-            )
+            raise damage.too_new(f"The pack {self.name} has layout {body['layout']}", LAYOUT)
         return tuple(_Block(tuple(versions), *rest) for versions, *rest in body["blocks"])
 
     def _block(self, number: int) -> tuple[Packed, ...]:

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from tidemill.core.errors import AlreadyExists, InvalidInput, StorageError
+from tidemill.core.errors import AlreadyExists, InvalidInput
 from tidemill.core.names import check_name
 from tidemill.store import damage
 
@@ -151,12 +151,7 @@ def load(objects: "Objects", dataset: str) -> tuple[Refs | None, str | None]:
             raise ValueError("its bytes have another digest than it says")
         layout = int(body["layout"])
     if layout > LAYOUT:
-        raise StorageError(
-            f"Dataset '{dataset}' has refs of layout {layout}; this Tidemill knows up to {LAYOUT}.",
-            why="A newer Tidemill wrote them.",
-            hint="Type 'pip install --upgrade tidemill'.",
-            code="store-too-new",
-        )
+        raise damage.too_new(f"Dataset '{dataset}' has refs of layout {layout}", LAYOUT)
     if body.get("removed"):
         return None, found[1]
     with _reading(objects, dataset):

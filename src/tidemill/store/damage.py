@@ -32,3 +32,18 @@ def reading(what: str, hint: str = RESTORE, store: str | None = None) -> Generat
             code="store-damaged",
             details={"store": store} if store else None,
         ) from error
+
+
+def too_new(said: str, known: int | str) -> StorageError:
+    """The error for what a newer Tidemill wrote: ``store-too-new``.
+
+    Args:
+        said: What there is, and which layout it has.
+        known: The newest layout that is known here.
+    """
+    return StorageError(
+        f"{said}; this Tidemill knows up to {known}.",
+        why="A newer Tidemill wrote it.",
+        hint="Type 'pip install --upgrade tidemill'.",
+        code="store-too-new",
+    )

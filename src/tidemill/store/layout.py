@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 
 from tidemill.core.clock import now, stamp
-from tidemill.core.errors import Conflict, NotFound, StorageError, TidemillError
+from tidemill.core.errors import Conflict, NotFound, TidemillError
 from tidemill.store import damage
 from tidemill.store.objects import Objects
 
@@ -95,12 +95,7 @@ def bring_up_to_date(objects: Objects) -> str | None:
         body = json.loads(there[0])
         version = int(body["layout"])
     if version > LAYOUT:
-        raise StorageError(
-            f"The store in {objects.address} has layout {version}; this Tidemill knows up to {LAYOUT}.",
-            why="A newer Tidemill wrote it.",
-            hint="Type 'pip install --upgrade tidemill'.",
-            code="store-too-new",
-        )
+        raise damage.too_new(f"The store in {objects.address} has layout {version}", LAYOUT)
     while version < LAYOUT:
         MIGRATIONS[version](objects)
         version += 1

@@ -6,7 +6,6 @@ So a whole run can be made beside a store, without a second copy of its data and
 import json
 from typing import TypedDict
 
-from tidemill.core.errors import StorageError
 from tidemill.store import damage
 from tidemill.store.objects import Objects
 
@@ -39,9 +38,5 @@ def beneath(objects: Objects) -> Beneath | None:
         told = json.loads(file.read_bytes())
         layout, below = int(told["layout"]), Beneath(address=told["address"], local=told["local"])
     if layout > _LAYOUT:
-        raise StorageError(
-            f"{file} was written by a newer Tidemill.",
-            hint="Type 'pip install --upgrade tidemill'.",
-            code="store-too-new",
-        )
+        raise damage.too_new(f"{file} has layout {layout}", _LAYOUT)
     return below

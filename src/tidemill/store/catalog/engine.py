@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from tidemill.core.errors import StorageError, TidemillError
+from tidemill.store import damage
 
 
 class Engine(ABC):
@@ -53,9 +54,4 @@ class Engine(ABC):
 
 def too_new(version: str, newest: str) -> StorageError:
     """A newer Tidemill has written the catalog."""
-    return StorageError(
-        f"The catalog has version {version}; this Tidemill knows up to {newest}.",
-        why="A newer Tidemill wrote it.",
-        hint="Type 'pip install --upgrade tidemill'.",
-        code="store-too-new",
-    )
+    return damage.too_new(f"The catalog has version {version}", newest)
