@@ -1,7 +1,7 @@
 """The batches of CSV and TSV files, by Arrow's streaming reader: some megabytes at a time, and what is wrong in words."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from tidemill.data.sources import delimited_faults, dialect
 from tidemill.data.sources.looks import Looks
 from tidemill.data.sources.missing import Missing
 from tidemill.data.sources.paths import check_same_columns
-from tidemill.data.sources.unpacking import Unpacked
+from tidemill.data.sources.unpacking import Unpacked, read_ahead
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -129,8 +129,8 @@ class DelimitedReader:
         with Unpacked(path, self._identities.get(path), watch=self.looks.see) as data:
             self._identities.setdefault(path, data.identity)
             try:
-                reader = csv.open_csv(
-                    data,
+                reader_of = partial(
+                    csv.open_csv,
                     read_options=csv.ReadOptions(
                         block_size=self._block_bytes,
                         skip_rows=delimited_faults.blank_lines(path) if alone else 0,
@@ -149,7 +149,7 @@ class DelimitedReader:
                         quoted_strings_can_be_null=False,
                     ),
                 )
-                for batch in reader:
+                for batch in read_ahead(data, reader_of):
                     yield self._renamed(batch, names), data.done_bytes, data.size_bytes
             except pa.ArrowInvalid:
                 delimited_faults.check(path, self.delimiter, data)

@@ -3,14 +3,19 @@
 import codecs
 import io
 import os
-from collections.abc import Callable
+import time
+import weakref
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tidemill.core.errors import Conflict, InvalidInput, NotFound, StorageError
 
 _PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
 """How packed bytes begin."""
+_LET_GO_SECONDS = 5.0
+"""How long a thread that reads ahead is waited for: of a pipe that nobody writes to, it would be for ever."""
+T = TypeVar("T")
 
 
 def packing(path: Path) -> str | None:
@@ -85,6 +90,7 @@ class Unpacked(io.RawIOBase):
         self._decode = codecs.getincrementaldecoder("utf-8")() if text else None
         self._watch = watch
         self._fault: Exception | None = None
+        self._stopped = False
         self._lines = 0
         self.quotes = 0
         self._line_start = b""
@@ -106,7 +112,7 @@ class Unpacked(io.RawIOBase):
 
     def read(self, size: int = -1, /) -> bytes:
         """The next bytes; none at the end, and once something is wrong."""
-        if self._fault is not None:
+        if self._fault is not None or self._stopped:
             return b""
         try:
             data: bytes = self._bytes.read(size) or b""
@@ -124,6 +130,10 @@ class Unpacked(io.RawIOBase):
         data = self.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
+
+    def stop(self) -> None:
+        """Have no more read by who reads ahead."""
+        self._stopped = True
 
     def close(self) -> None:
         """Close the file."""
@@ -198,6 +208,44 @@ class Unpacked(io.RawIOBase):
             code="truncated-file",
             details={"file": self._path.name, "line": self._lines + 1},
         )
+
+
+def read_ahead(data: Unpacked, reader_of: Callable[[io.RawIOBase], Iterable[T]]) -> Generator[T]:
+    """What a reader of Arrow gives that reads ahead in threads of its own; it ends when they have let go of the file.
+
+    Such a thread drops its reference to the file after the reader has given its last batch or its error. If it asks for
+    Python's lock for that while the process ends, it is ended amid a destructor, and the process with it ("terminate called
+    without an active exception"). And what the file counted is read after this, when nothing changes it any more.
+
+    Args:
+        data: The file.
+        reader_of: Makes the reader of it. It must be a function in C: a frame of Python, kept by an error, would keep the file.
+    """
+    lent = _Lent(data)
+    held = weakref.ref(lent)
+    opened = [lent]
+    del lent
+    try:
+        yield from reader_of(opened.pop())
+    finally:
+        data.stop()
+        deadline = time.monotonic() + _LET_GO_SECONDS
+        while held() is not None and time.monotonic() < deadline:
+            time.sleep(0.0005)
+
+
+class _Lent(io.RawIOBase):
+    """A file as a reader in C holds it: nobody else holds this object."""
+
+    def __init__(self, data: Unpacked) -> None:
+        super().__init__()
+        self._data = data
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self._data.read(size)
 
 
 class NotUtf8(Exception):
