@@ -1,6 +1,6 @@
 """``python -m tidemill``: the same as ``tidemill``."""
 
-from tidemill.cli.main import main
+from tidemill.cli.main import run
 
 if __name__ == "__main__":
-    main(prog_name="tidemill")
+    run()

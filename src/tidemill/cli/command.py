@@ -41,11 +41,12 @@ class State:
     opened: "Workspace | None" = None
 
     def workspace(self, *, make: bool = False) -> "Workspace":
-        """The project that the command works on."""
+        """The project that the command works on, closed when the command ends."""
         from tidemill.loop import workspace  # noqa: PLC0415
 
         self.opened = workspace.open_workspace(self.folder, make=make)
         self.opened.tell = streams.note
+        click.get_current_context().call_on_close(self.opened.close)
         return self.opened
 
     @contextmanager

@@ -4,12 +4,12 @@ A command's module is imported when that command is typed, or when all of them a
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from tidemill import __version__
-from tidemill.cli import faults, streams
+from tidemill.cli import ending, faults, streams
 from tidemill.cli.command import Group, State
 from tidemill.core import config
 
@@ -131,3 +131,13 @@ def main(context: click.Context, project: Path | None, log: str, verify: str | N
     state.folder, state.log, state.debug = project, log, debug
     if verify is not None:
         config.choose_verify(verify)
+
+
+def run() -> NoReturn:
+    """The process ``tidemill``: one command line, and the end of the process."""
+    status = 1
+    try:
+        main(prog_name="tidemill")
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 1
+    ending.leave(status)
