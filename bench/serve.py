@@ -2,7 +2,9 @@
 
 Both run the same ONNX network (784-128-10) on the same server (uvicorn, httptools, uvloop) on one core; the
 other core sends one 28 x 28 row a request. The windows of the two alternate, and the median of the ratios of
-neighbours is reported, so that a busy machine slows both.
+neighbours is reported, so that a busy machine slows both. The floor is the bare application that also commits what it
+was asked and what it answered to SQLite before it answers, all that wait together in one commit of a thread: nothing
+that checks, names, counts or prunes.
 
     python bench/serve.py [--seconds 3] [--rounds 5]
 """
@@ -20,7 +22,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 BARE = """
-import os
+import asyncio, os, queue, sqlite3, threading, uuid
 import msgspec, numpy as np, onnxruntime as ort
 
 options = ort.SessionOptions()
@@ -38,6 +40,39 @@ class Request(msgspec.Struct):
 
 decoder, encoder = msgspec.json.Decoder(Request), msgspec.json.Encoder()
 
+log = None
+
+def open_log():
+    global log
+    database = sqlite3.connect(os.environ["LOG"], isolation_level=None, check_same_thread=False)
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")
+    database.execute("CREATE TABLE log (id TEXT PRIMARY KEY, inputs BLOB, outputs BLOB)")
+    loop, groups, log = asyncio.get_running_loop(), queue.SimpleQueue(), Log()
+    log.pending, log.committing, log.groups = [], False, groups
+
+    def committed(group):
+        log.committing = False
+        for *_, done in group:
+            if not done.done():
+                done.set_result(None)
+        log.kick()
+
+    def commit():
+        while True:
+            group = groups.get()
+            marks = ", ".join(["(?, ?, ?)"] * len(group))
+            database.execute(f"INSERT INTO log VALUES {marks}", [v for *row, _ in group for v in row])
+            loop.call_soon_threadsafe(committed, group)
+
+    threading.Thread(target=commit, daemon=True).start()
+
+class Log:
+    def kick(self):
+        if self.pending and not self.committing:
+            group, self.pending, self.committing = self.pending, [], True
+            self.groups.put(group)
+
 async def app(scope, receive, send):
     message = await receive()
     body = message.get("body", b"")
@@ -45,10 +80,18 @@ async def app(scope, receive, send):
         message = await receive()
         body += message.get("body", b"")
     given = decoder.decode(body).inputs[0]
-    found = session.run(None, {"x": np.array(given.data, np.float32).reshape(given.shape)})[0]
+    asked = np.array(given.data, np.float32).reshape(given.shape)
+    found = session.run(None, {"x": asked})[0]
     body = encoder.encode({"model_name": "m", "outputs": [
         {"name": "probabilities", "shape": list(found.shape), "datatype": "FP32", "data": found.ravel().tolist()}]})
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    if "LOG" in os.environ:
+        if log is None:
+            open_log()
+        done = asyncio.get_running_loop().create_future()
+        log.pending.append((uuid.uuid4().hex, asked.astype(np.uint8).tobytes(), found.tobytes(), done))
+        asyncio.get_running_loop().call_soon(log.kick)
+        await done
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 """
@@ -154,6 +197,13 @@ def start(command: list[str], environment: dict[str, str]) -> "subprocess.Popen[
     return subprocess.Popen(pinned, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True)
 
 
+def bare_server(folder: Path, port: int, environment: dict[str, str]) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "uvicorn", "bare:app", "--app-dir", str(folder), "--port", str(port)]
+    command += ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
+    command += ["--lifespan", "off", "--no-server-header"]
+    return start(command, {"MODEL": str(folder / "bundle" / "model.onnx"), **environment})
+
+
 def wait(port: int) -> None:
     import socket
 
@@ -174,9 +224,40 @@ def free_port() -> int:
     return port
 
 
-def main() -> None:
+def asked_of(bare: int, logged: int, served: int) -> dict[str, tuple[int, bytes]]:
+    """What is asked of whom: a port and the bytes of a request."""
     import numpy as np
 
+    image = np.random.default_rng(2).integers(0, 256, (1, 28, 28), dtype=np.uint8)
+    tensor = {
+        "name": "image",
+        "shape": [1, 28, 28],
+        "datatype": "UINT8",
+        "data": image.ravel().tolist(),
+    }
+    as_json = json.dumps({"inputs": [tensor]}).encode()
+    head = {"name": "image", "shape": [1, 28, 28], "datatype": "UINT8"}
+    head_json = json.dumps({"inputs": [{**head, "parameters": {"binary_data_size": 784}}]}).encode()
+    return {
+        "bare ASGI, JSON": (bare, request("/", as_json)),
+        "floor: bare, committed": (logged, request("/", as_json)),
+        "served, JSON": (served, request("/v2/models/net/infer", as_json)),
+        "served, binary tensor": (
+            served,
+            request(
+                "/v2/models/net/infer",
+                head_json + image.tobytes(),
+                f"Inference-Header-Content-Length: {len(head_json)}\r\n",
+            ),
+        ),
+        "served, /predict": (
+            served,
+            request("/predict", json.dumps({"rows": [{"image": image[0].tolist()}]}).encode()),
+        ),
+    }
+
+
+def main() -> None:
     from tidemill.serve import log_layout
     from tidemill.serve.log_reader import LogReader
 
@@ -189,24 +270,9 @@ def main() -> None:
         folder = Path(name)
         bundle(folder / "bundle")
         (folder / "bare.py").write_text(BARE)
-        bare_port = free_port()
-        bare = start(
-            [
-                *(
-                    sys.executable,
-                    "-m",
-                    "uvicorn",
-                    "bare:app",
-                    "--app-dir",
-                    str(folder),
-                    "--port",
-                    str(bare_port),
-                ),
-                *("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"),
-                *("--lifespan", "off", "--no-server-header"),
-            ],
-            {"MODEL": str(folder / "bundle" / "model.onnx")},
-        )
+        bare_port, logged_port = free_port(), free_port()
+        bare = bare_server(folder, bare_port, {})
+        logged = bare_server(folder, logged_port, {"LOG": str(folder / "floor.db")})
         served = start(
             [
                 *(
@@ -235,43 +301,19 @@ def main() -> None:
             assert served.stdout is not None
             port = int(json.loads(served.stdout.readline())["address"].rpartition(":")[2])
             wait(bare_port)
+            wait(logged_port)
             if sys.platform == "linux":
                 os.sched_setaffinity(0, {1})
-            image = np.random.default_rng(2).integers(0, 256, (1, 28, 28), dtype=np.uint8)
-            tensor = {
-                "name": "image",
-                "shape": [1, 28, 28],
-                "datatype": "UINT8",
-                "data": image.ravel().tolist(),
-            }
-            as_json = json.dumps({"inputs": [tensor]}).encode()
-            head = {"name": "image", "shape": [1, 28, 28], "datatype": "UINT8"}
-            head_json = json.dumps({"inputs": [{**head, "parameters": {"binary_data_size": 784}}]}).encode()
-            kinds = {
-                "bare ASGI, JSON": (bare_port, request("/", as_json)),
-                "served, JSON": (port, request("/v2/models/net/infer", as_json)),
-                "served, binary tensor": (
-                    port,
-                    request(
-                        "/v2/models/net/infer",
-                        head_json + image.tobytes(),
-                        f"Inference-Header-Content-Length: {len(head_json)}\r\n",
-                    ),
-                ),
-                "served, /predict": (
-                    port,
-                    request("/predict", json.dumps({"rows": [{"image": image[0].tolist()}]}).encode()),
-                ),
-            }
+            kinds = asked_of(bare_port, logged_port, port)
+            pids = {bare_port: bare.pid, logged_port: logged.pid, port: served.pid}
             results: dict[int, dict[str, list[dict[str, float]]]] = {}
             for connections in (1, 32):
                 rows = results[connections] = {kind: [] for kind in kinds}
                 for _ in range(given.rounds):
                     for kind, (where, raw) in kinds.items():
-                        pid = bare.pid if where == bare_port else served.pid
-                        rows[kind].append(window(pid, where, raw, connections, given.seconds))
+                        rows[kind].append(window(pids[where], where, raw, connections, given.seconds))
         finally:
-            for process in (bare, served):
+            for process in (bare, logged, served):
                 process.terminate()
                 process.wait()
                 if process.stdout is not None:
