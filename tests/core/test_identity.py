@@ -3,6 +3,7 @@
 import hashlib
 import math
 import struct
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,6 +41,11 @@ def exactly(tree: object) -> object:
 def test_blob_is_plain_sha256():
     assert identity.blob(b"") == "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     assert identity.blob(memoryview(b"tidemill")) == "sha256:" + hashlib.sha256(b"tidemill").hexdigest()
+
+
+def test_a_file_has_the_digest_of_its_bytes(tmp_path: Path):
+    (tmp_path / "file").write_bytes(b"tidemill" * 100_000)
+    assert identity.file(tmp_path / "file") == identity.blob(b"tidemill" * 100_000)
 
 
 def test_code():

@@ -11,6 +11,7 @@ import hashlib
 import math
 import struct
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import Digest
@@ -24,6 +25,16 @@ Value = None | bool | int | float | str | bytes | Sequence["Value"] | Mapping[st
 def blob(data: bytes | memoryview) -> Digest:
     """The digest of stored bytes: plain SHA-256, what OCI uses, so that ``sha256sum`` agrees."""
     return Digest("sha256:" + hashlib.sha256(data).hexdigest())
+
+
+def file(path: Path) -> Digest:
+    """What ``blob`` says of a file's bytes, which are never whole in memory.
+
+    Raises:
+        OSError: When it cannot be read.
+    """
+    with path.open("rb") as opened:
+        return Digest("sha256:" + hashlib.file_digest(opened, "sha256").hexdigest())
 
 
 def code(name: str, text: str) -> Digest:

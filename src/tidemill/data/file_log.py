@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import identity
 from tidemill.core.names import Digest
 from tidemill.store import damage
 from tidemill.store.seen import Seen, mark_of
@@ -308,7 +309,7 @@ def _seen_as(prefix: str, name: str, kept: Path | None) -> str:
 
 
 def _is_whole(name: str, data: bytes) -> bool:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}" == digest_in(name)
+    return identity.blob(data) == digest_in(name)
 
 
 def _entry(

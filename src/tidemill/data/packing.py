@@ -4,12 +4,11 @@ The packs are written first, then the refs name them, and only then the manifest
 the dataset is as it was, or has both.
 """
 
-import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from tidemill.core import identity
 from tidemill.core.events import Progress, Sink, silent
-from tidemill.core.names import Digest
 from tidemill.data import manifests
 from tidemill.data.commits import PROPERTY, Commit
 from tidemill.data.file_log import FOLDER as LOG
@@ -193,7 +192,7 @@ def _in_place(table: LanceTable, version: int) -> Packed:
     [transaction] = [k for k in held if k.startswith("_transactions/")] or [None]
     if transaction is not None:
         known = table.files.known([transaction]).get(transaction)
-        inside = Digest("sha256:" + hashlib.sha256(manifests.transaction(manifest)).hexdigest())
+        inside = identity.blob(manifests.transaction(manifest))
         if known is None or known.digest != inside:
             transaction = None
     commit = table.properties(version)[PROPERTY]

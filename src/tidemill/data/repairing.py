@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from tidemill.core import identity
 from tidemill.core.errors import NotFound, StorageError
 from tidemill.core.events import Progress, Sink
 from tidemill.core.names import Digest
@@ -23,7 +24,6 @@ from tidemill.data.refs import REMOVED, Ref, Refs, from_body, refs_key
 from tidemill.data.replay import Replay
 from tidemill.data.transfer import Copy
 from tidemill.data.turns import holding
-from tidemill.data.whole_files import digest_of
 
 if TYPE_CHECKING:
     from tidemill.store.open import Store
@@ -410,7 +410,7 @@ def _is_restored_from_manifest(copy: Copy, key: str, known: Known) -> bool:
 
 
 def _put(copy: Copy, key: str, data: bytes, digest: Digest) -> bool:
-    whole = digest_of(data) == digest
+    whole = identity.blob(data) == digest
     if whole:
         copy.table.objects.put(f"{copy.table.prefix}/{key}", data)
     return whole

@@ -4,15 +4,14 @@ The digests are in the dataset's log. A file that it does not have is of a versi
 dataset that is older than its log: such a one is taken as it is.
 """
 
-import hashlib
 import os
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tidemill.core import identity
 from tidemill.core.errors import StorageError
-from tidemill.core.names import Digest
 from tidemill.data import file_log
 from tidemill.data.file_log import FileLog, Known
 from tidemill.store.faults import translated
@@ -136,7 +135,7 @@ class WholeFiles:
         if found is None:
             raise self.fault(key, lost=True, commit=commit)
         known = self.known([key]).get(key)
-        if known and self._seen.verify != "never" and digest_of(found[0]) != known.digest:
+        if known and self._seen.verify != "never" and identity.blob(found[0]) != known.digest:
             raise self.fault(key, lost=False, commit=commit)
         return found[0]
 
@@ -242,8 +241,3 @@ class WholeFiles:
         if mark is not None:
             self._seen.remember(self._key(key), noted.digest, mark)
         return noted
-
-
-def digest_of(data: bytes) -> Digest:
-    """The SHA-256 of bytes."""
-    return Digest("sha256:" + hashlib.sha256(data).hexdigest())

@@ -8,7 +8,6 @@ name, which is told, and files that a step reads by itself; ``uses=`` declares b
 
 import ast
 import functools
-import hashlib
 import sys
 import types
 from collections.abc import Iterable, Sequence
@@ -204,8 +203,7 @@ class _Walk:
         found = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
         for file in found:
             name = (said / file.relative_to(path)).as_posix() if path.is_dir() else said.as_posix()
-            with file.open("rb") as opened:
-                digest = hashlib.file_digest(opened, "sha256").hexdigest()
+            digest = identity.file(file).removeprefix("sha256:")
             self._add(f"{component.module}:file {name}", identity.value_image(["file", digest]))
             self.files.add(str(file))
 

@@ -1,6 +1,5 @@
 """What a step's result depends on: the parts of its cache key, each kept so that a later run can say what changed."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,8 +110,8 @@ def content_of_path(path: Path) -> str:
     """The digest of a file, or of a folder with all that is in it."""
     if path.is_dir():
         members = sorted(p for p in path.rglob("*") if p.is_file())
-        return identity.value([[m.relative_to(path).as_posix(), _digest_of(m)] for m in members])
-    return _digest_of(path)
+        return identity.value([[m.relative_to(path).as_posix(), identity.file(m)] for m in members])
+    return identity.file(path)
 
 
 def _given(path: Path, step: str, parameter: str) -> str:
@@ -125,11 +124,6 @@ def _given(path: Path, step: str, parameter: str) -> str:
             details={"step": step, "parameter": parameter},
         )
     return content_of_path(path)
-
-
-def _digest_of(file: Path) -> str:
-    with file.open("rb") as opened:
-        return f"sha256:{hashlib.file_digest(opened, 'sha256').hexdigest()}"
 
 
 def _digests(source: Any) -> Any:

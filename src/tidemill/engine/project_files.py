@@ -4,9 +4,10 @@ So an order holds where the folder is another one: on another machine, or in a c
 """
 
 import functools
-import hashlib
 import os
 from pathlib import Path
+
+from tidemill.core import identity
 
 CHANGED = ""
 """Instead of a digest: the file is no longer what it was when the key was made."""
@@ -22,7 +23,7 @@ def digest(file: str, stat: tuple[int, int]) -> str:
         return CHANGED
     if (now.st_mtime_ns, now.st_size) != stat:
         return CHANGED
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+    return identity.blob(content)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -5,6 +5,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import identity
 from tidemill.core.names import Digest
 from tidemill.engine.content import json_artifact
 from tidemill.engine.orders import Chunk, Saved
@@ -26,7 +27,7 @@ def write_chunk(blobs: Blobs, table: "Table") -> Chunk:
     scratch = blobs.scratch()
     try:
         write(table, scratch)
-        digest = _digest_of(scratch)
+        digest = identity.file(scratch)
         if blobs.are_whole([digest]):
             scratch.unlink()
         else:
@@ -164,10 +165,3 @@ def redrop(blobs: Blobs, chunk: Chunk, dropped: frozenset[int]) -> Chunk:
     ids = table.numpy(ID)
     gone = ids[is_in(ids, np.array(sorted(dropped), np.uint64))]
     return Chunk(digest=chunk["digest"], rows=len(ids) - len(gone), dropped=write_ids(blobs, gone.tolist()))
-
-
-def _digest_of(path: Any) -> Digest:
-    import hashlib  # noqa: PLC0415
-
-    with path.open("rb") as file:
-        return Digest("sha256:" + hashlib.file_digest(file, "sha256").hexdigest())

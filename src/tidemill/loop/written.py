@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, get_args
 
-from tidemill.core import files
+from tidemill.core import files, identity
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import Conflict, StorageError, TidemillError
 from tidemill.store import damage
@@ -181,8 +181,7 @@ def rewrite(store: "Store", written: Written, lines: Iterable[bytes]) -> Written
 
 def digest_of(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return identity.file(path).removeprefix("sha256:")
 
 
 def lines_without(source: IO[bytes], ids: Collection[int]) -> Iterator[bytes]:

@@ -20,13 +20,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tidemill.core import identity
 from tidemill.core.errors import Conflict, NotFound, StorageError, TidemillError
-from tidemill.core.identity import blob as digest_of
 from tidemill.core.names import Digest
 from tidemill.store import damage, overlay
 from tidemill.store.address import open_objects
 from tidemill.store.faults import translated
-from tidemill.store.hashed_file import HashedFile, digest_of_file
+from tidemill.store.hashed_file import HashedFile
 from tidemill.store.objects import Entry, Objects
 from tidemill.store.seen import Seen, Verify, mark_of
 
@@ -113,7 +113,7 @@ class Blobs:
         Raises:
             StorageError: ``disk-full``, ``storage`` or ``store-unreachable``; then nothing is stored.
         """
-        digest = digest_of(data)
+        digest = identity.blob(data)
         if not self._is_own_whole(digest):
             stored = bytes(data)
             self._objects.put(_key(digest), stored)
@@ -123,7 +123,7 @@ class Blobs:
 
     def put_file(self, path: Path) -> Digest:
         """Store the bytes of a file without reading it into memory at once. ``path`` stays."""
-        digest = digest_of_file(path)
+        digest = identity.file(path)
         if not self._is_own_whole(digest):
             self._objects.put_file(_key(digest), path)
             self._was_written(digest)
@@ -182,7 +182,7 @@ class Blobs:
         path = self._replaced(digest, self._found)
         with translated(str(path)):
             data = path.read_bytes()
-        if (found := digest_of(data)) != digest and found != self.instead_of(digest):
+        if (found := identity.blob(data)) != digest and found != self.instead_of(digest):
             raise _damaged(digest)
         return data
 
@@ -201,7 +201,7 @@ class Blobs:
             raise
         except Exception as error:
             path = self.path_of(digest)
-            if path.is_file() and digest_of_file(path) != digest:
+            if path.is_file() and identity.file(path) != digest:
                 raise _damaged(digest) from error
             raise
 
@@ -249,7 +249,7 @@ class Blobs:
             path = self._below.path(digest)
         if self._remote and not path.is_file():
             fetched = self._fetched(digest)
-            if digest_of_file(fetched) != digest:
+            if identity.file(fetched) != digest:
                 fetched.unlink()
                 raise _damaged(digest)
             with translated(str(self._folder)):

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tidemill.core import identity
 from tidemill.core.names import Digest
 from tidemill.store.faults import translated
-from tidemill.store.hashed_file import digest_of_file
 from tidemill.store.objects import PART, Entry, Objects, changed, missing
 
 _NO_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
@@ -59,7 +59,7 @@ class Folder(Objects):
             return None
         with translated(self.address):
             try:
-                return digest_of_file(self.path(key)), entry
+                return identity.file(self.path(key)), entry
             except _NO_FILE:
                 return None
 

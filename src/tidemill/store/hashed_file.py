@@ -10,12 +10,6 @@ _APART_BYTES = 1024 * 1024
 """Pieces from this size on are hashed by a thread while they are written; below it a thread costs more."""
 
 
-def digest_of_file(path: Path) -> Digest:
-    """The SHA-256 of a file's bytes, never whole in memory."""
-    with path.open("rb") as file:
-        return Digest("sha256:" + hashlib.file_digest(file, "sha256").hexdigest())
-
-
 class HashedFile:
     """A new file to write into. Not seekable."""
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from tidemill.core import identity
 from tidemill.core.errors import Conflict, NotFound
 from tidemill.core.names import Digest
 from tidemill.store.faults import translated
-from tidemill.store.hashed_file import digest_of_file
 
 PART = ".part"
 """How a file ends that is being written, and takes its object's place when it is whole."""
@@ -130,7 +130,7 @@ class Objects(ABC):
             with translated(to.address):
                 try:
                     self.get_file(key, part)
-                    whole = digest is None or digest_of_file(part) == digest
+                    whole = digest is None or identity.file(part) == digest
                     if whole:
                         os.replace(part, there)
                 finally:
@@ -146,7 +146,7 @@ class Objects(ABC):
 
 
 def _put(path: Path, key: str, to: Objects, digest: Digest | None) -> bool:
-    whole = digest is None or digest_of_file(path) == digest
+    whole = digest is None or identity.file(path) == digest
     if whole:
         to.put_file(key, path)
     return whole

@@ -6,6 +6,7 @@ import os
 import secrets
 from pathlib import Path
 
+from tidemill.core import identity
 from tidemill.core.names import Digest
 from tidemill.store.seen import Seen, mark_of
 
@@ -61,10 +62,10 @@ class Sealed:
                 if self._seen.knows(self._key(name), said, mark):
                     return True
                 file.seek(0)
-                found = hashlib.sha256(file.read(size)).hexdigest()
+                found = identity.blob(file.read(size))
         except OSError:
             return False
-        if said != f"sha256:{found}":
+        if said != found:
             return False
         self._seen.remember(self._key(name), said, mark)
         return True

@@ -15,8 +15,8 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from tidemill.core import identity
 from tidemill.core.names import Digest
-from tidemill.store.hashed_file import digest_of_file
 
 Verify = Literal["never", "first", "always"]
 """When what is read is held against its digest: not at all, once on this machine, or once in each process."""
@@ -66,7 +66,7 @@ class Seen:
         mark = mark_of(path)
         if not again and self.knows(key, digest, mark):
             return True
-        if digest_of_file(path) != digest:
+        if identity.file(path) != digest:
             return False
         # What was written to it meanwhile has another mark, and is read again.
         self.remember(key, digest, mark)
