@@ -1,8 +1,9 @@
-"""Files of a person: read whole; written whole or not at all, where they are wanted, and in words what hinders."""
+"""Files that are written whole or not at all, and those of a person: where they are wanted, and in words what hinders."""
 
 import errno
 import hashlib
 import os
+import secrets
 import stat
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from tidemill.core.errors import InvalidInput, StorageError
 
+PART = ".part"
+"""How a file ends that is being written, and takes another's place when it is whole."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -26,6 +29,28 @@ def whole(path: Path) -> bytes:
         if stat.S_ISBLK(kind) or (stat.S_ISCHR(kind) and not file.isatty()):
             raise InvalidInput(f"{path} is a device, not a file.", hint="Name a file.", code="not-a-file")
         return file.read()
+
+
+@contextmanager
+def atomic_write(target: Path, part: Path | None = None) -> Generator[Path]:
+    """A file beside ``target`` to write, which takes its place when all went well, and else is gone.
+
+    Whoever reads sees the old bytes or the new ones. Nothing is translated: a caller knows what the file is to a person.
+
+    Args:
+        target: In a folder that is there.
+        part: The file beside it; None gives it a name that no other writer has.
+
+    Raises:
+        OSError: What the system says.
+    """
+    part = part or target.with_name(f".{target.name}.{secrets.token_hex(4)}{PART}")
+    try:
+        yield part
+        os.replace(part, target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager
@@ -52,14 +77,10 @@ def replacing(path: Path) -> Generator[Path]:
             return
         target = Path(os.path.realpath(path))
         _make_folder(path, target.parent)
-        part = target.with_name(part_name(target, os.getpid()))
-        try:
+        with atomic_write(target, target.with_name(part_name(target, os.getpid()))) as part:
             yield part
             if target.exists():
                 part.chmod(stat.S_IMODE(target.stat().st_mode))
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
     except OSError as error:
         raise fault(path, error) from error
 
@@ -72,7 +93,7 @@ def write_text(path: Path, text: str) -> None:
 
 def part_name(target: Path, process: int | str) -> str:
     """How the file beside ``target`` is called that a process writes; as long as no name of a file may not be."""
-    return f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}.{process}.part"
+    return f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}.{process}{PART}"
 
 
 def fault(path: Path, error: OSError) -> StorageError:
@@ -110,7 +131,7 @@ def _make_folder(path: Path, folder: Path) -> None:
 
 def _is_part(path: Path) -> bool:
     """Whether it is a file that another ``replacing`` of this process gave."""
-    return path.name.startswith(".") and path.name.endswith(f".{os.getpid()}.part")
+    return path.name.startswith(".") and path.name.endswith(f".{os.getpid()}{PART}")
 
 
 def _is_stream(path: Path) -> bool:

@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import secrets
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
@@ -12,6 +11,7 @@ from typing import Any
 
 from tidemill.core.clock import now, parse, stamp
 from tidemill.core.errors import NotFound, StorageError
+from tidemill.core.files import atomic_write
 from tidemill.edge.tokens import SCOPES, Token
 
 LAYOUT = 1
@@ -96,16 +96,13 @@ def _token(row: dict[str, object]) -> Token:
 
 def _write(file: Path, tokens: list[Token]) -> None:
     body = json.dumps({"layout": LAYOUT, "tokens": [asdict(token) for token in tokens]}, indent=1)
-    part = file.with_name(f".{file.name}.{secrets.token_hex(4)}.part")
-    try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-            out.write(body + "\n")
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(part, file)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with (
+        atomic_write(file) as part,
+        os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out,
+    ):
+        out.write(body + "\n")
+        out.flush()
+        os.fsync(out.fileno())
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core.config import cache_folder
 from tidemill.core.errors import NotFound, TidemillError
 from tidemill.core.events import Note, Progress, Sink, silent
+from tidemill.core.files import replacing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,10 +106,8 @@ def write_csv(images: Images, path: Path, *, seed: int = SEED) -> None:
         column = pl.Series(np.ascontiguousarray(pixels[:, number]))
         gone = np.flatnonzero(empty[:, number + 1])
         columns[f"pixel{number + 1}"] = column.scatter(gone, None) if len(gone) else column
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    pl.DataFrame(columns).write_csv(part)
-    part.replace(path)
+    with replacing(path) as part:
+        pl.DataFrame(columns).write_csv(part)
 
 
 def _fetch(folder: Path, sink: Sink) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import NotFound
+from tidemill.core.files import atomic_write
 from tidemill.models import state
 from tidemill.models.columns import Columns
 
@@ -48,9 +49,8 @@ def without(folder: Path, gone: "np.ndarray[Any, Any]") -> None:
 
     columns = {n: {"data": left(c["data"]), "mask": left(c["mask"])} for n, c in body["columns"].items()}
     outputs = {n: left(values) for n, values in body["outputs"].items()}
-    part = folder / f".{FILE}.part"
-    state.write({**body, "columns": columns, "outputs": outputs}, part)
-    part.replace(folder / FILE)
+    with atomic_write(folder / FILE) as part:
+        state.write({**body, "columns": columns, "outputs": outputs}, part)
 
 
 def read(folder: Path) -> "tuple[dict[str, np.ndarray[Any, Any]], dict[str, np.ndarray[Any, Any]]]":

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tidemill.core.errors import InvalidInput
+from tidemill.core.files import write_text
 from tidemill.core.settings import EnvironmentSettings, Settings
 from tidemill.edge import access, sockets
 from tidemill.edge.guard import Guard
@@ -95,7 +96,4 @@ def keep_port(store: Store, environment: str, place: EnvironmentSettings, addres
     """Remember the port that was chosen, where the settings name none."""
     chosen = urlsplit(address).port or 0
     if not place.port and chosen != kept_port(store, environment):
-        file = store.environments_folder / f"{environment}.port"
-        part = file.with_suffix(".port.part")
-        part.write_text(f"{chosen}\n", "ascii")
-        part.replace(file)
+        write_text(store.environments_folder / f"{environment}.port", f"{chosen}\n")

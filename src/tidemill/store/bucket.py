@@ -8,18 +8,17 @@ inside of it; what is still wrong after that is a ``StorageError``.
 
 import hashlib
 import itertools
-import os
 import random
-import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core.files import atomic_write
 from tidemill.core.names import Digest
 from tidemill.store.faults import may_pass, translated
-from tidemill.store.objects import PART, Entry, Objects, changed, missing
+from tidemill.store.objects import Entry, Objects, changed, missing
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -141,21 +140,15 @@ class Bucket(Objects):
 
     def get_file(self, key: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")
-        try:
-            with translated(self.address):
-                try:
-                    got = self.store.get(key)
-                except FileNotFoundError as error:
-                    self._check_bucket(error)
-                    raise missing(self.address, key) from error
-                with part.open("wb") as file:
-                    for piece in got.stream(_PIECE_BYTES):
-                        file.write(piece)
-            with translated(str(path.parent)):
-                os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        with translated(str(path.parent)), atomic_write(path) as part, translated(self.address):
+            try:
+                got = self.store.get(key)
+            except FileNotFoundError as error:
+                self._check_bucket(error)
+                raise missing(self.address, key) from error
+            with part.open("wb") as file:
+                for piece in got.stream(_PIECE_BYTES):
+                    file.write(piece)
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
         from obstore.exceptions import GenericError  # noqa: PLC0415

@@ -5,7 +5,6 @@
 import fcntl
 import hashlib
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Generator, Iterator, Sequence
@@ -14,9 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tidemill.core import identity
+from tidemill.core.files import PART, atomic_write
 from tidemill.core.names import Digest
 from tidemill.store.faults import translated
-from tidemill.store.objects import PART, Entry, Objects, changed, missing
+from tidemill.store.objects import Entry, Objects, changed, missing
 
 _NO_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 
@@ -121,15 +121,10 @@ class Folder(Objects):
     def _written(self, key: str) -> Generator[Path]:
         """A file to write, which takes the object's place at the end, or goes."""
         target = self.path(key)
-        part = target.with_name(f".{target.name}.{secrets.token_hex(4)}{PART}")
         with translated(self.address):
             target.parent.mkdir(parents=True, exist_ok=True)
-            try:
+            with atomic_write(target) as part:
                 yield part
-                os.replace(part, target)
-            except BaseException:
-                part.unlink(missing_ok=True)
-                raise
 
 
 def _tag(data: bytes) -> str:

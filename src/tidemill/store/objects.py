@@ -17,11 +17,9 @@ from pathlib import Path
 
 from tidemill.core import identity
 from tidemill.core.errors import Conflict, NotFound
+from tidemill.core.files import PART
 from tidemill.core.names import Digest
 from tidemill.store.faults import translated
-
-PART = ".part"
-"""How a file ends that is being written, and takes its object's place when it is whole."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,10 @@
 
 import contextlib
 import hashlib
-import os
-import secrets
 from pathlib import Path
 
 from tidemill.core import identity
+from tidemill.core.files import atomic_write
 from tidemill.core.names import Digest
 from tidemill.store.seen import Seen, mark_of
 
@@ -34,19 +33,14 @@ class Sealed:
     def put(self, name: str, data: bytes) -> bool:
         """Keep bytes; False where that cannot be (a store that may only be read, a full disk)."""
         path = self.folder / name
-        part = path.with_name(f".{name}.{secrets.token_hex(4)}.part")
         digest = hashlib.sha256(data)
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with part.open("wb") as file:
-                    file.write(data)
-                    file.write(digest.digest())
-                os.replace(part, path)
-                self._seen.remember(self._key(name), Digest(f"sha256:{digest.hexdigest()}"), mark_of(path))
-                return True
-            finally:
-                part.unlink(missing_ok=True)
+            with atomic_write(path) as part, part.open("wb") as file:
+                file.write(data)
+                file.write(digest.digest())
+            self._seen.remember(self._key(name), Digest(f"sha256:{digest.hexdigest()}"), mark_of(path))
+            return True
         return False
 
     def is_whole(self, name: str, size: int) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
+from tidemill.core.files import write_text
 from tidemill.loop.datasets.asked import Which
 from tidemill.loop.datasets.traces import is_made_of, logs, remove_logged
 from tidemill.loop.workspace import Workspace
@@ -42,10 +43,7 @@ def clear_machine(ws: Workspace, name: str) -> dict[str, int]:
     found = _logged(ws, ws.datasets.open(name))
     remove_logged(ws, found)
     ws.store.blobs.remove_copies()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{MARK}.part")
-    part.write_text(json.dumps({**done, name: count}), "utf-8")
-    part.replace(file)
+    write_text(file, json.dumps({**done, name: count}))
     return {place: len(ids) for place, ids in found.items()}
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tidemill.core.errors import AlreadyExists, InvalidInput, NotFound, StorageError
 from tidemill.core.events import Sink, silent
+from tidemill.core.files import write_text
 from tidemill.core.names import check_name, nearest
 from tidemill.core.settings import FILE
 from tidemill.core.settings_file import toml_key, toml_text
@@ -298,11 +299,7 @@ def _write_down(ws: Workspace, other: _Other) -> None:
     file = ws.folder / FILE
     text = file.read_text("utf-8") if file.exists() else ""
     gap = "\n" if text and not text.endswith("\n") else ""
-    part = file.with_suffix(".toml.part")
-    part.write_text(
-        f"{text}{gap}\n[remotes.{toml_key(other.name)}]\nstore = {toml_text(other.address)}\n", "utf-8"
-    )
-    part.replace(file)
+    write_text(file, f"{text}{gap}\n[remotes.{toml_key(other.name)}]\nstore = {toml_text(other.address)}\n")
 
 
 def _view(name: str, remote: str, done: "Shared", cleared: Sequence[str] = ()) -> SharedView:

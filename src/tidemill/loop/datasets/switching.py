@@ -5,10 +5,10 @@ pipelines, which must mean the same for everybody, do not look at it.
 """
 
 import json
-import os
 from pathlib import Path
 
 from tidemill.core.errors import NotFound, StorageError
+from tidemill.core.files import write_text
 from tidemill.loop.datasets.views import BranchView
 from tidemill.loop.workspace import Workspace
 
@@ -33,7 +33,7 @@ def switch(ws: Workspace, name: str, branch: str, *, create: bool = False) -> Br
     left = {**_choices(ws), name: branch}
     if branch == MAIN:
         del left[name]
-    _write(_file(ws), left)
+    write_text(_file(ws), json.dumps(left, indent=1) + "\n")
     return BranchView(name, branch, head.id, head.number)
 
 
@@ -75,10 +75,3 @@ def _choices(ws: Workspace) -> dict[str, str]:
             hint="Delete it, and switch again.",
             code="branches-unreadable",
         ) from error
-
-
-def _write(file: Path, choices: dict[str, str]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    part.write_text(json.dumps(choices, indent=1) + "\n", "utf-8")
-    part.replace(file)
