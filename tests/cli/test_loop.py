@@ -115,6 +115,7 @@ def test_from_a_csv_to_the_second_release_and_back(sides: Path, tidemill: Tidemi
     serve_until(signal.SIGINT, sides, tidemill, as_json=False)
     serve_until(signal.SIGTERM, sides, tidemill, as_json=True)
     serve_until_killed(sides)
+    killed_is_told(sides, tidemill)
 
 
 def promoted(sides: Path, tidemill: Tidemill) -> None:
@@ -203,6 +204,35 @@ def serve_until_killed(sides: Path) -> None:
     os.kill(json.loads(process.stdout.readline())["pid"], signal.SIGKILL)
     output, errors = process.communicate(timeout=180)
     assert (process.returncode, json.loads(output)["error"]["code"]) == (1, "server-died"), errors
+
+
+def killed_is_told(sides: Path, tidemill: Tidemill) -> None:
+    """A server that is gone though nobody stopped it, and one that refuses every prediction: status and exit say so."""
+    ended = tidemill("status", "prod")
+    assert ended.returncode == 1, ended.stdout
+    assert "not answering (server-ended)" in ended.stdout
+    assert tidemill("doctor").returncode == 1
+    assert "was not running" in tidemill("stop", "prod").stdout
+    assert "stopped" in (answer := tidemill("status", "prod")).stdout
+    assert answer.returncode == 0
+    process = serving(sides)
+    assert process.stdout is not None
+    address = process.stdout.readline().strip()
+    log = sides / ".tidemill" / "environments" / "prod.predictions.db"
+    log.rename(log.with_name("moved"))
+    refuses = tidemill("status", "prod", "--json")
+    assert refuses.returncode == 1
+    assert json.loads(refuses.stdout)[0]["not_ready"]["code"] == "log-replaced"
+    second = follower(sides, address)
+    assert second.stderr is not None
+    said = second.stderr.readline()
+    os.killpg(second.pid, signal.SIGINT)
+    second.communicate(timeout=180)
+    assert "prod has release sides/1 and is not ready, every prediction is refused (log-replaced)" in said
+    log.with_name("moved").rename(log)
+    assert tidemill("status", "prod").returncode == 0
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=180)
 
 
 def serve_until(number: signal.Signals, sides: Path, tidemill: Tidemill, *, as_json: bool) -> None:

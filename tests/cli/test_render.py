@@ -280,6 +280,14 @@ RUN = views.RunView(
                     views.EnvironmentView(
                         *("kiosk", "fashion", 2, None, False, None), elsewhere=True, stopped=True
                     ),
+                    views.EnvironmentView(
+                        *("mill", "fashion", 2, None, False, 0),
+                        not_ready={
+                            "code": "server-ended",
+                            "message": "No server answers.",
+                            "hint": "Serve it.",
+                        },
+                    ),
                 ]
             ),
             [
@@ -288,6 +296,8 @@ RUN = views.RunView(
                 "test         shared    -          fashion/1, not ready",
                 "shop         shared    -          fashion/2, 3 minutes ago  ada:/p",
                 "kiosk        shared    -          stopped",
+                "mill         shared    -          not answering",
+                "mill: not answering (server-ended): No server answers. Serve it.",
                 "test: not ready, every prediction is refused (log-replaced): It is gone. Stop it.",
                 "prod: served by ada:/p.",
                 "prod: grace at grace:/q wants 'promote fashion/3' since 2026-01-01 00:00:00 UTC (better)",
@@ -437,6 +447,11 @@ def test_what_listens_on_every_address_says_one_that_others_can_ask(every: str):
         over, "mill"
     )
     assert environments.serving(ten, "mill") == "prod serves release ten/1. Ctrl-C stops it."
+    refuses = {"code": "log-replaced", "message": "It is gone.", "hint": "Stop it."}
+    said = environments.serving(dataclasses.replace(ten, not_ready=refuses), "mill")
+    assert said.startswith(
+        "prod has release ten/1 and is not ready, every prediction is refused (log-replaced): It is gone. Stop it."
+    )
     said = environments.serving(dataclasses.replace(ten, started=False), "mill")
     assert said.endswith("It ran already, as process 7: Ctrl-C leaves it, 'tidemill stop prod' stops it.")
 

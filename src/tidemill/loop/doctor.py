@@ -249,11 +249,11 @@ def _environment(found: EnvironmentView) -> Finding:
         return Finding(name, ok=False, message=found.error["message"], hint=found.error.get("hint"))
     if found.not_ready:
         error = found.not_ready
+        runs = f"runs at {found.address} and refuses every prediction" if found.running else "does not answer"
         return Finding(
             name,
             ok=False,
-            message=f"release {found.number} runs at {found.address} and refuses every prediction ({error['code']}): "
-            f"{error['message']}",
+            message=f"release {found.number} {runs} ({error['code']}): {error['message']}",
             hint=error.get("hint"),
         )
     runs = f"running at {found.address}" if found.running else "not running"

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from tidemill.core.errors import TidemillError
+from tidemill.core.errors import Failed, TidemillError
 from tidemill.loop import wishing
 from tidemill.loop.deploy import predictions_in
 from tidemill.loop.unreadable import error_of_one
@@ -96,7 +96,6 @@ def _odd(other: "Status", view: EnvironmentView | None) -> str:
 
 def _environment(ws: Workspace, name: str) -> "tuple[EnvironmentView, Status | None]":
     """An environment, and the server here that its row is about."""
-    from tidemill.release import environments as places  # noqa: PLC0415
     from tidemill.release import lookouts, settling, wishes  # noqa: PLC0415
     from tidemill.release.history import is_personal, is_stopped, live_of  # noqa: PLC0415
     from tidemill.release.place import here  # noqa: PLC0415
@@ -104,8 +103,10 @@ def _environment(ws: Workspace, name: str) -> "tuple[EnvironmentView, Status | N
     live = live_of(settling.seen(ws.store, ws.settings, name))
     elsewhere = settling.is_elsewhere(ws.store, live)
     has_moved = live is not None and elsewhere and here(ws.store).has_moved_with(live)
+    running, not_ready = None, None
     # What answers here is not what the row is about, where another place serves it.
-    running = None if elsewhere and not has_moved else places.status(ws.store, name)
+    if not elsewhere or has_moved:
+        running, not_ready = _answering(ws, name, live)
     lookout = lookouts.last(ws.store, name, live.place) if live and elsewhere else None
     personal = is_personal(ws.settings, name)
     wish = None if personal or live is None else wishes.newest(ws.store, name)
@@ -139,10 +140,26 @@ def _environment(ws: Workspace, name: str) -> "tuple[EnvironmentView, Status | N
         runs=runs,
         looked_at=lookout.looked_at if lookout else None,
         wish=wishing.view(wish) if wish else None,
-        not_ready=running.not_ready if running else None,
-        stopped=live is not None and runs is None and (not elsewhere or is_stopped(ws.store, live)),
+        not_ready=not_ready,
+        stopped=live is not None and runs is None and is_stopped(ws.store, live),
     )
     return view, running
+
+
+def _answering(
+    ws: Workspace, name: str, live: "records.Deployment | None"
+) -> "tuple[Status | None, dict[str, Any] | None]":
+    """The server here, and why it answers no prediction though it should."""
+    from tidemill.release import environments as places  # noqa: PLC0415
+
+    try:
+        running = places.status(ws.store, name)
+    except Failed as error:
+        return None, error.to_json()
+    if running is not None:
+        return running, running.not_ready
+    ended = places.ended(ws.store, ws.settings, name) if live is not None else None
+    return None, ended.to_json() if ended else None
 
 
 def _is_news(wish: "records.Wish", live: "records.Deployment | None") -> bool:

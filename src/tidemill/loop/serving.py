@@ -23,6 +23,7 @@ class Serving:
     Attributes:
         started: Whether this call started it; else it ran before, and is another's to stop.
         taken_over: From which machine this call took it over, and why; None where it did not.
+        not_ready: Why a server that ran before answers no prediction, an error as JSON; None where it does.
     """
 
     environment: str
@@ -34,6 +35,7 @@ class Serving:
     warnings: list[str]
     started: bool = True
     taken_over: str | None = None
+    not_ready: dict[str, Any] | None = None
 
     def wait(self, sink: Sink = silent) -> None:
         """Return when nothing serves the environment any more; a release that takes over is followed.
@@ -84,6 +86,9 @@ class Serving:
             # Its socket has moved along; its process has not.
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGTERM)
+            return
+        if servers.status(ws.store, self.environment) is None:
+            # It was killed: that is no stop.
             return
         try:
             places.stop(
@@ -205,6 +210,7 @@ def serve(
         warnings,
         started=before is None or before.pid != running.pid,
         taken_over=taken.reason if taken else None,
+        not_ready=running.not_ready,
     )
 
 

@@ -374,8 +374,9 @@ class EnvironmentView:
         runs: The release that answers; of one that is served elsewhere, when that last looked.
         looked_at: When ``tidemill serve`` there last looked what is wanted; None here, or where it never did.
         wish: What was typed elsewhere and is not carried out, or failed.
-        not_ready: Why the server here answers no prediction, and what to type; None where it does.
-        stopped: Whether nothing answers, as far as is known, and what is live was stopped; here, also where it never ran.
+        not_ready: Why no prediction is answered here that should be, and what to type: the server refuses all of them, hangs, or
+            has ended though nobody stopped it. None where it answers, or should not.
+        stopped: Whether nothing answers, as far as is known, and what is live was stopped.
     """
 
     environment: str

@@ -6,11 +6,12 @@ out (``carrying_out``).
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from tidemill.core.clock import new_id, now, stamp
-from tidemill.core.errors import NotFound, TidemillError
+from tidemill.core.errors import Conflict, Failed, NotFound, TidemillError
 from tidemill.core.events import Sink, silent
 from tidemill.core.settings import Settings
 from tidemill.release import bundle, servers, settling, wishes
@@ -38,6 +39,7 @@ __all__ = [
     "bring_in",
     "current",
     "end_if_taken_over",
+    "ended",
     "history",
     "note_stop",
     "promote",
@@ -266,9 +268,34 @@ def stop(store: Store, settings: Settings, *, environment: str, author: str, rea
         if stopped:
             note_stop(store, settings, environment, Asked(author, reason))
         else:
+            live = live_of(seen(store, settings, environment))
             # Whoever believes that this has stopped it is told where it goes on.
-            _refuse_elsewhere(store, live_of(seen(store, settings, environment)))
+            _refuse_elsewhere(store, live)
+            if live is not None and not is_stopped(store, live):
+                # It has ended by itself: from now on nobody expects it.
+                note_stop(store, settings, environment, Asked(author, reason))
         return stopped
+
+
+def ended(store: Store, settings: Settings, environment: str) -> Failed | None:
+    """That nothing answers here though a release is live, and nobody has stopped it: ``server-ended``, as an error to show.
+
+    None also while somebody changes the environment, and of a catalog of an older Tidemill, which does not say who stopped what.
+    """
+    if store.catalog.is_older:
+        return None
+    with suppress(Conflict), store.locks.hold(lock(environment), timeout_seconds=0):
+        live = live_of(seen(store, settings, environment))
+        if live is None or is_stopped(store, live) or servers.status(store, environment) is not None:
+            return None
+        return Failed(
+            f"No server answers, though release {live.release_name}/{live.release_number} is live and nobody stopped it.",
+            why="Its server was killed or has crashed, the machine was started anew, or the store was copied or moved here.",
+            hint=f"Type 'tidemill serve {environment}' to bring it back, or 'tidemill stop {environment}' if it should not run.",
+            code="server-ended",
+            details={"environment": environment},
+        )
+    return None
 
 
 def note_stop(store: Store, settings: Settings, environment: str, asked: Asked) -> None:

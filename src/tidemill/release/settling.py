@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tidemill.core.clock import new_id, now, stamp
-from tidemill.core.errors import Conflict
+from tidemill.core.errors import Conflict, Failed
 from tidemill.core.settings import Settings
 from tidemill.release import servers
 from tidemill.release.history import changed, history, is_personal, live_of, standing
@@ -36,7 +36,8 @@ def recover(store: Store, settings: Settings, author: str) -> list[records.Deplo
     """
     settled: list[records.Deployment] = []
     for environment in settings.environments:
-        with suppress(Conflict), store.locks.hold(lock(environment), timeout_seconds=0):
+        # One whose server hangs is no reason not to look at the others.
+        with suppress(Conflict, Failed), store.locks.hold(lock(environment), timeout_seconds=0):
             settled += settle(store, settings, environment, author)
     return settled
 

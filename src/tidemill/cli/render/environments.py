@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tidemill.loop.views import DeploymentView, EnvironmentView, HistoryLine, StopView, WishView
 
 _FRESH = timedelta(minutes=1)
-SERVING = ("environment", "release", "number", "address", "pid", "taken_over", "warnings")
+SERVING = ("environment", "release", "number", "address", "pid", "taken_over", "not_ready", "warnings")
 """The fields of what ``loop.serving.serve`` returns that ``--json`` prints."""
 
 
@@ -47,7 +47,10 @@ def serving(view: "Serving", machine: str) -> str:
         else f"It ran already, as process {view.pid}: Ctrl-C leaves it, 'tidemill stop {view.environment}' stops it."
     )
     over = f" It was {view.taken_over}." if view.taken_over else ""
-    return f"{view.environment} serves release {_named(view.release, view.number)}.{over}{beyond} {end}"
+    named = f"release {_named(view.release, view.number)}"
+    if view.not_ready:
+        return f"{view.environment} has {named} and is {refuses(view.not_ready)}{over}{beyond} {end}"
+    return f"{view.environment} serves {named}.{over}{beyond} {end}"
 
 
 def stopped(view: "StopView") -> str:
@@ -80,7 +83,7 @@ def environments(views: "Sequence[EnvironmentView]") -> "RenderableType":
     )
     notes = [f"{v.environment}: {v.note.removesuffix('.')}." for v in views if v.note]
     notes += [f"{v.environment}: {_wished(v.wish)}" for v in views if v.wish]
-    notes += [f"{v.environment}: {_refuses(v.not_ready)}" for v in views if v.not_ready]
+    notes += [f"{v.environment}: {_not_ready(v)}" for v in views if v.not_ready]
     return stack(lines, Text("\n".join(notes)) if notes else None)
 
 
@@ -88,14 +91,22 @@ def _runs(view: "EnvironmentView") -> str:
     """What answers; of one that is served elsewhere, as of when that last looked, where that is a minute ago or more."""
     if view.runs is None:
         known = view.stopped or not view.elsewhere
-        return "empty" if view.release is None else "stopped" if known else "not known here"
+        ended = "not answering" if view.not_ready else "stopped"
+        return "empty" if view.release is None else ended if known else "not known here"
     if view.not_ready:
         return f"{view.runs}, not ready"
     is_old = view.looked_at is not None and now() - parse(view.looked_at) > _FRESH
     return f"{view.runs}, {ago(view.looked_at)}" if is_old and view.looked_at else view.runs
 
 
-def _refuses(error: "Mapping[str, Any]") -> str:
+def _not_ready(view: "EnvironmentView") -> str:
+    error = view.not_ready or {}
+    if view.running:
+        return refuses(error)
+    return f"not answering ({error['code']}): {error['message']} {error.get('hint', '')}".rstrip()
+
+
+def refuses(error: "Mapping[str, Any]") -> str:
     """Why a server that runs answers no prediction, and what to type."""
     return f"not ready, every prediction is refused ({error['code']}): {error['message']} {error.get('hint', '')}".rstrip()
 

@@ -143,7 +143,7 @@ def stop(state: State, environment: str, reason: str | None) -> None:
 def status(state: State, environment: str | None, *, history: bool) -> None:
     """Show what is wanted and what runs in each environment, or in one, and on which machine.
 
-    Exits 1 when a prediction log cannot be read.
+    Exits 1 when an environment does not answer here that should, or a prediction log cannot be read.
     """
     from tidemill.cli.parameters import only  # noqa: PLC0415
     from tidemill.cli.render import environments as render  # noqa: PLC0415
@@ -155,4 +155,6 @@ def status(state: State, environment: str | None, *, history: bool) -> None:
         state.show(loop.deployments(state.workspace(), environment), render.deployments)
         return
     every = loop.environments(state.workspace())
-    state.show_all(only(environment, every) if environment else every, render.environments)
+    shown = only(environment, every) if environment else every
+    state.show_all(shown, render.environments)
+    state.exit_unless(all(view.not_ready is None for view in shown))
