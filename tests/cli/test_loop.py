@@ -112,6 +112,7 @@ def test_from_a_csv_to_the_second_release_and_back(sides: Path, tidemill: Tidemi
     gone = tidemill("predict", "prod", "traffic.csv", "--tensor", "x=x*:2", "--json")
     assert gone.returncode == 1
     assert json.loads(gone.stdout)["error"]["code"] == "not-serving"
+    started_with_few_files(sides, tidemill)
     serve_until(signal.SIGINT, sides, tidemill, as_json=False)
     serve_until(signal.SIGTERM, sides, tidemill, as_json=True)
     serve_until_killed(sides)
@@ -189,6 +190,18 @@ def serving(sides: Path, *options: str) -> "subprocess.Popen[str]":
         text=True,
         start_new_session=True,
     )
+
+
+def started_with_few_files(sides: Path, tidemill: Tidemill) -> None:
+    """Under a limit of open files that no server can live with it says so, and what to type; nothing was started."""
+    command = ["sh", "-c", 'ulimit -n 60 && exec "$@"', "sh", sys.executable, "-m", "tidemill"]
+    done = subprocess.run(
+        [*command, "serve", "prod", "--json"], cwd=sides, capture_output=True, text=True, check=False
+    )
+    error = json.loads(done.stdout)["error"]
+    assert (done.returncode, error["code"], error["details"]["needed"]) == (1, "too-few-open-files", 128)
+    assert "ulimit -n" in error["hint"]
+    assert not shown(tidemill, "status", "prod")[0]["running"]
 
 
 def follower(sides: Path, address: str) -> "subprocess.Popen[str]":

@@ -4,8 +4,6 @@ Loaded only in a server, never by ``import tidemill``.
 """
 
 import asyncio
-import contextlib
-import resource
 import socket
 from typing import Any
 
@@ -19,9 +17,6 @@ from tidemill.edge.errors import encode, error_body, status_of
 
 _CHUNKED = -1
 """In the place of a body's size: its end is told by the parser alone."""
-_MOST_CONNECTIONS = 10_000
-_OTHER_FILES = 100
-"""Left for the log, the control socket and what a step of the pipeline opens."""
 _SHUTTING_SECONDS = 2.0
 """How long a client that was refused may go on sending before its connection is reset."""
 
@@ -331,17 +326,6 @@ class Busy(asyncio.Protocol):
         fields = (b"content-type: application/json", b"content-length: %d" % len(body), b"retry-after: 1")
         transport.write(STATUS_LINE[503] + b"\r\n".join([*fields, b"connection: close", b"", body]))
         transport.close()
-
-
-def most_connections() -> int:
-    """How many connections this process may have open, once its limit of open files is as high as it may be."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-            soft = hard
-    most = _MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else soft
-    return max(min(most, _MOST_CONNECTIONS) - _OTHER_FILES, 1)
 
 
 class _Pipelined(Exception):

@@ -15,7 +15,7 @@ from uvicorn.server import ServerState
 from tidemill.core.settings import LimitSettings
 from tidemill.edge import sockets
 from tidemill.edge.application import Application
-from tidemill.edge.connections import Busy, Connection, most_connections
+from tidemill.edge.connections import Busy, Connection
 from tidemill.edge.tls import Tls
 
 _POLL_SECONDS = 0.005
@@ -28,6 +28,9 @@ class Listening:
     Args:
         application: Answers.
         limits: What a client may send, and in what time.
+
+    Raises:
+        Failed: ``too-few-open-files``.
     """
 
     def __init__(self, application: Application, limits: LimitSettings) -> None:
@@ -35,7 +38,7 @@ class Listening:
         self._loop = asyncio.get_running_loop()
         self._state = ServerState()
         self._swept = self._loop.time()
-        self._most = most_connections()
+        self._most = sockets.most_connections()
         self._accepting: list[tuple[socket.socket, asyncio.Server]] = []
         self._config = uvicorn.Config(
             application,

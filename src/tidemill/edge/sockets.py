@@ -1,13 +1,20 @@
 """Listening for HTTP: one socket bound to an address, and what that address is."""
 
+import contextlib
 import errno
 import ipaddress
 import os
+import resource
 import socket
 
-from tidemill.core.errors import Conflict, InvalidInput
+from tidemill.core.errors import Conflict, Failed, InvalidInput
 
 BACKLOG = 2048
+_MOST_CONNECTIONS = 10_000
+_FEWEST_CONNECTIONS = 28
+"""With less, clients would be sent away that ask one after the other and keep their connections."""
+_OTHER_FILES = 100
+"""Left for the log, the control socket and what a step of the pipeline opens."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -44,6 +51,31 @@ def is_free(host: str, port: int) -> bool:
     except Conflict:
         return False
     return True
+
+
+def most_connections() -> int:
+    """How many connections this process may have open, once its limit of open files is as high as it may be.
+
+    Raises:
+        Failed: ``too-few-open-files``, where that are too few for a server.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+    most = _MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else min(soft, _MOST_CONNECTIONS)
+    needed = _OTHER_FILES + _FEWEST_CONNECTIONS
+    if most < needed:
+        raise Failed(
+            f"A server needs to open {needed} files at once, and may open {most}.",
+            why=f"Each connection is one; its log, its control socket and the model take up to {_OTHER_FILES}.",
+            hint="Type 'ulimit -n 1024' in a new shell (or as root), then the same again; of a service systemd's LimitNOFILE=1024, "
+            "of a container '--ulimit nofile=1024'.",
+            code="too-few-open-files",
+            details={"needed": needed, "allowed": most},
+        )
+    return most - _OTHER_FILES
 
 
 def beyond_loopback(host: str) -> bool:

@@ -43,7 +43,9 @@ def check(store: Store, environment: str, place: EnvironmentSettings, told: Mapp
     Raises:
         NotAllowed: ``tokens-needed``.
         InvalidInput: ``tls-not-usable``, ``invalid-proxy``.
+        Failed: ``too-few-open-files``: what is started here may open no more than this process.
     """
+    sockets.most_connections()
     Guard(proxies=place.trusted_proxies)
     files = tls(place)
     if files is not None:
