@@ -172,7 +172,7 @@ def test_a_variable_that_is_not_a_number_is_refused(tmp_path: Path, monkeypatch:
     [
         ("stor = 'x'", "a setting 'stor' that", "Did you mean 'store'?"),
         ("[limits]\nbody_byte = 1", "a setting 'limits.body_byte' that", "Did you mean 'limits.body_bytes'?"),
-        ("zzz = 1", "a setting 'zzz' that", "Known are: store, catalog, author"),
+        ("zzz = 1", "a setting 'zzz' that", "There are: store, catalog, author"),
         ("workers = 'two'", "'workers' must be a whole number, not 'two'", "Correct"),
         ("workers = true", "'workers' must be a whole number, not True", "Correct"),
         ("workers = 1.5", "'workers' must be a whole number, not 1.5", "Correct"),

@@ -1,11 +1,14 @@
 """Names and references as a user types them."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tidemill
 from tidemill.core.errors import InvalidInput
-from tidemill.core.names import RESERVED, Reference, check_name, nearest
+from tidemill.core.names import RESERVED, Reference, check_name, did_you_mean, nearest
 
 
 @pytest.mark.parametrize("name", ["a", "0", "fashion", "fashion-mnist_2.1", "a" * 64])
@@ -62,3 +65,18 @@ def test_bad_references(text: str, code: str):
 def test_the_nearest_name_is_close_or_none():
     assert nearest("fasion", ["fashion", "digits"]) == "fashion"
     assert nearest("weather", ["fashion", "digits"]) is None
+
+
+def test_a_wrong_name_is_answered_with_the_nearest_or_with_what_there_is():
+    assert did_you_mean("fasion", ["fashion", "digits"]) == "Did you mean 'fashion'?"
+    assert did_you_mean("rnu", ["run"], before="tidemill ") == "Did you mean 'tidemill run'?"
+    assert did_you_mean("weather", ["fashion", "digits"]) == "There are: fashion, digits."
+    assert did_you_mean("weather", iter(["fashion"]), "Import it.") == "Import it."
+    assert did_you_mean("weather", []) == "There are: none."
+    many = did_you_mean("weather", [f"{i}" for i in range(30)])
+    assert many.endswith("18, 19 and 10 more.")
+
+
+def test_one_place_asks_what_was_meant():
+    files = Path(tidemill.__file__).parent.rglob("*.py")
+    assert [file.name for file in files if "Did you mean '" in file.read_text("utf-8")] == ["names.py"]

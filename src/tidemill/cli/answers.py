@@ -82,10 +82,9 @@ def meaning(line: str, classes: Sequence["ClassView"]) -> tuple[Answer | None, s
         return Answer("label", fit[0]), ""
     if fit:
         return None, f"'{words}' may be {', '.join(fit[:5])}."
-    from tidemill.core.names import nearest  # noqa: PLC0415
+    from tidemill.core.names import did_you_mean  # noqa: PLC0415
 
-    close = nearest(words, [c.name for c in classes])
-    return None, f"'{words}' is no class." + (f" Did you mean '{close}'?" if close else "")
+    return None, f"'{words}' is no class. {did_you_mean(words, (c.name for c in classes), '')}".rstrip()
 
 
 def _beginning(words: str, classes: Sequence["ClassView"]) -> list[str]:

@@ -167,20 +167,19 @@ def _of_the_system(error: BaseException) -> TidemillError | None:
 
 
 def _usage(error: click.UsageError) -> InvalidInput:
+    from tidemill.core.names import did_you_mean  # noqa: PLC0415
+
     context = error.ctx
     path = context.command_path if context else "tidemill"
     if isinstance(error, click.exceptions.NoSuchOption):
         place = _place(error.option_name, context)
-        near = error.possibilities
-        hint = place or (f"Did you mean '{near[0]}'?" if near else f"Type '{path} --help' for its options.")
+        otherwise = f"Type '{path} --help' for its options."
+        hint = place or did_you_mean(error.option_name, error.possibilities or (), otherwise)
         return InvalidInput(f"'{path}' has no option '{error.option_name}'.", hint=hint, code="usage")
     if isinstance(error, click.exceptions.NoSuchCommand):
-        from tidemill.core.names import nearest  # noqa: PLC0415
-
         group = context.command if context else None
         names = group.list_commands(context) if context and isinstance(group, click.Group) else []
-        close = nearest(error.command_name, names)
-        hint = f"Did you mean '{path} {close}'?" if close else f"Type '{path} --help' for all."
+        hint = did_you_mean(error.command_name, names, f"Type '{path} --help' for all.", before=f"{path} ")
         return InvalidInput(f"'{path}' has no command '{error.command_name}'.", hint=hint, code="usage")
     return InvalidInput(
         error.format_message(),

@@ -224,13 +224,12 @@ def only(environment: str, every: "Sequence[EnvironmentView]") -> "list[Environm
     """
     found = [view for view in every if view.environment == environment]
     if not found:
-        from tidemill.core.names import nearest  # noqa: PLC0415
+        from tidemill.core.names import did_you_mean  # noqa: PLC0415
 
         names = [view.environment for view in every]
-        close = nearest(environment, names)
         raise NotFound(
             f"There is no environment '{environment}'.",
-            hint=f"Did you mean '{close}'?" if close else f"There are {', '.join(names)}.",
+            hint=did_you_mean(environment, names),
             code="environment-not-found",
         )
     return found

@@ -67,6 +67,24 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
+def did_you_mean(
+    name: str, candidates: Iterable[str], otherwise: str | None = None, *, before: str = ""
+) -> str:
+    """The hint for a name that is not there: the nearest candidate as a question, or else what there is.
+
+    Args:
+        name: What was given; any text.
+        candidates: The names that would have been right, in the order in which they are shown.
+        otherwise: The hint where no candidate is near. Default: a list of the candidates.
+        before: What a candidate is written after, such as the command that it belongs to.
+    """
+    names = list(candidates)
+    close = nearest(name, names)
+    if close is not None:
+        return f"Did you mean '{before}{close}'?"
+    return f"There are: {listed(names)}." if otherwise is None else otherwise
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """A dataset at a point of its history: ``name`` and what follows the ``@``, if anything.

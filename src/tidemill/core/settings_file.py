@@ -9,7 +9,7 @@ import typing
 from typing import Any
 
 from tidemill.core.errors import InvalidInput
-from tidemill.core.names import nearest
+from tidemill.core.names import did_you_mean
 from tidemill.core.settings import FILE, Settings
 from tidemill.core.wrong_setting import WrongSettingError
 
@@ -64,10 +64,9 @@ def read(kind: type[Any], raw: object, file: str, path: str = "") -> Any:
     known = {f.name: f for f in dataclasses.fields(kind)}
     for name in raw:
         if name not in known:
-            close = nearest(str(name), known)
             raise InvalidInput(
                 f"{file} has a setting '{_join(path, str(name))}' that Tidemill does not know.",
-                hint=f"Did you mean '{_join(path, close)}'?" if close else f"Known are: {', '.join(known)}.",
+                hint=did_you_mean(str(name), known, before=f"{path}." if path else ""),
                 code="invalid-settings",
             )
     values = {n: _value(hints[n], v, file, _join(path, n)) for n, v in raw.items()}

@@ -4,7 +4,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
-from tidemill.core.names import listed, nearest
+from tidemill.core.names import did_you_mean, listed
 from tidemill.store.table import SYSTEM_COLUMNS
 
 if TYPE_CHECKING:
@@ -40,11 +40,9 @@ def bad_condition(condition: str, text: str, schema: "pa.Schema") -> InvalidInpu
             hint = "Write it as '2026-11-30' or '2026-11-30 12:00:00', in single quotes."
     elif found := _NO_FIELD.search(first):
         name = found[1].strip('"')
-        close = nearest(name, columns)
         why = f"There is no column '{name}'."
-        hint = f"Text stands in single quotes: {_in_quotes(name)}. " + (
-            f"Or did you mean the column '{close}'?" if close else f"Columns are: {listed(columns, 10)}."
-        )
+        columns_are = f"Columns are: {listed(columns, 10)}."
+        hint = f"Text stands in single quotes: {_in_quotes(name)}. {did_you_mean(name, columns, columns_are)}"
     return InvalidInput(
         f"'{condition}' is no condition on these rows.", why=why, hint=hint, code="invalid-where"
     )

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from tidemill.core.errors import Conflict, InvalidInput
 from tidemill.core.figures import counted
-from tidemill.core.names import nearest
+from tidemill.core.names import did_you_mean
 from tidemill.data.commits import Commit
 
 Side = Literal["ours", "theirs", "base"]
@@ -92,10 +92,9 @@ def check_choices(choices: Choices, clashes: Sequence[Clash], columns: Sequence[
     """
     for name in choices.columns:
         if name not in columns:
-            close = nearest(name, columns)
             raise InvalidInput(
                 f"A side is chosen for column '{name}', which is not there.",
-                hint=f"Did you mean '{close}'?" if close else f"There are: {', '.join(columns)}.",
+                hint=did_you_mean(name, columns),
                 code="unknown-column",
             )
     known = {(c.id, c.column): c for c in clashes}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import AlreadyExists, InvalidInput, NotFound, StorageError
-from tidemill.core.names import check_name, nearest
+from tidemill.core.names import check_name, did_you_mean
 from tidemill.data.batches import Counted, opened
 from tidemill.data.columns import arrange, system_schema
 from tidemill.data.commits import Changes, Commit, from_properties, properties
@@ -80,10 +80,9 @@ class Datasets:
                 code="invalid-reference",
             )
         if not self.exists(name):
-            close = nearest(name, self.names())
             raise NotFound(
                 f"There is no dataset '{name}'.",
-                hint=f"Did you mean '{close}'?" if close else f"Type 'tidemill data import {name} FILE.csv'.",
+                hint=did_you_mean(name, self.names(), f"Type 'tidemill data import {name} FILE.csv'."),
                 code="dataset-not-found",
             )
         return Dataset(self._store, self.author, self._table(name), self._guard)

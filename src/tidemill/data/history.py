@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 
 from tidemill.core.errors import Conflict, InvalidInput, NotFound, StorageError
-from tidemill.core.names import listed, nearest
+from tidemill.core.names import did_you_mean, listed
 from tidemill.data import layout_1
 from tidemill.data.commits import PROPERTY, Commit, from_properties
 from tidemill.data.file_log import FOLDER
@@ -141,12 +141,11 @@ class History:
         """
         branches = self.refs().branches
         if branch not in branches:
-            close = nearest(branch, branches)
             raise NotFound(
                 f"Dataset '{self._dataset}' has no branch '{branch}'.",
-                hint=f"Did you mean '{close}'?"
-                if close
-                else f"Type 'tidemill data branch {self._dataset} {branch}' to make it.",
+                hint=did_you_mean(
+                    branch, branches, f"Type 'tidemill data branch {self._dataset} {branch}' to make it."
+                ),
                 code="branch-not-found",
             )
         return self.at(branches[branch])
@@ -223,10 +222,11 @@ class History:
                 hint=f"Type more of it: {listed((c.id for c in matches), 5)}.",
                 code="ambiguous-commit",
             )
-        close = nearest(at, [*refs.branches, *refs.tags, *refs.remotes])
         raise NotFound(
             f"Dataset '{self._dataset}' has no branch, tag or commit '{at}'.",
-            hint=f"Did you mean '{close}'?" if close else f"Type 'tidemill data log {self._dataset}'.",
+            hint=did_you_mean(
+                at, [*refs.branches, *refs.tags, *refs.remotes], f"Type 'tidemill data log {self._dataset}'."
+            ),
             code="commit-not-found",
         )
 

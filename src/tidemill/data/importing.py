@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tidemill.core.errors import AlreadyExists, Conflict, InvalidInput
 from tidemill.core.events import Sink, silent
-from tidemill.core.names import check_name, listed, nearest
+from tidemill.core.names import check_name, did_you_mean
 from tidemill.data.cell_types import shown_type
 from tidemill.data.commits import Changes, Commit
 from tidemill.data.dataset import Dataset
@@ -287,10 +287,9 @@ def _check_branch(there: Dataset | None, name: str, branch: str) -> None:
 def _check_label(source: Source, label: str | None, columns: Sequence[Column]) -> None:
     names = [c.name for c in columns if c.name not in SYSTEM_COLUMNS]
     if label is not None and label not in names:
-        close = nearest(label, names)
         raise InvalidInput(
             f"{source.head}: there is no column '{label}' to be the label.",
-            hint=f"Did you mean '{close}'?" if close else f"There are: {listed(names)}.",
+            hint=did_you_mean(label, names),
             code="label-not-found",
             details=source.head.details(label),
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core import identity
 from tidemill.core.errors import NotFound
-from tidemill.core.names import Digest, nearest
+from tidemill.core.names import Digest, did_you_mean
 from tidemill.data import deletions, export
 from tidemill.data.bad_conditions import bad_condition
 from tidemill.data.commits import Commit
@@ -271,10 +271,9 @@ class Snapshot:
         known = frozenset(there)
         for name in names:
             if name not in known:
-                close = nearest(name, there)
                 raise NotFound(
                     f"Dataset '{self.dataset}' has no column '{name}'.",
-                    hint=f"Did you mean '{close}'?" if close else f"There are: {', '.join(self.columns)}.",
+                    hint=did_you_mean(name, self.columns),
                     code="column-not-found",
                 )
         if ids is None:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
 from tidemill.core.errors import InternalError, InvalidInput, NotAllowed, NotFound, TidemillError
-from tidemill.core.names import nearest
+from tidemill.core.names import did_you_mean
 from tidemill.core.settings import LimitSettings
 from tidemill.edge import bodies
 from tidemill.edge.access import Access
@@ -166,10 +166,9 @@ class Application:
                     details={"field": "method", "allowed": allowed},
                 )
         known = [route.path for route in named(self.routes)]
-        close = nearest(path, known)
         return NotFound(
             f"There is nothing at {path[:200]}.",
-            hint=f"Did you mean {close}?" if close else f"There are: {', '.join(sorted(known))}.",
+            hint=did_you_mean(path, known, f"There are: {', '.join(sorted(known))}."),
             code="route-not-found",
             details={"field": "path"},
         )

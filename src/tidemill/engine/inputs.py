@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core import events, identity
 from tidemill.core.errors import NotFound
-from tidemill.core.names import Digest, Reference, nearest
+from tidemill.core.names import Digest, Reference, did_you_mean
 from tidemill.engine import cache, tables
 from tidemill.engine.earlier import Earlier
 from tidemill.engine.orders import Chunk, Ref, Saved
@@ -120,15 +120,13 @@ def registered_model(store: "Store", wanted: Model) -> tuple[int, Ref]:
             artifact = transaction.first(records.Artifact, {"digest": chosen.digest})
             if artifact is not None:
                 return chosen.version, Ref(artifact.digest, artifact.kind, artifact.meta)
-        close = nearest(wanted.name, {m.name for m in transaction.find(records.Model)})
+        known = {m.name for m in transaction.find(records.Model)}
     numbers = ", ".join(str(m.version) for m in found)
     raise NotFound(
         f"There is no registered model '{wanted}'.",
         hint=f"'{wanted.name}' has: {numbers}."
         if numbers
-        else f"Did you mean '{close}'?"
-        if close
-        else "Type 'tidemill models' to see them.",
+        else did_you_mean(wanted.name, known, "Type 'tidemill models' to see them."),
         code="model-not-found",
     )
 

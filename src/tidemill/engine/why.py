@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import NotFound
-from tidemill.core.names import listed, nearest
+from tidemill.core.names import did_you_mean
 from tidemill.engine import sources
 from tidemill.pipeline.spelling import readable
 from tidemill.store.catalog import records
@@ -83,10 +83,9 @@ def why(store: "Store", run: str, step: str) -> Why:
         record = transaction.first(records.Step, {"run": run, "name": step})
         if record is None:
             names = [s.name for s in transaction.find(records.Step, {"run": run}, order=("position",))]
-            close = nearest(step, names)
             raise NotFound(
                 f"Run '{run}' has no step '{step}'.",
-                hint=f"Did you mean '{close}'?" if close else f"It has: {listed(names)}.",
+                hint=did_you_mean(step, names),
                 code="step-not-found",
             )
     before = Earlier(store, found.pipeline, found).record(step)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tidemill.core.errors import InvalidInput
-from tidemill.core.names import nearest
+from tidemill.core.names import did_you_mean, listed
 from tidemill.loop.narrowing import Narrow, narrow
 
 _LONGEST = 2000
@@ -299,14 +299,9 @@ def _alike(a: Any, b: Any) -> bool:
 
 
 def _unknown(name: str, known: set[str]) -> InvalidInput:
-    close = nearest(name, known)
-    some = sorted(known)
-    listed = ", ".join(some[:12]) + (f" and {len(some) - 12} more" if len(some) > 12 else "")
     return InvalidInput(
         f"No run has a '{name}'.",
         why="A name is a metric, a parameter, or one of " + ", ".join(_OWN) + ".",
-        hint=f"Did you mean '{close}'?"
-        if close
-        else f"Known are: {listed or 'none'}. Texts stand in quotes.",
+        hint=did_you_mean(name, known, f"There are: {listed(sorted(known), 12)}. Texts stand in quotes."),
         code="unknown-run-field",
     )

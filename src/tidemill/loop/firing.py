@@ -17,7 +17,7 @@ from tidemill.core.errors import (
     TidemillError,
 )
 from tidemill.core.events import Event, RunStarted, Sink, silent
-from tidemill.core.names import listed, nearest
+from tidemill.core.names import did_you_mean, listed
 from tidemill.loop import refitting
 from tidemill.loop.views import FiringView, RefitView
 from tidemill.loop.workspace import Workspace
@@ -294,9 +294,8 @@ def _view(firing: "records.Firing", *, at_work: bool) -> FiringView:
 
 def _unknown(ws: Workspace, trigger: str, fired: Iterable[str] = ()) -> NotFound:
     known = sorted({*ws.settings.triggers, *fired})
-    close = nearest(trigger, known)
     return NotFound(
         f"The project has no trigger '{trigger}'" + (", and none of this name has fired." if fired else "."),
-        hint=f"Did you mean '{close}'?" if close else f"There are: {', '.join(known) or 'none'}.",
+        hint=did_you_mean(trigger, known),
         code="trigger-not-found",
     )

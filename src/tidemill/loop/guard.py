@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core.config import Project
 from tidemill.core.errors import Failed, InvalidInput, NotAllowed, NotFound
 from tidemill.core.figures import counted
-from tidemill.core.names import nearest
+from tidemill.core.names import did_you_mean
 from tidemill.core.settings import Settings
 from tidemill.loop import written
 from tidemill.store.table import ID
@@ -151,12 +151,12 @@ def _function(project: Project, name: str, path: str) -> "Function":
     module = load.load_module(project.folder / file)
     made = getattr(module, called, None)
     if not callable(made):
-        close = nearest(called, [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")])
+        there = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
         raise NotFound(
             f"tidemill.toml: '{path}' names no function of {file}.",
-            hint=f"Did you mean '{file}:{close}'?"
-            if close
-            else f"Write 'def {called}(rows: tm.Table)' there.",
+            hint=did_you_mean(
+                called, there, f"Write 'def {called}(rows: tm.Table)' there.", before=f"{file}:"
+            ),
             code="check-not-found",
         )
     component: Component[..., Any] = made if isinstance(made, Component) else components.check(made)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tidemill.core.errors import NotFound
-from tidemill.core.names import Digest, listed, nearest
+from tidemill.core.names import Digest, did_you_mean
 from tidemill.loop.lookup import find_run, steps_of
 from tidemill.loop.views import LogLine, LogView
 from tidemill.loop.workspace import Workspace
@@ -69,10 +69,9 @@ def _named(steps: "list[records.Step]", run: str, name: str) -> "records.Step":
     found = next((s for s in steps if s.name == name), None)
     if found is not None:
         return found
-    close = nearest(name, [s.name for s in steps])
     raise NotFound(
         f"Run '{run}' has no step '{name}'.",
-        hint=f"Did you mean '{close}'?" if close else f"It has: {listed(s.name for s in steps)}.",
+        hint=did_you_mean(name, (s.name for s in steps)),
         code="step-not-found",
     )
 

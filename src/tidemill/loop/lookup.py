@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from tidemill.core import clock
 from tidemill.core.errors import InvalidInput, NotFound
-from tidemill.core.names import listed, nearest
+from tidemill.core.names import did_you_mean, listed
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -32,11 +32,10 @@ def check_listed(ws: Workspace, kind: str, name: str, names: Iterable[str]) -> N
     with ws.store.catalog.read() as read:
         if kind != "pipeline" and read.first(records.Run, {"pipeline": name}) is not None:
             return
-    close = nearest(name, others | set(ws.settings.pipelines))
     codes = {"release": "release-not-found", "model": "model-not-found", "pipeline": "pipeline-not-found"}
     raise NotFound(
         f"There is no {kind} of the name '{name}'.",
-        hint=f"Did you mean '{close}'?" if close else f"There are: {listed(sorted(others))}.",
+        hint=did_you_mean(name, sorted(others | set(ws.settings.pipelines))),
         code=codes[kind],
     )
 

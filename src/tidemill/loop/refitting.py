@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import NotFound
 from tidemill.core.events import Sink
-from tidemill.core.names import Reference, nearest
+from tidemill.core.names import Reference, did_you_mean, listed
 from tidemill.core.settings import PipelineSettings
 from tidemill.loop.champion import running_release
 from tidemill.loop.deploy import promote, was_live
@@ -143,12 +143,9 @@ def pipeline_named(ws: Workspace, name: str | None) -> str:
         return known[0]
     if name in known:
         return str(name)
-    close = nearest(name, known) if name else None
     raise NotFound(
         f"The project has no pipeline '{name}'." if name else "The project has several pipelines, or none.",
-        hint=f"Did you mean '{close}'?"
-        if close
-        else f"tidemill.toml has: {', '.join(known) or 'none'}; add [pipelines.NAME].",
+        hint=did_you_mean(name or "", known, f"tidemill.toml has: {listed(known)}; add [pipelines.NAME]."),
         code="pipeline-not-found",
     )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from tidemill.core.errors import InvalidInput, NeedsExtra, NotFound
-from tidemill.core.names import nearest
+from tidemill.core.names import did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -144,10 +144,9 @@ def adapter(framework: str) -> Adapter:
     """
     row = next((r for r in TABLE if r.name == framework), None)
     if row is None:
-        close = nearest(framework, (r.name for r in TABLE))
         raise NotFound(
             f"There is no framework '{framework}'.",
-            hint=f"Did you mean '{close}'?" if close else f"There are: {', '.join(r.name for r in TABLE)}.",
+            hint=did_you_mean(framework, (r.name for r in TABLE)),
             code="framework-not-found",
         )
     return cast("Adapter", importlib.import_module(row.path))

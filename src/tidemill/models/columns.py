@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
-from tidemill.core.names import nearest
+from tidemill.core.names import did_you_mean
 from tidemill.models.signature import DATATYPES, Tensor
 from tidemill.store.spelling import Spelling, type_of
 
@@ -116,12 +116,9 @@ class Check:
     def _wrong_names(self, columns: Columns) -> InvalidInput:
         for name in columns:
             if name not in self._names:
-                close = nearest(name, self._names)
                 return InvalidInput(
                     f"The model has no input '{name}'.",
-                    hint=f"Did you mean '{close}'?"
-                    if close
-                    else f"It takes: {', '.join(sorted(self._names))}.",
+                    hint=did_you_mean(name, sorted(self._names)),
                     code="unknown-column",
                     details={"field": name},
                 )

@@ -7,7 +7,7 @@ from typing import Any
 
 from tidemill.core.errors import InvalidInput
 from tidemill.core.events import Sink, silent
-from tidemill.core.names import nearest
+from tidemill.core.names import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +71,9 @@ def options_of(given: object, *, taken: Collection[str] = NAMES, why: str = "") 
         named: dict[str, Any] = {str(n): v for n, v in given.items()}
         for name in named:
             if name not in NAMES:
-                close = nearest(name, NAMES)
                 raise _wrong(
                     f"There is no option '{name}'.",
-                    f"Did you mean '{close}'?" if close else f"There are: {', '.join(NAMES)}.",
+                    did_you_mean(name, NAMES),
                 )
         given = RunOptions(**named)
     if not isinstance(given, RunOptions):

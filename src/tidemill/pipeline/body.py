@@ -8,7 +8,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from tidemill.core.errors import InvalidInput, TidemillError
-from tidemill.core.names import nearest
+from tidemill.core.names import did_you_mean
 
 _HERE = str(Path(__file__).parent.parent)
 
@@ -38,11 +38,12 @@ def _failed(pipeline: str, error: Exception, function: Callable[..., object]) ->
     )
     frame = next((f for f in reversed(frames) if not f.filename.startswith(_HERE)), None)
     where = f"{Path(frame.filename).name}, line {frame.lineno}: " if frame else ""
-    close = nearest(str(getattr(error, "name", None) or ""), _known(error, function))
     return InvalidInput(
         f"Pipeline '{pipeline}' cannot be built: {where}{type(error).__name__}: {error}.",
         why="Its body is called to see which steps it has, and that raised.",
-        hint=f"Did you mean '{close}'?" if close else "Correct that line.",
+        hint=did_you_mean(
+            str(getattr(error, "name", None) or ""), _known(error, function), "Correct that line."
+        ),
         code="pipeline-body-failed",
         details={"traceback": _told(frames, error)},
     )

@@ -14,7 +14,7 @@ from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast
 
 from tidemill.core.errors import InvalidInput
 from tidemill.core.figures import counted
-from tidemill.core.names import nearest
+from tidemill.core.names import did_you_mean
 from tidemill.pipeline import builder as builders
 from tidemill.pipeline import graph as graphs
 from tidemill.pipeline import values
@@ -259,10 +259,9 @@ class Component(Generic[P, R]):
                     code="wrong-call",
                 )
             if name not in known:
-                close = nearest(name, known)
                 raise InvalidInput(
                     f"Step '{step}' has no parameter '{name}'.",
-                    hint=f"Did you mean '{close}'?" if close else f"It takes: {', '.join(names) or 'none'}.",
+                    hint=did_you_mean(name, known),
                     code="wrong-call",
                 )
             given[name] = value

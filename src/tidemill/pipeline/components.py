@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, overload
 
 from tidemill.core.errors import InvalidInput
-from tidemill.core.names import nearest
+from tidemill.core.names import did_you_mean
 from tidemill.pipeline.carrying import CARRYING, check_carrying, check_uses
 from tidemill.pipeline.component import TRAINER_SETTINGS, Component, Kind, P, R
 from tidemill.pipeline.resources import Resources
@@ -201,10 +201,9 @@ def check(function: Any = None, /, **options: Any) -> Any:
 def _decorate(kind: Kind, function: Any, options: dict[str, Any], known: Sequence[str], module: str) -> Any:
     for name in options:
         if name not in known:
-            close = nearest(name, known)
             raise InvalidInput(
                 f"{kind} has no option '{name}'.",
-                hint=f"Did you mean '{close}'?" if close else f"It has: {', '.join(known)}.",
+                hint=did_you_mean(name, known),
                 code="wrong-definition",
             )
     check_carrying(kind, options)

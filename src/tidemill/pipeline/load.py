@@ -11,7 +11,7 @@ from types import CodeType, ModuleType
 
 from tidemill.core.config import choose_backends
 from tidemill.core.errors import InvalidInput, NotFound, TidemillError
-from tidemill.core.names import nearest
+from tidemill.core.names import did_you_mean, listed
 from tidemill.pipeline import from_source
 from tidemill.pipeline.pipelines import Pipeline
 
@@ -53,10 +53,9 @@ def load(path: Path, name: str | None = None) -> Pipeline[..., object]:
         by_code = {p.function.__name__: p for p in found.values()} | here
         if (named := found.get(name) or by_code.get(name)) is not None:
             return named
-        close = nearest(name, [*found, *by_code])
         raise NotFound(
             f"{path} has no pipeline '{name}'.",
-            hint=f"Did you mean '{close}'?" if close else f"It has: {', '.join(found) or 'none'}.",
+            hint=did_you_mean(name, [*found, *by_code], f"There are: {listed(found)}."),
             code="pipeline-not-found",
         )
     if not found:

@@ -13,7 +13,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from tidemill.core.errors import InvalidInput
 from tidemill.core.figures import counted
-from tidemill.core.names import Reference, nearest
+from tidemill.core.names import Reference, did_you_mean
 from tidemill.pipeline import builder as builders
 from tidemill.pipeline import graph as graphs
 from tidemill.pipeline import values
@@ -153,10 +153,9 @@ class Pipeline(Generic[P, R]):
         there = there or {}
         for name in (*given, *there):
             if name not in known:
-                close = nearest(name, known)
                 raise InvalidInput(
                     f"Pipeline '{self.name}' has no parameter '{name}'.",
-                    hint=f"Did you mean '{close}'?" if close else f"It has: {', '.join(known) or 'none'}.",
+                    hint=did_you_mean(name, known),
                     code="unknown-parameter",
                     details={"parameter": name, "known": list(known)},
                 )

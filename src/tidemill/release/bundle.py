@@ -15,7 +15,7 @@ from typing import Any, Literal
 from tidemill.core import identity
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import InvalidInput, NotAllowed, NotFound, StorageError
-from tidemill.core.names import Digest, check_name, nearest
+from tidemill.core.names import Digest, check_name, did_you_mean
 from tidemill.engine import content as contents
 from tidemill.release import archive
 from tidemill.release import manifest as manifests
@@ -212,10 +212,9 @@ def find(store: Store, name: str, which: str | int = "latest") -> records.Releas
     if not known:
         with store.catalog.read() as read:
             names = {release.name for release in read.find(records.Release)}
-        close = nearest(name, names)
         raise NotFound(
             f"There is no release of '{name}'.",
-            hint=f"Did you mean '{close}'?" if close else "Type 'tidemill release create' after a run.",
+            hint=did_you_mean(name, names, "Type 'tidemill release create' after a run."),
             code="release-not-found",
         )
     text = str(which)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from tidemill.core.errors import InvalidInput
 from tidemill.core.figures import figure
-from tidemill.core.names import nearest
+from tidemill.core.names import did_you_mean, nearest
 from tidemill.core.settings import GateSettings
 from tidemill.models.agreement import Agreement, Measure
 
@@ -231,12 +231,11 @@ def smoke(
 
 def _metric_rule(rule: Condition, metrics: Mapping[str, float]) -> Rule:
     if rule.metric not in metrics:
-        close = nearest(rule.metric, metrics)
         raise InvalidInput(
             f"The gate's rule '{rule}' is about '{rule.metric}', and the report has no such metric.",
-            hint=f"Did you mean '{close}'?" if close else f"There are: {', '.join(sorted(metrics))}.",
+            hint=did_you_mean(rule.metric, metrics, f"There are: {', '.join(sorted(metrics))}."),
             code="unknown-metric",
-            details={"metric": rule.metric, "nearest": close},
+            details={"metric": rule.metric, "nearest": nearest(rule.metric, metrics)},
         )
     value, limit = float(metrics[rule.metric]), rule.limit
     if math.isnan(value):

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tidemill.core.errors import NotAllowed, NotFound
-from tidemill.core.names import nearest
+from tidemill.core.names import did_you_mean, listed
 from tidemill.core.settings import EnvironmentSettings, Settings
 from tidemill.store.catalog import records
 from tidemill.store.open import Store
@@ -30,11 +30,11 @@ def environment_settings(settings: Settings, environment: str) -> EnvironmentSet
     """
     if environment in settings.environments:
         return settings.environments[environment]
-    close = nearest(environment, settings.environments)
-    known = ", ".join(settings.environments)
     raise NotFound(
         f"There is no environment '{environment}'.",
-        hint=f"Did you mean '{close}'?" if close else f"tidemill.toml has: {known}.",
+        hint=did_you_mean(
+            environment, settings.environments, f"tidemill.toml has: {listed(settings.environments)}."
+        ),
         code="environment-not-found",
     )
 

@@ -12,7 +12,7 @@ import msgspec
 
 from tidemill.core.errors import InvalidInput
 from tidemill.core.figures import counted
-from tidemill.core.names import nearest
+from tidemill.core.names import did_you_mean
 from tidemill.edge.errors import encode
 from tidemill.models.signature import DATATYPES, Signature, Tensor
 from tidemill.serve import tensors
@@ -173,10 +173,9 @@ class Inference:
     def _shape(self, given: _Input, columns: Mapping[str, Any]) -> tuple[int, ...]:
         name, shape = given.name, given.shape
         if name not in self._inputs:
-            close = nearest(name, self._inputs)
             raise InvalidInput(
                 f"The model has no input '{name[:_SHOWN]}'.",
-                hint=f"Did you mean '{close}'?" if close else f"It takes: {', '.join(self._inputs)}.",
+                hint=did_you_mean(name, self._inputs),
                 code="unknown-column",
                 details={"field": name[:_SHOWN]},
             )
@@ -188,10 +187,9 @@ class Inference:
                 details={"field": name},
             )
         if given.datatype not in DATATYPES:
-            close = nearest(given.datatype, DATATYPES)
             raise InvalidInput(
                 f"'{name}' has the datatype '{given.datatype[:_SHOWN]}', which the protocol does not know.",
-                hint=f"Did you mean '{close}'?" if close else f"Known are: {', '.join(DATATYPES)}.",
+                hint=did_you_mean(given.datatype, DATATYPES),
                 code="wrong-dtype",
                 details={
                     "field": name,
@@ -229,10 +227,9 @@ class Inference:
         chosen: list[tuple[Tensor, bool]] = []
         for output in request.outputs:
             if output.name not in self._outputs:
-                close = nearest(output.name, self._outputs)
                 raise InvalidInput(
                     f"The model has no output '{output.name[:_SHOWN]}'.",
-                    hint=f"Did you mean '{close}'?" if close else f"It gives: {', '.join(self._outputs)}.",
+                    hint=did_you_mean(output.name, self._outputs),
                     code="unknown-output",
                     details={"field": output.name[:_SHOWN]},
                 )

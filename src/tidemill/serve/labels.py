@@ -12,7 +12,7 @@ import msgspec
 
 from tidemill.core.errors import InvalidInput, NotFound, TidemillError
 from tidemill.core.figures import counted
-from tidemill.core.names import nearest
+from tidemill.core.names import did_you_mean, listed, nearest
 from tidemill.models.signature import Signature, Tensor
 from tidemill.serve.bodies import check_names, decode
 from tidemill.serve.options import Keep
@@ -117,16 +117,11 @@ class Labels:
             return text
         if new and text.strip():
             return text
-        shown = ", ".join(classes[:_SHOWN]) + (
-            f" and {len(classes) - _SHOWN} more" if len(classes) > _SHOWN else ""
-        )
-        close = nearest(text, classes)
         raise InvalidInput(
             f"'{text[:80]}', the label of item {row}, is no class of the model.",
-            why=f"Its classes are: {shown}.",
-            hint=(f"Did you mean '{close}'? " if close else "")
-            + 'If it is a class that the model shall learn, send "new_class": true with the item '
-            "(tidemill feedback: --new-class).",
+            why=f"Its classes are: {listed(classes, _SHOWN)}.",
+            hint=f"{did_you_mean(text, classes, '')} If it is a class that the model shall learn, "
+            'send "new_class": true with the item (tidemill feedback: --new-class).'.lstrip(),
             code="unknown-class",
             details={"field": "label", "row": row, "classes": list(classes[:_SHOWN])},
         )

@@ -10,7 +10,7 @@ import msgspec
 
 from tidemill.core.errors import InvalidInput
 from tidemill.core.figures import counted
-from tidemill.core.names import nearest
+from tidemill.core.names import did_you_mean, listed
 from tidemill.edge.errors import encode
 from tidemill.models.signature import Signature
 from tidemill.serve import tensors
@@ -108,12 +108,11 @@ class Rows:
     def _wrong_names(self, at: int, row: dict[str, Any]) -> InvalidInput:
         for name in row:
             if name not in self._all_names:
-                close = nearest(name, self._all_names)
                 return InvalidInput(
                     f"Row {at} has '{name[:_SHOWN]}', which the model does not take.",
-                    hint=f"Did you mean '{close}'?"
-                    if close
-                    else f"It takes: {', '.join(t.name for t in self._inputs)}.",
+                    hint=did_you_mean(
+                        name, self._all_names, f"It takes: {listed(t.name for t in self._inputs)}."
+                    ),
                     code="unknown-column",
                     details={"field": name[:_SHOWN], "row": at},
                 )

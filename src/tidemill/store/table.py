@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput, NeedsExtra, NotFound
 from tidemill.core.figures import counted
-from tidemill.core.names import nearest
+from tidemill.core.names import did_you_mean
 from tidemill.store import polars_frames
 from tidemill.store.pandas_frames.frames import levels_of, unpack
 
@@ -278,8 +278,7 @@ class Table:
     def _field(self, column: str) -> "pa.Field":
         at = self._arrow.schema.get_field_index(column)
         if at < 0:
-            close = nearest(column, self.columns)
-            hint = f"Did you mean '{close}'?" if close else f"There are: {', '.join(self.columns)}."
+            hint = did_you_mean(column, self.columns)
             if column == ID:
                 hint = "The identity of the rows is no column here: take table.ids."
             raise NotFound(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core import identity
 from tidemill.core.errors import InvalidInput, NotFound
-from tidemill.core.names import nearest
+from tidemill.core.names import did_you_mean
 from tidemill.serve import log_layout
 from tidemill.serve.log_reader import LogReader
 from tidemill.store.open import Store
@@ -102,10 +102,9 @@ def as_rows(corrections: Sequence[Correction], schema: "pa.Schema", *, label: st
     import pyarrow as pa  # noqa: PLC0415
 
     if label not in schema.names:
-        close = nearest(label, schema.names)
         raise NotFound(
             f"The dataset has no column '{label}' for the feedback's labels.",
-            hint=f"Did you mean '{close}'?" if close else f"It has: {', '.join(schema.names)}.",
+            hint=did_you_mean(label, schema.names),
             code="column-not-found",
         )
     ids = [identity.key_row(["prediction", correction.prediction]) for correction in corrections]

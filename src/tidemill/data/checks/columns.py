@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.dataset_settings import ColumnCheckSettings
-from tidemill.core.names import nearest
+from tidemill.core.names import did_you_mean
 from tidemill.data.checks.bounds import mismatch
 from tidemill.data.checks.outcome import invalid_check
 from tidemill.store.table import SHAPE, SYSTEM_COLUMNS, Table
@@ -49,11 +49,10 @@ def asked(columns: "Mapping[str, ColumnCheckSettings]", schema: "pa.Schema", pat
     for name, rules in columns.items():
         own = [n for n in schema.names if n not in SYSTEM_COLUMNS]
         if name not in own:
-            close = nearest(name, own)
             raise invalid_check(
                 f"{path}.{name}",
                 "names no column of the dataset",
-                f"Did you mean '{close}'?" if close else f"There are: {', '.join(own)}.",
+                did_you_mean(name, own),
             )
         column = _asked(name, rules, schema.field(name))
         _check_sense(column, f"{path}.{name}")

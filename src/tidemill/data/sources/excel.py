@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput, NeedsExtra, NotFound
 from tidemill.core.events import Progress, Sink
-from tidemill.core.names import nearest
+from tidemill.core.names import did_you_mean
 from tidemill.data.sources import zips
 from tidemill.data.sources.kept import Kept
 from tidemill.data.sources.paths import check_same_columns, name_of
@@ -241,10 +241,9 @@ def _sheet(book: Any, path: Path, wanted: str | None) -> Any:
     sheets = {sheet.title: sheet for sheet in book.worksheets}
     if wanted is not None:
         if wanted not in sheets:
-            close = nearest(wanted, sheets)
             raise NotFound(
                 f"{path.name} has no sheet '{wanted}'.",
-                hint=f"Did you mean '{close}'?" if close else f"There are: {', '.join(sheets)}.",
+                hint=did_you_mean(wanted, sheets),
                 code="sheet-not-found",
             )
         return sheets[wanted]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
-from tidemill.core.names import listed, nearest
+from tidemill.core.names import did_you_mean
 from tidemill.data.sources.source import Place
 from tidemill.data.spelling import quoted, spelled, spelling
 from tidemill.store.table import ID, PREDICTION, SHAPE, SYSTEM_COLUMNS
@@ -232,13 +232,12 @@ def _members(head: Place, header: Sequence[str], name: str, tensor: Tensor) -> l
     start = numbers[0] if numbers else 1
     lacking = next((n for n in range(start, start + size) if n not in set(numbers)), None)
     found = f"has {len(numbers)}" + (f" and lacks '{tensor.prefix}{lacking}'" if lacking is not None else "")
-    close = None if numbers else nearest(f"{tensor.prefix}1", header)
     raise InvalidInput(
         f"{head}: tensor '{name}' of shape {'x'.join(map(str, tensor.shape))} wants {size} columns "
         f"'{tensor.prefix}*' numbered without a gap; the file {found}.",
-        hint=f"Did you mean the columns like '{close}'?"
-        if close
-        else "Correct the prefix, the shape or the file.",
+        hint=did_you_mean(
+            f"{tensor.prefix}1", () if numbers else header, "Correct the prefix, the shape or the file."
+        ),
         code="tensor-columns",
         details=head.details(f"{tensor.prefix}{lacking}" if lacking else tensor.prefix),
     )
@@ -269,10 +268,9 @@ def _given_types(
     found: dict[str, Any] = {}
     for name, text in types.items():
         if name not in columns:
-            close = nearest(name, columns)
             raise InvalidInput(
                 f"A type is given for column '{name}', which is not there.",
-                hint=f"Did you mean '{close}'?" if close else f"There are: {listed(columns)}.",
+                hint=did_you_mean(name, columns),
                 code="unknown-column",
             )
         allowed = [t for t in (*_TYPES, *_AS_SHOWN) if name not in folds or t in _TENSOR_TYPES]
@@ -292,8 +290,7 @@ def _given_types(
 
 
 def _unknown_type(name: str, text: str, allowed: Sequence[str]) -> InvalidInput:
-    why, close = None, nearest(text, allowed)
-    hint = f"Did you mean '{close}'?" if close else f"Known are: {', '.join(allowed)}."
+    why, hint = None, did_you_mean(text, allowed)
     if text == "float":
         hint = "Write float64, which has all digits of a number, or float32, which tables show as 'float'."
     elif text.startswith(("decimal", "list", "struct", "map", "{", "timestamp[", "duration", "time64")):

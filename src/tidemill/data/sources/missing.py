@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tidemill.core.errors import InvalidInput
-from tidemill.core.names import listed, nearest
+from tidemill.core.names import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,9 @@ class Missing:
         """
         for name in self.columns:
             if name not in names:
-                close = nearest(name, names)
                 raise InvalidInput(
                     f"Words that mean missing are given for column '{name}', which is not there.",
-                    hint=f"Did you mean '{close}'?" if close else f"There are: {listed(names)}.",
+                    hint=did_you_mean(name, names),
                     code="unknown-column",
                 )
 

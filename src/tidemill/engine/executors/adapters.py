@@ -11,7 +11,7 @@ from importlib import metadata
 from typing import cast
 
 from tidemill.core.errors import InvalidInput, NeedsExtra
-from tidemill.core.names import nearest
+from tidemill.core.names import did_you_mean
 from tidemill.engine.executors.port import Executor
 
 GROUP = "tidemill.executors"
@@ -65,10 +65,9 @@ def executor(name: str) -> Make:
     if name in outside.names:
         return cast("Make", outside[name].load())
     known = [*(r.name for r in TABLE), *sorted(outside.names)]
-    close = nearest(name, known)
     raise InvalidInput(
         f"There is no executor '{name}'.",
-        hint=f"Did you mean '{close}'?" if close else f"There are: {', '.join(known)}.",
+        hint=did_you_mean(name, known),
         code="unknown-executor",
         details={"known": known},
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tidemill.core.errors import AlreadyExists, InvalidInput, NotFound, StorageError
 from tidemill.core.events import Sink, silent
 from tidemill.core.files import write_text
-from tidemill.core.names import check_name, nearest
+from tidemill.core.names import check_name, did_you_mean
 from tidemill.core.settings import FILE
 from tidemill.core.settings_file import toml_key, toml_text
 from tidemill.loop.datasets.forgetting import Asked, before_forgetting, settle
@@ -88,12 +88,13 @@ def pull(
     dataset = ws.datasets.open(name)
     theirs = f"{remote}/{into}"
     if theirs not in dataset.fetched():
-        close = nearest(into, [n.partition("/")[2] for n in dataset.fetched()])
         raise NotFound(
             f"{remote} has no branch '{into}' of dataset '{name}'.",
-            hint=f"Did you mean '{close}'?"
-            if close
-            else f"Type 'tidemill data push {name} {remote} --branch {into}' to bring it there.",
+            hint=did_you_mean(
+                into,
+                [n.partition("/")[2] for n in dataset.fetched()],
+                f"Type 'tidemill data push {name} {remote} --branch {into}' to bring it there.",
+            ),
             code="branch-not-found",
         )
     before = dataset.branches().get(into)
@@ -240,12 +241,9 @@ def _meant(ws: Workspace, given: str) -> _Other:
     if given in remotes:
         return _Other(given, remotes[given], is_known=True)
     if "://" not in given and Path(given).name == given and not Path(given).is_dir():
-        close = nearest(given, remotes)
         raise NotFound(
             f"This project has no remote '{given}', and there is no folder of this name.",
-            hint=f"Did you mean '{close}'?"
-            if close
-            else "Name a folder with a store in it, or s3://BUCKET/PREFIX.",
+            hint=did_you_mean(given, remotes, "Name a folder with a store in it, or s3://BUCKET/PREFIX."),
             code="remote-not-found",
         )
     plain = given if "://" in given else str(Path(given).resolve())
@@ -256,12 +254,13 @@ def _meant(ws: Workspace, given: str) -> _Other:
 
 def _open(ws: Workspace, remote: str, *, make: bool = False) -> "Store":
     if remote not in ws.settings.remotes:
-        close = nearest(remote, ws.settings.remotes)
         raise NotFound(
             f"This project has no remote '{remote}'.",
-            hint=f"Did you mean '{close}'?"
-            if close
-            else f'Write into {FILE}: [remotes.{toml_key(remote)}] and below it store = "ADDRESS".',
+            hint=did_you_mean(
+                remote,
+                ws.settings.remotes,
+                f'Write into {FILE}: [remotes.{toml_key(remote)}] and below it store = "ADDRESS".',
+            ),
             code="remote-not-found",
         )
     return _opened(ws, _Other(remote, ws.settings.remotes[remote].store, is_known=True), make=make)

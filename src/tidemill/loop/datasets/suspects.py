@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import AlreadyExists, InvalidInput, NotFound, TidemillError
 from tidemill.core.events import Note, Progress, Sink, silent
-from tidemill.core.names import nearest
+from tidemill.core.names import did_you_mean
 from tidemill.core.percent import percent
 from tidemill.loop import written
 from tidemill.loop.datasets import reviewing
@@ -164,10 +164,9 @@ def _check_free(dataset: "Dataset", branch: str) -> None:
 def _labelled(snapshot: "Snapshot", label: str) -> "Table":
     rows = snapshot.read()
     if label not in snapshot.columns:
-        close = nearest(label, snapshot.columns)
         raise NotFound(
             f"Dataset '{snapshot.dataset}' has no column '{label}'.",
-            hint=f"Did you mean '{close}'?" if close else f"There are: {', '.join(snapshot.columns)}.",
+            hint=did_you_mean(label, snapshot.columns),
             code="column-not-found",
         )
     missing = rows.missing(label)
@@ -274,10 +273,9 @@ def _named(trainer: str | None) -> object:
         )
     module = load_module(Path(file))
     if not hasattr(module, name):
-        close = nearest(name, vars(module))
         raise NotFound(
             f"{file} has no '{name}'.",
-            hint=f"Did you mean '{close}'?" if close else "Name a model that the file defines.",
+            hint=did_you_mean(name, vars(module), "Name a model that the file defines."),
             code="component-not-found",
         )
     return getattr(module, name)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput
-from tidemill.core.names import listed, nearest
+from tidemill.core.names import did_you_mean, listed
 from tidemill.loop.datasets.labelling.views import ClassView
 
 if TYPE_CHECKING:
@@ -80,12 +80,11 @@ def check_label(label: str, classes: Sequence[str]) -> None:
         InvalidInput: ``not-a-class``.
     """
     if label not in classes:
-        close = nearest(label, classes)
         raise InvalidInput(
             f"'{label}' is no class of this queue.",
-            hint=f"Did you mean '{close}'?"
-            if close
-            else f"There are: {listed(classes)}. Another is added with --class '{label}'.",
+            hint=did_you_mean(
+                label, classes, f"There are: {listed(classes)}. Another is added with --class '{label}'."
+            ),
             code="not-a-class",
         )
 

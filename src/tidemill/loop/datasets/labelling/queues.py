@@ -11,7 +11,7 @@ from tidemill.core.clock import new_id, now, stamp
 from tidemill.core.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from tidemill.core.events import Note, Sink, silent
 from tidemill.core.figures import counted
-from tidemill.core.names import Digest, check_name, listed, nearest
+from tidemill.core.names import Digest, check_name, did_you_mean, listed
 from tidemill.loop.datasets.labelling import classes as labels
 from tidemill.loop.datasets.labelling.scoring import find_model
 from tidemill.loop.datasets.labelling.selection import Rows, Selection, Unsureness, select
@@ -98,12 +98,11 @@ def find_queue(ws: Workspace, name: str) -> "records.LabelQueue":
         found = read.first(records.LabelQueue, {"name": name}, order=("-opened_at",))
         names = {q.name for q in read.find(records.LabelQueue)} if found is None else set[str]()
     if found is None:
-        close = nearest(name, names)
         raise NotFound(
             f"There is no labelling queue '{name}'.",
-            hint=f"Did you mean '{close}'?"
-            if close
-            else f"Type 'tidemill label {name}' to make one of the rows of a dataset.",
+            hint=did_you_mean(
+                name, names, f"Type 'tidemill label {name}' to make one of the rows of a dataset."
+            ),
             code="queue-not-found",
         )
     return found

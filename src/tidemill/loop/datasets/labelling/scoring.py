@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.core.events import Progress, Sink
-from tidemill.core.names import nearest
+from tidemill.core.names import did_you_mean
 from tidemill.loop.judging import load_predictor
 from tidemill.loop.predictors import PREDICTOR
 from tidemill.loop.workspace import Workspace
@@ -39,10 +39,9 @@ def find_model(ws: Workspace, text: str) -> "records.Model":
         names = {m.name for m in read.find(records.Model)}
     wanted = [m for m in found if not version or str(m.version) == version]
     if not wanted:
-        close = None if found else nearest(name, names)
         raise NotFound(
             f"There is no model '{text}'.",
-            hint=f"Did you mean '{close}'?" if close else "Type 'tidemill models' to see what there is.",
+            hint=did_you_mean(name, () if found else names, "Type 'tidemill models' to see what there is."),
             code="model-not-found",
         )
     return wanted[0]
