@@ -214,8 +214,8 @@ def test_a_variable_that_is_not_a_number_is_refused(tmp_path: Path, monkeypatch:
         ("[labelling]\nlease_seconds = -1", "'labelling.lease_seconds' must be above 0, not -1", "Correct"),
         (
             "[environments.a]\nafter = 'b'\n[environments.bb]",
-            "'environments.a.after' names 'b', which the file does not have: did you mean 'bb'",
-            "Correct",
+            "'environments.a.after' names 'b', which the file does not have.",
+            "Did you mean 'bb'?",
         ),
         (
             "[environments.a]\nafter = 'b'\n[environments.b]\nafter = 'a'",
@@ -224,13 +224,13 @@ def test_a_variable_that_is_not_a_number_is_refused(tmp_path: Path, monkeypatch:
         ),
         (
             "[triggers.t]\ndataset = 'd@main'\npipeline = 'p'\ndeploy = 'prdo'",
-            "'triggers.t.deploy' names 'prdo', which the file does not have: did you mean 'prod'",
-            "Correct",
+            "'triggers.t.deploy' names 'prdo', which the file does not have.",
+            "Did you mean 'prod'?",
         ),
         (
             "[pipelines.digits]\n[triggers.t]\ndataset = 'd@main'\npipeline = 'digitz'",
-            "'triggers.t.pipeline' names 'digitz', which the file does not have: did you mean 'digits'",
-            "Correct",
+            "'triggers.t.pipeline' names 'digitz', which the file does not have.",
+            "Did you mean 'digits'?",
         ),
         ("workers = -1", "'workers' must be 0 or more, not -1", "Correct"),
         ("[reviews.a]\napprovals = -1", "'reviews.a.approvals' must be 0 or more, not -1", "Correct"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tidemill.core.dataset_settings import CheckSettings, ReviewSettings
-from tidemill.core.names import nearest
+from tidemill.core.names import did_you_mean
 from tidemill.core.wrong_setting import WrongSettingError, check_above_zero, check_ranges
 
 _ANY = (0, math.inf)
@@ -251,6 +251,5 @@ class Settings:
 
 def _check_known(setting: str, name: str | None, known: Mapping[str, object]) -> None:
     if name is not None and name not in known:
-        close = nearest(name, known)
-        there = f"did you mean '{close}'?" if close else f"there are {', '.join(known)}"
-        raise WrongSettingError(setting, f"names '{name}', which the file does not have: {there}")
+        hint = did_you_mean(name, known)
+        raise WrongSettingError(setting, f"names '{name}', which the file does not have", hint)

@@ -82,7 +82,7 @@ def read(kind: type[Any], raw: object, file: str, path: str = "") -> Any:
         where = f"{path}.{error.name}" if path else error.name
         raise InvalidInput(
             f"{file}: '{where}' {error.reason}.",
-            hint="Correct that setting.",
+            hint=error.hint,
             code="invalid-settings",
         ) from error
 

@@ -9,12 +9,14 @@ class WrongSettingError(ValueError):
     Args:
         name: The setting, within its table.
         reason: What is wrong, as the end of a sentence that the setting's name begins.
+        hint: What to do about it.
     """
 
-    def __init__(self, name: str, reason: str) -> None:
+    def __init__(self, name: str, reason: str, hint: str = "Correct that setting.") -> None:
         super().__init__(name, reason)
         self.name = name
         self.reason = reason
+        self.hint = hint
 
 
 def check_ranges(table: object, **ranges: tuple[float, float]) -> None:
