@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tidemill.core import errors
+from tidemill.core import codes, errors
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "tidemill"
@@ -17,12 +17,15 @@ ROWS = re.findall(
     re.MULTILINE,
 )
 DOCUMENTED = [code for code, _, _ in ROWS]
+REGISTERED = {name: code for name, code in vars(codes).items() if name.isupper() and isinstance(code, str)}
 
 
 def patterns(node: ast.expr) -> list[str]:
     """The codes that an expression may give, as regular expressions: an f-string's holes are anything."""
     if isinstance(node, ast.Constant):
         return [re.escape(node.value)] if isinstance(node.value, str) else []
+    if isinstance(node, ast.Attribute) and node.attr in REGISTERED:
+        return [re.escape(REGISTERED[node.attr])]
     if isinstance(node, ast.JoinedStr):
         return [
             "".join(
@@ -40,6 +43,8 @@ def codes_in(tree: ast.AST) -> list[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             found += [p for k in node.keywords if k.arg == "code" for p in patterns(k.value)]
+        elif isinstance(node, ast.Attribute):
+            found += patterns(node)
         elif isinstance(node, ast.Dict):
             keys = [k.value if isinstance(k, ast.Constant) else None for k in node.keys]
             found += [p for k, v in zip(keys, node.values, strict=True) if k == "code" for p in patterns(v)]
@@ -105,6 +110,17 @@ def test_nothing_else_is_explained():
 
 def test_each_code_once():
     assert sorted(DOCUMENTED) == sorted(set(DOCUMENTED))
+
+
+def test_what_is_registered_is_explained_in_its_order():
+    assert list(REGISTERED.values()) == DOCUMENTED
+
+
+def test_what_is_damaged_or_too_new_is_unreadable():
+    ends = ("-damaged", "-too-new")
+    assert {*codes.UNREADABLE} == {
+        code for code in DOCUMENTED if code.endswith(ends) or code == "blob-not-found"
+    }
 
 
 @pytest.mark.parametrize(("code", "means", "do"), ROWS)

@@ -1,7 +1,7 @@
 """Every error that Tidemill raises, grouped by what the one who catches it would do.
 
 Each group has an exit status for the command line and a default code; a raise may narrow
-the code (``code="dataset-not-found"``), never change it once released.
+the code (``code=codes.DATASET_NOT_FOUND``), never change it once released.
 
     TidemillError
     ├── NotFound        look the name up, or create the thing           (exit 2)
@@ -19,6 +19,9 @@ the code (``code="dataset-not-found"``), never change it once released.
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
+from tidemill.core import codes
+from tidemill.core.codes import ErrorCode
+
 
 class TidemillError(Exception):
     """Something that a person can act on.
@@ -27,11 +30,11 @@ class TidemillError(Exception):
         message: What was wrong, naming the file, row, column, step or setting.
         why: The reason, where the message alone does not give it.
         hint: What to type or change next.
-        code: Stable, kebab-case; narrows the group's own code.
+        code: One of ``tidemill.core.codes``; narrows the group's own code.
         details: Facts for ``--json`` (JSON values only).
     """
 
-    default_code: ClassVar[str] = "error"
+    default_code: ClassVar[ErrorCode] = codes.ERROR
     exit_status: ClassVar[int] = 1
 
     def __init__(
@@ -79,70 +82,70 @@ def _rebuild(
 class NotFound(TidemillError):
     """A named thing is not there."""
 
-    default_code = "not-found"
+    default_code = codes.NOT_FOUND
     exit_status = 2
 
 
 class AlreadyExists(TidemillError):
     """A name is taken."""
 
-    default_code = "already-exists"
+    default_code = codes.ALREADY_EXISTS
     exit_status = 2
 
 
 class Conflict(TidemillError):
     """Another writer, or another branch, changed the same thing."""
 
-    default_code = "conflict"
+    default_code = codes.CONFLICT
     exit_status = 2
 
 
 class InvalidInput(TidemillError):
     """A value, a file or a definition is not what it must be."""
 
-    default_code = "invalid-input"
+    default_code = codes.INVALID_INPUT
     exit_status = 2
 
 
 class NotAllowed(TidemillError):
     """A rule forbids it."""
 
-    default_code = "not-allowed"
+    default_code = codes.NOT_ALLOWED
     exit_status = 2
 
 
 class NeedsExtra(TidemillError):
     """A framework that this call needs is not installed."""
 
-    default_code = "needs-extra"
+    default_code = codes.NEEDS_EXTRA
     exit_status = 2
 
 
 class Failed(TidemillError):
     """A run, a check, a gate or a deployment ended with a no."""
 
-    default_code = "failed"
+    default_code = codes.FAILED
     exit_status = 1
 
 
 class StorageError(TidemillError):
     """The disk, the object store or the catalog could not do it."""
 
-    default_code = "storage"
+    default_code = codes.STORAGE
     exit_status = 1
 
 
 class Interrupted(TidemillError):
     """The work was stopped from outside; what was finished is kept."""
 
-    default_code = "interrupted"
+    default_code = codes.INTERRUPTED
     exit_status = 1
 
 
 class InternalError(TidemillError):
     """A bug in Tidemill."""
 
-    default_code = "internal"
+    default_code = codes.INTERNAL
     exit_status = 70
 
 

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import AlreadyExists, InvalidInput
 from tidemill.core.names import check_name
 from tidemill.store import damage
@@ -215,12 +216,15 @@ def check_free(dataset: str, kind: str, name: str, refs: Refs) -> None:
             hint=f"Try 'v{name}'.",
             code="invalid-name",
         )
-    for there, names in (("branch", refs.branches), ("tag", refs.tags)):
+    for there, names, code in (
+        ("branch", refs.branches, codes.BRANCH_EXISTS),
+        ("tag", refs.tags, codes.TAG_EXISTS),
+    ):
         if name in names:
             raise AlreadyExists(
                 f"Dataset '{dataset}' has a {there} '{name}' already.",
                 hint="Take another name.",
-                code=f"{there}-exists",
+                code=code,
             )
 
 

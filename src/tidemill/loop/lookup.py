@@ -3,13 +3,19 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from tidemill.core import clock
+from tidemill.core import clock, codes
 from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.core.names import did_you_mean, listed
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
     from tidemill.store.catalog import records
+
+_NOT_FOUND = {
+    "release": codes.RELEASE_NOT_FOUND,
+    "model": codes.MODEL_NOT_FOUND,
+    "pipeline": codes.PIPELINE_NOT_FOUND,
+}
 
 
 def check_listed(ws: Workspace, kind: str, name: str, names: Iterable[str]) -> None:
@@ -32,11 +38,10 @@ def check_listed(ws: Workspace, kind: str, name: str, names: Iterable[str]) -> N
     with ws.store.catalog.read() as read:
         if kind != "pipeline" and read.first(records.Run, {"pipeline": name}) is not None:
             return
-    codes = {"release": "release-not-found", "model": "model-not-found", "pipeline": "pipeline-not-found"}
     raise NotFound(
         f"There is no {kind} of the name '{name}'.",
         hint=did_you_mean(name, sorted(others | set(ws.settings.pipelines))),
-        code=codes[kind],
+        code=_NOT_FOUND[kind],
     )
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from tidemill.core import codes
 from tidemill.core.errors import TidemillError
 
 
@@ -21,6 +22,6 @@ class Unreadable:
 
 def error_of_one(error: TidemillError) -> dict[str, Any]:
     """The error of one thing, for a view of several; one of the whole store is raised again."""
-    if error.code.endswith(("-damaged", "-too-new")) or error.code == "blob-not-found":
+    if error.code in codes.UNREADABLE:
         return error.to_json()
     raise error

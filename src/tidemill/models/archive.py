@@ -5,13 +5,20 @@ import json
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 
 _MOMENT = (1980, 1, 1, 0, 0, 0)
 _PICKLE_SUFFIXES = frozenset({".pkl", ".pickle", ".joblib", ".pt", ".pth", ".dill", ".cloudpickle"})
 _PICKLE_HIGHEST = 5
+Noun = Literal["model", "predictor"]
+_CODES = {
+    "model": (codes.MODEL_DAMAGED, codes.MODEL_TOO_NEW),
+    "predictor": (codes.PREDICTOR_DAMAGED, codes.PREDICTOR_TOO_NEW),
+}
+"""What a versioned file is of: its errors, when it cannot be read, and when a newer Tidemill wrote it."""
 
 
 def write_zip(path: Path, members: Mapping[str, bytes]) -> None:
@@ -34,7 +41,7 @@ def write_json(path: Path, body: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(body, sort_keys=True, indent=1, allow_nan=False) + "\n", "utf-8")
 
 
-def read_versioned(path: Path, *, layout: int, noun: str) -> dict[str, Any]:
+def read_versioned(path: Path, *, layout: int, noun: Noun) -> dict[str, Any]:
     """The JSON object of a file that names the layout version it was written in.
 
     Raises:
@@ -49,14 +56,14 @@ def read_versioned(path: Path, *, layout: int, noun: str) -> dict[str, Any]:
             f"{path.parent} holds no {noun}: {path.name} cannot be read.",
             why=str(error),
             hint="Copy the whole folder again, or build it again.",
-            code=f"{noun}-damaged",
+            code=_CODES[noun][0],
         ) from error
     if version != layout:
         raise InvalidInput(
             f"The {noun} in {path.parent} has layout {version}; this Tidemill knows layout {layout}.",
             why="A newer Tidemill wrote it." if version > layout else None,
             hint="Type 'pip install --upgrade tidemill'.",
-            code=f"{noun}-too-new",
+            code=_CODES[noun][1],
         )
     return body
 

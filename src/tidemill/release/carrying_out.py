@@ -4,6 +4,7 @@ A wish that was begun with and cut off (the process was killed, the catalog went
 again, by whoever looks next.
 """
 
+from tidemill.core import codes
 from tidemill.core.errors import Conflict, TidemillError
 from tidemill.core.events import Note, Sink
 from tidemill.core.settings import Settings
@@ -14,7 +15,8 @@ from tidemill.release.settling import is_elsewhere, lock, seen, settle
 from tidemill.store.catalog import records
 from tidemill.store.open import Store
 
-_AWAY = ("catalog-lost", "catalog-unreachable", "lock-timeout", "store-unreachable")
+_OF_THE_CATALOG = (codes.CATALOG_LOST, codes.CATALOG_UNREACHABLE)
+_AWAY = (*_OF_THE_CATALOG, codes.LOCK_TIMEOUT, codes.STORE_UNREACHABLE)
 """What is no answer: it is tried again."""
 
 
@@ -71,7 +73,7 @@ def _done(store: Store, settings: Settings, wish: records.Wish, sink: Sink) -> r
         words = _act(store, settings, wish, sink)
     except TidemillError as error:
         if error.code in _AWAY:
-            if not error.code.startswith("catalog"):
+            if error.code not in _OF_THE_CATALOG:
                 wishes.put_back(store, wish)
             raise
         sink(Note(f"{wish.environment}: that failed, and what ran goes on. {error.message}"))

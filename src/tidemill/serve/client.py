@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from tidemill.core import errors
+from tidemill.core import codes, errors
+from tidemill.core.codes import ErrorCode
 from tidemill.core.errors import Failed, TidemillError
 from tidemill.core.settings import LimitSettings
 from tidemill.serve import control
@@ -236,7 +237,7 @@ def start_standby(
         raise _error(
             reply,
             f"The server of release {number} for '{environment}' did not start.",
-            code="server-not-started",
+            code=codes.SERVER_NOT_STARTED,
             why=_last_words(words, offset),
         )
     return Standby(process, _status(reply), folder, limits.drain_seconds)
@@ -380,12 +381,12 @@ def _error(
     reply: dict[str, Any] | None,
     message: str,
     *,
-    code: str = "take-over-failed",
+    code: ErrorCode = codes.TAKE_OVER_FAILED,
     why: str | None = None,
 ) -> TidemillError:
     """The error that a server ended with, as its own class where it has one."""
     body = (reply or {}).get("error") or {}
-    given = body.get("code")
+    given: str | None = body.get("code")
     kind = errors.Conflict if given in ("port-taken", "lock-timeout") else Failed
     if not given:
         return Failed(
@@ -398,7 +399,7 @@ def _error(
         f"{message} {body['message']}",
         why=body.get("why") or why,
         hint=body.get("hint"),
-        code=given if kind is not Failed else code,
+        code=ErrorCode(given) if kind is not Failed else code,
         details={**body.get("details", {}), "error": given},
     )
 
