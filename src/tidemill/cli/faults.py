@@ -12,6 +12,7 @@ import click
 
 from tidemill.cli import streams
 from tidemill.cli.render import errors
+from tidemill.core import codes
 from tidemill.core.errors import (
     InternalError,
     Interrupted,
@@ -56,7 +57,7 @@ def report(error: BaseException, words: Sequence[str]) -> int:
         _say_json(fault)
     else:
         streams.note(errors.error(fault.to_json(), color=sys.stderr.isatty()))
-    if fault.code == "output-not-written":
+    if fault.code == codes.OUTPUT_NOT_WRITTEN:
         streams.abandon()
     return INTERRUPTED if _from_keyboard(error) else fault.exit_status
 
@@ -77,7 +78,7 @@ def translated(error: BaseException, words: Sequence[str]) -> TidemillError:
     """Any error as one of Tidemill's own."""
     if isinstance(error, TidemillError):
         # A store that is given what is no text says that it cannot write, as if its disk were at fault.
-        return (_of_the_words(error, words) if error.code == "storage" else None) or error
+        return (_of_the_words(error, words) if error.code == codes.STORAGE else None) or error
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return Interrupted(
             "Stopped; what was finished is kept.", hint="Type the same command again to go on."
@@ -85,7 +86,7 @@ def translated(error: BaseException, words: Sequence[str]) -> TidemillError:
     if isinstance(error, click.UsageError):
         return _usage(error)
     if isinstance(error, click.ClickException):
-        return InvalidInput(error.format_message(), hint="Type 'tidemill --help'.", code="usage")
+        return InvalidInput(error.format_message(), hint="Type 'tidemill --help'.", code=codes.USAGE)
     outside = _of_the_words(error, words) or _of_a_number(error, words) or _of_the_system(error)
     if outside is not None:
         return outside
@@ -108,7 +109,7 @@ def _of_the_words(error: BaseException, words: Sequence[str]) -> TidemillError |
         f"{bad!a} is not text.",
         why="Some of its bytes are no characters of UTF-8.",
         hint="Type it in UTF-8; a file that is called so, rename.",
-        code="not-text",
+        code=codes.NOT_TEXT,
     )
 
 
@@ -121,7 +122,7 @@ def _of_a_number(error: BaseException, words: Sequence[str]) -> TidemillError | 
         f"The number {number} is too large.",
         why="Numbers here have 64 bits.",
         hint="Type a smaller one.",
-        code="number-too-large",
+        code=codes.NUMBER_TOO_LARGE,
     )
 
 
@@ -140,7 +141,7 @@ def _of_the_system(error: BaseException) -> TidemillError | None:
             "There is not enough memory.",
             why=str(error) or None,
             hint="End other programs, or give it less at once.",
-            code="out-of-memory",
+            code=codes.OUT_OF_MEMORY,
         )
     if not isinstance(error, OSError) or error.filename is None:
         return None
@@ -157,12 +158,12 @@ def _of_the_system(error: BaseException) -> TidemillError | None:
     ):
         shown = str(path) if len(str(path)) < 300 else f"{str(path)[:300]}..."
         return InvalidInput(
-            f"{shown} cannot be used: {said}.", hint="Check the path.", code="path-not-usable"
+            f"{shown} cannot be used: {said}.", hint="Check the path.", code=codes.PATH_NOT_USABLE
         )
     return StorageError(
         f"{path} cannot be used: {said}.",
         hint="Check the disk and the rights of that file, then type the same command again.",
-        code="storage",
+        code=codes.STORAGE,
     )
 
 
@@ -175,17 +176,17 @@ def _usage(error: click.UsageError) -> InvalidInput:
         place = _place(error.option_name, context)
         otherwise = f"Type '{path} --help' for its options."
         hint = place or did_you_mean(error.option_name, error.possibilities or (), otherwise)
-        return InvalidInput(f"'{path}' has no option '{error.option_name}'.", hint=hint, code="usage")
+        return InvalidInput(f"'{path}' has no option '{error.option_name}'.", hint=hint, code=codes.USAGE)
     if isinstance(error, click.exceptions.NoSuchCommand):
         group = context.command if context else None
         names = group.list_commands(context) if context and isinstance(group, click.Group) else []
         hint = did_you_mean(error.command_name, names, f"Type '{path} --help' for all.", before=f"{path} ")
-        return InvalidInput(f"'{path}' has no command '{error.command_name}'.", hint=hint, code="usage")
+        return InvalidInput(f"'{path}' has no command '{error.command_name}'.", hint=hint, code=codes.USAGE)
     return InvalidInput(
         error.format_message(),
         why=f"{context.get_usage().replace('Usage: ', 'It is used as: ')}" if context else None,
         hint=f"Type '{path} --help'.",
-        code="usage",
+        code=codes.USAGE,
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tidemill.cli import streams
 from tidemill.cli.answers import Answer, Typing, meaning
 from tidemill.cli.render import label as render
+from tidemill.core import codes
 from tidemill.core.errors import Conflict, InvalidInput, NotAllowed
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _line(row: int) -> str:
             f"The answer to row {row} is not text in {error.encoding}.",
             why="What was answered before is kept.",
             hint="Give the answers as UTF-8, a line for each row.",
-            code="not-text",
+            code=codes.NOT_TEXT,
         ) from error
 
 
@@ -96,7 +97,7 @@ def _done(session: "Labeller", answer: Answer) -> str:
         else:
             session.answer(answer.label)
     except (Conflict, InvalidInput, NotAllowed) as error:
-        if error.code == "queue-closed":
+        if error.code == codes.QUEUE_CLOSED:
             raise
         return f"{error.message} {error.hint or ''}".strip()
     return ""

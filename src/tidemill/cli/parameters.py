@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.core.figures import counted
 from tidemill.core.files import whole
@@ -132,7 +133,7 @@ def _invalid_rows(name: str, reason: str) -> InvalidInput:
     return InvalidInput(
         f"{name} does not hold rows: {reason}.",
         hint='Write a JSON list with an object for each row, or {"rows": [...]}, or a .csv file.',
-        code="invalid-rows",
+        code=codes.INVALID_ROWS,
     )
 
 
@@ -199,7 +200,7 @@ def _read(file: str) -> tuple[str, bytes]:
         return file, whole(Path(file))
     except OSError as error:
         raise NotFound(
-            f"'{file}' cannot be read: {error.strerror}.", hint="Check the path.", code="file-not-found"
+            f"'{file}' cannot be read: {error.strerror}.", hint="Check the path.", code=codes.FILE_NOT_FOUND
         ) from error
 
 
@@ -212,7 +213,7 @@ def _invalid_feedback(message: str) -> InvalidInput:
         message,
         why="Nothing was sent.",
         hint="Write a CSV file whose first line is prediction,label.",
-        code="invalid-feedback",
+        code=codes.INVALID_FEEDBACK,
     )
 
 
@@ -230,6 +231,6 @@ def only(environment: str, every: "Sequence[EnvironmentView]") -> "list[Environm
         raise NotFound(
             f"There is no environment '{environment}'.",
             hint=did_you_mean(environment, names),
-            code="environment-not-found",
+            code=codes.ENVIRONMENT_NOT_FOUND,
         )
     return found

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.figures import counted
 from tidemill.core.given import Text
@@ -102,5 +103,5 @@ def _invalid(name: str, line: int, reason: str) -> InvalidInput:
         f"{name}, line {line}: {reason}.",
         why="Nothing was asked.",
         hint="Correct the file.",
-        code="invalid-rows",
+        code=codes.INVALID_ROWS,
     )

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, TextIO
 
+from tidemill.core import codes
 from tidemill.core.errors import StorageError
 
 
@@ -143,7 +144,7 @@ def _guarded(words: str) -> None:
             "The output could not be written.",
             why=f"The file or device behind standard output says: {error.strerror}.",
             hint="Free space there, or send the output elsewhere.",
-            code="output-not-written",
+            code=codes.OUTPUT_NOT_WRITTEN,
         ) from error
 
 

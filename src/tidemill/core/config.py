@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.core.settings import DEFAULT_STORE, FILE, Settings
 from tidemill.core.settings_file import read
@@ -69,7 +70,7 @@ def find_project(start: Path | None = None) -> Project:
         f"There is no Tidemill project in {here}.",
         why=f"Neither it nor a folder above it holds a {FILE} or a {DEFAULT_STORE}.",
         hint="Type 'tidemill init' here, or 'tidemill demo' to see a whole one.",
-        code="project-not-found",
+        code=codes.PROJECT_NOT_FOUND,
     )
 
 
@@ -82,14 +83,14 @@ def load_project(folder: Path) -> Project:
             raw = tomllib.loads(file.read_text("utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidInput(
-                f"{file} is not valid TOML: {error}.", code="invalid-settings", hint="Correct that line."
+                f"{file} is not valid TOML: {error}.", code=codes.INVALID_SETTINGS, hint="Correct that line."
             ) from error
     if _has_password(raw.get("catalog")):
         raise InvalidInput(
             f"{file.name}: 'catalog' has a password in it.",
             why="The file is read by everybody who has the project.",
             hint="Take it out; put it into PGPASSWORD or ~/.pgpass, or the whole address into TIDEMILL_CATALOG.",
-            code="password-in-settings",
+            code=codes.PASSWORD_IN_SETTINGS,
         )
     for name in ("store", "catalog", "author", "workers", "executor", "verify"):
         text = os.environ.get(f"TIDEMILL_{name.upper()}")
@@ -125,7 +126,7 @@ def with_references(text: str) -> str:
                 f"The environment variable {found[1]} is not set.",
                 why=f"'${{{found[1]}}}' stands for its value.",
                 hint=f"Type 'export {found[1]}=...' first.",
-                code="variable-not-set",
+                code=codes.VARIABLE_NOT_SET,
             )
         return said
 

@@ -9,6 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, StorageError
 
 PART = ".part"
@@ -27,7 +28,7 @@ def whole(path: Path) -> bytes:
     with path.open("rb") as file:
         kind = os.fstat(file.fileno()).st_mode
         if stat.S_ISBLK(kind) or (stat.S_ISCHR(kind) and not file.isatty()):
-            raise InvalidInput(f"{path} is a device, not a file.", hint="Name a file.", code="not-a-file")
+            raise InvalidInput(f"{path} is a device, not a file.", hint="Name a file.", code=codes.NOT_A_FILE)
         return file.read()
 
 
@@ -69,7 +70,7 @@ def replacing(path: Path) -> Generator[Path]:
             f"{path} is a folder.",
             why="What is to be written is one file.",
             hint=f"Name a file in it, such as {path / 'NAME'}.",
-            code="output-is-folder",
+            code=codes.OUTPUT_IS_FOLDER,
         )
     try:
         if _is_stream(path) or _is_part(path):
@@ -104,16 +105,16 @@ def fault(path: Path, error: OSError) -> StorageError:
             f"The disk that holds {path} is full.",
             why="What was at this place is as it was.",
             hint="Free space, or name a file elsewhere.",
-            code="disk-full",
+            code=codes.DISK_FULL,
         )
     if error.errno in _NOT_ALLOWED:
         return StorageError(
             f"{path} cannot be written: {said}.",
             hint="Give yourself the right to write there, or name a file elsewhere.",
-            code="output-not-writable",
+            code=codes.OUTPUT_NOT_WRITABLE,
         )
     return StorageError(
-        f"Cannot write {path}: {said}.", hint="Check the folder and the file's name.", code="storage"
+        f"Cannot write {path}: {said}.", hint="Check the folder and the file's name.", code=codes.STORAGE
     )
 
 
@@ -125,7 +126,7 @@ def _make_folder(path: Path, folder: Path) -> None:
         raise InvalidInput(
             f"{path} cannot be written: {in_the_way} is a file, not a folder.",
             hint="Name another folder.",
-            code="output-in-file",
+            code=codes.OUTPUT_IN_FILE,
         ) from error
 
 

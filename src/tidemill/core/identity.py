@@ -13,6 +13,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import Digest
 
@@ -236,5 +237,5 @@ def _no_identity(thing: object) -> InvalidInput:
         why="Only None, bool, int, float, str, bytes, and lists and string-keyed dicts of them can be hashed "
         "so that the same value always gets the same digest.",
         hint="Pass one of these, or make it a step's result instead of a setting.",
-        code="no-identity",
+        code=codes.NO_IDENTITY,
     )

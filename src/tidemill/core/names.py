@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NewType
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 
 Digest = NewType("Digest", str)
@@ -28,7 +29,7 @@ def check_name(kind: str, name: str) -> str:
             why="A name has 1 to 64 characters of a-z, 0-9, '_', '.', '-', "
             "and starts and ends with a letter or digit.",
             hint=f"Try '{suggested(name)}'.",
-            code="invalid-name",
+            code=codes.INVALID_NAME,
             details={"kind": kind, "name": name},
         )
     if name in RESERVED:
@@ -36,7 +37,7 @@ def check_name(kind: str, name: str) -> str:
             f"'{name}' cannot name a {kind}.",
             why="The word is reserved.",
             hint=f"Try '{suggested(name)}'.",
-            code="invalid-name",
+            code=codes.INVALID_NAME,
         )
     return name
 
@@ -109,7 +110,7 @@ class Reference:
             raise InvalidInput(
                 f"'{text}' names nothing after the '@'.",
                 hint=f"Type '{name}' or '{name}@main'.",
-                code="invalid-reference",
+                code=codes.INVALID_REFERENCE,
             )
         return cls(check_name("dataset", name), at or None)
 

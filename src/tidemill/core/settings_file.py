@@ -8,6 +8,7 @@ import types
 import typing
 from typing import Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import did_you_mean
 from tidemill.core.settings import FILE, Settings
@@ -67,14 +68,14 @@ def read(kind: type[Any], raw: object, file: str, path: str = "") -> Any:
             raise InvalidInput(
                 f"{file} has a setting '{_join(path, str(name))}' that Tidemill does not know.",
                 hint=did_you_mean(str(name), known, before=f"{path}." if path else ""),
-                code="invalid-settings",
+                code=codes.INVALID_SETTINGS,
             )
     values = {n: _value(hints[n], v, file, _join(path, n)) for n, v in raw.items()}
     for name, spec in known.items():
         no_default = spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING
         if no_default and name not in values:
             raise InvalidInput(
-                f"{file} does not say '{_join(path, name)}'.", hint="Add it.", code="invalid-settings"
+                f"{file} does not say '{_join(path, name)}'.", hint="Add it.", code=codes.INVALID_SETTINGS
             )
     try:
         return kind(**values)
@@ -83,7 +84,7 @@ def read(kind: type[Any], raw: object, file: str, path: str = "") -> Any:
         raise InvalidInput(
             f"{file}: '{where}' {error.reason}.",
             hint=error.hint,
-            code="invalid-settings",
+            code=codes.INVALID_SETTINGS,
         ) from error
 
 
@@ -142,7 +143,7 @@ def _wrong(file: str, path: str, wanted: str, got: object) -> InvalidInput:
     return InvalidInput(
         f"{file}: '{path}' must be {wanted}, not {got!r}.",
         hint="Correct that setting.",
-        code="invalid-settings",
+        code=codes.INVALID_SETTINGS,
     )
 
 

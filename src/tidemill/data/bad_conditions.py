@@ -3,6 +3,7 @@
 import re
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import did_you_mean, listed
 from tidemill.store.table import SYSTEM_COLUMNS
@@ -44,7 +45,7 @@ def bad_condition(condition: str, text: str, schema: "pa.Schema") -> InvalidInpu
         columns_are = f"Columns are: {listed(columns, 10)}."
         hint = f"Text stands in single quotes: {_in_quotes(name)}. {did_you_mean(name, columns, columns_are)}"
     return InvalidInput(
-        f"'{condition}' is no condition on these rows.", why=why, hint=hint, code="invalid-where"
+        f"'{condition}' is no condition on these rows.", why=why, hint=hint, code=codes.INVALID_WHERE
     )
 
 

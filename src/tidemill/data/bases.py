@@ -8,6 +8,7 @@ base, and only two sides that are equal in it merge silently.
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import Conflict
 from tidemill.data.commits import Commit
 from tidemill.data.history import History
@@ -31,7 +32,7 @@ def merge_bases(history: History, ours: Commit, theirs: Commit) -> list[Commit]:
             f"Commits {ours.id} and {theirs.id} of '{ours.dataset}' have no commit in common.",
             why="What each of them changed cannot be told without one that both come from.",
             hint="Import the rows of one into a branch of the other.",
-            code="unrelated-datasets",
+            code=codes.UNRELATED_DATASETS,
         )
     return found
 

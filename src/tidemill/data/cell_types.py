@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.data.casting import cast_exactly, has_known_years
 from tidemill.data.nested import absent, is_list, make_lists, members, records, tensor_cells
@@ -54,7 +55,7 @@ def kept_field(file: str, field: "pa.Field") -> "pa.Field":
         raise InvalidInput(
             f"{file}: the name of a column, or of a part of one, is not UTF-8.",
             hint="Name it in UTF-8, and write the file again.",
-            code="not-utf8",
+            code=codes.NOT_UTF8,
             details={"file": file},
         ) from error
     try:
@@ -64,7 +65,7 @@ def kept_field(file: str, field: "pa.Field") -> "pa.Field":
             f"{file}, column '{field.name}': a dataset cannot keep cells of type {words(field.type)}.",
             why=error.why,
             hint=error.hint,
-            code="unknown-cells",
+            code=codes.UNKNOWN_CELLS,
             details={"file": file, "column": field.name},
         ) from error
     return pa.field(field.name, kind, metadata=_metadata(field))

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.data.casting import cast_column, cast_exactly
 from tidemill.data.comparison import unequal
@@ -95,7 +96,7 @@ def _cast(array: Any, field: "pa.Field", dataset: str) -> Any:
             f"{array.type} and do not all fit.",
             why=str(error).splitlines()[0],
             hint=f"Correct those values, or let the column take their type with {ALLOW}.",
-            code="value-does-not-fit",
+            code=codes.VALUE_DOES_NOT_FIT,
             details={"column": field.name},
         ) from error
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from tidemill.core import codes
 from tidemill.core.errors import Conflict, InvalidInput
 from tidemill.core.figures import counted
 from tidemill.core.names import did_you_mean
@@ -95,7 +96,7 @@ def check_choices(choices: Choices, clashes: Sequence[Clash], columns: Sequence[
             raise InvalidInput(
                 f"A side is chosen for column '{name}', which is not there.",
                 hint=did_you_mean(name, columns),
-                code="unknown-column",
+                code=codes.UNKNOWN_COLUMN,
             )
     known = {(c.id, c.column): c for c in clashes}
     for row, column in choices.cells:
@@ -105,7 +106,7 @@ def check_choices(choices: Choices, clashes: Sequence[Clash], columns: Sequence[
                 f"There is a choice for {what}, which is in no conflict of this merge.",
                 why="Either the list is of another merge, or a branch has moved since it was written.",
                 hint="Write the list anew with --conflicts FILE.",
-                code="unknown-conflict",
+                code=codes.UNKNOWN_CONFLICT,
                 details={"id": str(row), "column": column},
             )
     for clash in clashes:
@@ -114,7 +115,7 @@ def check_choices(choices: Choices, clashes: Sequence[Clash], columns: Sequence[
                 f"The base is chosen for row {clash.id}, which has none.",
                 why="Both branches added it, or what they come from contradicts itself there.",
                 hint="Choose ours or theirs.",
-                code="no-base",
+                code=codes.NO_BASE,
             )
 
 
@@ -140,7 +141,7 @@ def unresolved(clashes: Sequence[Clash], choices: Choices, names: tuple[str, str
         why="Which of the two is right is for a person to say. Nothing was changed.",
         hint="Add --ours, --theirs, --resolve COLUMN=theirs or --interactive; or write the list with "
         "--conflicts FILE, fill in its last column, and give it back with --choices FILE.",
-        code="merge-conflict",
+        code=codes.MERGE_CONFLICT,
         details={"count": count, "conflicts": [c.to_json() for c in clashes[:SHOWN]]},
     )
 

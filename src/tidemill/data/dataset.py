@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, NotAllowed
 from tidemill.data.bases import merge_bases
 from tidemill.data.batches import opened
@@ -127,7 +128,7 @@ class Dataset:
             raise NotAllowed(
                 "Branch 'main' cannot be deleted.",
                 hint="Delete another branch, or the whole dataset.",
-                code="branch-in-use",
+                code=codes.BRANCH_IN_USE,
             )
         self._history.head(name)
         self._history.change(lambda refs: refs.with_branch(name, None))
@@ -352,6 +353,6 @@ class Dataset:
                 + f"; it cannot be given {', '.join(key)}.",
                 why="With another key the same row would get another identity.",
                 hint="Leave the key out, or import under another name.",
-                code="key-differs",
+                code=codes.KEY_DIFFERS,
             )
         return own

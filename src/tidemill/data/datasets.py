@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import AlreadyExists, InvalidInput, NotFound, StorageError
 from tidemill.core.names import check_name, did_you_mean
@@ -61,7 +62,7 @@ class Datasets:
         try:
             return read_refs(self._table(name))[0] is not None
         except StorageError as error:
-            if error.code not in ("store-damaged", "store-too-new"):
+            if error.code not in (codes.STORE_DAMAGED, codes.STORE_TOO_NEW):
                 raise
             return True
 
@@ -77,13 +78,13 @@ class Datasets:
                 f"'{name}' is a place in the history of a dataset, and here the dataset alone is named.",
                 why="Which of its branches is meant is said beside it.",
                 hint=f"Type '{name.partition('@')[0]}'.",
-                code="invalid-reference",
+                code=codes.INVALID_REFERENCE,
             )
         if not self.exists(name):
             raise NotFound(
                 f"There is no dataset '{name}'.",
                 hint=did_you_mean(name, self.names(), f"Type 'tidemill data import {name} FILE.csv'."),
-                code="dataset-not-found",
+                code=codes.DATASET_NOT_FOUND,
             )
         return Dataset(self._store, self.author, self._table(name), self._guard)
 
@@ -165,5 +166,5 @@ def _taken(name: str) -> AlreadyExists:
     return AlreadyExists(
         f"There is a dataset '{name}' already.",
         hint=f"Type 'tidemill data log {name}' to look at it.",
-        code="dataset-exists",
+        code=codes.DATASET_EXISTS,
     )

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 
+from tidemill.core import codes
 from tidemill.core.errors import Conflict, InvalidInput, NotFound, StorageError
 from tidemill.core.names import did_you_mean, listed
 from tidemill.data import layout_1
@@ -72,7 +73,7 @@ class History:
             try:
                 self._put(refs, make(refs), tag, without=without)
             except Conflict as error:
-                if error.code != "object-changed":
+                if error.code != codes.OBJECT_CHANGED:
                     raise
                 continue
             return
@@ -146,7 +147,7 @@ class History:
                 hint=did_you_mean(
                     branch, branches, f"Type 'tidemill data branch {self._dataset} {branch}' to make it."
                 ),
-                code="branch-not-found",
+                code=codes.BRANCH_NOT_FOUND,
             )
         return self.at(branches[branch])
 
@@ -158,7 +159,7 @@ class History:
                 f"Commit {ref.id} of dataset '{self._dataset}' is gone.",
                 why=f"Version {ref.version} of the table, which it was, is another one now.",
                 hint=f"Type 'tidemill data repair {self._dataset} --from ADDRESS' to get it from another store.",
-                code="store-damaged",
+                code=codes.STORE_DAMAGED,
                 details={"store": self._table.objects.address},
             )
         return commit
@@ -220,14 +221,14 @@ class History:
             raise InvalidInput(
                 f"'{at}' begins the ids of {len(matches)} commits of dataset '{self._dataset}'.",
                 hint=f"Type more of it: {listed((c.id for c in matches), 5)}.",
-                code="ambiguous-commit",
+                code=codes.AMBIGUOUS_COMMIT,
             )
         raise NotFound(
             f"Dataset '{self._dataset}' has no branch, tag or commit '{at}'.",
             hint=did_you_mean(
                 at, [*refs.branches, *refs.tags, *refs.remotes], f"Type 'tidemill data log {self._dataset}'."
             ),
-            code="commit-not-found",
+            code=codes.COMMIT_NOT_FOUND,
         )
 
     def reachable(self, refs: Refs) -> dict[int, Commit]:
@@ -364,7 +365,7 @@ class History:
         try:
             self._put(old, new, tag)
         except Conflict as error:
-            if error.code != "object-changed":
+            if error.code != codes.OBJECT_CHANGED:
                 raise
             return False
         return True
@@ -459,7 +460,7 @@ class History:
             raise NotFound(
                 f"There is no dataset '{self._dataset}' any more.",
                 hint="Type 'tidemill data list' for all that are there.",
-                code="dataset-not-found",
+                code=codes.DATASET_NOT_FOUND,
             )
         return refs, tag
 

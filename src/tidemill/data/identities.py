@@ -8,6 +8,7 @@ batches of one import. Identity depends on the columns' types, so it sticks to t
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.data import pre_images
 from tidemill.data.cell_types import words
@@ -109,7 +110,7 @@ class Identities:
                     f"Key column '{name}' holds lists or records ({words(kind)}).",
                     why="A key is a value that people and other tables can name.",
                     hint="Choose columns of plain values; or none, so that a row's content names it.",
-                    code="key-not-plain",
+                    code=codes.KEY_NOT_PLAIN,
                     details={"column": name},
                 )
             row = columns.column(name).is_null(nan_is_null=True).index(True).as_py()
@@ -118,7 +119,7 @@ class Identities:
                     f"Row {before + row + 1} has no value in key column '{name}'.",
                     why="A row without its key has no identity.",
                     hint="Fill the cell, or choose other key columns.",
-                    code="missing-key",
+                    code=codes.MISSING_KEY,
                     details={"row": before + row + 1, "column": name},
                 )
         keys = self._pre_images(columns, pre_images.keyed)
@@ -156,7 +157,7 @@ class Identities:
                 f"Row {row} has no _id.",
                 why="Where some rows have one, all have: it says which row is which.",
                 hint="Fill the cell, or leave the column out.",
-                code="missing-key",
+                code=codes.MISSING_KEY,
                 details={"row": row, "column": ID},
             )
         ids = table.numpy(ID)
@@ -170,7 +171,7 @@ class Identities:
                 f"{_named(rows)} the same _id, {int(ids[rows[-1] - before])}.",
                 why="An _id names one row.",
                 hint="Remove one of the two rows.",
-                code="duplicate-id",
+                code=codes.DUPLICATE_ID,
                 details={"rows": [row + 1 for row in rows]},
             )
         self._rows += len(ids)
@@ -229,7 +230,7 @@ def _same_key(rows: list[int], key: "pa.Table") -> InvalidInput:
         f"{_named(rows)} the same key: {shown}.",
         why="A key must name one row.",
         hint="Remove one of them, or add a column to the key.",
-        code="duplicate-key",
+        code=codes.DUPLICATE_KEY,
         details={"rows": [row + 1 for row in rows], "key": list(key.column_names)},
     )
 
@@ -239,7 +240,7 @@ def _collision(one: int, other: int) -> InvalidInput:
         f"Rows {one + 1} and {other + 1} differ but have the same 64-bit identity.",
         why="That happens by chance about once in four billion rows.",
         hint="Import with key columns, or leave one of the two rows out.",
-        code="id-collision",
+        code=codes.ID_COLLISION,
         details={"rows": [one + 1, other + 1]},
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from tidemill.core import codes
 from tidemill.core.errors import AlreadyExists, Conflict, InvalidInput
 from tidemill.core.events import Sink, silent
 from tidemill.core.names import check_name, did_you_mean
@@ -159,7 +160,7 @@ def import_rows(
             continue
         except Conflict as error:
             # Another import moved the branch while the rows came; they can be read once more.
-            if error.code != "object-changed":
+            if error.code != codes.OBJECT_CHANGED:
                 raise
             continue
         except _TrialEnded as trial:
@@ -221,7 +222,7 @@ def _types(source: Source, columns: Sequence[Column]) -> "dict[str, pa.DataType]
                 f"{source.head}: the columns of tensor '{column.name}' are {kinds[column.sources[0]]}.",
                 why="The cells of a tensor are numbers, or true and false.",
                 hint=f"Correct the cells, or say that only their value counts: --type {column.name}=float64.",
-                code="tensor-columns",
+                code=codes.TENSOR_COLUMNS,
                 details=source.head.details(column.name),
             )
     return kinds
@@ -247,7 +248,11 @@ def _of_own(error: InvalidInput) -> InvalidInput:
     """A cell that does not fit a column of Tidemill's own is most likely a column of the user's."""
     facts = cast("Mapping[str, Any]", error.details)
     name = facts.get("column")
-    if name not in SYSTEM_COLUMNS or error.code not in ("wrong-type", "mixed-types", "missing-cells"):
+    if name not in SYSTEM_COLUMNS or error.code not in (
+        codes.WRONG_TYPE,
+        codes.MIXED_TYPES,
+        codes.MISSING_CELLS,
+    ):
         return error
     place, _, _ = error.message.partition(", column '")
     return not_own(place, name, facts)
@@ -280,7 +285,7 @@ def _check_branch(there: Dataset | None, name: str, branch: str) -> None:
             f"Dataset '{name}' is new; its first commit cannot go to branch '{branch}'.",
             why="A branch starts from a commit, and there is none.",
             hint=f"Import to main, then type 'tidemill data branch {name} {branch}'.",
-            code="new-dataset",
+            code=codes.NEW_DATASET,
         )
 
 
@@ -290,7 +295,7 @@ def _check_label(source: Source, label: str | None, columns: Sequence[Column]) -
         raise InvalidInput(
             f"{source.head}: there is no column '{label}' to be the label.",
             hint=did_you_mean(label, names),
-            code="label-not-found",
+            code=codes.LABEL_NOT_FOUND,
             details=source.head.details(label),
         )
 

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tidemill.core import codes
 from tidemill.core.errors import Conflict, StorageError
 from tidemill.data import manifests
 from tidemill.data.casting import cast_exactly
@@ -440,7 +441,7 @@ class LanceTable:
         raise Conflict(
             f"Other processes write to dataset '{self.dataset}' without a pause.",
             hint="Run the same command again.",
-            code="object-changed",
+            code=codes.OBJECT_CHANGED,
         )
 
     def _tried(self, version: int, changes: "Sequence[Any]") -> int | None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tidemill.core import codes
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import Conflict, StorageError
 from tidemill.data.commits import Commit, from_properties, properties
@@ -63,7 +64,7 @@ class Landing:
                         raise Conflict(
                             f"Another process changed dataset '{self._table.dataset}' meanwhile.",
                             hint="Run the same command again.",
-                            code="object-changed",
+                            code=codes.OBJECT_CHANGED,
                         ) from None
 
     def apply(self, plan: Plan, head: Commit, branch: str, parents: Sequence[Commit], message: str) -> Commit:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.data.bases import base_rows
 from tidemill.data.cell_text import from_text, text_form
@@ -264,7 +265,7 @@ def _no_value(clash: Clash, choice: Choice, reason: str) -> InvalidInput:
     return InvalidInput(
         f"'{text}' cannot be chosen for row {clash.id}: {reason}.",
         hint="Choose ours, theirs or base" + (", or a value of that type." if clash.column else "."),
-        code="unknown-choice",
+        code=codes.UNKNOWN_CHOICE,
         details={"id": str(clash.id), "column": clash.column},
     )
 

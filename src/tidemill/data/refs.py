@@ -214,7 +214,7 @@ def check_free(dataset: str, kind: str, name: str, refs: Refs) -> None:
         raise InvalidInput(
             f"'{name}' cannot name a {kind}: a plain number names a commit.",
             hint=f"Try 'v{name}'.",
-            code="invalid-name",
+            code=codes.INVALID_NAME,
         )
     for there, names, code in (
         ("branch", refs.branches, codes.BRANCH_EXISTS),

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tidemill.core import identity
+from tidemill.core import codes, identity
 from tidemill.core.errors import NotFound, StorageError
 from tidemill.core.events import Progress, Sink
 from tidemill.core.names import Digest
@@ -184,7 +184,7 @@ def restore_refs(store: "Store", name: str) -> bool:
     try:
         Copy.of(store, name).refs()
     except StorageError as error:
-        if error.code != "store-damaged":
+        if error.code != codes.STORE_DAMAGED:
             raise
         with holding(store, name):
             entry = next(file_log.whole_entries(store.objects, f"datasets/{name}.lance"), None)
@@ -204,7 +204,7 @@ def clear_for(store: "Store", name: str, source: "Store") -> bool:
     try:
         restore_refs(store, name)
     except StorageError as error:
-        if error.code != "store-damaged":
+        if error.code != codes.STORE_DAMAGED:
             raise
     else:
         return False
@@ -226,7 +226,7 @@ def _not_there(other: Copy) -> NotFound:
     return NotFound(
         f"There is no dataset '{other.table.dataset}' in {other.table.objects.address}.",
         hint="Name a remote that has it.",
-        code="dataset-not-found",
+        code=codes.DATASET_NOT_FOUND,
     )
 
 
@@ -239,7 +239,7 @@ def _restore_log(store: "Store", name: str) -> bool:
         try:
             files.log.entries  # noqa: B018 - it is read when it is asked for
         except StorageError as error:
-            if error.code != "store-damaged":
+            if error.code != codes.STORE_DAMAGED:
                 raise
         else:
             return False
@@ -593,7 +593,7 @@ def _is_brought(replay: Replay, source: Copy, copy: Copy, commit: Commit, left: 
     except NotFound:
         return False
     except StorageError as error:
-        if error.code != "store-damaged":
+        if error.code != codes.STORE_DAMAGED:
             raise
         return False
     return True

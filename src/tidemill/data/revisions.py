@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime, time
 
+from tidemill.core import codes
 from tidemill.core.clock import stamp
 from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.data.commits import Commit
@@ -43,7 +44,7 @@ def _before(history: History, start: Commit, steps: int) -> Commit:
     raise NotFound(
         f"There are no {steps} commits before commit {start.number} ({start.id}) of '{start.dataset}'.",
         hint=f"Type 'tidemill data log {start.dataset}@{start.id}'.",
-        code="commit-not-found",
+        code=codes.COMMIT_NOT_FOUND,
     )
 
 
@@ -55,7 +56,7 @@ def _then(history: History, text: str) -> Commit:
         raise NotFound(
             f"Dataset '{head.dataset}' was not there yet at {text}.",
             hint=f"Type 'tidemill data log {head.dataset}' to see when it began.",
-            code="commit-not-found",
+            code=codes.COMMIT_NOT_FOUND,
         )
     return found
 
@@ -68,7 +69,7 @@ def _moment(text: str) -> datetime:
             f"'{text}' is no time.",
             why=str(error),
             hint="Type a date such as 2026-11-01, or a time such as 2026-11-01T12:00.",
-            code="invalid-time",
+            code=codes.INVALID_TIME,
         ) from error
     if len(text) <= len("2026-11-01"):
         moment = datetime.combine(moment, time.max)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import nearest
 from tidemill.store.table import SYSTEM_COLUMNS
@@ -63,7 +64,7 @@ def refused(dataset: str, change: SchemaChange) -> InvalidInput:
         f"The new data does not have the columns of dataset '{dataset}': it {'; it '.join(words)}{guess}.",
         why="Columns are changed only when it is asked for.",
         hint=f"Give it the dataset's columns, or allow the change with {ALLOW}.",
-        code="schema-change",
+        code=codes.SCHEMA_CHANGE,
         details={
             "extra": added,
             "lacking": dropped,

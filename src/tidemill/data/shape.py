@@ -4,6 +4,7 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import Conflict, InvalidInput
 from tidemill.data.casting import cast_exactly
 from tidemill.data.columns import differs
@@ -93,7 +94,7 @@ def change_to_merge(base: Snapshot, ours: Snapshot, theirs: Snapshot) -> SchemaC
             f"Column '{name}' of dataset '{ours.dataset}' was changed on both sides, in different ways.",
             why="Its type, whether it is there, and its cells must agree before rows can be merged.",
             hint="Import the column's data anew on one side, as the other has it, and merge again.",
-            code="schema-conflict",
+            code=codes.SCHEMA_CONFLICT,
             details={"columns": sorted(twice)},
         )
     return SchemaChange(
@@ -155,7 +156,7 @@ def _check_identity(snapshot: Snapshot, change: SchemaChange) -> None:
             f"Column '{lost[0]}' of dataset '{snapshot.dataset}' cannot be dropped.",
             why=f"The dataset {what}, and without it two rows could become one.",
             hint="Import under another name, with a --key that is to stay.",
-            code="identity-column",
+            code=codes.IDENTITY_COLUMN,
             details={"columns": lost},
         )
 
@@ -181,6 +182,6 @@ def _no_way(snapshot: Snapshot, old: "pa.Field", new: "pa.Field", why: str) -> I
         "not all cells that are there fit.",
         why=why,
         hint="Give the new data a type that holds both, or import it under another name.",
-        code="value-does-not-fit",
+        code=codes.VALUE_DOES_NOT_FIT,
         details={"column": old.name},
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.errors import Conflict, NotFound
 from tidemill.core.events import Sink
 from tidemill.data.commits import Commit
@@ -146,7 +147,7 @@ def fetch(
         raise NotFound(
             f"There is no dataset '{name}' in {remote}.",
             hint=f"Type 'tidemill data push {name} {remote}' to bring it there.",
-            code="dataset-not-found",
+            code=codes.DATASET_NOT_FOUND,
         )
     mine = here.refs()
     new = {i for tombstone in unknown(refs, mine) for i in tombstone.ids} if mine.branches else set[int]()
@@ -272,7 +273,7 @@ def _check_tags(name: str, remote: str, ours: Refs, theirs: Refs) -> None:
                 f"{theirs.tags[tag].id} in {remote}.",
                 why="A tag names one commit for good.",
                 hint=f"Give the commit another tag: 'tidemill data tag {name}@{ref.id} {tag}-2'.",
-                code="tag-differs",
+                code=codes.TAG_DIFFERS,
             )
 
 
@@ -285,7 +286,7 @@ def _rejected(name: str, remote: str, branches: dict[str, Ref]) -> Conflict:
         hint=f"Type 'tidemill data pull {name} {remote}"
         + (f" --branch {first}" if first != MAIN else "")
         + "' to merge them with yours, then push again.",
-        code="push-rejected",
+        code=codes.PUSH_REJECTED,
         details={"branches": list(branches)},
     )
 
@@ -294,7 +295,7 @@ def _appeared(name: str) -> Conflict:
     return Conflict(
         f"Another process made dataset '{name}' here at the same moment.",
         hint="Run the same command again.",
-        code="object-changed",
+        code=codes.OBJECT_CHANGED,
     )
 
 

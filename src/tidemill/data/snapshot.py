@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidemill.core import identity
+from tidemill.core import codes, identity
 from tidemill.core.errors import NotFound
 from tidemill.core.names import Digest, did_you_mean
 from tidemill.data import deletions, export
@@ -274,7 +274,7 @@ class Snapshot:
                 raise NotFound(
                     f"Dataset '{self.dataset}' has no column '{name}'.",
                     hint=did_you_mean(name, self.columns),
-                    code="column-not-found",
+                    code=codes.COLUMN_NOT_FOUND,
                 )
         if ids is None:
             self.check()

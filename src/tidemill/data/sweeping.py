@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.errors import StorageError
 from tidemill.core.events import Progress, Sink
 from tidemill.data.commits import from_properties
@@ -171,7 +172,7 @@ def sweep(
         _forget_digests(table, keep, now=now)
     except StorageError as error:
         # On a full disk what goes makes room for it.
-        if error.code != "disk-full":
+        if error.code != codes.DISK_FULL:
             raise
         late = True
     else:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import Conflict
 from tidemill.data.casting import cast_column
 from tidemill.data.columns import differs
@@ -90,7 +91,7 @@ def _in_type(column: Any, field: "pa.Field", snapshot: Snapshot) -> Any:
             f"is {column.type}, does not fit.",
             why=str(error).splitlines()[0],
             hint="Import the column's data anew on one side, as the other has it, and merge again.",
-            code="schema-conflict",
+            code=codes.SCHEMA_CONFLICT,
             details={"columns": [field.name]},
         ) from error
 

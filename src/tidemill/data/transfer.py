@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.events import Progress, Sink
 from tidemill.data.commits import Commit
@@ -146,7 +147,7 @@ def check_related(name: str, theirs: Refs, ours: Refs, met: bool) -> None:  # no
             why="Each was imported anew; only one of them can be the beginning of a shared history.",
             hint=f"Delete one of the two ('tidemill data delete {name}'), then type "
             f"'tidemill data clone ADDRESS {name}' here, or push again.",
-            code="unrelated-datasets",
+            code=codes.UNRELATED_DATASETS,
         )
 
 

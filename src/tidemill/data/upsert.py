@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.data.columns import conform, differs
 from tidemill.data.commits import Changes
@@ -129,5 +130,5 @@ def _key_collision(snapshot: Snapshot, row: int) -> InvalidInput:
         f"64-bit identity, {row}.",
         why="That happens by chance about once in four billion rows.",
         hint="Change the key of the new row.",
-        code="id-collision",
+        code=codes.ID_COLLISION,
     )

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidemill.core import identity
+from tidemill.core import codes, identity
 from tidemill.core.errors import StorageError
 from tidemill.data import file_log
 from tidemill.data.file_log import FileLog, Known
@@ -176,7 +176,7 @@ class WholeFiles:
             else f"Its bytes have another SHA-256 than when they were written to {self._objects.address}.",
             hint=f"Type 'tidemill data repair {self._dataset} --from ADDRESS' to get it from another store that has it, "
             "or put it back from a backup; 'tidemill doctor --deep' says what else is damaged.",
-            code="store-damaged",
+            code=codes.STORE_DAMAGED,
             details={
                 "dataset": self._dataset,
                 "commit": commit,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tidemill.core import codes
 from tidemill.core.clock import parse
 from tidemill.core.errors import NotAllowed, StorageError
 from tidemill.edge import token_file, tokens
@@ -105,16 +106,16 @@ class Access:
             raise tokens.missing()
         known = self._known.get(tokens.id_of(secret))
         if known is None or not hmac.compare_digest(known.sha256, tokens.digest(secret).encode()):
-            raise tokens.refused("nobody has made it here", code="token-refused")
+            raise tokens.refused("nobody has made it here", code=codes.TOKEN_REFUSED)
         if known.revoked:
-            raise tokens.refused("it was revoked", code="token-refused")
+            raise tokens.refused("it was revoked", code=codes.TOKEN_REFUSED)
         if known.expires <= time.time():
-            raise tokens.refused("its time is over", code="token-expired")
+            raise tokens.refused("its time is over", code=codes.TOKEN_EXPIRED)
         if scope is not None and scope not in known.scopes:
             has = ", ".join(s for s in SCOPES if s in known.scopes)
             raise tokens.refused(
                 f"it is good for {has or 'nothing'}, and this needs '{scope}'",
-                code="token-scope",
+                code=codes.TOKEN_SCOPE,
                 needs=scope,
             )
 
@@ -144,7 +145,7 @@ def check_start(
             why=f"Its address is reached from beyond this machine, and {has}.",
             hint=f"Make one: 'tidemill token create {place}'. To let everybody in, type "
             f"'{typed(place, {**(told or {}), 'no_auth': True})}', or set 'no_auth' of the environment.",
-            code="tokens-needed",
+            code=codes.TOKENS_NEEDED,
         )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
+from tidemill.core import codes
 from tidemill.core.errors import InternalError, InvalidInput, NotAllowed, NotFound, TidemillError
 from tidemill.core.names import did_you_mean
 from tidemill.core.settings import LimitSettings
@@ -24,7 +25,7 @@ T = TypeVar("T")
 JSON = b"application/json"
 _INLINE_BYTES = 128 * 1024
 """A larger body is read in a thread: what that costs is little beside the reading."""
-_OF_BODIES = {"body-too-large", "body-too-slow"}
+_OF_BODIES = {codes.BODY_TOO_LARGE, codes.BODY_TOO_SLOW}
 """What ends a connection: the client may be sending still."""
 
 Response = tuple[int, bytes, bytes, list[tuple[bytes, bytes]]]
@@ -162,14 +163,14 @@ class Application:
                 return NotAllowed(
                     f"{path} does not take {method}.",
                     hint=f"Use {allowed}.",
-                    code="wrong-method",
+                    code=codes.WRONG_METHOD,
                     details={"field": "method", "allowed": allowed},
                 )
         known = [route.path for route in named(self.routes)]
         return NotFound(
             f"There is nothing at {path[:200]}.",
             hint=did_you_mean(path, known, f"There are: {', '.join(sorted(known))}."),
-            code="route-not-found",
+            code=codes.ROUTE_NOT_FOUND,
             details={"field": "path"},
         )
 

@@ -4,6 +4,7 @@ import asyncio
 from concurrent.futures import Executor
 from typing import Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.settings import LimitSettings
 from tidemill.edge import encoding
@@ -112,7 +113,7 @@ def _too_slow(seconds: float) -> InvalidInput:
         f"The body was not whole after {seconds:g} seconds.",
         why="A client that sends slower holds a place that others need.",
         hint="Send fewer rows in one request, or raise 'limits.body_seconds'.",
-        code="body-too-slow",
+        code=codes.BODY_TOO_SLOW,
         details={"field": "body", "seconds": seconds},
     )
 
@@ -121,6 +122,6 @@ def _too_large(most: int) -> InvalidInput:
     return InvalidInput(
         f"The body is larger than the server takes ({most} bytes).",
         hint="Send fewer rows in one request, or raise 'limits.body_bytes'.",
-        code="body-too-large",
+        code=codes.BODY_TOO_LARGE,
         details={"field": "body", "most": most},
     )

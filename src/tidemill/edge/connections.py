@@ -10,6 +10,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from tidemill.core import codes
 from tidemill.core.errors import StorageError, TidemillError
 from tidemill.core.settings import LimitSettings
 from tidemill.edge import bodies, heads
@@ -320,7 +321,7 @@ class Busy(asyncio.Protocol):
         error = StorageError(
             "The server has as many connections as it may open.",
             hint="Come back in a second, or raise the limit of open files of the server's process.",
-            code="too-many-connections",
+            code=codes.TOO_MANY_CONNECTIONS,
         )
         body = encode({"error": error_body(error)})
         fields = (b"content-type: application/json", b"content-length: %d" % len(body), b"retry-after: 1")

@@ -2,6 +2,7 @@
 
 import zlib
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 
 _GZIP = 16 + zlib.MAX_WBITS
@@ -18,7 +19,7 @@ def check(encoding: str) -> None:
         raise InvalidInput(
             f"The body is encoded as '{encoding[:200]}'.",
             hint=f"Send it plain, or with 'Content-Encoding: {TAKEN}'.",
-            code="wrong-content-encoding",
+            code=codes.WRONG_CONTENT_ENCODING,
             details={"field": "content-encoding"},
         )
 
@@ -53,6 +54,6 @@ def _no_gzip(reason: str) -> InvalidInput:
     return InvalidInput(
         f"The body is no gzip: {reason}.",
         hint="Compress it anew, or send it plain.",
-        code="wrong-content-encoding",
+        code=codes.WRONG_CONTENT_ENCODING,
         details={"field": "body"},
     )

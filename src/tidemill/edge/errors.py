@@ -4,24 +4,25 @@ from typing import Any
 
 import msgspec
 
+from tidemill.core import codes
 from tidemill.core.errors import Conflict, InvalidInput, NotAllowed, NotFound, StorageError, TidemillError
 
 encode = msgspec.json.Encoder().encode
 _STATUS = ((NotFound, 404), (Conflict, 409), (NotAllowed, 405), (InvalidInput, 400), (StorageError, 503))
 _STATUS_OF_CODE = {
-    "body-too-large": 413,
-    "body-too-slow": 408,
-    "foreign-host": 403,
-    "foreign-origin": 403,
-    "head-too-large": 431,
-    "head-too-slow": 408,
-    "row-not-answered": 422,
-    "token-expired": 401,
-    "token-missing": 401,
-    "token-refused": 401,
-    "token-scope": 403,
-    "wrong-content-encoding": 415,
-    "wrong-content-type": 415,
+    codes.BODY_TOO_LARGE: 413,
+    codes.BODY_TOO_SLOW: 408,
+    codes.FOREIGN_HOST: 403,
+    codes.FOREIGN_ORIGIN: 403,
+    codes.HEAD_TOO_LARGE: 431,
+    codes.HEAD_TOO_SLOW: 408,
+    codes.ROW_NOT_ANSWERED: 422,
+    codes.TOKEN_EXPIRED: 401,
+    codes.TOKEN_MISSING: 401,
+    codes.TOKEN_REFUSED: 401,
+    codes.TOKEN_SCOPE: 403,
+    codes.WRONG_CONTENT_ENCODING: 415,
+    codes.WRONG_CONTENT_TYPE: 415,
 }
 
 

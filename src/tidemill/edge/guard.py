@@ -8,6 +8,7 @@ import ipaddress
 import socket
 from collections.abc import Iterable, Sequence
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, NotAllowed
 
 SAFE = frozenset({"GET", "HEAD"})
@@ -117,7 +118,7 @@ def check_json(headers: Headers) -> None:
             f"The body is sent as '{given[:200]}'." if given else "The body is sent without a Content-Type.",
             why="What changes something is taken as JSON alone, which a page of another site cannot send unasked.",
             hint="Send the header 'Content-Type: application/json'; with curl, use --json in the place of -d.",
-            code="wrong-content-type",
+            code=codes.WRONG_CONTENT_TYPE,
             details={"field": "content-type"},
         )
 
@@ -138,7 +139,7 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
             f"'{text}' is no address of a proxy.",
             why=str(error),
             hint="Give its address, or its network, such as 10.0.0.0/8.",
-            code="invalid-proxy",
+            code=codes.INVALID_PROXY,
         ) from error
 
 
@@ -157,14 +158,14 @@ def _foreign_host(name: str) -> NotAllowed:
             "The request does not say which host it is for.",
             why="A name that is somebody else's could stand behind it.",
             hint="Send the header 'Host' with the server's address.",
-            code="foreign-host",
+            code=codes.FOREIGN_HOST,
             details={"field": "host"},
         )
     return NotAllowed(
         f"This server is not '{name[:200]}'.",
         why="Under a name of somebody else's, a web page could read what only this network may.",
         hint=f"Ask by the server's address, or add '{name[:200]}' to 'hosts' of the environment in tidemill.toml.",
-        code="foreign-host",
+        code=codes.FOREIGN_HOST,
         details={"field": "host"},
     )
 
@@ -175,6 +176,6 @@ def _foreign_origin(origin: bytes) -> NotAllowed:
         f"A page of '{shown}' may not send requests to this server.",
         why="Any page that somebody visits could otherwise make predictions and feedback in that person's name.",
         hint="If the page is yours, add its origin to 'origins' of the environment in tidemill.toml.",
-        code="foreign-origin",
+        code=codes.FOREIGN_ORIGIN,
         details={"field": "origin"},
     )

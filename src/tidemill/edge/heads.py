@@ -6,6 +6,7 @@ is a request to the other. So a head has exactly one form here: lines that end i
 
 import re
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.figures import counted
 
@@ -80,7 +81,7 @@ def bad_request(reason: str) -> InvalidInput:
     return InvalidInput(
         f"This is no HTTP/1.1 request. {reason}.",
         hint="Send it with a client that speaks HTTP/1.1.",
-        code="bad-request",
+        code=codes.BAD_REQUEST,
     )
 
 
@@ -89,7 +90,7 @@ def too_large(most: int) -> InvalidInput:
     return InvalidInput(
         f"The head of the request is larger than the server takes ({most} bytes).",
         hint="Send fewer or shorter headers.",
-        code="head-too-large",
+        code=codes.HEAD_TOO_LARGE,
         details={"most": most},
     )
 
@@ -100,6 +101,6 @@ def too_slow(seconds: float) -> InvalidInput:
         f"The head of the request was not whole after {seconds:g} seconds.",
         why="A client that sends slower holds a place that others need.",
         hint="Send the whole head at once.",
-        code="head-too-slow",
+        code=codes.HEAD_TOO_SLOW,
         details={"seconds": seconds},
     )

@@ -7,6 +7,7 @@ import os
 import resource
 import socket
 
+from tidemill.core import codes
 from tidemill.core.errors import Conflict, Failed, InvalidInput
 
 BACKLOG = 2048
@@ -72,7 +73,7 @@ def most_connections() -> int:
             why=f"Each connection is one; its log, its control socket and the model take up to {_OTHER_FILES}.",
             hint="Type 'ulimit -n 1024' in a new shell (or as root), then the same again; of a service systemd's LimitNOFILE=1024, "
             "of a container '--ulimit nofile=1024'.",
-            code="too-few-open-files",
+            code=codes.TOO_FEW_OPEN_FILES,
             details={"needed": needed, "allowed": most},
         )
     return most - _OTHER_FILES
@@ -111,13 +112,13 @@ def _cannot_bind(host: str, port: int, error: OSError) -> Conflict | InvalidInpu
             f"Port {port} of {host} is taken.",
             why="Another process listens there.",
             hint="End it, or choose another port ('--port', or 'port' of the environment); 0 takes a free one.",
-            code="port-taken",
+            code=codes.PORT_TAKEN,
             details=details,
         )
     reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
     return InvalidInput(
         f"Cannot listen on {host}, port {port}: {reason}.",
         hint="Give an address of this machine, and a port above 1023.",
-        code="cannot-bind",
+        code=codes.CANNOT_BIND,
         details=details,
     )

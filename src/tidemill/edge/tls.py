@@ -4,6 +4,7 @@ import re
 import ssl
 from pathlib import Path
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.edge.reports import report
 
@@ -67,7 +68,7 @@ class Tls:
             f"The server cannot speak TLS with {self._cert} and {self._key}.",
             why=str(error),
             hint="Give the certificate's file with '--tls-cert' and its key's, without a password, with '--tls-key'.",
-            code="tls-not-usable",
+            code=codes.TLS_NOT_USABLE,
         )
 
 

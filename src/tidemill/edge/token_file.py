@@ -9,6 +9,7 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
+from tidemill.core import codes
 from tidemill.core.clock import now, parse, stamp
 from tidemill.core.errors import NotFound, StorageError
 from tidemill.core.files import atomic_write
@@ -42,7 +43,7 @@ def read(file: Path) -> list[Token]:
             raise StorageError(
                 f"{file} was written by a newer Tidemill.",
                 hint="Upgrade Tidemill.",
-                code="tokens-too-new",
+                code=codes.TOKENS_TOO_NEW,
             )
         return [_token(row) for row in tree["tokens"]]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -50,7 +51,7 @@ def read(file: Path) -> list[Token]:
             f"{file} is damaged: {error}.",
             why="Nobody is let in with a token that cannot be read.",
             hint="Bring it back from a backup, or remove it and make new tokens.",
-            code="tokens-damaged",
+            code=codes.TOKENS_DAMAGED,
         ) from error
 
 
@@ -73,7 +74,7 @@ def revoke(file: Path, token_id: str) -> Token:
             raise NotFound(
                 f"There is no token '{token_id}'.",
                 hint="Look with 'tidemill token list ENVIRONMENT'.",
-                code="token-not-found",
+                code=codes.TOKEN_NOT_FOUND,
             )
         at = names.index(token_id)
         if tokens[at].revoked_at is None:
@@ -117,7 +118,7 @@ def _held(file: Path) -> Generator[None]:
         raise StorageError(
             f"{file} cannot be written: {error.strerror}.",
             hint="Free space there, or give yourself the right.",
-            code="tokens-not-written",
+            code=codes.TOKENS_NOT_WRITTEN,
         ) from error
     finally:
         os.close(handle)

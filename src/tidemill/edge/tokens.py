@@ -11,6 +11,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Literal
 
+from tidemill.core import codes
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import InvalidInput, NotAllowed
 from tidemill.edge.guard import SAFE, Headers
@@ -78,7 +79,7 @@ def scopes_of(words: tuple[str, ...]) -> tuple[Scope, ...]:
     for word in words:
         if word not in SCOPES:
             raise InvalidInput(
-                f"There is no scope '{word}'.", hint=f"Take {', '.join(SCOPES)}.", code="unknown-scope"
+                f"There is no scope '{word}'.", hint=f"Take {', '.join(SCOPES)}.", code=codes.UNKNOWN_SCOPE
             )
     return tuple(scope for scope in SCOPES if scope in words)
 
@@ -100,12 +101,12 @@ def sent(method: str, headers: Headers) -> str | None:
         return rest
     if kind.lower() != "basic":
         raise refused(
-            "it is sent in another way than a server reads it", code="token-refused", hint=_AS_BEARER
+            "it is sent in another way than a server reads it", code=codes.TOKEN_REFUSED, hint=_AS_BEARER
         )
     if method not in SAFE:
         raise refused(
             f"as the password of HTTP Basic it is good to look at something (GET), and this is a {method}",
-            code="token-refused",
+            code=codes.TOKEN_REFUSED,
             hint=_AS_BEARER,
         )
     try:
@@ -120,7 +121,7 @@ def missing() -> NotAllowed:
         "This server answers who brings a token.",
         hint="Send it as the header 'Authorization: Bearer TOKEN'; whoever runs the server makes one with "
         "'tidemill token create ENVIRONMENT'.",
-        code="token-missing",
+        code=codes.TOKEN_MISSING,
         details={"field": "authorization"},
     )
 

@@ -8,6 +8,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.engine import artifacts
 from tidemill.engine.orders import Order, Ref
@@ -85,7 +86,7 @@ class Given:
             raise InvalidInput(
                 f"Step '{self._order.step}' wants a {wanted or 'table'} as '{name}', but gets {kind}.",
                 hint=hint,
-                code="wrong-input-kind",
+                code=codes.WRONG_INPUT_KIND,
                 details={"step": self._order.step, "parameter": name},
             )
         return value

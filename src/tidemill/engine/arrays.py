@@ -5,6 +5,7 @@ Kept are values, shape and type, byte order too. The order in memory is not: an 
 
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import Failed
 from tidemill.core.names import Digest
 from tidemill.engine.orders import Saved
@@ -33,7 +34,7 @@ def save(blobs: Blobs, array: Any, step: str, output: str) -> Saved:
             f"Step '{step}' returned a {kind} as '{output}', which has no place in the store.",
             why="A later step must get the same array, of the same type, without running any code to read it.",
             hint=hint,
-            code="no-artifact-kind",
+            code=codes.NO_ARTIFACT_KIND,
             details={"step": step, "output": output, "type": kind},
         )
     array = _without_padding(np.asarray(array))

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from tidemill.core import codes
 from tidemill.core.errors import Failed, InvalidInput, NotFound
 from tidemill.core.names import Digest
 from tidemill.engine import arrays
@@ -146,7 +147,7 @@ def artifact(store: "Store", digest: str) -> "Artifact":
         raise NotFound(
             f"The store holds no artifact {digest}.",
             hint="Run the pipeline again: what is missing is computed.",
-            code="artifact-not-found",
+            code=codes.ARTIFACT_NOT_FOUND,
         )
     return found
 
@@ -158,7 +159,7 @@ def refused(step: str, output: str, value: object, hint: str, *, path: str = "")
         f"Step '{step}' returned a {kind} {f'at {path} of' if path else 'as'} '{output}', which has no place in the store.",
         why="A later step must get the same value, of the same type, whether it was computed just now or long ago.",
         hint=hint,
-        code="no-artifact-kind",
+        code=codes.NO_ARTIFACT_KIND,
         details={"step": step, "output": output, "type": kind, "path": path},
     )
 
@@ -187,7 +188,7 @@ def _nan(step: str, path: str, value: Any) -> Failed:
         f"Step '{step}' returned {what}{f' at {path}' if path else ''}.",
         why="It is not a number that can be compared, stored as JSON or trusted in a report.",
         hint="Find where it comes from (a division by zero, an empty mean); return None for 'no number'.",
-        code="step-returned-nan",
+        code=codes.STEP_RETURNED_NAN,
         details={"step": step, "path": path},
     )
 
@@ -257,7 +258,7 @@ def _save_path(blobs: Blobs, path: Path, step: str) -> Saved:
         raise Failed(
             f"Step '{step}' returned the path {path}, where there is nothing.",
             hint="Write the file before returning its path; tm.scratch() is a good folder for it.",
-            code="step-returned-wrong-type",
+            code=codes.STEP_RETURNED_WRONG_TYPE,
         )
     if path.is_file():
         return _tarred(blobs, path, "file", {"name": path.name})
@@ -306,7 +307,7 @@ def _save_state(blobs: Blobs, state: dict[str, Any], step: str, output: str) -> 
             f"Step '{step}' returned a dict as '{output}' that cannot be stored: {error.message}",
             why=error.why,
             hint=error.hint or "Return numbers, text, arrays, and lists and dicts of them.",
-            code="no-artifact-kind",
+            code=codes.NO_ARTIFACT_KIND,
             details={"step": step, "output": output},
         ) from error
     finally:

@@ -4,10 +4,11 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from tidemill.core import codes
 from tidemill.engine.job import Job
 from tidemill.engine.orders import Order
 
-_PASSING = ("step-failed", "worker-died", "step-timeout", "out-of-memory")
+_PASSING = (codes.STEP_FAILED, codes.WORKER_DIED, codes.STEP_TIMEOUT, codes.OUT_OF_MEMORY)
 """What may go well the next time. A wrong type, a failed check or a wrong input stays wrong."""
 _AFTER_A_SIGNAL = 1
 """A process that was killed is nobody's fault, most often: its order is tried once more, unasked."""

@@ -5,7 +5,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, cast
 
-from tidemill.core import events
+from tidemill.core import codes, events
 from tidemill.core.errors import Failed
 from tidemill.engine import artifacts, cache, plan
 from tidemill.engine.content import content_of
@@ -143,6 +143,6 @@ def _failed(differing: list[dict[str, Any]]) -> Failed:
         hint="Look in it for the time, for random numbers without a seed, for a file or an address that it reads by "
         "itself, for threads that add up in any order. Take a file by a parameter annotated pathlib.Path, a seed by a "
         "parameter; what the code cannot show goes into version= of the decorator.",
-        code="audit-failed",
+        code=codes.AUDIT_FAILED,
         details={"step": first["step"], "differing": differing},
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from tidemill.core import identity
+from tidemill.core import codes, identity
 from tidemill.core.errors import InvalidInput
 from tidemill.engine import tables
 from tidemill.engine.content import blobs_of, content_of
@@ -115,7 +115,7 @@ def plan_chunks(store: "Store", base: str, table: Any) -> ChunkPlan:
         raise InvalidInput(
             f"A step that maps over rows wants a table, but gets a {table.kind if isinstance(table, Ref) else 'list'}.",
             hint="Pass it a table; make a step of whole inputs a @tm.step.",
-            code="wrong-input-kind",
+            code=codes.WRONG_INPUT_KIND,
         )
     chunks = cast("list[Chunk]", content_of(store.blobs, table)["chunks"])
     keys: list[str] = [identity.chunk(base, c["digest"]) for c in chunks]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tidemill.core import identity
+from tidemill.core import codes, identity
 from tidemill.core.errors import InvalidInput
 from tidemill.engine import lookups, members, modules, packages, syntax
 from tidemill.engine.constants import Describer, NoContent, name_of
@@ -472,7 +472,7 @@ class _Walk:
             hint=f"Make it inside the step; or say ignore=('{name.rpartition('.')[2]}',) in the decorator, if it "
             f"does not matter to the result; or register what counts with @tidemill.digest_of({kind}); or let "
             "code_version='1' in the decorator stand for all of the step's code.",
-            code="no-code-digest",
+            code=codes.NO_CODE_DIGEST,
             details={"component": self.component, "name": where},
         )
 
@@ -482,7 +482,7 @@ def _no_use(component: Component[..., Any], what: str, why: str) -> InvalidInput
         f"'{component.name}' says that it uses {what}, which is not there.",
         why=why,
         hint="Correct uses= in its decorator.",
-        code="use-not-found",
+        code=codes.USE_NOT_FOUND,
         details={"component": component.name},
     )
 

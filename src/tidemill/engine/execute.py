@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import Conflict, Failed, InvalidInput, TidemillError
 from tidemill.engine import artifacts, failures, keeping, project_files, tables, workplace
 from tidemill.engine.arguments import Given
@@ -122,7 +123,7 @@ def find(order: Order) -> Component[..., Any]:
                 f"{path} was changed while the run was going on.",
                 why=f"Step '{order.step}' would be computed by other code than the run was planned with.",
                 hint="Run again.",
-                code="code-changed",
+                code=codes.CODE_CHANGED,
             )
     return found
 
@@ -261,7 +262,7 @@ def _fitted_object(component: Component[..., Any], table: Any, facts: dict[str, 
         raise InvalidInput(
             f"Step '{order.step}' does not say what the estimator learns from what.",
             hint="Say tm.trainer(estimator, features='image', label='label') and pass the training table.",
-            code="wrong-definition",
+            code=codes.WRONG_DEFINITION,
         )
     if hasattr(component.function, "get_compile_config"):
         return _fitted_keras(component, table, facts)
@@ -302,7 +303,7 @@ def _saved_state(order: Order, blobs: Blobs, state: Any) -> Any:
             f"Step '{order.step}': fit() must return a dict of arrays and plain values, "
             f"not a {type(state).__qualname__}.",
             hint="Return what was learned by name, such as {'mean': mean}.",
-            code="step-returned-wrong-type",
+            code=codes.STEP_RETURNED_WRONG_TYPE,
         )
     return artifacts.save(blobs, state, order.step)
 
@@ -318,7 +319,7 @@ def _checked(order: Order, returned: Any) -> bool:
     raise Failed(
         f"Check '{order.step}' failed{': ' + '; '.join(map(str, complaints[:20])) if complaints else ''}.",
         hint="Correct the data, or the check.",
-        code="check-failed",
+        code=codes.CHECK_FAILED,
         details={"step": order.step, "complaints": [str(c) for c in complaints[:100]]},
     )
 
@@ -354,7 +355,7 @@ def _saved(order: Order, blobs: Blobs, output: str, value: Any) -> Saved:
             f"Step '{order.step}' returned a {type(value).__qualname__} as '{output}' that holds itself, or is nested "
             "too deep to be stored.",
             hint="Return a list or dict that ends: name what refers back by a number or a text.",
-            code="no-artifact-kind",
+            code=codes.NO_ARTIFACT_KIND,
             details={"step": order.step, "output": output},
         ) from None
 
@@ -418,6 +419,6 @@ def _wrong_type(order: Order, output: str, wanted: str, value: Any) -> Failed:
         f"{f' {value!r:.60}' if isinstance(value, (bool, int, float, str, type(None))) else ''}.",
         why="So its return annotation says.",
         hint="Correct the function or its annotation.",
-        code="step-returned-wrong-type",
+        code=codes.STEP_RETURNED_WRONG_TYPE,
         details={"step": order.step},
     )

@@ -4,6 +4,7 @@ import traceback
 from pathlib import Path
 from typing import Any, cast
 
+from tidemill.core import codes
 from tidemill.core.errors import Failed, TidemillError
 from tidemill.engine.machine import Machine
 from tidemill.engine.orders import Order
@@ -34,7 +35,7 @@ def raised(error: BaseException, order: Order) -> dict[str, Any]:
     text = said(error)
     relative = isinstance(error, FileNotFoundError) and not Path(str(error.filename or "/")).is_absolute()
     return {
-        "code": "step-failed",
+        "code": codes.STEP_FAILED,
         "message": f"Step '{order.step}' raised {type(error).__name__}{': ' + text if text else ''}.",
         **({"why": _ELSEWHERE} if relative else {}),
         "hint": "Correct the step and run again: the steps that are finished are not computed again.",
@@ -83,7 +84,7 @@ def not_sent(order: Order, error: Exception) -> dict[str, Any]:
     failed = Failed(
         f"What came of step '{order.step}' cannot be sent back: {type(error).__name__}: {said(error)}.",
         hint="Return plain values, arrays, tables or models; raise exceptions that hold plain values.",
-        code="no-wire-form",
+        code=codes.NO_WIRE_FORM,
         details={"step": order.step},
     )
     return failed.to_json()
@@ -99,7 +100,7 @@ def timed_out(order: Order, printed: str, *, ended: bool = True) -> dict[str, An
         else "It is computed in this process, where it could not be ended sooner; a step in a file can.",
         hint="Look at what it printed, in the details; give it more time, or less to do. With retries= it is "
         "tried again.",
-        code="step-timeout",
+        code=codes.STEP_TIMEOUT,
         details={"step": order.step, "timeout_seconds": order.timeout_seconds, "printed": printed},
     )
     return error.to_json()
@@ -122,7 +123,7 @@ def lacking(node: Node, machine: Machine) -> Failed | None:
         f"Step '{node.name}' needs {'; '.join(beyond)}.",
         why="So resources= of its decorator says; this machine could never carry it out.",
         hint="Run it on a larger machine, or correct tm.resources(...).",
-        code="resources-lacking",
+        code=codes.RESOURCES_LACKING,
         details={"step": node.name},
     )
 
@@ -135,7 +136,7 @@ def out_of_memory(order: Order, used_bytes: int, printed: str) -> dict[str, Any]
         f"{shown_bytes(allowed_bytes)}.",
         why="So resources= of its decorator says; others may rely on the rest.",
         hint="Say more by tm.resources(memory=...), or give the step less data at once.",
-        code="out-of-memory",
+        code=codes.OUT_OF_MEMORY,
         details={
             "step": order.step,
             "used_bytes": used_bytes,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tidemill.core import events, identity
+from tidemill.core import codes, events, identity
 from tidemill.core.errors import NotFound
 from tidemill.core.names import Digest, Reference, did_you_mean
 from tidemill.engine import cache, tables
@@ -102,7 +102,7 @@ def _snapshot(reference: Reference, resolve: Callable[[Reference], Any] | None) 
         raise NotFound(
             f"There is no dataset '{reference}' here.",
             hint="Give the run a store that has it.",
-            code="dataset-not-found",
+            code=codes.DATASET_NOT_FOUND,
         )
     return resolve(reference)
 
@@ -127,7 +127,7 @@ def registered_model(store: "Store", wanted: Model) -> tuple[int, Ref]:
         hint=f"'{wanted.name}' has: {numbers}."
         if numbers
         else did_you_mean(wanted.name, known, "Type 'tidemill models' to see them."),
-        code="model-not-found",
+        code=codes.MODEL_NOT_FOUND,
     )
 
 

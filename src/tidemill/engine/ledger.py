@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tidemill.core import codes
 from tidemill.core.clock import new_run_id, now, parse, stamp
 from tidemill.core.errors import StorageError
 from tidemill.engine import cache
@@ -168,7 +169,7 @@ class Ledger:
             with self._store.catalog.write() as transaction:
                 return write(transaction)
         except StorageError as error:
-            if error.code != "catalog-lost":
+            if error.code != codes.CATALOG_LOST:
                 raise
             # The server went away amid it, perhaps after it had taken all: a restarted one is waited for.
             with self._store.catalog.write() as transaction:
@@ -218,7 +219,7 @@ def mark_interrupted(store: "Store") -> list[str]:
                     status="interrupted",
                     finished_at=max(stamp(now()), run.started_at),
                     error={
-                        "code": "interrupted",
+                        "code": codes.INTERRUPTED,
                         "message": "The process of this run was ended from outside.",
                         "hint": going_on(run),
                     },

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, cast
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.engine import artifacts
 from tidemill.engine.content import value_artifact, value_of
@@ -39,7 +40,7 @@ def members_of(blobs: "Blobs", items: Node, schedule: "Schedule", *, store: bool
         raise InvalidInput(
             f"tm.each goes through what step '{step}' returned, which is {what} and no list.",
             hint="Return a list; for the rows of a table, use @tm.row_step.",
-            code="wrong-items",
+            code=codes.WRONG_ITEMS,
             details={"step": step},
         )
     return [value_artifact(blobs if store else None, value).ref for value in cast("list[Any]", content)]

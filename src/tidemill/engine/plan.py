@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tidemill.core import identity
+from tidemill.core import codes, identity
 from tidemill.core.errors import InvalidInput
 from tidemill.engine.closure import Closure
 from tidemill.engine.orders import Ref
@@ -120,7 +120,7 @@ def _given(path: Path, step: str, parameter: str) -> str:
             f"'{parameter}' of step '{step}' names {path}, where there is nothing.",
             why="A step that takes a path depends on what the file holds.",
             hint="Correct the path; it is taken from the working directory.",
-            code="file-not-found",
+            code=codes.FILE_NOT_FOUND,
             details={"step": step, "parameter": parameter},
         )
     return content_of_path(path)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidemill.core import clock, events
+from tidemill.core import clock, codes, events
 from tidemill.core.errors import Failed, Interrupted, TidemillError
 from tidemill.core.names import Reference
 from tidemill.engine.closure import closures_of
@@ -126,7 +126,7 @@ def run(
         described = (
             error.to_json()
             if isinstance(error, TidemillError)
-            else {"code": "internal", "message": str(error)}
+            else {"code": codes.INTERNAL, "message": str(error)}
         )
         # The first error is the one to tell; the next command marks the run as interrupted.
         with suppress(TidemillError):

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.engine.content import value_ref
 from tidemill.engine.orders import Ref
@@ -237,7 +238,7 @@ class Schedule:
             f"Step '{step}' is the condition of tm.when, and returned a {kind}, which is neither True nor False.",
             why="Nothing is guessed from a number, a text or a table.",
             hint="Decide in the step: return accuracy > 0.9.",
-            code="wrong-condition",
+            code=codes.WRONG_CONDITION,
             details={"step": step},
         )
 

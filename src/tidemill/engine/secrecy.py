@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
 
+from tidemill.core import codes
 from tidemill.core.errors import Failed, InvalidInput
 from tidemill.core.names import Digest
 from tidemill.engine.orders import Order, Outcome, Saved
@@ -112,7 +113,7 @@ class Secrecy:
                     f"Step '{step}' returned a result with the text of the secret {secret} in it.",
                     why="Results are stored, shown and shared; nothing of this one was kept.",
                     hint="Return what the secret gave access to, without the secret.",
-                    code="secret-in-result",
+                    code=codes.SECRET_IN_RESULT,
                     details={"step": step, "secret": str(secret)},
                 )
 
@@ -182,7 +183,7 @@ def _named(error: InvalidInput, step: str, parameter: str, secret: Secret) -> In
     return InvalidInput(
         f"Step '{step}' takes the secret {secret} as '{parameter}': {what}",
         hint=hint,
-        code="no-secret",
+        code=codes.NO_SECRET,
         details={"step": step, "parameter": parameter, "secret": str(secret)},
     )
 

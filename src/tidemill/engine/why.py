@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import NotFound
 from tidemill.core.names import did_you_mean
 from tidemill.engine import sources
@@ -78,7 +79,9 @@ def why(store: "Store", run: str, step: str) -> Why:
         found = transaction.first(records.Run, {"id": run})
         if found is None:
             raise NotFound(
-                f"There is no run '{run}'.", hint="Type 'tidemill runs' to see them.", code="run-not-found"
+                f"There is no run '{run}'.",
+                hint="Type 'tidemill runs' to see them.",
+                code=codes.RUN_NOT_FOUND,
             )
         record = transaction.first(records.Step, {"run": run, "name": step})
         if record is None:
@@ -86,7 +89,7 @@ def why(store: "Store", run: str, step: str) -> Why:
             raise NotFound(
                 f"Run '{run}' has no step '{step}'.",
                 hint=did_you_mean(step, names),
-                code="step-not-found",
+                code=codes.STEP_NOT_FOUND,
             )
     before = Earlier(store, found.pipeline, found).record(step)
     changes = compare(before.parts, record.parts) if before else []

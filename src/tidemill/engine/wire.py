@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import msgspec
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.engine.orders import Order, Outcome, Ref
 from tidemill.pipeline.secret import Secret
@@ -110,7 +111,7 @@ def _encoded(message: object) -> bytes:
         raise InvalidInput(
             f"This cannot be written as JSON: {error}.",
             hint="Give the step plain values, or a step's result.",
-            code="no-wire-form",
+            code=codes.NO_WIRE_FORM,
         ) from error
 
 
@@ -129,7 +130,7 @@ def _invalid(error: Exception) -> InvalidInput:
         "This is no order, or no outcome, that this Tidemill can read.",
         why=str(error),
         hint="Let both sides have the same version of Tidemill.",
-        code="invalid-order",
+        code=codes.INVALID_ORDER,
     )
 
 
@@ -163,7 +164,7 @@ def _packed(value: Any) -> Any:
                 f"A {type(value).__module__}.{type(value).__qualname__} cannot be sent with an order.",
                 why="What is sent is None, bool, int, float, str, bytes, or a list, tuple or dict of them.",
                 hint="Give the step such a value, or let a step before it make this one.",
-                code="no-wire-form",
+                code=codes.NO_WIRE_FORM,
             )
 
 

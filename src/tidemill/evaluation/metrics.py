@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def class_indices(truth: "Array", classes: Sequence[str]) -> "Array":
             f"Row {row} has the class '{labels[row]}', which the model does not know.",
             why=f"It knows: {', '.join(map(str, classes))}.",
             hint="Remove such rows before the split, or let the trainer's 'classes' list it.",
-            code="unknown-class",
+            code=codes.UNKNOWN_CLASS,
             details={"row": row, "class": labels[row]},
         ) from None
 
@@ -163,7 +164,7 @@ def _refuse_non_finite(array: "Array", what: str) -> None:
             f"The {what} of row {row} is not finite.",
             why="Training diverged, or the row holds a missing cell.",
             hint="Lower the learning rate, or drop rows with missing cells.",
-            code="non-finite",
+            code=codes.NON_FINITE,
             details={"row": row},
         )
 
@@ -172,7 +173,7 @@ def _wrong_shape(got: list[int], wanted: list[int]) -> InvalidInput:
     return InvalidInput(
         f"The answers have shape {got}, not {wanted}.",
         hint="Give one answer a row, and a probability for each class.",
-        code="wrong-shape",
+        code=codes.WRONG_SHAPE,
     )
 
 
@@ -181,5 +182,5 @@ def _no_rows() -> InvalidInput:
         "There are no rows to evaluate on.",
         why="The test part of the split is empty.",
         hint="Give the split a greater test size, or the dataset more rows.",
-        code="no-rows",
+        code=codes.NO_ROWS,
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.evaluation.measures import ACCURACY, SHARES_OF_HITS, Measure, with_same_answers
 
@@ -207,7 +208,7 @@ def resampled(
             "There is one row to compare on.",
             why="How much answers vary from row to row cannot be seen on one.",
             hint="Give the split a greater test size, or the dataset more rows.",
-            code="too-few-rows",
+            code=codes.TOO_FEW_ROWS,
         )
     chance = np.random.default_rng(0)
     groups = np.array_split(chance.permutation(n), min(n, _GROUPS))
@@ -273,13 +274,13 @@ def _check(a: "Array", b: "Array", confidence: float) -> None:
         raise _wrong_shape(a, b)
     if not len(a):
         raise InvalidInput(
-            "There are no rows to compare on.", hint="Let both answer the same test rows.", code="no-rows"
+            "There are no rows to compare on.", hint="Let both answer the same test rows.", code=codes.NO_ROWS
         )
     if not 0 < confidence < 1:
         raise InvalidInput(
             f"A confidence of {confidence} is not between 0 and 1.",
             hint="Give 0.95 for 95 %.",
-            code="wrong-confidence",
+            code=codes.WRONG_CONFIDENCE,
         )
 
 
@@ -288,5 +289,5 @@ def _wrong_shape(a: "Array", b: "Array") -> InvalidInput:
         f"One model has answers of shape {list(a.shape)} and the other of {list(b.shape)}.",
         why="They are compared row by row.",
         hint="Let both answer the same rows.",
-        code="wrong-shape",
+        code=codes.WRONG_SHAPE,
     )

@@ -4,6 +4,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def encode(image: "np.ndarray[Any, Any]") -> bytes:
         raise InvalidInput(
             f"An array of shape {list(np.shape(image))} is not an image.",
             hint="Give (height, width), or (height, width, 3) for colour.",
-            code="not-an-image",
+            code=codes.NOT_AN_IMAGE,
         )
     pixels = as_bytes(pixels)
     height, width, channels = pixels.shape

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.figures import figure
 from tidemill.evaluation import metrics as measured
@@ -160,7 +161,7 @@ class Report:
             raise InvalidInput(
                 f"The report has layout {layout}; this Tidemill knows layout {LAYOUT}.",
                 hint="Type 'pip install --upgrade tidemill'." if newer else "Run the pipeline again.",
-                code="report-too-new" if newer else "report-damaged",
+                code=codes.REPORT_TOO_NEW if newer else codes.REPORT_DAMAGED,
             )
         return cls(
             name=body["name"],
@@ -239,7 +240,7 @@ def _wrong_rows(metric: str, why: str) -> InvalidInput:
         f"The report's values of each row for '{metric}' do not fit: {why}.",
         why="The gate compares their means with the running release's, by _id.",
         hint="Give 'per_row' one value for each of 'ids', whose mean is the metric.",
-        code="wrong-report",
+        code=codes.WRONG_REPORT,
         details={"metric": metric},
     )
 

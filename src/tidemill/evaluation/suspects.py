@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.percent import percent
 
@@ -86,10 +87,10 @@ def suspects(
         raise InvalidInput(
             f"The probabilities have shape {list(probabilities.shape)}, not {[len(given), len(classes)]}.",
             hint="Give a probability for each row and class.",
-            code="wrong-shape",
+            code=codes.WRONG_SHAPE,
         )
     if not len(given):
-        raise InvalidInput("There are no labelled rows.", hint="Label some rows first.", code="no-rows")
+        raise InvalidInput("There are no labelled rows.", hint="Label some rows first.", code=codes.NO_ROWS)
     rows = np.arange(len(given))
     own = probabilities[rows, given]
     # A label as probable as any other is not doubted.

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.given import Text
 
@@ -69,7 +70,7 @@ def folded(
                 f"Row {number} lacks '{name}'.",
                 why=f"It has {math.prod(shape)} columns that are called '{prefixes[0]}' and a number.",
                 hint=f"If they are its cells, add --tensor {shlex.quote(wanted)}.",
-                code="missing-column",
+                code=codes.MISSING_COLUMN,
                 details={"field": name, "row": number},
             )
     return {**row, **made} if made else row
@@ -163,6 +164,6 @@ def _wrong(name: str, text: str, number: int, wanted: str, hint: str | None = No
         f"Row {number}, column '{name}': '{text[:80]}' is not {wanted}.",
         why="The model was trained on a column of that type, and nothing was asked.",
         hint=hint or "Correct the cell; leave it empty where the value is missing.",
-        code="invalid-rows",
+        code=codes.INVALID_ROWS,
         details={"row": number, "column": name},
     )

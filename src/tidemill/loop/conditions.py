@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import did_you_mean, listed
 from tidemill.loop.narrowing import Narrow, narrow
@@ -102,7 +103,7 @@ class Condition:
                     raise InvalidInput(
                         f"'{name}' is a metric and a parameter.",
                         hint=f"Type metric.{name} or param.{name}.",
-                        code="ambiguous-run-field",
+                        code=codes.AMBIGUOUS_RUN_FIELD,
                     )
                 if not homes:
                     every_name = {*_OWN, *known["metric"], *known["param"]}
@@ -219,7 +220,7 @@ class Condition:
                 raise InvalidInput(
                     f"'{name}' is a {'text' if texts else 'number'}, and {value!r} is none.",
                     hint=f'Type {name} == "{value}".' if texts else f"Type {name} > 60.",
-                    code="invalid-run-condition",
+                    code=codes.INVALID_RUN_CONDITION,
                 )
 
     def _fault(self, node: ast.expr) -> InvalidInput:
@@ -232,7 +233,7 @@ class Condition:
             f"A condition on runs cannot hold '{part}'.",
             why=f"It stands in: {self.text}",
             hint=hint,
-            code="invalid-run-condition",
+            code=codes.INVALID_RUN_CONDITION,
         )
 
 
@@ -241,7 +242,7 @@ def _parsed(text: str) -> ast.expr:
         raise InvalidInput(
             f"A condition on runs has at most {_LONGEST:,} characters; this one has {len(text):,}.",
             hint="Filter in Python: tm.open().runs(limit=None).",
-            code="invalid-run-condition",
+            code=codes.INVALID_RUN_CONDITION,
         )
     try:
         return ast.parse(_as_python(text.strip()), mode="eval").body
@@ -251,7 +252,7 @@ def _parsed(text: str) -> ast.expr:
             f"Not a condition on runs: {text}",
             why=f"Reading it ended at: {reason}." if reason else None,
             hint='Type something like: accuracy > 0.88 and status == "succeeded". Texts stand in quotes.',
-            code="invalid-run-condition",
+            code=codes.INVALID_RUN_CONDITION,
         ) from error
 
 
@@ -303,5 +304,5 @@ def _unknown(name: str, known: set[str]) -> InvalidInput:
         f"No run has a '{name}'.",
         why="A name is a metric, a parameter, or one of " + ", ".join(_OWN) + ".",
         hint=did_you_mean(name, known, f"There are: {listed(sorted(known), 12)}. Texts stand in quotes."),
-        code="unknown-run-field",
+        code=codes.UNKNOWN_RUN_FIELD,
     )

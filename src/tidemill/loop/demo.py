@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tidemill.core import codes
 from tidemill.core.config import load_project
 from tidemill.core.errors import Failed, InvalidInput
 from tidemill.core.events import Progress, Sink, StageFinished, StageStarted, silent
@@ -92,7 +93,7 @@ def demo(
     """
     if data not in KEPT_BACK:
         raise InvalidInput(
-            f"There is no demo on '{data}'.", hint="Take 'fashion' or 'digits'.", code="unknown-demo"
+            f"There is no demo on '{data}'.", hint="Take 'fashion' or 'digits'.", code=codes.UNKNOWN_DEMO
         )
     ws = _project(folder.resolve(), data)
     work = _Demo(ws, data, framework, sink, Traffic(ws.folder / "data" / "traffic.npz"))
@@ -151,7 +152,7 @@ def _project(folder: Path, data: str) -> Workspace:
         raise InvalidInput(
             f"{folder} holds another project than the demo on '{data}'.",
             hint="Name another folder: tidemill demo FOLDER.",
-            code="other-demo",
+            code=codes.OTHER_DEMO,
         )
     return ws
 
@@ -203,7 +204,7 @@ def _run(work: _Demo) -> str:
             f"Run {view.run} failed: {error.get('message', '')}",
             why=error.get("why"),
             hint=error.get("hint"),
-            code=str(error.get("code", "run-failed")),
+            code=str(error.get("code", codes.RUN_FAILED)),
             details=error.get("details"),
         )
     work.facts["run"] = view.run
@@ -233,14 +234,14 @@ def _gate(work: _Demo) -> str:
         raise Failed(
             f"Run {work.facts['run']} was not judged.",
             hint=f"Type 'tidemill show {work.facts['run']}' to see what it lacks.",
-            code="no-verdict",
+            code=codes.NO_VERDICT,
         )
     missed = [f"{r['name']}: {r['reason']}" for r in verdict.rules if not r["passed"]]
     if missed:
         raise Failed(
             f"The gate says no to run {work.facts['run']}: {'; '.join(missed)}.",
             hint="Open report.html to see the model; the rules are in tidemill.toml.",
-            code="gate-not-passed",
+            code=codes.GATE_NOT_PASSED,
             details={"failed": missed},
         )
     return "passed: " + "; ".join(f"{r['name']} ({r['reason']})" for r in verdict.rules)
@@ -257,7 +258,7 @@ def _release(work: _Demo) -> str:
         raise Failed(
             f"Release {made.number} does not verify: {'; '.join(checked.problems)}",
             hint="Start the demo again in an empty folder.",
-            code="release-damaged",
+            code=codes.RELEASE_DAMAGED,
         )
     return f"{made.name}/{made.number}, {made.digest[:19]}: {checked.checked} digests verified"
 
@@ -322,14 +323,14 @@ def _refit(work: _Demo) -> str:
         raise Failed(
             f"{counted(len(load.errors), 'request')} failed while prod was replaced: {load.errors[0]}.",
             hint="Read the servers' logs, in the store's folder 'environments'.",
-            code="deployment-failed",
+            code=codes.DEPLOYMENT_FAILED,
         )
     unlogged = load.answered - (deploy.predictions_in(work.ws, "prod") - logged)
     if unlogged > 0:
         raise Failed(
             f"{unlogged} answered predictions are not in the log.",
             hint="Type 'tidemill doctor' to see whether the log is damaged.",
-            code="prediction-lost",
+            code=codes.PREDICTION_LOST,
         )
     work.facts["requests_during_refit"] = load.answered
     if not fired:
@@ -345,7 +346,7 @@ def _told(work: _Demo, done: RefitView, before: float, answered: int) -> str:
         raise Failed(
             f"The refit made no release: {done.reason}{f' ({missed})' if missed else ''}.",
             hint="Release 1 still serves prod.",
-            code="gate-not-passed" if done.verdict else "run-failed",
+            code=codes.GATE_NOT_PASSED if done.verdict else codes.RUN_FAILED,
         )
     work.facts["refit_run"] = done.run
     work.facts["rows_computed_again"] = done.rows_computed

@@ -4,6 +4,7 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.errors import Interrupted
 from tidemill.core.events import Sink, silent
 from tidemill.loop import judging, wishing
@@ -134,7 +135,7 @@ def address_of(ws: Workspace, environment: str) -> str:
             f"Environment '{environment}' has no release, so nothing answers there.",
             hint=f"Give it one: type 'tidemill promote latest {environment}'; 'tidemill release create RUN' makes a "
             "release of a run.",
-            code="not-serving",
+            code=codes.NOT_SERVING,
         )
     there = wishing.elsewhere(ws, environment) if running is None else None
     if there is not None:
@@ -142,13 +143,13 @@ def address_of(ws: Workspace, environment: str) -> str:
             f"'{environment}' is served by {there.machine}, and not here.",
             why="The commands ask what answers on this machine; the log of predictions is there too.",
             hint="Type it there, or ask its address over HTTP; 'tidemill status' shows it.",
-            code="not-serving",
+            code=codes.NOT_SERVING,
         )
     if running is None:
         raise Interrupted(
             f"Nothing serves '{environment}' now.",
             hint=f"Type 'tidemill serve {environment}' in another terminal.",
-            code="not-serving",
+            code=codes.NOT_SERVING,
         )
     return running.address
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from tidemill.core import codes
 from tidemill.core.clock import now, parse
 from tidemill.core.errors import TidemillError
 from tidemill.core.events import Progress, Sink, silent
@@ -79,7 +80,7 @@ def _each_alone(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
     try:
         return check()
     except TidemillError as error:
-        if error.code in ("store-unreachable", "catalog-unreachable"):
+        if error.code in (codes.STORE_UNREACHABLE, codes.CATALOG_UNREACHABLE):
             # To ask again for each would make each wait.
             raise
         return [Finding(name, ok=False, message=error.message, hint=error.hint)]

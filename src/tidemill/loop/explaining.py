@@ -9,6 +9,7 @@ from math import factorial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import Failed, InvalidInput, NotAllowed, TidemillError
 from tidemill.core.events import Sink, silent
 from tidemill.loop import factors, interpreters, origins, registry, replaying, restoring, written
@@ -76,13 +77,13 @@ def explain(
                 f"Runs {first.id} and {second.id} have no metric in common any more.",
                 why=f"What they returned was removed with rows that they had read: {'; '.join(dict.fromkeys(since))}.",
                 hint="Run the pipeline again, and explain these runs.",
-                code="no-common-metric",
+                code=codes.NO_COMMON_METRIC,
             )
         raise InvalidInput(
             f"Runs {first.id} and {second.id} have no metric in common.",
             why="A metric is a number of a run's report, or a number that the pipeline returns.",
             hint="Return parts.evaluate(model, test) from the pipeline, or a number.",
-            code="no-common-metric",
+            code=codes.NO_COMMON_METRIC,
         )
     one, other = summaries(ws, [first, second])
     with tempfile.TemporaryDirectory(prefix="tidemill-") as name:
@@ -111,7 +112,7 @@ def _refuse(a: "records.Run", b: "records.Run") -> None:
             f"Run {a.id} is of pipeline '{a.pipeline}', and run {b.id} of '{b.pipeline}'.",
             why="Between two pipelines there is no run that has a part of each.",
             hint="Name two runs of one pipeline; 'tidemill compare' shows any two side by side.",
-            code="different-pipelines",
+            code=codes.DIFFERENT_PIPELINES,
         )
     for run in (a, b):
         if run.status != "succeeded":
@@ -119,7 +120,7 @@ def _refuse(a: "records.Run", b: "records.Run") -> None:
                 f"Run {run.id} did not succeed: it is {run.status}.",
                 why="It has no result to be explained.",
                 hint="Type 'tidemill resume' to go on with it.",
-                code="run-not-succeeded",
+                code=codes.RUN_NOT_SUCCEEDED,
             )
 
 
@@ -312,6 +313,6 @@ def _not_explained(state: StateView) -> Failed:
         f"Each way from the first run to the second leads through one that fails, such as that with {changed} changed.",
         why=str(error["message"]),
         hint="'tidemill compare' shows the two side by side; 'tidemill reproduce' says whether each can be made again.",
-        code="not-explained",
+        code=codes.NOT_EXPLAINED,
         details={"changed": state.changed, "error": error},
     )

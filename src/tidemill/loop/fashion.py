@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.config import cache_folder
 from tidemill.core.errors import NotFound, TidemillError
 from tidemill.core.events import Note, Progress, Sink, silent
@@ -137,7 +138,7 @@ def _fetch(folder: Path, sink: Sink) -> None:
         "Fashion-MNIST is nowhere to be had.",
         why="Tried " + "; ".join(tried) + ".",
         hint="Type 'tidemill demo --data digits': the same loop on data that come with scikit-learn.",
-        code="data-not-found",
+        code=codes.DATA_NOT_FOUND,
     )
 
 

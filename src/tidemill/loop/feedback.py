@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tidemill.core import identity
+from tidemill.core import codes, identity
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import Conflict, InvalidInput, NotFound, TidemillError
 from tidemill.core.events import Progress, Sink, silent
@@ -214,7 +214,7 @@ class _Collecting:
         try:
             self._dataset.merge(_MAIN, into=self._branch, message=f"what {_MAIN} has")
         except Conflict as error:
-            if error.code != "merge-conflict":
+            if error.code != codes.MERGE_CONFLICT:
                 raise
 
     def _fitting(self, corrections: "list[Correction]", schema: "pa.Schema") -> "list[Correction]":
@@ -224,7 +224,7 @@ class _Collecting:
         try:
             feedback.as_rows(corrections, schema, label=self._column)
         except InvalidInput as error:
-            if error.code != "feedback-does-not-fit":
+            if error.code != codes.FEEDBACK_DOES_NOT_FIT:
                 raise
         else:
             return corrections
@@ -346,7 +346,7 @@ def _filled(ws: Workspace, environment: str, dataset: "Dataset", corrections: "l
         raise NotFound(
             f"No release has entered '{environment}' yet.",
             hint=f"Type 'tidemill promote latest {environment}'.",
-            code="nothing-deployed",
+            code=codes.NOTHING_DEPLOYED,
         )
     with ws.store.catalog.read() as read:
         release = read.find(records.Release, {"digest": live.release_digest})[0]
@@ -371,5 +371,5 @@ def _filled(ws: Workspace, environment: str, dataset: "Dataset", corrections: "l
         else f"It is no column of its data, or it is {made}. The labels stay in the log.",
         hint=(f"Did you mean a dataset with '{label}'? This one has '{near}'. " if near else "")
         + f"Collect into a dataset with a column '{label}', or correct the columns that it is made of by an import.",
-        code="column-not-found",
+        code=codes.COLUMN_NOT_FOUND,
     )

@@ -8,6 +8,7 @@ from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from tidemill.core import codes
 from tidemill.core.errors import (
     Conflict,
     Interrupted,
@@ -132,20 +133,20 @@ def give_up(ws: Workspace, trigger: str, cause: str, reason: str) -> FiringView:
         raise NotFound(
             f"Trigger '{trigger}' is not owed for commit {cause}.",
             hint="Type 'tidemill triggers list'.",
-            code="firing-not-found",
+            code=codes.FIRING_NOT_FOUND,
         )
     if len(of_it) > 1:
         raise InvalidInput(
             f"'{cause}' begins the ids of {len(of_it)} commits that trigger '{trigger}' is owed for.",
             hint=f"Type more of it: {listed((f.cause for f in of_it), 5)}.",
-            code="ambiguous-commit",
+            code=codes.AMBIGUOUS_COMMIT,
         )
     claim = triggers.claim(ws.store, trigger, of_it[0].cause)
     if claim is None:
         raise Conflict(
             f"Trigger '{trigger}' is being answered for commit {of_it[0].cause}.",
             hint="Wait for it to end, or stop it by Ctrl-C.",
-            code="firing-claimed",
+            code=codes.FIRING_CLAIMED,
         )
     with claim:
         said = f"dropped by {ws.project.author}: {reason}"
@@ -297,5 +298,5 @@ def _unknown(ws: Workspace, trigger: str, fired: Iterable[str] = ()) -> NotFound
     return NotFound(
         f"The project has no trigger '{trigger}'" + (", and none of this name has fired." if fired else "."),
         hint=did_you_mean(trigger, known),
-        code="trigger-not-found",
+        code=codes.TRIGGER_NOT_FOUND,
     )

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.clock import now as moment
 from tidemill.core.clock import parse, stamp
 from tidemill.core.errors import NotAllowed, StorageError
@@ -61,7 +62,7 @@ def gc(
     try:
         return _collected(ws, dry_run=dry_run, now=now, everything=everything, sink=sink)
     except StorageError as error:
-        if error.code != "disk-full" or now or ws.store.blobs.marks is None:
+        if error.code != codes.DISK_FULL or now or ws.store.blobs.marks is None:
             raise
         # No mark can be written: nothing can be put off.
         return _collected(ws, dry_run=dry_run, now=True, everything=everything, sink=sink)
@@ -181,7 +182,7 @@ def _most(gone: Mapping[Digest, int], found: str, why: str) -> NotAllowed:
         f"{found} Nothing was removed.",
         why=why,
         hint="Type 'tidemill gc --dry-run' and 'tidemill runs' to see whether that is right; then 'tidemill gc --all'.",
-        code="gc-removes-most",
+        code=codes.GC_REMOVES_MOST,
         details={"blobs": len(gone), "bytes": sum(gone.values())},
     )
 

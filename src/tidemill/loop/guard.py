@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.config import Project
 from tidemill.core.errors import Failed, InvalidInput, NotAllowed, NotFound
 from tidemill.core.figures import counted
@@ -43,7 +44,7 @@ class Refused(Failed):
             "and puts these on a branch of their own."
             if listed
             else f"Correct the data, or the settings under checks.{proposal.dataset} in tidemill.toml.",
-            code="commit-refused",
+            code=codes.COMMIT_REFUSED,
             details={
                 "checks": [{"check": o.check, "reason": o.reason, "rows": len(o.rows)} for o in outcomes],
                 "rows": listed,
@@ -101,7 +102,7 @@ def refuse_unreviewed(settings: Settings, dataset: str, branch: str, source: str
         if source
         else f"Type 'tidemill data branch {dataset}@{branch} BRANCH', make the change there, "
         f"then '{opening}'.",
-        code="review-needed",
+        code=codes.REVIEW_NEEDED,
         details={"dataset": dataset, "branch": branch},
     )
 
@@ -157,7 +158,7 @@ def _function(project: Project, name: str, path: str) -> "Function":
             hint=did_you_mean(
                 called, there, f"Write 'def {called}(rows: tm.Table)' there.", before=f"{file}:"
             ),
-            code="check-not-found",
+            code=codes.CHECK_NOT_FOUND,
         )
     component: Component[..., Any] = made if isinstance(made, Component) else components.check(made)
     if len(component.parameters) != 1:
@@ -165,7 +166,7 @@ def _function(project: Project, name: str, path: str) -> "Function":
             f"Check '{name}' takes {counted(len(component.parameters), 'parameter')}.",
             why="A check of a dataset is given its rows, and nothing else.",
             hint=f"Write 'def {called}(rows: tm.Table)'.",
-            code="wrong-check",
+            code=codes.WRONG_CHECK,
         )
     [parameter] = component.parameters
 
@@ -176,7 +177,7 @@ def _function(project: Project, name: str, path: str) -> "Function":
             raise Failed(
                 f"Check '{name}' could not be run: {type(error).__name__}: {error}.",
                 hint="Correct the function, or the rows that it stumbles over.",
-                code="check-broken",
+                code=codes.CHECK_BROKEN,
             ) from error
 
     return call

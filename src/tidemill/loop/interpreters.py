@@ -16,6 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.errors import Failed, NeedsExtra
 from tidemill.core.events import Note, Sink
 
@@ -149,7 +150,7 @@ def _uv() -> str:
         raise NeedsExtra(
             "The packages of this run are others than those here, and 'uv' is not there to install them.",
             hint="Type 'pip install uv', or install the versions by hand and try again.",
-            code="uv-not-found",
+            code=codes.UV_NOT_FOUND,
         )
     return found
 
@@ -163,6 +164,6 @@ def _call(command: Sequence[str]) -> str:
             "The environment of the run could not be made again.",
             why=done.stderr.strip()[-_WORDS:] or f"{command[0]} ended with status {done.returncode}.",
             hint="A package may have left its registry, or the registry may be out of reach: look at what uv says.",
-            code="environment-not-restored",
+            code=codes.ENVIRONMENT_NOT_RESTORED,
         )
     return done.stdout

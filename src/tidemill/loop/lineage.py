@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.clock import stamp
 from tidemill.core.errors import InvalidInput, NotFound, StorageError, TidemillError
 from tidemill.loop import registry
@@ -46,7 +47,7 @@ def lineage(ws: Workspace, ref: str) -> Lineage:
         if pruned and _may_be_a_clients(ref)
         else None,
         hint="Type 'tidemill runs', 'tidemill release list' or 'tidemill data list' to see what there is.",
-        code="nothing-of-that-name",
+        code=codes.NOTHING_OF_THAT_NAME,
     )
 
 
@@ -107,7 +108,7 @@ def _refuse_pruned(ws: Workspace, ref: str, pruned: "list[tuple[str, list[Pruned
                 why=f"It was asked for at {stamp(made)}. Predictions without feedback leave the log by 'keep_days' and "
                 "'keep_bytes' of the environment.",
                 hint=_keep_longer(ws, place),
-                code="prediction-pruned",
+                code=codes.PREDICTION_PRUNED,
             )
 
 

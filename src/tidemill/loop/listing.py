@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.loop import registry
 from tidemill.loop.conditions import Condition, Facts
@@ -82,7 +83,7 @@ def _holding(ws: Workspace, of_pipeline: dict[str, str], condition: Condition) -
     try:
         condition.bind([facts for _, facts in found])
     except InvalidInput as error:
-        if error.code != "unknown-run-field":
+        if error.code != codes.UNKNOWN_RUN_FIELD:
             raise
         # Whether a name is a slip of the pen is told by all runs, not by the few that the columns leave.
         every = _asked(ws, condition, of_pipeline, Narrow()) if condition.columns else found

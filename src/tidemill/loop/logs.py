@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.errors import NotFound
 from tidemill.core.names import Digest, did_you_mean
 from tidemill.loop.lookup import find_run, steps_of
@@ -72,7 +73,7 @@ def _named(steps: "list[records.Step]", run: str, name: str) -> "records.Step":
     raise NotFound(
         f"Run '{run}' has no step '{name}'.",
         hint=did_you_mean(name, (s.name for s in steps)),
-        code="step-not-found",
+        code=codes.STEP_NOT_FOUND,
     )
 
 

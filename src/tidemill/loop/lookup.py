@@ -58,18 +58,18 @@ def find_run(ws: Workspace, run: str, *, with_report: bool = False) -> "records.
         raise NotFound(
             "There is no run yet." if not every else "No run has made a report yet.",
             hint="Type 'tidemill run pipeline.py'.",
-            code="run-not-found",
+            code=codes.RUN_NOT_FOUND,
         )
     found = [r for r in every if r.id == run] or [r for r in every if r.id.startswith(run)]
     if not found:
         raise NotFound(
-            f"There is no run '{run}'.", hint="Type 'tidemill runs' to see them.", code="run-not-found"
+            f"There is no run '{run}'.", hint="Type 'tidemill runs' to see them.", code=codes.RUN_NOT_FOUND
         )
     if len(found) > 1:
         raise InvalidInput(
             f"'{run}' is the start of {len(found)} runs.",
             hint=f"They are: {listed((r.id for r in found), 5)}.",
-            code="ambiguous-run",
+            code=codes.AMBIGUOUS_RUN,
         )
     return found[0]
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import Digest
 from tidemill.loop.workspace import Workspace
@@ -25,7 +26,7 @@ def file_of(run: "records.Run") -> str:
             why="Its code is nowhere but in the session that it was typed in.",
             hint="Put the pipeline and its steps into a file and run that; "
             "or run it again there: what is finished is not computed again.",
-            code="run-without-file",
+            code=codes.RUN_WITHOUT_FILE,
         )
     return run.file
 
@@ -45,7 +46,7 @@ def code_of(ws: Workspace, run: "records.Run") -> "CodeCopy":
             f"Run {run.id} has no copy of its code.",
             why="A step of it was in no file, or it is older than the copies.",
             hint="Put all steps into files and run again: each run keeps a copy now.",
-            code="run-without-code",
+            code=codes.RUN_WITHOUT_CODE,
         )
     return code_copy.read(ws.store.blobs, run.code)
 
@@ -64,7 +65,7 @@ def environment_of(ws: Workspace, run: "records.Run") -> "Installed":
             f"Run {run.id} does not say what was installed.",
             why="It is older than that being recorded.",
             hint="Run again: each run keeps a list of all packages now.",
-            code="run-without-environment",
+            code=codes.RUN_WITHOUT_ENVIRONMENT,
         )
     return installed.from_image(ws.store.blobs.get(Digest(run.environment)))
 

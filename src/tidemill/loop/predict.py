@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.clock import new_id
 from tidemill.core.errors import InvalidInput, TidemillError
 from tidemill.core.events import Progress, Sink, silent
@@ -57,7 +58,7 @@ def predict(
     """
     asked = list(rows if limit is None else rows[:limit])
     if not asked:
-        raise InvalidInput("There are no rows to predict.", hint="Give at least one.", code="no-rows")
+        raise InvalidInput("There are no rows to predict.", hint="Give at least one.", code=codes.NO_ROWS)
     found: list[dict[str, Any]] = []
     number, running = 0, deploy.status(ws, environment)
     name = running.name if running else ""

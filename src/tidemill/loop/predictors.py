@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.events import Note, Sink
 
@@ -160,7 +161,7 @@ def code_of(graph: "Graph", file: Path) -> dict[str, str]:
             f"{script.name} runs whenever it is imported, and its steps would be part of the predictor.",
             why="A server imports the steps from the script's file, which would start its runs there again.",
             hint=f"Put what {script.name} does below: if __name__ == '__main__':",
-            code="not-servable",
+            code=codes.NOT_SERVABLE,
         )
     return {name: path.read_text("utf-8") for name, path in found.items()}
 

@@ -4,6 +4,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.errors import Conflict
 from tidemill.core.figures import counted
 from tidemill.loop.workspace import Workspace
@@ -47,6 +48,6 @@ def no_run(ws: Workspace, *datasets: str) -> "Generator[Transaction]":
                 f"{counted(len(running), 'run is', 'runs are')} going on: {', '.join(r.id for r in running[:3])}.",
                 why="What they have computed is not recorded yet, and what they read must stay as it is.",
                 hint="Wait for them to end, then type the same command again.",
-                code="runs-in-progress",
+                code=codes.RUNS_IN_PROGRESS,
             )
         yield write

@@ -1,5 +1,6 @@
 """Refit: run again what is running, on the data as they are now, and let the better one take over."""
 
+from tidemill.core import codes
 from tidemill.core.errors import Failed
 from tidemill.core.events import Note, Sink, silent
 from tidemill.loop import firing, refitting
@@ -45,7 +46,7 @@ def refit(
         raise Failed(
             f"The refit of run {view.run} made no release: {view.reason}",
             hint=f"Type 'tidemill show {view.run}'. What runs still does.",
-            code="run-failed",
+            code=codes.RUN_FAILED,
             details={"run": view.run},
         )
     if view.verdict is not None and not view.verdict.passed:
@@ -53,7 +54,7 @@ def refit(
         raise Failed(
             f"The refitted model of run {view.run} did not pass the gate: {'; '.join(missed)}.",
             hint=f"Type 'tidemill report {view.run}' to see it. What runs still does.",
-            code="gate-not-passed",
+            code=codes.GATE_NOT_PASSED,
             details={"run": view.run, "failed": missed},
         )
     return view

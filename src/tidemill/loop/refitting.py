@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import NotFound
 from tidemill.core.events import Sink
 from tidemill.core.names import Reference, did_you_mean, listed
@@ -146,7 +147,7 @@ def pipeline_named(ws: Workspace, name: str | None) -> str:
     raise NotFound(
         f"The project has no pipeline '{name}'." if name else "The project has several pipelines, or none.",
         hint=did_you_mean(name or "", known, f"tidemill.toml has: {listed(known)}; add [pipelines.NAME]."),
-        code="pipeline-not-found",
+        code=codes.PIPELINE_NOT_FOUND,
     )
 
 
@@ -165,7 +166,7 @@ def base_run(ws: Workspace, name: str) -> "records.Run":
         raise NotFound(
             f"There is nothing to refit: no run of '{name}' has succeeded.",
             hint="Type 'tidemill run' with the pipeline's file first.",
-            code="nothing-to-refit",
+            code=codes.NOTHING_TO_REFIT,
         )
     return found
 

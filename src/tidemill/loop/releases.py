@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from tidemill.core import identity
+from tidemill.core import codes, identity
 from tidemill.core.errors import InvalidInput, NotFound, TidemillError
 from tidemill.core.events import Sink, silent
 from tidemill.core.names import Digest
@@ -39,7 +39,7 @@ def create_release(ws: Workspace, run: str = "latest", *, sink: Sink = silent) -
             f"Run {record.id} has nothing to release: it made no {' and no '.join(lacking)}.",
             why="A release serves a predictor, which is cut from the graph of a trained model.",
             hint="Return {'model': model, 'report': parts.evaluate(model, test)} from the pipeline.",
-            code="nothing-to-release",
+            code=codes.NOTHING_TO_RELEASE,
         )
     before = _released_before(ws, record)
     if before is not None:
@@ -131,7 +131,7 @@ def _damaged_files(ws: Workspace, release: "records.Release", *, again: bool) ->
                 ws.datasets.open(name.partition("@")[0]).snapshot(facts["commit"]).wrong_files(again=again)
             )
         except TidemillError as error:
-            if error.code == "store-damaged":
+            if error.code == codes.STORE_DAMAGED:
                 found.append(error.message)
             continue
         found += [
@@ -175,7 +175,7 @@ def find_release(ws: Workspace, ref: str) -> "records.Release":
         raise NotFound(
             "There is no release yet.",
             hint="Type 'tidemill release create' after a run.",
-            code="release-not-found",
+            code=codes.RELEASE_NOT_FOUND,
         )
     if ref == "latest":
         return every[0]
@@ -188,12 +188,12 @@ def find_release(ws: Workspace, ref: str) -> "records.Release":
         raise InvalidInput(
             f"'{ref}' names {len(found)} releases.",
             hint=f"Name the pipeline too: {', '.join(f'{r.name}/{r.number}' for r in found[:5])}.",
-            code="ambiguous-release",
+            code=codes.AMBIGUOUS_RELEASE,
         )
     raise NotFound(
         f"There is no release '{ref}'.",
         hint="Type 'tidemill release list' to see them.",
-        code="release-not-found",
+        code=codes.RELEASE_NOT_FOUND,
     )
 
 
@@ -218,7 +218,7 @@ def _digest_now(ws: Workspace, ref: str, facts: Mapping[str, Any]) -> str | None
         snapshot = ws.datasets.open(ref.partition("@")[0]).snapshot(facts["commit"])
         return digest_again(snapshot) if "digest" in facts else _files_of(snapshot)
     except TidemillError as error:
-        return "" if error.code == "store-damaged" else None
+        return "" if error.code == codes.STORE_DAMAGED else None
 
 
 def _files_of(snapshot: "Snapshot") -> str:

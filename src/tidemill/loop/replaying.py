@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from tidemill.core import errors, events
+from tidemill.core import codes, errors, events
 from tidemill.core.errors import Failed, Interrupted, TidemillError
 from tidemill.core.events import Sink
 from tidemill.loop.interpreters import Interpreter
@@ -160,7 +160,7 @@ def replay(
         f"The process that made '{room.pipeline}' again ended without an answer.",
         why=said or f"Its status was {process.returncode}.",
         hint="Look at what it printed; a package of the run may not work on this machine.",
-        code="replay-died",
+        code=codes.REPLAY_DIED,
     )
 
 

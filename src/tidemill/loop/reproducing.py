@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.errors import NotAllowed
 from tidemill.core.events import Sink, silent
 from tidemill.loop import factors, origins, replaying, restoring
@@ -53,7 +54,7 @@ def reproduce(
             f"Run {run.id} did not succeed: it is {run.status}.",
             why="Only what came to its end can be compared from end to end.",
             hint="Type 'tidemill resume' to go on with it.",
-            code="run-not-succeeded",
+            code=codes.RUN_NOT_SUCCEEDED,
         )
     kept = into or (ws.folder / f"reproduced-{run.id}" if keep else None)
     with _folder(kept) as folder:

@@ -5,6 +5,7 @@ A wheel carries them in ``tidemill/_shipped``; a checkout has them at its root.
 
 from pathlib import Path
 
+from tidemill.core import codes
 from tidemill.core.errors import InternalError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -29,5 +30,5 @@ def _find(path: Path) -> Path:
         f"This installation of Tidemill lacks {path}.",
         why=f"It is in none of {', '.join(str(place) for place in _PLACES)}.",
         hint="Install Tidemill again.",
-        code="incomplete-installation",
+        code=codes.INCOMPLETE_INSTALLATION,
     )

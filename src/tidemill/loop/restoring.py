@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.errors import AlreadyExists, Conflict, NotFound
 from tidemill.core.names import Digest
 from tidemill.loop import origins
@@ -50,7 +51,7 @@ def furnish(ws: Workspace, run: "records.Run", folder: Path) -> Room:
             f"{folder} is not empty.",
             why="A run is made again in a folder of its own.",
             hint="Give a folder that is empty, or is not there.",
-            code="folder-not-empty",
+            code=codes.FOLDER_NOT_EMPTY,
         )
     folder.mkdir(parents=True, exist_ok=True)
     recorded = Path(origins.file_of(run))
@@ -86,7 +87,7 @@ def _given_files(ws: Workspace, run: "records.Run") -> list[Path]:
                     f"Step '{step.name}' of run {run.id} was given {path}, which is gone.",
                     why="A file that is given by its path is not kept with the run; only its digest is.",
                     hint="Bring it back, and try again.",
-                    code="given-file-gone",
+                    code=codes.GIVEN_FILE_GONE,
                     details={"step": step.name, "path": str(path), "digest": digest},
                 )
             if content_of_path(path) != digest:
@@ -94,7 +95,7 @@ def _given_files(ws: Workspace, run: "records.Run") -> list[Path]:
                     f"Step '{step.name}' of run {run.id} was given {path}, which has another content now.",
                     why="A file that is given by its path is not kept with the run; only its digest is.",
                     hint="Bring back the content that it had, and try again.",
-                    code="given-file-changed",
+                    code=codes.GIVEN_FILE_CHANGED,
                     details={"step": step.name, "path": str(path), "digest": digest},
                 )
             if path.resolve().is_relative_to(ws.folder):

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.errors import NotAllowed, NotFound
 from tidemill.core.events import Sink, silent
 from tidemill.loop import origins, runs
@@ -48,7 +49,7 @@ def resume(
         raise NotFound(
             f"The pipeline of run {record.id} was in {record.file}, which is gone.",
             hint="Bring the file back, or run another one.",
-            code="file-not-found",
+            code=codes.FILE_NOT_FOUND,
         )
     return runs.run(
         ws,
@@ -69,11 +70,11 @@ def _refuse(record: "records.Run") -> None:
             f"Run {record.id} came to its end.",
             why="There is nothing left of it to compute.",
             hint=f"Type 'tidemill run {record.file or 'FILE'}' for a new run.",
-            code="run-finished",
+            code=codes.RUN_FINISHED,
         )
     if record.status == "running":
         raise NotAllowed(
             f"Run {record.id} is going on, as process {record.pid} on {record.host}.",
             hint="Wait for its end, or stop it by Ctrl-C first.",
-            code="run-is-going-on",
+            code=codes.RUN_IS_GOING_ON,
         )

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import NotFound, TidemillError
 from tidemill.core.events import Note, Sink, silent
 from tidemill.core.given import Json
@@ -150,7 +151,7 @@ def value(ws: Workspace, run: str = "latest", output: str = "result") -> Any:
         raise NotFound(
             f"Run {record.id} has no output '{output}'.",
             hint=f"It has: {', '.join(record.outputs) or 'none'}.",
-            code="output-not-found",
+            code=codes.OUTPUT_NOT_FOUND,
         )
     return load_value(ws.store, record.outputs[output])
 
@@ -176,7 +177,7 @@ def report(ws: Workspace, run: str = "latest", path: Path | None = None) -> Repo
             f"Run {record.id} has no report.",
             why="Its pipeline returned none, or the run did not get so far.",
             hint="Return parts.evaluate(model, test) from the pipeline.",
-            code="no-report",
+            code=codes.NO_REPORT,
         )
     found = load_value(ws.store, digest)
     verdict = judging.verdict_of(ws, record.id)

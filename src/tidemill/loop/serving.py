@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from tidemill.core import codes
 from tidemill.core.errors import Failed, StorageError, TidemillError
 from tidemill.core.events import Note, Sink, silent
 from tidemill.loop import wishing
@@ -68,7 +69,7 @@ class Serving:
                     f"The server of '{self.environment}', process {pid}, was killed, or crashed.",
                     why=f"Its log is {store.environments_folder / f'{self.environment}.log'}.",
                     hint=f"Type 'tidemill serve {self.environment}' to bring it back.",
-                    code="server-died",
+                    code=codes.SERVER_DIED,
                 )
             if running is None:
                 if not self._is_here:
@@ -141,12 +142,12 @@ class Serving:
             if carry_out(store, ws.settings, self.environment, ws.project.author, sink) is not None:
                 lookouts.looked(store, self.environment, servers.status(store, self.environment))
         except TidemillError as error:
-            if error.code not in (away, "lock-timeout"):
+            if error.code not in (away, codes.LOCK_TIMEOUT):
                 sink(
                     Note(f"{self.environment} goes on; what is wanted of it cannot be seen: {error.message}")
                 )
             return error.code
-        if away not in (None, "lock-timeout"):
+        if away not in (None, codes.LOCK_TIMEOUT):
             sink(Note(f"{self.environment}: what is wanted of it can be seen again."))
         return None
 

@@ -6,6 +6,7 @@ A server that runs takes each change at once.
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import Conflict, Failed, InvalidInput, TidemillError
 from tidemill.loop import wishing
@@ -110,7 +111,7 @@ def _refuse_elsewhere(ws: Workspace, environment: str) -> None:
         f"'{environment}' is served by {live.machine}, and not here.",
         why="Its server knows the tokens that are made there, and hears of none that is made or revoked here.",
         hint="Type it there.",
-        code="served-elsewhere",
+        code=codes.SERVED_ELSEWHERE,
         details={"environment": environment, "machine": live.machine},
     )
 
@@ -134,13 +135,15 @@ def _end(until: str) -> datetime:
         raise InvalidInput(
             f"'{until}' is no date.",
             hint="Type a date such as 2027-01-31, or a time such as 2027-01-31T12:00.",
-            code="invalid-date",
+            code=codes.INVALID_DATE,
         )
     found = found if found.tzinfo else found.replace(tzinfo=UTC)
     if "T" not in until.upper() and " " not in until and found.time() == time():
         found += timedelta(days=1)
     if found <= now():
-        raise InvalidInput(f"'{until}' is over.", hint="Type a date that is to come.", code="invalid-date")
+        raise InvalidInput(
+            f"'{until}' is over.", hint="Type a date that is to come.", code=codes.INVALID_DATE
+        )
     return found
 
 

@@ -4,6 +4,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.errors import Conflict, Failed, TidemillError
 from tidemill.core.events import Note, Sink
 from tidemill.loop.views import DeploymentView, StopView, WishView
@@ -185,7 +186,7 @@ def _answered(ws: Workspace, wish: "records.Wish", live: "records.Deployment", s
         raise Conflict(
             f"'{wishes.in_words(wish)}' in '{wish.environment}' was not carried out: {now.answer}.",
             hint=f"Type 'tidemill status {wish.environment}' to see what is wanted now.",
-            code="wish-replaced",
+            code=codes.WISH_REPLACED,
         )
     return now
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, get_args
 
-from tidemill.core import files, identity
+from tidemill.core import codes, files, identity
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import Conflict, StorageError, TidemillError
 from tidemill.store import damage
@@ -42,7 +42,7 @@ _RESTORE = (
     "Put it back from a backup. Without one, remove it: then 'tidemill data forget' does not know of that file, "
     "which is a report or an export that shows rows."
 )
-_READ_ONLY = ("store-read-only", "access-denied")
+_READ_ONLY = (codes.STORE_READ_ONLY, codes.ACCESS_DENIED)
 _PIECE_BYTES = 1024 * 1024
 
 
@@ -230,7 +230,7 @@ def _check_unforgotten(store: "Store", about: Sequence[Shown]) -> None:
                 f"Rows of dataset '{each.dataset}' were forgotten while this file was being written.",
                 why="It would have them still. Nothing was written.",
                 hint="Run the same command again.",
-                code="object-changed",
+                code=codes.OBJECT_CHANGED,
             )
 
 
@@ -250,7 +250,7 @@ def _read(content: bytes, key: str) -> Written:
                 f"The record {key} of a written file is of a newer layout.",
                 why="A newer Tidemill wrote it.",
                 hint="Type 'pip install --upgrade tidemill'.",
-                code="store-too-new",
+                code=codes.STORE_TOO_NEW,
             )
         about = tuple(Shown(s["dataset"], tuple(s["commits"]), s["forgotten"]) for s in body["shown"])
         return Written(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, NeedsExtra, NotFound
 from tidemill.core.names import did_you_mean
 
@@ -114,7 +115,7 @@ def refuse_unkeepable(kind: type) -> None:
         why=f"It is a class of its own, derived from {row.name}'s: reading it again would run its code.",
         hint=f"Use {row.name}'s own estimators, and do what else there is in a tm.row_step or tm.transform before the "
         "model; or let the trainer return a function at the top of a file of the project.",
-        code="model-not-safe",
+        code=codes.MODEL_NOT_SAFE,
     )
 
 
@@ -131,7 +132,7 @@ def _row(kind: type) -> Row:
         why=f"It knows {', '.join(r.name for r in TABLE)}.",
         hint="Return a Keras model, a scikit-learn estimator, an ONNX model, or a function from features to "
         "answers.",
-        code="unknown-framework",
+        code=codes.UNKNOWN_FRAMEWORK,
     )
 
 
@@ -147,7 +148,7 @@ def adapter(framework: str) -> Adapter:
         raise NotFound(
             f"There is no framework '{framework}'.",
             hint=did_you_mean(framework, (r.name for r in TABLE)),
-            code="framework-not-found",
+            code=codes.FRAMEWORK_NOT_FOUND,
         )
     return cast("Adapter", importlib.import_module(row.path))
 

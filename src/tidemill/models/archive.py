@@ -85,7 +85,7 @@ def refuse_pickles(folder: Path) -> None:
                 f"{path} is a pickle.",
                 why="Reading a pickle runs whatever code its author put into it.",
                 hint="Build the model again; Tidemill writes ONNX, Keras and skops files, never pickles.",
-                code="pickle-refused",
+                code=codes.PICKLE_REFUSED,
                 details={"file": str(path)},
             )
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import AlreadyExists, Failed, InvalidInput, TidemillError
 from tidemill.core.figures import counted
 from tidemill.models import adapters, archive, sample
@@ -90,14 +91,14 @@ def build_predictor(
     """
     if folder.exists() and any(folder.iterdir()):
         raise AlreadyExists(
-            f"{folder} is not empty.", hint="Give a folder of its own.", code="folder-not-empty"
+            f"{folder} is not empty.", hint="Give a folder of its own.", code=codes.FOLDER_NOT_EMPTY
         )
     if not len(raw_sample) or len(raw_sample) != len(expected):
         raise InvalidInput(
             f"The sample has {counted(len(raw_sample), 'raw row')} and {counted(len(expected), 'answer')}.",
             why="The predictor is proven on rows that the pipeline answered.",
             hint="Give the same rows to both, at least one.",
-            code="empty-sample",
+            code=codes.EMPTY_SAMPLE,
         )
     import numpy as np  # noqa: PLC0415
 
@@ -169,7 +170,7 @@ def build_predictor(
             + ", ".join(s["name"] for s in specs)
             + ".",
             hint="Give a step that computes differently when served its own 'served=' function.",
-            code="predictor-differs",
+            code=codes.PREDICTOR_DIFFERS,
             details={"max_difference": parity.max_difference, "tolerance": TOLERANCE},
         )
     return parity
@@ -239,7 +240,7 @@ def _features(stages: Stages, raw: Columns, taken: Sequence[Tensor], column: str
             f"The predictor refused a row that the pipeline kept: {error.message}",
             why=error.why,
             hint="Sample rows that the pipeline kept, or correct that stage.",
-            code="sample-refused",
+            code=codes.SAMPLE_REFUSED,
             details=error.details,
         ) from error
     if column not in prepared:
@@ -247,7 +248,7 @@ def _features(stages: Stages, raw: Columns, taken: Sequence[Tensor], column: str
             f"After its stages the predictor has no column '{column}', which the model takes.",
             why=f"It has: {', '.join(prepared)}.",
             hint="Let the trainer's 'features' name a column that the stages give.",
-            code="missing-column",
+            code=codes.MISSING_COLUMN,
             details={"field": column},
         )
     return np.asanyarray(prepared[column])
@@ -296,7 +297,7 @@ def _write_code(folder: Path, files: Mapping[str, bytes | Path]) -> None:
             raise InvalidInput(
                 f"The code file '{name}' lies outside the bundle.",
                 hint="Name it by its path below the project folder.",
-                code="invalid-code-path",
+                code=codes.INVALID_CODE_PATH,
             )
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import did_you_mean
 from tidemill.models.signature import DATATYPES, Tensor
@@ -108,7 +109,7 @@ class Check:
             raise InvalidInput(
                 "There are no rows to predict.",
                 hint="Send at least one row.",
-                code="no-rows",
+                code=codes.NO_ROWS,
                 details={"rows": 0},
             )
         return rows, checked
@@ -119,14 +120,14 @@ class Check:
                 return InvalidInput(
                     f"The model has no input '{name}'.",
                     hint=did_you_mean(name, sorted(self._names)),
-                    code="unknown-column",
+                    code=codes.UNKNOWN_COLUMN,
                     details={"field": name},
                 )
         lacking = next(n for n, _, _ in self._wanted if n not in columns)
         return InvalidInput(
             f"The rows lack '{lacking}'.",
             hint=f"The model takes: {', '.join(sorted(self._names))}.",
-            code="missing-column",
+            code=codes.MISSING_COLUMN,
             details={"field": lacking},
         )
 
@@ -138,7 +139,7 @@ def _wrong_shape(
         f"'{name}' has shape {list(got)}, not {list(wanted)}.",
         why=f"One row of '{name}' has shape {list(cell)}." if cell else f"One row of '{name}' is one value.",
         hint="Send every input with the same number of rows, each row of that shape.",
-        code="wrong-shape",
+        code=codes.WRONG_SHAPE,
         details={"field": name, "shape": list(got), "wanted": [-1, *cell]},
     )
 
@@ -155,7 +156,7 @@ def _widened(name: str, array: "np.ndarray[Any, Any]", dtype: "np.dtype[Any]") -
     raise InvalidInput(
         f"'{name}' has values of type {array.dtype}, not {wanted}.",
         hint=f"Send '{name}' as {wanted}.",
-        code="wrong-dtype",
+        code=codes.WRONG_DTYPE,
         details={"field": name, "dtype": str(array.dtype), "wanted": wanted},
     )
 
@@ -186,7 +187,7 @@ def _with_mask(name: str, array: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any
             f"'{name}' of row {row} holds a value that is not finite.",
             why="Infinity is not a number that a model can weigh.",
             hint="Send a number; leave a missing cell out as null.",
-            code="non-finite",
+            code=codes.NON_FINITE,
             details={"field": name, "row": row},
         )
     return np.ma.MaskedArray(numbers, mask=missing) if missing.any() else array

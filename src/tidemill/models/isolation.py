@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, NotFound, TidemillError
 
 _numbers = itertools.count(1)
@@ -54,7 +55,7 @@ class IsolatedCode:
                 f"The module '{module_name}' in {self.folder} cannot be imported: {error}.",
                 why=f"Importing it raised {type(error).__name__}.",
                 hint="Make the module importable with what is installed here.",
-                code="code-not-importable",
+                code=codes.CODE_NOT_IMPORTABLE,
             ) from error
         for part in qualname.split("."):
             if not hasattr(thing, part):
@@ -98,7 +99,7 @@ class IsolatedCode:
         return NotFound(
             f"There is no component '{reference}' in {self.folder}.",
             hint="Check that the file that defines it is among the bundle's code.",
-            code="component-not-found",
+            code=codes.COMPONENT_NOT_FOUND,
             details={"component": reference},
         )
 

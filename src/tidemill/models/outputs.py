@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Arrange:
         raise InvalidInput(
             f"The model answers with shape {list(raw.shape)}, but there are {self._classes} classes.",
             hint="Give the model's last layer one unit a class, or correct the trainer's 'classes'.",
-            code="wrong-outputs",
+            code=codes.WRONG_OUTPUTS,
             details={"shape": list(raw.shape), "classes": self._classes},
         )
 
@@ -88,7 +89,7 @@ def order_of(known: Sequence[Any], classes: Sequence[str]) -> tuple[int, ...] | 
             f"The model was trained on classes that its trainer does not list: {', '.join(strange[:5])}.",
             why=f"Listed are: {', '.join(classes)}.",
             hint="Let 'classes' list the labels, in any order.",
-            code="unknown-class",
+            code=codes.UNKNOWN_CLASS,
             details={"classes": strange},
         )
     return None if found == tuple(range(len(classes))) else found
@@ -111,5 +112,5 @@ def refuse_non_probabilities(probabilities: "np.ndarray[Any, Any]") -> None:
             "so they are not probabilities.",
             why="Either the model ends without a softmax or sigmoid, or its training diverged.",
             hint="End a classifier in a softmax or sigmoid; leave 'classes' out for a regressor.",
-            code="not-probabilities",
+            code=codes.NOT_PROBABILITIES,
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import Failed, InvalidInput, TidemillError
 from tidemill.core.figures import counted
 from tidemill.models import adapters, archive
@@ -128,7 +129,7 @@ class Predictor:
                 "The model answered with a value that is not finite.",
                 why="Its weights overflowed on this row, or hold NaN.",
                 hint="Look at the row; if it is an ordinary one, train the model again.",
-                code="model-not-finite",
+                code=codes.MODEL_NOT_FINITE,
             )
         if self._labels is None:
             return {"value": answer.astype("float64")}
@@ -178,7 +179,7 @@ class Predictor:
             if lacking
             else "No cell of the row is missing; a step made NaN of what it was given.",
             hint="Send the whole row, or add parts.drop_missing or a filling step to the pipeline.",
-            code="missing-value",
+            code=codes.MISSING_VALUE,
             details={"field": lacking[0] if lacking else self._features, "row": row},
         )
 
@@ -202,7 +203,7 @@ def _runner(
             raise Failed(
                 f"The model failed on {counted(len(features), 'row')}: {type(error).__name__}: {error}.",
                 hint="Try the model on these rows in Python.",
-                code="model-failed",
+                code=codes.MODEL_FAILED,
             ) from error
 
     return run

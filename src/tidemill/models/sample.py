@@ -6,6 +6,7 @@ With it whoever starts a server can ask it real questions whose answers are know
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import NotFound
 from tidemill.core.files import atomic_write
 from tidemill.models import state
@@ -66,7 +67,7 @@ def read(folder: Path) -> "tuple[dict[str, np.ndarray[Any, Any]], dict[str, np.n
         raise NotFound(
             f"The predictor in {folder} carries no sample rows.",
             hint="Make the release again: 'tidemill release create'.",
-            code="sample-not-found",
+            code=codes.SAMPLE_NOT_FOUND,
         )
     body = state.read(folder / FILE)
     columns: dict[str, Any] = {

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.store.spelling import type_of
 
@@ -164,6 +165,6 @@ def _datatype(table: "Table", column: str) -> str:
             f"Column '{column}' has type {kind}, for which the inference protocol has no word.",
             why="A served model takes numbers, booleans, text, dates, times and decimals.",
             hint=f"Turn '{column}' into a number or text in the dataset, or leave it out of the predictor's inputs.",
-            code="no-datatype",
+            code=codes.NO_DATATYPE,
             details={"field": column},
         ) from None

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from tidemill.core import codes
 from tidemill.core.errors import Failed, InvalidInput, TidemillError
 from tidemill.models import state as states
 from tidemill.store.spelling import TypedColumns
@@ -79,7 +80,7 @@ class Stages:
                 raise Failed(
                     f"Stage '{name}' failed: {type(error).__name__}: {error}.",
                     hint=f"Try the step '{name}' on these rows in the pipeline.",
-                    code="stage-failed",
+                    code=codes.STAGE_FAILED,
                     details={"stage": name},
                 ) from error
             if len(columns.get(ROW, ())) != rows:
@@ -95,7 +96,7 @@ def _serve(code: "IsolatedCode", spec: StageSpec) -> Any:
             f"'{spec['component']}' cannot be served.",
             why=f"It is a {type(component).__qualname__}, not a row_step or a transform.",
             hint="Decorate it with tm.row_step or tm.transform.",
-            code="not-servable",
+            code=codes.NOT_SERVABLE,
             details={"component": spec["component"]},
         )
     return serve
@@ -108,7 +109,7 @@ def _refused(name: str, rows: int, columns: "Mapping[str, np.ndarray[Any, Any]]"
             f"Stage '{name}' lost track of the rows.",
             why=f"It must carry the column '{ROW}' along, and may only drop rows.",
             hint="Return the columns that came in, changed.",
-            code="stage-failed",
+            code=codes.STAGE_FAILED,
             details={"stage": name},
         )
     kept = {int(r) for r in left}
@@ -117,6 +118,6 @@ def _refused(name: str, rows: int, columns: "Mapping[str, np.ndarray[Any, Any]]"
         f"Row {row} was refused by '{name}'.",
         why=f"In training, '{name}' drops such rows, so the model never learned from one.",
         hint=f"Send a row that '{name}' keeps.",
-        code="row-refused",
+        code=codes.ROW_REFUSED,
         details={"row": row, "stage": name},
     )

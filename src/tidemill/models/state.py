@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.models import adapters, archive
 from tidemill.store import values
@@ -44,7 +45,7 @@ def read(path: Path) -> Any:
         raise InvalidInput(
             f"{path} is not the state of a transform: {error}.",
             hint="Copy the whole bundle again, or build it again.",
-            code="state-damaged",
+            code=codes.STATE_DAMAGED,
         ) from error
 
 
@@ -170,5 +171,5 @@ def _not_storable(thing: object, where: str) -> InvalidInput:
         why="A state holds None, numbers, text, bytes, NumPy arrays, scikit-learn estimators, and lists, "
         "tuples and string-keyed dicts of them.",
         hint=values.way_out(thing),
-        code="state-not-storable",
+        code=codes.STATE_NOT_STORABLE,
     )

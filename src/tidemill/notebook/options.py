@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.events import Sink, silent
 from tidemill.core.names import did_you_mean
@@ -100,19 +101,21 @@ def parameters_of(given: object, more: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidInput(
             f"The parameters of a pipeline are a dict by name, not a {type(given).__qualname__}.",
             hint="Give {'epochs': 3}, or epochs=3.",
-            code="wrong-call",
+            code=codes.WRONG_CALL,
         )
     for name in given:
         if not isinstance(name, str):
             raise InvalidInput(
-                f"A parameter's name is a text, not {name!r}.", hint="Give {'epochs': 3}.", code="wrong-call"
+                f"A parameter's name is a text, not {name!r}.",
+                hint="Give {'epochs': 3}.",
+                code=codes.WRONG_CALL,
             )
     twice = [name for name in given if name in more]
     if twice:
         raise InvalidInput(
             f"Parameter '{twice[0]}' is given twice: in the dict, and as a keyword.",
             hint="Take one of them out.",
-            code="parameter-given-twice",
+            code=codes.PARAMETER_GIVEN_TWICE,
             details={"parameter": twice[0]},
         )
     return {**given, **more}
@@ -121,7 +124,7 @@ def parameters_of(given: object, more: Mapping[str, Any]) -> dict[str, Any]:
 def told(error: InvalidInput) -> InvalidInput:
     """The error for a parameter that the pipeline does not have, where an option may have been meant."""
     name = error.details.get("parameter")
-    if error.code != "unknown-parameter" or name not in NAMES:
+    if error.code != codes.UNKNOWN_PARAMETER or name not in NAMES:
         return error
     return InvalidInput(
         error.message,
@@ -133,4 +136,4 @@ def told(error: InvalidInput) -> InvalidInput:
 
 
 def _wrong(message: str, hint: str) -> InvalidInput:
-    return InvalidInput(message, hint=hint, code="wrong-option")
+    return InvalidInput(message, hint=hint, code=codes.WRONG_OPTION)

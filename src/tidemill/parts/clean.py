@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.pipeline.components import row_step
 
@@ -55,7 +56,7 @@ def cast(rows: "Table", types: dict[str, str]) -> "Table":
             raise InvalidInput(
                 f"'{kind}' is not a type that '{name}' can be cast to.",
                 hint=f"Use one of {', '.join(TYPES)}.",
-                code="unknown-type",
+                code=codes.UNKNOWN_TYPE,
             )
         at = arrow.schema.get_field_index(name)
         if at < 0:
@@ -72,7 +73,7 @@ def cast(rows: "Table", types: dict[str, str]) -> "Table":
             raise InvalidInput(
                 f"A value of column '{name}' does not fit {kind}: {error}.",
                 hint="Choose a wider type, or correct the rows.",
-                code="does-not-fit",
+                code=codes.DOES_NOT_FIT,
             ) from error
         arrow = arrow.set_column(at, pa.field(name, target, metadata=field.metadata), column)
     return rows.with_columns(arrow)

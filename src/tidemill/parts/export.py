@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.pipeline.components import step
 from tidemill.pipeline.progress import scratch
@@ -65,7 +66,7 @@ def predictor(
             "None of the model's rows is a row of the dataset.",
             why="The predictor is proven on rows that the pipeline answered; their identity is how they are found.",
             hint="Let no step between dataset and trainer make new rows (rows='new', a group-by, a join).",
-            code="no-sample",
+            code=codes.NO_SAMPLE,
         )
     expected = model.predict(chosen.filter(there).numpy_with_nan(model.features))
     folder = scratch() / "predictor"

@@ -5,6 +5,7 @@ from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.parts.out_of_fold import Fit
 
@@ -37,7 +38,7 @@ def judge(model: object, classes: Sequence[str], *, workers: int = 1) -> Fit:
             f"A {type(model).__qualname__} cannot be trained.",
             hint="Name a scikit-learn classifier, a compiled Keras model, or a function from features and labels to a "
             "trained model.",
-            code="not-a-trainer",
+            code=codes.NOT_A_TRAINER,
         )
     return partial(_fit, model, tuple(classes))
 

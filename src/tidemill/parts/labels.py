@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.pipeline.components import row_step
 
@@ -29,6 +30,6 @@ def one_hot(rows: "Table", label: str, classes: list[str], to: str = "target") -
             f"The label {error} is not one of the classes.",
             why=f"They are: {', '.join(classes)}.",
             hint="Remove such rows first with parts.keep_labels.",
-            code="unknown-class",
+            code=codes.UNKNOWN_CLASS,
         ) from None
     return rows.with_column(to, np.eye(len(classes), dtype=np.float32)[places])

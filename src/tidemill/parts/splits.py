@@ -5,6 +5,7 @@ Not a shuffle: where a row falls depends on the row alone, so it never crosses o
 
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.pipeline.components import row_step
 
@@ -41,7 +42,7 @@ def split(
         raise InvalidInput(
             f"A test share of {test:g} and a validation share of {validation:g} leave no rows for training.",
             hint="Give shares from 0 to 1 whose sum is less than 1.",
-            code="invalid-split",
+            code=codes.INVALID_SPLIT,
         )
     place = unit_hash(_keys(rows, group), random_state)
     in_test = place < test

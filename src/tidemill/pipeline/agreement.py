@@ -8,6 +8,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.pipeline.annotations import TABLE_FORMS, form_of, is_optional, results_of, shown
 from tidemill.pipeline.graph import Input, Node, choice
@@ -49,7 +50,7 @@ def refuse_wrong(step: str, parameter: Parameter, source: Input, node_of: Callab
     raise InvalidInput(
         f"Step '{step}' wants {shown(parameter.annotation)} as '{parameter.name}', but {whose}.",
         hint="Pass the result of another step, or correct the annotation that is wrong.",
-        code="wrong-input-kind",
+        code=codes.WRONG_INPUT_KIND,
         details={"step": step, "parameter": parameter.name},
     )
 

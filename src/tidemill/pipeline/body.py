@@ -7,6 +7,7 @@ from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, TidemillError
 from tidemill.core.names import did_you_mean
 
@@ -22,7 +23,7 @@ def called(pipeline: str, function: Callable[..., object], arguments: Mapping[st
     try:
         return function(**arguments)
     except InvalidInput as error:
-        if error.code == "handle-used-as-value":
+        if error.code == codes.HANDLE_USED_AS_VALUE:
             raise _undecorated(error, function) or error from None
         raise
     except TidemillError:
@@ -44,7 +45,7 @@ def _failed(pipeline: str, error: Exception, function: Callable[..., object]) ->
         hint=did_you_mean(
             str(getattr(error, "name", None) or ""), _known(error, function), "Correct that line."
         ),
-        code="pipeline-body-failed",
+        code=codes.PIPELINE_BODY_FAILED,
         details={"traceback": _told(frames, error)},
     )
 

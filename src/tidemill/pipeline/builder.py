@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import Reference
 from tidemill.pipeline.dataset import Dataset
@@ -179,7 +180,7 @@ class Builder:
                 f"{who} gets a handle of another build {use}.",
                 why="A handle lives only while the pipeline that made it is built.",
                 hint="Call the step that makes it inside this pipeline.",
-                code="foreign-handle",
+                code=codes.FOREIGN_HANDLE,
             )
         port = port_of(handle)
         node = self._by_name[port.node]
@@ -197,7 +198,7 @@ class Builder:
             hint="Return it from the branch, and take what tm.when returns."
             if in_loop
             else "Return it from the function, and take what tm.each returns.",
-            code="handle-out-of-scope",
+            code=codes.HANDLE_OUT_OF_SCOPE,
             details={"step": port.node},
         )
 
@@ -214,7 +215,7 @@ class Builder:
             raise InvalidInput(
                 f"'{parameter}' of step '{step}' mixes results of steps with plain values.",
                 hint="Pass the plain values in a parameter of their own.",
-                code="mixed-input",
+                code=codes.MIXED_INPUT,
             )
         return ports
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.pipeline.resources import Resources
 
@@ -56,6 +57,6 @@ def _wrong(kind: str, option: str, value: object, wanted: str, example: str) -> 
     return InvalidInput(
         f"tm.{kind} says {option}={value!r}; it must be {wanted}.",
         hint=f"Type such as @tm.{kind}({example}).",
-        code="wrong-definition",
+        code=codes.WRONG_DEFINITION,
         details={"option": option},
     )

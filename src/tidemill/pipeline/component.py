@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.figures import counted
 from tidemill.core.names import did_you_mean
@@ -166,7 +167,7 @@ class Component(Generic[P, R]):
                 raise InvalidInput(
                     f"{self!r} is called outside a pipeline.",
                     hint="Use the estimator itself, or call it in the body of a @tm.pipeline.",
-                    code="not-in-pipeline",
+                    code=codes.NOT_IN_PIPELINE,
                 )
             given = replaced([list(args), kwargs], lambda secret: secret.text())
             returned: Any = self.function(*given[0], **given[1])
@@ -182,7 +183,7 @@ class Component(Generic[P, R]):
                 f"Step '{self.short_name}' needs a step's result or a dataset as '{table}'.",
                 why="It is a row_step: it maps over the rows of one table.",
                 hint="Give it tm.dataset(NAME), or what a step returned.",
-                code="not-an-artifact",
+                code=codes.NOT_AN_ARTIFACT,
             )
         handles = builder.add(self.short_name, role, self, settings, inputs, self.outputs, table=table)
         return cast("R", handles[0] if self.outputs == ("result",) else handles)
@@ -223,7 +224,7 @@ class Component(Generic[P, R]):
                     f"'{name}' of step '{step}' must be a step's result or a dataset, not {value!r}.",
                     why=f"It is annotated {shown(parameter.annotation)}.",
                     hint="Make it in a step and pass that step's result.",
-                    code="not-an-artifact",
+                    code=codes.NOT_AN_ARTIFACT,
                 )
             settings[name] = self._setting(step, name, value, parameter)
         return settings, inputs
@@ -248,7 +249,7 @@ class Component(Generic[P, R]):
             raise InvalidInput(
                 f"Step '{step}' takes {counted(len(names), 'argument')}, but {counted(len(args), 'is', 'are')} given.",
                 hint=f"It takes: {', '.join(names) or 'none'}.",
-                code="wrong-call",
+                code=codes.WRONG_CALL,
             )
         given = dict(zip(names, args, strict=False))
         for name, value in kwargs.items():
@@ -256,13 +257,13 @@ class Component(Generic[P, R]):
                 raise InvalidInput(
                     f"Step '{step}' gets '{name}' twice.",
                     hint="Give it once, by its place or by its name.",
-                    code="wrong-call",
+                    code=codes.WRONG_CALL,
                 )
             if name not in known:
                 raise InvalidInput(
                     f"Step '{step}' has no parameter '{name}'.",
                     hint=did_you_mean(name, known),
-                    code="wrong-call",
+                    code=codes.WRONG_CALL,
                 )
             given[name] = value
         for parameter in self.parameters:
@@ -271,7 +272,7 @@ class Component(Generic[P, R]):
                     raise InvalidInput(
                         f"Step '{step}' lacks '{parameter.name}'.",
                         hint=f"It is {shown(parameter.annotation)}; give it in the call.",
-                        code="wrong-call",
+                        code=codes.WRONG_CALL,
                     )
                 given[parameter.name] = parameter.default
         return given
@@ -282,7 +283,7 @@ class Component(Generic[P, R]):
                 f"Transform '{self.short_name}' is called with the result of a step.",
                 hint=f"Fit it, then apply it: fitted = {self.short_name}.fit(train); "
                 "train = fitted.apply(train).",
-                code="wrong-call",
+                code=codes.WRONG_CALL,
             )
         bound = {**self.bound, **self._named(self.short_name, args, kwargs)}
         return Component(
@@ -310,7 +311,9 @@ class Component(Generic[P, R]):
     def fit(self, table: Any) -> "Fitted":
         """Fit the transform on a table; in a build, a step. The result's ``apply`` uses what was learned."""
         if self.kind != "transform":
-            raise InvalidInput(f"{self!r} has no fit().", hint="Only a transform has one.", code="wrong-call")
+            raise InvalidInput(
+                f"{self!r} has no fit().", hint="Only a transform has one.", code=codes.WRONG_CALL
+            )
         builder = builders.current()
         if builder is None:
             return Fitted(self, self.instance().fit(table), {})
@@ -326,7 +329,7 @@ class Component(Generic[P, R]):
                 raise InvalidInput(
                     f"Transform '{self.short_name}' lacks '{parameter.name}'.",
                     hint=f"Type {self.short_name}({parameter.name}=...).fit(...).",
-                    code="wrong-call",
+                    code=codes.WRONG_CALL,
                 )
         source = _one_source(builder, step, table)
         (state,) = builder.add(step, "fit", self, settings, {TABLE: source}, ("result",), table=TABLE)
@@ -385,7 +388,7 @@ def _one_source(builder: builders.Builder, step: str, value: Any) -> graphs.Port
         raise InvalidInput(
             f"Step '{step}' needs a step's result or a dataset, not {value!r}.",
             hint="Give it tm.dataset(NAME), or what a step returned.",
-            code="not-an-artifact",
+            code=codes.NOT_AN_ARTIFACT,
         )
     return source
 
@@ -399,5 +402,5 @@ def _is_at(home: object, qualname: str, component: object) -> bool:
 
 def _wrong_definition(function: Any, what: str, hint: str) -> InvalidInput:
     return InvalidInput(
-        f"{getattr(function, '__qualname__', function)} {what}.", hint=hint, code="wrong-definition"
+        f"{getattr(function, '__qualname__', function)} {what}.", hint=hint, code=codes.WRONG_DEFINITION
     )

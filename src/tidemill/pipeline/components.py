@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, overload
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import did_you_mean
 from tidemill.pipeline.carrying import CARRYING, check_carrying, check_uses
@@ -204,7 +205,7 @@ def _decorate(kind: Kind, function: Any, options: dict[str, Any], known: Sequenc
             raise InvalidInput(
                 f"{kind} has no option '{name}'.",
                 hint=did_you_mean(name, known),
-                code="wrong-definition",
+                code=codes.WRONG_DEFINITION,
             )
     check_carrying(kind, options)
     check_uses(kind, options)
@@ -214,7 +215,7 @@ def _decorate(kind: Kind, function: Any, options: dict[str, Any], known: Sequenc
         raise InvalidInput(
             f"{kind} has no rows={options['rows']!r}.",
             hint="Say rows='new', or leave it out: then its rows are some of those that it was given.",
-            code="wrong-definition",
+            code=codes.WRONG_DEFINITION,
         )
     if function is None:
         return lambda given: _component(kind, given, options, module)
@@ -243,7 +244,7 @@ def _component(kind: Kind, function: Any, options: dict[str, Any], module: str) 
             hint="Use tm.row_step for a function of rows, tm.step for any other."
             if kind == "transform"
             else "Put it above a 'def'.",
-            code="wrong-definition",
+            code=codes.WRONG_DEFINITION,
         )
     return Component(kind, function, options, module=_module_of(function, module))
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, TypeVar, cast
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.pipeline import builder as builders
 from tidemill.pipeline import values
@@ -100,7 +101,7 @@ def _port_of_condition(builder: builders.Builder, condition: Handle) -> Port:
             f"Step '{port}' is the condition of tm.when, and does not return a bool.",
             why=f"It is annotated {shown(result)}." if result is not bool else "It gives rows.",
             hint="Decide in a step: return accuracy > 0.9.",
-            code="wrong-condition",
+            code=codes.WRONG_CONDITION,
             details={"step": port.node},
         )
     return port
@@ -110,7 +111,7 @@ def _wrong_condition(condition: object) -> InvalidInput:
     return InvalidInput(
         f"tm.when takes True, False or the result of a step as its condition, not {condition!r}.",
         hint="Call a step that returns a bool.",
-        code="wrong-condition",
+        code=codes.WRONG_CONDITION,
     )
 
 
@@ -143,7 +144,7 @@ def each(items: Any, function: Callable[[Any], R]) -> Any:
         raise InvalidInput(
             f"tm.each takes a list, or the result of a step that returns one, not {_named(items)}.",
             hint="Return a list from a step, and pass what it returns.",
-            code="wrong-items",
+            code=codes.WRONG_ITEMS,
         )
     known = list(cast("Sequence[object]", items))
     if builder is None:
@@ -166,7 +167,7 @@ def _of_computed(builder: builders.Builder, items: Handle, function: Callable[[A
         raise InvalidInput(
             f"tm.each takes a list, and '{port}' is none.",
             hint="Make a list in a step, and pass what it returns; for rows, use @tm.row_step.",
-            code="wrong-items",
+            code=codes.WRONG_ITEMS,
         )
     (item,) = builder.add("tm.each item", "items", None, {}, {"items": port}, ("result",))
     node = builder.nodes[-1].name
@@ -323,7 +324,7 @@ def _handle(builder: builders.Builder, value: object, who: str) -> Handle:
             f"{who} gets a {type(value).__qualname__} as a result that no step has made.",
             why="Such a result is None, bool, int, float, str, or a list or dict of them.",
             hint="Return it from a step.",
-            code="not-a-setting",
+            code=codes.NOT_A_SETTING,
         )
     (handle,) = builder.add("tm.when value", "value", None, {"value": plain}, {}, ("result",))
     return handle
@@ -340,7 +341,7 @@ def _refuse_uncallable(who: str, name: str, given: object, what: str, *, optiona
             f"{who} takes a function as '{name}', not {_named(given)}.",
             why=f"The {what} is called by {who}, which knows where its steps belong.",
             hint=f"Write {name}=lambda{' item' if who == 'tm.each' else ''}: ...",
-            code="wrong-branch",
+            code=codes.WRONG_BRANCH,
         )
 
 
@@ -350,7 +351,7 @@ def _wrong_branch(members: Sequence[object]) -> InvalidInput:
         f"Branches, or items, give results of different shapes: {', '.join(shapes[:3])}.",
         why="What comes after must be able to take any of them.",
         hint="Return the same from each: one result, or a tuple or dict of as many.",
-        code="wrong-branch",
+        code=codes.WRONG_BRANCH,
     )
 
 
@@ -363,7 +364,7 @@ def _shape(value: object) -> str:
 
 
 def _wrong_exit(message: str, hint: str) -> InvalidInput:
-    return InvalidInput(message, hint=hint, code="wrong-exit")
+    return InvalidInput(message, hint=hint, code=codes.WRONG_EXIT)
 
 
 def _named(value: object) -> str:

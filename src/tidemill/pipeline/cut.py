@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.pipeline.graph import Graph, Node, Port, ports_in
 from tidemill.pipeline.leaks import is_split
@@ -97,7 +98,7 @@ def outline(graph: Graph, model: Port | str) -> Cut:
         raise InvalidInput(
             f"The pipeline has no output '{model}'.",
             hint=f"It has: {', '.join(graph.outputs) or 'none'}.",
-            code="not-servable",
+            code=codes.NOT_SERVABLE,
         )
     cuts = [_outline(graph, trainer) for trainer in _trainers(graph, port)]
     if any((c.dataset, c.table, c.stages) != (cuts[0].dataset, cuts[0].table, cuts[0].stages) for c in cuts):
@@ -105,7 +106,7 @@ def outline(graph: Graph, model: Port | str) -> Cut:
             f"'{port}' comes from several trainers: {', '.join(c.trainer for c in cuts)}.",
             why="They take different rows, so no one predictor stands for all of them.",
             hint="Name the output of one of them as the model; or choose by tm.when.",
-            code="not-servable",
+            code=codes.NOT_SERVABLE,
         )
     return cuts[0]
 
@@ -120,7 +121,7 @@ def _outline(graph: Graph, trainer: Node) -> Cut:
                     f"No predictor can be cut for step '{trainer.name}': its rows are made in the function of a tm.each.",
                     why="They are other ones for each item, and the item of the model that comes out is not known.",
                     hint="Prepare the rows before tm.each, and train in it.",
-                    code="not-servable",
+                    code=codes.NOT_SERVABLE,
                     details={"step": trainer.name},
                 )
             if end.role == "dataset":
@@ -136,7 +137,7 @@ def _outline(graph: Graph, trainer: Node) -> Cut:
         f"'{blocked.name if blocked else trainer.name}'.",
         why="A served row comes alone, and that step needs whole tables.",
         hint="Make it a @tm.row_step, or a @tm.transform with fit and apply.",
-        code="not-servable",
+        code=codes.NOT_SERVABLE,
         details={"step": blocked.name if blocked else trainer.name},
     )
 
@@ -160,7 +161,7 @@ def _trainers(graph: Graph, port: Port) -> list[Node]:
     raise InvalidInput(
         f"'{port}' does not come from a trainer.",
         hint="Put @tm.trainer above the function that returns the model.",
-        code="not-servable",
+        code=codes.NOT_SERVABLE,
     )
 
 
@@ -239,14 +240,14 @@ def _stage(node: Node) -> StageSpec:
             f"Step '{node.name}' takes a secret, and would be part of the predictor.",
             why="A predictor is shared and served as it is: it has no secrets.",
             hint="Say training_only=True, or use the secret in a step that the rows come from.",
-            code="secret-in-predictor",
+            code=codes.SECRET_IN_PREDICTOR,
         )
     if component.options.get("rows") == "new":
         raise InvalidInput(
             f"No predictor can be cut: step '{node.name}' makes new rows (rows='new').",
             why="An answer belongs to a row of the request, and a new row is none of them.",
             hint="Say training_only=True, where it concerns training alone (more rows of a class, say).",
-            code="not-servable",
+            code=codes.NOT_SERVABLE,
             details={"step": node.name},
         )
     state = node.inputs.get("state") if node.role == "apply" else None

@@ -3,6 +3,7 @@
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import Failed, InvalidInput
 from tidemill.core.figures import counted
 from tidemill.store.pandas_frames.frames import METADATA, metadata_of, pack, unpack, without
@@ -58,7 +59,7 @@ def to_form(
                 why="One array holds one column.",
                 hint="Annotate it tm.Table and take the columns you want by table.numpy(name); or, in a "
                 "row_step, say columns=.",
-                code="not-one-column",
+                code=codes.NOT_ONE_COLUMN,
             )
         return table.numpy_with_nan(columns[0])
     return table
@@ -94,7 +95,7 @@ def to_table(frame: Any, *, step: str, output: str = "result", with_index: bool 
             f"{error.what}, which has no place in the store.",
             why="A later step must get the same table, of the same types, whether it was computed just now or long ago.",
             hint=error.hint,
-            code="table-not-kept",
+            code=codes.TABLE_NOT_KEPT,
             details={"step": step, "output": output, "part": error.what},
         ) from None
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Handle:
             f"The result of step '{self._port}' is used {use}.",
             why="While a pipeline is built, a step returns a handle; its value exists only in a run.",
             hint=instead,
-            code="handle-used-as-value",
+            code=codes.HANDLE_USED_AS_VALUE,
             details={"step": self._port.node},
         )
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import Failed, InvalidInput
 from tidemill.core.figures import counted
 from tidemill.pipeline import identity
@@ -137,7 +138,7 @@ def _parted(table: "Table", step: str, *, takes_ids: bool) -> "tuple[Table, np.n
                 f"Step '{step}' returned a column '{ID}' of the type {column.type} with {column.null_count} missing "
                 "cells, which identifies no rows.",
                 hint=f"Keep '{ID}' as it was given.",
-                code="reserved-column",
+                code=codes.RESERVED_COLUMN,
                 details={"step": step, "column": ID},
             )
         found = table.select([ID]).to_arrow().column(0).cast(pa.uint64()).to_numpy()
@@ -146,7 +147,7 @@ def _parted(table: "Table", step: str, *, takes_ids: bool) -> "tuple[Table, np.n
             f"Step '{step}' returned a column '{own[0]}', a name that Tidemill keeps for itself.",
             why="It is the identity of rows, or the prediction that a row corrects, and no feature.",
             hint=f"Rename or drop the column '{own[0]}'; with ids=True in the decorator, '{ID}' says which rows they are.",
-            code="reserved-column",
+            code=codes.RESERVED_COLUMN,
             details={"step": step, "column": own[0]},
         )
     arrow = table.to_arrow()
@@ -168,12 +169,12 @@ def _as_table(step: str, returned: Any, *, with_index: bool = True) -> "Table":
     try:
         return to_table(returned, step=step, with_index=with_index)
     except InvalidInput as error:
-        if error.code != "not-a-table":
+        if error.code != codes.NOT_A_TABLE:
             raise
         raise Failed(
             f"Step '{step}' must return a table, not a {type(returned).__qualname__}.",
             hint="Correct what the function returns.",
-            code="step-returned-wrong-type",
+            code=codes.STEP_RETURNED_WRONG_TYPE,
         ) from error
 
 
@@ -188,7 +189,7 @@ def _lost(component: "Component[..., Any]", what: str) -> Failed:
         "decorator where the rows are meant to be new ones."
         if is_index
         else _WAYS,
-        code="not-row-wise",
+        code=codes.NOT_ROW_WISE,
         details={"step": component.short_name, "line": line},
     )
 

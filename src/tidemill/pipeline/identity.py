@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
+from tidemill.core import codes
 from tidemill.core.errors import Failed
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def places(step: str, old: "np.ndarray[Any, Any]", new: "np.ndarray[Any, Any]") 
             f"Step '{step}' returned {what}.",
             why="A row_step may change or drop rows; it never adds, repeats or reorders them.",
             hint="Use @tm.step for what needs the whole table; rows='new' says that the rows are meant to be new ones.",
-            code="not-row-wise",
+            code=codes.NOT_ROW_WISE,
             details={"step": step},
         )
     return rows

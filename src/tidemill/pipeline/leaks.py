@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.pipeline.graph import Graph, Node
 
@@ -66,6 +67,6 @@ def refuse_leaks(graph: Graph) -> None:
             why="What it learns comes from the test rows too, so the test would flatter the model.",
             hint="Split first, fit on the training rows, then apply to each part. Where it is meant, "
             "say @tm.transform(sees_test_rows=True).",
-            code="leak",
+            code=codes.LEAK,
             details={"fit": leak.fit, "split": leak.split},
         )

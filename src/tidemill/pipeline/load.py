@@ -9,6 +9,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from types import CodeType, ModuleType
 
+from tidemill.core import codes
 from tidemill.core.config import choose_backends
 from tidemill.core.errors import InvalidInput, NotFound, TidemillError
 from tidemill.core.names import did_you_mean, listed
@@ -46,7 +47,7 @@ def load(path: Path, name: str | None = None) -> Pipeline[..., object]:
             f"{path} has two pipelines of one name: {', '.join(p.name for p in here.values())}.",
             why="What runs, models and releases are called must say which it is.",
             hint='Name one of them otherwise: @tm.pipeline(name="...").',
-            code="ambiguous-pipeline",
+            code=codes.AMBIGUOUS_PIPELINE,
         )
     if name is not None:
         # What it is called, first; then what its function, or the variable that holds it, is.
@@ -56,13 +57,13 @@ def load(path: Path, name: str | None = None) -> Pipeline[..., object]:
         raise NotFound(
             f"{path} has no pipeline '{name}'.",
             hint=did_you_mean(name, [*found, *by_code], f"There are: {listed(found)}."),
-            code="pipeline-not-found",
+            code=codes.PIPELINE_NOT_FOUND,
         )
     if not found:
         raise NotFound(
             f"{path} has no pipeline.",
             hint="Put @tm.pipeline above the function that joins its steps.",
-            code="pipeline-not-found",
+            code=codes.PIPELINE_NOT_FOUND,
         )
     called = {n for p in found.values() for n in _names_in(p.function.__code__)}
     outer = [p for n, p in here.items() if n not in called]
@@ -72,7 +73,7 @@ def load(path: Path, name: str | None = None) -> Pipeline[..., object]:
         raise InvalidInput(
             f"{path} has {len(found)} pipelines: {', '.join(found)}.",
             hint=f"Name one: {path}:{next(iter(found))}.",
-            code="ambiguous-pipeline",
+            code=codes.AMBIGUOUS_PIPELINE,
         )
     return next(iter(found.values()))
 
@@ -107,7 +108,7 @@ def entered(file: Path, path: Path) -> ModuleType:
         raise InvalidInput(
             f"{path} is not a Python file.",
             hint="Name a file whose name ends in .py.",
-            code="invalid-pipeline-file",
+            code=codes.INVALID_PIPELINE_FILE,
         )
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
@@ -249,7 +250,7 @@ def _no_file(path: Path) -> NotFound:
     return NotFound(
         f"There is no file {path}.",
         hint="Type the path of the pipeline's Python file.",
-        code="file-not-found",
+        code=codes.FILE_NOT_FOUND,
     )
 
 
@@ -267,6 +268,6 @@ def _broken(path: Path, file: Path, error: Exception) -> InvalidInput:
         f"{where}: {type(error).__name__}: {error}.",
         why="The file could not be imported.",
         hint=f"Install '{error.name}', or correct the name." if missing else "Correct that line.",
-        code="invalid-pipeline-file",
+        code=codes.INVALID_PIPELINE_FILE,
         details={"file": str(path), **({"line": line} if line else {})},
     )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import check_name
 
@@ -37,6 +38,6 @@ def model(reference: str) -> Model:
             f"'{reference}' does not name a model.",
             why="After the '@' stands the model's number.",
             hint=f"Type '{name}' for the newest, or '{name}@1'. 'tidemill models' shows them.",
-            code="invalid-reference",
+            code=codes.INVALID_REFERENCE,
         )
     return Model(name, int(version) if separator else None)

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.figures import counted
 from tidemill.core.names import Reference, did_you_mean
@@ -56,7 +57,7 @@ class Pipeline(Generic[P, R]):
                 f"Pipeline '{self.name}' has a parameter '{RESERVED}'.",
                 why="tm.run takes how a pipeline is run by that name; every other name is the pipeline's.",
                 hint="Call it something else, such as 'choices'.",
-                code="reserved-parameter",
+                code=codes.RESERVED_PARAMETER,
                 details={"parameter": RESERVED},
             )
         functools.update_wrapper(cast("Any", self), function, updated=())
@@ -104,7 +105,7 @@ class Pipeline(Generic[P, R]):
             raise InvalidInput(
                 f"Pipeline '{self.name}' takes {counted(len(names), 'argument')}, but {counted(len(args), 'is', 'are')} given.",
                 hint=f"It takes: {', '.join(names) or 'none'}.",
-                code="wrong-call",
+                code=codes.WRONG_CALL,
             )
         given = dict(zip(names, args, strict=False))
         for name, value in kwargs.items():
@@ -112,7 +113,7 @@ class Pipeline(Generic[P, R]):
                 raise InvalidInput(
                     f"Pipeline '{self.name}' gets '{name}' twice.",
                     hint="Give it once, by its place or by its name.",
-                    code="wrong-call",
+                    code=codes.WRONG_CALL,
                 )
             given[name] = value
         says = {
@@ -137,7 +138,7 @@ class Pipeline(Generic[P, R]):
             f"Pipeline '{self.name}' calls itself: {' → '.join(cast('Pipeline[..., Any]', p).name for p in circle)}.",
             why="Its steps would have no end.",
             hint="Repeat steps with tm.each, or a loop over a parameter.",
-            code="pipeline-circle",
+            code=codes.PIPELINE_CIRCLE,
         )
 
     def values(self, given: Mapping[str, Any], *, there: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -156,7 +157,7 @@ class Pipeline(Generic[P, R]):
                 raise InvalidInput(
                     f"Pipeline '{self.name}' has no parameter '{name}'.",
                     hint=did_you_mean(name, known),
-                    code="unknown-parameter",
+                    code=codes.UNKNOWN_PARAMETER,
                     details={"parameter": name, "known": list(known)},
                 )
         return {
@@ -170,7 +171,7 @@ class Pipeline(Generic[P, R]):
                 raise InvalidInput(
                     f"Pipeline '{self.name}' needs a value for '{parameter.name}'.",
                     hint=f"Add -p {parameter.name}=..., or {parameter.name}= where it is called.",
-                    code="missing-parameter",
+                    code=codes.MISSING_PARAMETER,
                     details={"parameter": parameter.name},
                 )
             return parameter.default
@@ -205,7 +206,7 @@ class Pipeline(Generic[P, R]):
             raise InvalidInput(
                 f"Pipeline '{self.name}' has no step.",
                 hint="Call a @tm.step function in its body.",
-                code="empty-pipeline",
+                code=codes.EMPTY_PIPELINE,
             )
         inputs = {n.name: n.reference for n in nodes if n.reference is not None}
         made = graphs.Graph(nodes, inputs, outputs, exits)
@@ -241,7 +242,7 @@ class Pipeline(Generic[P, R]):
             f"Pipeline '{self.name}' returns {value!r} as '{name}'.",
             why="What a pipeline returns must come from a step.",
             hint="Return a step's result, or a dict of results by name.",
-            code="not-an-artifact",
+            code=codes.NOT_AN_ARTIFACT,
         )
 
 

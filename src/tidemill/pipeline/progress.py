@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 
 Reporter = Callable[[float, float | None, str, str], None]
@@ -32,7 +33,7 @@ def _number(value: object) -> float:
         raise InvalidInput(
             f"tm.progress takes numbers, not a {type(value).__qualname__}.",
             hint="Type tm.progress(epoch, epochs, 'training', 'epochs').",
-            code="wrong-call",
+            code=codes.WRONG_CALL,
         ) from None
 
 
@@ -50,7 +51,9 @@ def scratch() -> Path:
     folder = scratch_folder.get()
     if folder is None:
         raise InvalidInput(
-            "tm.scratch() is called outside a run.", hint="Use tempfile.mkdtemp() here.", code="not-in-a-run"
+            "tm.scratch() is called outside a run.",
+            hint="Use tempfile.mkdtemp() here.",
+            code=codes.NOT_IN_A_RUN,
         )
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -4,6 +4,7 @@ import math
 import re
 from dataclasses import dataclass
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 
 _UNITS = {
@@ -92,5 +93,5 @@ def _wrong(said: str, wanted: str, example: str) -> InvalidInput:
     return InvalidInput(
         f"tm.resources is told {said}; it must be {wanted}.",
         hint=f"Type such as tm.resources({example}).",
-        code="wrong-definition",
+        code=codes.WRONG_DEFINITION,
     )

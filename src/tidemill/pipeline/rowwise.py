@@ -4,6 +4,7 @@ import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import Failed, InvalidInput
 from tidemill.core.figures import counted
 from tidemill.pipeline import values
@@ -134,7 +135,7 @@ def _matrix(component: "Component[..., Any]", table: "Table") -> "np.ndarray[Any
         raise InvalidInput(
             f"Transform '{component.short_name}' does not say which columns it takes.",
             hint="Type tm.transform(StandardScaler(), columns='image').",
-            code="wrong-definition",
+            code=codes.WRONG_DEFINITION,
         )
     return np.concatenate([table.numpy_with_nan(c).reshape(len(table), -1) for c in columns], axis=1)
 
@@ -164,7 +165,7 @@ def _with_result(component: "Component[..., Any]", table: "Table", made: Any) ->
             f"Step '{step}' got {counted(len(table), 'row')} and returned an array of shape {made.shape}.",
             why="A row_step in column form returns one value for each row.",
             hint="Return an array of the same length; to drop rows, take the whole table.",
-            code="not-row-wise",
+            code=codes.NOT_ROW_WISE,
         )
     name = component.options.get("to") or component.columns[0]
     return table.with_column(name, _plain_strings(made))
@@ -179,5 +180,5 @@ def _wrong_type(step: str, wanted: str, got: Any) -> Failed:
     return Failed(
         f"Step '{step}' must return {wanted}, not a {type(got).__qualname__}.",
         hint="Correct what the function returns.",
-        code="step-returned-wrong-type",
+        code=codes.STEP_RETURNED_WRONG_TYPE,
     )

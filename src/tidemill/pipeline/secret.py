@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, overload
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 
 _SPELLING = "$secret"
@@ -108,7 +109,7 @@ def secret(variable: str | None = None, /, *, file: str | Path | None = None) ->
         raise InvalidInput(
             "tm.secret takes the name of a variable, or file=.",
             hint='Type tm.secret("HF_TOKEN") or tm.secret(file="/run/secrets/token").',
-            code="wrong-definition",
+            code=codes.WRONG_DEFINITION,
         )
     if file is not None:
         return Secret("file", str(file))
@@ -118,7 +119,7 @@ def secret(variable: str | None = None, /, *, file: str | Path | None = None) ->
             "tm.secret takes the name of an environment variable: letters, digits and _.",
             why="It takes the name, never the secret itself.",
             hint='Type tm.secret("HF_TOKEN"), and set HF_TOKEN where the step is carried out.',
-            code="wrong-definition",
+            code=codes.WRONG_DEFINITION,
         )
     return Secret("env", variable)
 
@@ -165,5 +166,5 @@ def _missing(what: str) -> InvalidInput:
     return InvalidInput(
         f"There is no secret: {what}.",
         hint="Set the variable, or write the file, that the secret is read from.",
-        code="no-secret",
+        code=codes.NO_SECRET,
     )

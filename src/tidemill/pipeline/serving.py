@@ -7,6 +7,7 @@ image then needs what the function's annotation names.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.pipeline.rowwise import apply_rows, apply_state, arguments_of
 from tidemill.store.spelling import Spelling, TypedColumns, type_of
@@ -37,7 +38,7 @@ def serve(
         raise InvalidInput(
             f"A {component.kind} cannot be a stage of a predictor.",
             hint="Make it a row_step or a transform.",
-            code="not-servable",
+            code=codes.NOT_SERVABLE,
         )
     served = component.options.get("served")
     if component.kind == "row_step" and served is not None:
@@ -70,7 +71,7 @@ def _by_columns(
                 f"'{name}' of row {row} has a missing cell.",
                 why=f"Stage '{component.short_name}' cannot compute with it.",
                 hint="Send the whole value, or drop such rows in the pipeline before this step.",
-                code="missing-cells",
+                code=codes.MISSING_CELLS,
                 details={"row": row, "field": name},
             )
     plain = [

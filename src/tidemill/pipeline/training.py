@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 
 
@@ -32,5 +33,5 @@ def check_columns(options: Mapping[str, Any], where: str) -> None:
             f"{where} gets {name}={value!r}, and a model takes one column.",
             why="It is served with one array of features and answers with one label.",
             hint=hint,
-            code="wrong-definition",
+            code=codes.WRONG_DEFINITION,
         )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path, PurePath
 from typing import Any, cast
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, TidemillError
 from tidemill.core.given import Json, Text
 from tidemill.pipeline import spelling
@@ -113,7 +114,7 @@ def _no_setting(value: object, step: str, parameter: str) -> InvalidInput:
             f"The result of step '{port_of(value)}' lies inside a setting, '{parameter}' of step '{step}'.",
             why="A result can be an argument, or a member of a list or dict that holds nothing but results.",
             hint="Pass it in a parameter of its own.",
-            code="mixed-input",
+            code=codes.MIXED_INPUT,
         )
     return InvalidInput(
         f"Step '{step}' gets a {type(value).__qualname__} as '{parameter}'.",
@@ -121,7 +122,7 @@ def _no_setting(value: object, step: str, parameter: str) -> InvalidInput:
         "or a list, tuple, set or dict of them: what a record can hold."
         + (" A whole number has 4,000 digits at most." if isinstance(value, int) else ""),
         hint="Make the value in a step of its own and pass that step's result.",
-        code="not-a-setting",
+        code=codes.NOT_A_SETTING,
     )
 
 
@@ -170,7 +171,7 @@ def wrong_type(what: str, name: str, value: object, annotation: Any, default: ob
             f"{what} '{name}' takes a reference to a secret: env:NAME or file:PATH.",
             why="Values of parameters are stored; a secret is not.",
             hint=f"Put it into a variable or a file, and give {name}=env:NAME; from Python, tm.secret('NAME').",
-            code="wrong-parameter-type",
+            code=codes.WRONG_PARAMETER_TYPE,
             details={"parameter": name, "wanted": "tm.Secret"},
         )
     wanted = declared(annotation, default)
@@ -181,7 +182,7 @@ def wrong_type(what: str, name: str, value: object, annotation: Any, default: ob
         if isinstance(value, str) and wanted is not str
         else _reason(value, wanted),
         hint=_way(name, value, wanted, default),
-        code="wrong-parameter-type",
+        code=codes.WRONG_PARAMETER_TYPE,
         details={"parameter": name, "wanted": shown(wanted)},
     )
 

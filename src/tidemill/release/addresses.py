@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.files import write_text
 from tidemill.core.settings import EnvironmentSettings, Settings
@@ -32,7 +33,7 @@ def place_of(settings: Settings, environment: str, told: Mapping[str, Any]) -> E
         raise InvalidInput(
             f"'{environment}' has one of 'tls_cert' and 'tls_key', and not the other.",
             hint="Give both, the certificate's file and its key's.",
-            code="tls-not-usable",
+            code=codes.TLS_NOT_USABLE,
         )
     return place
 

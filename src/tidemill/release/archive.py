@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from tidemill.core import codes
 from tidemill.core.errors import StorageError
 
 _PIECE_BYTES = 1024 * 1024
@@ -34,7 +35,7 @@ def extract(tar: Path, folder: Path) -> None:
                 raise StorageError(
                     f"The predictor cannot be unpacked into {folder}: {error.strerror}.",
                     hint="Free space, then run the same command again." if full else None,
-                    code="disk-full" if full else "storage",
+                    code=codes.DISK_FULL if full else codes.STORAGE,
                 ) from error
 
 
@@ -60,7 +61,7 @@ def _opened(tar: Path) -> Generator[tarfile.TarFile]:
         raise StorageError(
             f"The predictor {tar} is no tar, or is cut short: {error}.",
             hint="Do not use this release.",
-            code="bundle-damaged",
+            code=codes.BUNDLE_DAMAGED,
         ) from error
 
 
@@ -93,5 +94,5 @@ def _unsafe(tar: Path, name: str, why: str) -> StorageError:
         f"The predictor {tar} holds '{name}', and {why}.",
         why="A predictor is plain files in its own folder; this one was not written by Tidemill.",
         hint="Do not use this release.",
-        code="bundle-unsafe",
+        code=codes.BUNDLE_UNSAFE,
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tidemill.core import identity
+from tidemill.core import codes, identity
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import InvalidInput, NotAllowed, NotFound, StorageError
 from tidemill.core.names import Digest, check_name, did_you_mean
@@ -182,7 +182,7 @@ def unpack(store: Store, release: records.Release, folder: Path) -> Path:
             f"The predictor of release {release.name} {release.number} is damaged.",
             why=f"Its bytes do not hash to {predictor}.",
             hint=f"Type 'tidemill release verify {release.name}/{release.number}' to see what else is.",
-            code="release-damaged",
+            code=codes.RELEASE_DAMAGED,
         )
     tar = store.blobs.path(predictor)
     target = folder / f"{release.name}-{predictor.partition(':')[2][:16]}"
@@ -215,7 +215,7 @@ def find(store: Store, name: str, which: str | int = "latest") -> records.Releas
         raise NotFound(
             f"There is no release of '{name}'.",
             hint=did_you_mean(name, names, "Type 'tidemill release create' after a run."),
-            code="release-not-found",
+            code=codes.RELEASE_NOT_FOUND,
         )
     text = str(which)
     if text == "latest":
@@ -230,10 +230,12 @@ def find(store: Store, name: str, which: str | int = "latest") -> records.Releas
         raise InvalidInput(
             f"'{text}' is the start of {len(exact)} releases of '{name}'.",
             hint="Give more digits, or the number.",
-            code="ambiguous-release",
+            code=codes.AMBIGUOUS_RELEASE,
         )
     raise NotFound(
-        f"There is no release '{text}' of '{name}'.", hint=f"There are: {numbers}.", code="release-not-found"
+        f"There is no release '{text}' of '{name}'.",
+        hint=f"There are: {numbers}.",
+        code=codes.RELEASE_NOT_FOUND,
     )
 
 
@@ -255,14 +257,14 @@ def check_allowed(run: records.Run, verdict: records.Verdict | None) -> None:
         raise NotAllowed(
             f"Run {run.id} cannot become a release: it {_ended(run.status)}.",
             hint=f"Type 'tidemill show {run.id}' to see where, then run it again.",
-            code="run-not-succeeded",
+            code=codes.RUN_NOT_SUCCEEDED,
         )
     if verdict is None or verdict.run != run.id:
         raise NotAllowed(
             f"Run {run.id} cannot become a release: no gate has judged it.",
             why="Only what passed its gate is released.",
             hint=f"Type 'tidemill release create {run.id}', which judges it first.",
-            code="no-verdict",
+            code=codes.NO_VERDICT,
         )
     if not verdict.passed:
         failed = [f"{r['name']}: {r['reason']}" for r in verdict.rules if not r["passed"]]
@@ -270,7 +272,7 @@ def check_allowed(run: records.Run, verdict: records.Verdict | None) -> None:
             f"Run {run.id} cannot become a release: it did not pass the gate.",
             why="; ".join(failed),
             hint=f"Type 'tidemill report {run.id}' to see the model; change the pipeline or the gate's rules.",
-            code="gate-not-passed",
+            code=codes.GATE_NOT_PASSED,
             details={"run": run.id, "failed": failed},
         )
 

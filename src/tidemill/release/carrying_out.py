@@ -120,7 +120,7 @@ def _check_same(wish: records.Wish, live: records.Deployment | None) -> None:
         f"Another release went live in '{wish.environment}' since: {live.release_name}/{live.release_number}.",
         why=f"The rollback was typed while deployment {wish.live} was live; {live.number} is now ({live.author}: {live.reason}).",
         hint=f"Type 'tidemill rollback {wish.environment}' again if that one is to be taken off.",
-        code="live-moved",
+        code=codes.LIVE_MOVED,
     )
 
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from tidemill.core import codes
 from tidemill.core.clock import new_id, now, stamp
 from tidemill.core.errors import Conflict, Failed, NotFound, TidemillError
 from tidemill.core.events import Sink, silent
@@ -292,7 +293,7 @@ def ended(store: Store, settings: Settings, environment: str) -> Failed | None:
             f"No server answers, though release {live.release_name}/{live.release_number} is live and nobody stopped it.",
             why="Its server was killed or has crashed, the machine was started anew, or the store was copied or moved here.",
             hint=f"Type 'tidemill serve {environment}' to bring it back, or 'tidemill stop {environment}' if it should not run.",
-            code="server-ended",
+            code=codes.SERVER_ENDED,
             details={"environment": environment},
         )
     return None
@@ -375,7 +376,7 @@ def _start_current(
         raise NotFound(
             f"No release has entered '{environment}' yet.",
             hint=f"Type 'tidemill promote latest {environment}' to bring one there.",
-            code="nothing-deployed",
+            code=codes.NOTHING_DEPLOYED,
         )
     release = bundle.find(store, live.release_name, live.release_number)
     running = servers.replace(store, settings, release, environment, sink, told)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.figures import figure
 from tidemill.core.names import did_you_mean, nearest
@@ -146,7 +147,7 @@ def parse_rule(text: str) -> Condition:
             f"The gate's rule '{text}' cannot be read.",
             why="A rule is a metric, one of >= > <= < ==, and a number.",
             hint="Write it like 'accuracy >= 0.87'.",
-            code="invalid-rule",
+            code=codes.INVALID_RULE,
             details={"rule": text},
         )
     return Condition(match["metric"], cast("Operator", match["operator"]), limit)
@@ -234,7 +235,7 @@ def _metric_rule(rule: Condition, metrics: Mapping[str, float]) -> Rule:
         raise InvalidInput(
             f"The gate's rule '{rule}' is about '{rule.metric}', and the report has no such metric.",
             hint=did_you_mean(rule.metric, metrics, f"There are: {', '.join(sorted(metrics))}."),
-            code="unknown-metric",
+            code=codes.UNKNOWN_METRIC,
             details={"metric": rule.metric, "nearest": nearest(rule.metric, metrics)},
         )
     value, limit = float(metrics[rule.metric]), rule.limit

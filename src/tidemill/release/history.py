@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.errors import NotAllowed, NotFound
 from tidemill.core.names import did_you_mean, listed
 from tidemill.core.settings import EnvironmentSettings, Settings
@@ -35,7 +36,7 @@ def environment_settings(settings: Settings, environment: str) -> EnvironmentSet
         hint=did_you_mean(
             environment, settings.environments, f"tidemill.toml has: {listed(settings.environments)}."
         ),
-        code="environment-not-found",
+        code=codes.ENVIRONMENT_NOT_FOUND,
     )
 
 
@@ -158,7 +159,7 @@ def nothing_before(
         if others
         else "No other release has been live there.",
         hint=f"Type 'tidemill promote {which} {environment}' to bring another release there.",
-        code="nothing-to-roll-back-to",
+        code=codes.NOTHING_TO_ROLL_BACK_TO,
     )
 
 
@@ -178,6 +179,6 @@ def check_order(store: Store, settings: Settings, release: records.Release, envi
         f"Release {release.number} of '{release.name}' cannot enter '{environment}' yet.",
         why=f"It must have been live in '{after}' first.",
         hint=f"Type 'tidemill promote {release.name}/{release.number} {after}'.",
-        code="promotion-order",
+        code=codes.PROMOTION_ORDER,
         details={"release": release.number, "environment": environment, "after": after},
     )

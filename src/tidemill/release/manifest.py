@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
 
-from tidemill.core import identity
+from tidemill.core import codes, identity
 from tidemill.core.errors import InvalidInput, NotFound, StorageError
 from tidemill.core.names import Digest
 from tidemill.engine import content as contents
@@ -70,7 +70,7 @@ def canonical(tree: Mapping[str, Any]) -> bytes:
             f"The release's manifest cannot be written: {error}.",
             why="A parameter of the run, or a fact about its data, is not a JSON value.",
             hint="Give the pipeline parameters of plain types (numbers, texts, lists of them).",
-            code="no-identity",
+            code=codes.NO_IDENTITY,
         ) from error
     return text.encode("utf-8", "surrogatepass")
 
@@ -87,7 +87,7 @@ def read(store: Store, release: records.Release) -> dict[str, Any]:
     except ValueError:
         found = None
     except StorageError as error:
-        if error.code != "blob-damaged":
+        if error.code != codes.BLOB_DAMAGED:
             raise
         found = None
     if found is None or identity.release(found) != release.digest:
@@ -95,7 +95,7 @@ def read(store: Store, release: records.Release) -> dict[str, Any]:
             f"The manifest of release {release.name} {release.number} is not the one it was made with.",
             why=f"Its content does not hash to {release.digest}.",
             hint="Restore the store from a backup; do not deploy this release.",
-            code="release-damaged",
+            code=codes.RELEASE_DAMAGED,
         )
     return found
 
@@ -112,7 +112,7 @@ def blob_of(store: Store, release: records.Release) -> Digest:
         raise NotFound(
             f"The catalog does not say where the manifest of release {release.name} {release.number} is.",
             hint="Type 'tidemill doctor' to see what else is missing.",
-            code="blob-not-found",
+            code=codes.BLOB_NOT_FOUND,
         )
     return Digest(found.meta["content"]["manifest"])
 

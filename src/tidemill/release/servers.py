@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from tidemill.core import codes
 from tidemill.core.errors import Conflict, Failed, TidemillError
 from tidemill.core.events import Note, Sink
 from tidemill.core.settings import Settings
@@ -144,7 +145,7 @@ def refuse_other_options(settings: Settings, running: Status, told: Mapping[str,
         f"{running.environment} is served already by process {running.pid} at {running.address}; stop it first.",
         why=f"It was started with another {', '.join(other)}.",
         hint=f"Type 'tidemill stop {running.environment}', then the same again.",
-        code="served-already",
+        code=codes.SERVED_ALREADY,
         details={"pid": running.pid, "address": running.address, "differs": other},
     )
 
@@ -163,7 +164,7 @@ def wait_for_orphans(store: Store, environment: str) -> None:
             raise Failed(
                 f"A server of '{environment}' that was never finished does not end (process {left[0].pid}).",
                 hint="End that process, then run the same command again.",
-                code="server-unreachable",
+                code=codes.SERVER_UNREACHABLE,
             )
         time.sleep(_POLL_SECONDS)
 
@@ -188,7 +189,7 @@ def _check(standby: Standby, folder: Path, settings: Settings) -> int:
             f"The new server answered {rows - found.agree} of {rows} sample rows otherwise than the pipeline did.",
             why=found.error or f"Greatest difference {found.max_difference:.3g}.",
             hint="Look whether this machine has the versions of the release's environment lock.",
-            code="wrong-answers",
+            code=codes.WRONG_ANSWERS,
         )
     return rows
 
@@ -204,7 +205,7 @@ def _post(address: str, path: str, body: dict[str, Any], token: str) -> dict[str
         content = answer.read()
     except OSError as error:
         raise Failed(
-            f"The new server did not answer {path}: {error}.", hint=_LOOK, code="no-answer"
+            f"The new server did not answer {path}: {error}.", hint=_LOOK, code=codes.NO_ANSWER
         ) from error
     finally:
         connection.close()
@@ -213,7 +214,7 @@ def _post(address: str, path: str, body: dict[str, Any], token: str) -> dict[str
         raise Failed(
             f"The new server answered {path} with status {answer.status}: {text}",
             hint=_LOOK,
-            code="no-answer",
+            code=codes.NO_ANSWER,
         )
     return json.loads(content)
 
@@ -232,13 +233,13 @@ def _as_columns(answers: list[dict[str, Any]]) -> "Columns":
 
 def _failed(release: records.Release, environment: str, error: TidemillError, words: list[str]) -> Failed:
     # An error in words, or the same last words in it, has said all that the log does.
-    known = "error" in error.details or error.code == "server-not-started"
+    known = "error" in error.details or error.code == codes.SERVER_NOT_STARTED
     said = "" if known else "\n".join(words)
     return Failed(
         f"Release {release.number} of '{release.name}' could not enter '{environment}': {error.message}",
         why="\n".join(filter(None, [error.why, said and f"The server's last words:\n{said}"])) or None,
         hint=error.hint or "What ran there before still does.",
-        code="deployment-failed",
+        code=codes.DEPLOYMENT_FAILED,
         details={
             "environment": environment,
             "release": release.number,

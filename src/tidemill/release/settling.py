@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.clock import new_id, now, stamp
 from tidemill.core.errors import Conflict, Failed
 from tidemill.core.settings import Settings
@@ -216,7 +217,7 @@ def refusal(store: Store, live: records.Deployment) -> Conflict:
             f"Environment '{environment}' is served by {live.machine}, and this folder was moved from there.",
             why=f"What it serves is not taken along by itself; this folder is {own.machine}.",
             hint=f"Type '{over} moved': it is served from here then, and a server that runs hands its address over.",
-            code="served-elsewhere",
+            code=codes.SERVED_ELSEWHERE,
             details={**details, "moved": True},
         )
     return Conflict(
@@ -224,7 +225,7 @@ def refusal(store: Store, live: records.Deployment) -> Conflict:
         why=f"Release {live.release_number} of '{live.release_name}' went live there ({live.author}, {live.started_at[:16]}Z). "
         "Two machines that serve it would answer with different releases.",
         hint=f"Type it there; or let this one take over: '{over} TEXT'.",
-        code="served-elsewhere",
+        code=codes.SERVED_ELSEWHERE,
         details=details,
     )
 

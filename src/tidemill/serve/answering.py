@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tidemill.core import codes
 from tidemill.core.errors import Conflict, Failed, TidemillError
 from tidemill.models.predictor import Predictor
 from tidemill.serve import blame, labels, log_layout
@@ -268,7 +269,7 @@ class Answering:
                 f"The id '{job.request}' was used before, with other rows.",
                 why="The same id with the same rows gets the same answer; with others it would hide a mistake.",
                 hint="Send a new id with each new request.",
-                code="request-id-reused",
+                code=codes.REQUEST_ID_REUSED,
                 details={"field": "id"},
             )
         known: list[Logged] = [row for row in rows if row is not None]

@@ -6,6 +6,7 @@ Loaded only in a server, never by ``import tidemill``.
 from typing import Any
 
 import tidemill
+from tidemill.core import codes
 from tidemill.core.errors import NotFound, TidemillError
 from tidemill.core.settings import LimitSettings
 from tidemill.edge import application
@@ -93,20 +94,20 @@ class Application(application.Application):
         """What is told to who asks for another model, or for nothing that there is."""
         error = super().no_route(method, path)
         parts = path.split("/")
-        if error.code != "route-not-found" or not path.startswith("/v2/models/"):
+        if error.code != codes.ROUTE_NOT_FOUND or not path.startswith("/v2/models/"):
             return error
         if parts[3] != self._name:
             return NotFound(
                 f"There is no model '{parts[3]}' here.",
                 hint=f"This server has '{self._name}'.",
-                code="model-not-found",
+                code=codes.MODEL_NOT_FOUND,
                 details={"field": "model", "model": parts[3]},
             )
         if path.startswith(f"/v2/models/{self._name}/versions/"):
             return NotFound(
                 f"The model '{self._name}' has no version '{parts[5]}' here.",
                 hint=f"This server has version {self._info['number']}; leave the version out to get it.",
-                code="version-not-found",
+                code=codes.VERSION_NOT_FOUND,
                 details={"field": "version", "version": parts[5]},
             )
         return error

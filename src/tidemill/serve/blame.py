@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from tidemill.core import codes
 from tidemill.core.errors import Failed, InvalidInput, TidemillError, came_from
 from tidemill.models import sample
 from tidemill.models.predictor import CODE_FOLDER, Predictor
 
-_OF_ROWS = frozenset({"stage-failed", "model-failed", "model-not-finite"})
+_OF_ROWS = frozenset({codes.STAGE_FAILED, codes.MODEL_FAILED, codes.MODEL_NOT_FINITE})
 _SHOWN = 200
 
 
@@ -78,7 +79,7 @@ def _told(predictor: Predictor, one: dict[str, Any], row: int, error: Failed) ->
         + f": {said[:_SHOWN]}",
         why="The predictor answers a row that it was proven on, so this row has something that training did not have.",
         hint="Send another value, or let the pipeline handle such rows and make a new release.",
-        code="row-not-answered",
+        code=codes.ROW_NOT_ANSWERED,
         details=details,
     )
     found.__cause__ = cause

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.models.signature import Tensor
 
@@ -79,14 +80,14 @@ def decode(decoder: Any, body: bytes) -> Any:
         raise InvalidInput(
             f"The field '{name}' is not as it must be: {text}.",
             hint="Correct that field, and send the request again.",
-            code="wrong-field",
+            code=codes.WRONG_FIELD,
             details={"field": name},
         ) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _not_finite(body, str(error)) or InvalidInput(
             f"The body is not JSON: {error}.",
             hint="Send a JSON object in UTF-8.",
-            code="not-json",
+            code=codes.NOT_JSON,
             details={"field": "body"},
         ) from error
 
@@ -111,7 +112,7 @@ def check_names(body: bytes, expected: int | None = None) -> None:
         raise InvalidInput(
             f"An object of the body has '{twice.name[:_SHOWN]}' twice.",
             hint="Send each name once.",
-            code="duplicated-name",
+            code=codes.DUPLICATED_NAME,
             details={"field": twice.name[:_SHOWN]},
         ) from None
 
@@ -164,7 +165,7 @@ def check_brackets(body: bytes, rows: int, of_a_row: int | None, lists: int, obj
             raise InvalidInput(
                 f"The body is made of {found} {what}; the largest request has {most}.",
                 hint="Send the rows in several requests, with cells nested as the model's inputs say.",
-                code="wrong-shape",
+                code=codes.WRONG_SHAPE,
                 details={"field": "body"},
             )
 
@@ -182,7 +183,7 @@ def request_id(given: str | None) -> str | None:
             "The request's id cannot be used.",
             why=f"An id has 1 to {_MOST_ID} printable characters.",
             hint="Send a UUID, or no id.",
-            code="invalid-id",
+            code=codes.INVALID_ID,
             details={"field": "id"},
         )
     return given
@@ -225,7 +226,7 @@ def _non_finite(message: str, details: dict[str, object]) -> InvalidInput:
         message,
         why="JSON has no such number, and no model can answer it.",
         hint="Send null where a value is missing, if the model takes such rows.",
-        code="non-finite",
+        code=codes.NON_FINITE,
         details=details,
     )
 

@@ -387,7 +387,7 @@ def _error(
     """The error that a server ended with, as its own class where it has one."""
     body = (reply or {}).get("error") or {}
     given: str | None = body.get("code")
-    kind = errors.Conflict if given in ("port-taken", "lock-timeout") else Failed
+    kind = errors.Conflict if given in (codes.PORT_TAKEN, codes.LOCK_TIMEOUT) else Failed
     if not given:
         return Failed(
             message,
@@ -414,7 +414,7 @@ def _unreachable(file: Path, error: OSError) -> Failed:
     return Failed(
         f"The server behind {file} does not answer: {error}.",
         hint="Look whether its process still runs; end it if it hangs.",
-        code="server-unreachable",
+        code=codes.SERVER_UNREACHABLE,
     )
 
 

@@ -17,6 +17,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
+from tidemill.core import codes
 from tidemill.core.errors import Failed
 
 PROTOCOL = 1
@@ -135,7 +136,7 @@ def connect(path: Path, *, timeout_seconds: float) -> Channel | None:
         raise Failed(
             f"The server behind {path} cannot be reached: {error}.",
             hint="Look whether its process still runs; end it if it does not answer.",
-            code="server-unreachable",
+            code=codes.SERVER_UNREACHABLE,
         ) from error
     return Channel(connection)
 

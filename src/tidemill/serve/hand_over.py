@@ -10,6 +10,7 @@ import time
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
+from tidemill.core import codes
 from tidemill.core.errors import Failed
 from tidemill.edge import sockets
 from tidemill.edge.access import Access
@@ -119,7 +120,7 @@ def hand_over(server: Server, channel: control.Channel) -> None:
     Called in a thread beside the event loop.
     """
     if server.listener is None or server.standby or server.handed_over:
-        channel.send({"error": {"code": "not-live", "message": "This server is not the live one."}})
+        channel.send({"error": {"code": codes.NOT_LIVE, "message": "This server is not the live one."}})
         return
     try:
         # With its token: whoever asks with it does not notice that another answers.
@@ -166,7 +167,7 @@ def _ask(server: Server, channel: control.Channel) -> socket.socket | None:
                 f"The server that is live (process {channel.peer()}) does not hand over, and does not end.",
                 why="It hangs, or has no file descriptor left. A second one beside it would share its requests.",
                 hint=f"Type 'tidemill stop {server.options.environment}', or end that process.",
-                code="not-handed-over",
+                code=codes.NOT_HANDED_OVER,
             )
         return None
     given[0].settimeout(0)

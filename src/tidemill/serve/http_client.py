@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlsplit
 
-from tidemill.core import errors
+from tidemill.core import codes, errors
 from tidemill.core.clock import new_id
 from tidemill.core.errors import Failed, TidemillError
 from tidemill.serve.ids import row_ids
@@ -111,7 +111,7 @@ class Client:
             raise errors.InvalidInput(
                 f"'{address}' is no address of a server.",
                 hint="Give it as http://host:port, or https://host:port.",
-                code="invalid-address",
+                code=codes.INVALID_ADDRESS,
             )
         self.address = address.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -276,7 +276,7 @@ class Client:
             raise Failed(
                 f"The server at {self.address} cannot be reached: {error}.",
                 hint="Type 'tidemill serve ENVIRONMENT' to start it again.",
-                code="server-unreachable",
+                code=codes.SERVER_UNREACHABLE,
             ) from error
         if status != 200:
             raise _error(status, data)
@@ -326,7 +326,7 @@ def _word(value: Any) -> Any:
         f"A value of type {type(value).__qualname__} cannot be sent.",
         why="A row is sent as JSON.",
         hint="Send numbers, text, truth values, dates, times, decimals, and lists of them; None where a cell is missing.",
-        code="wrong-dtype",
+        code=codes.WRONG_DTYPE,
     )
 
 
@@ -357,7 +357,7 @@ def _refusal(body: dict[str, Any]) -> TidemillError:
     """Why one item of a request was refused."""
     body = dict(body)
     message, code = body.pop("message"), body.pop("code")
-    kind = errors.NotFound if code == "prediction-not-found" else errors.InvalidInput
+    kind = errors.NotFound if code == codes.PREDICTION_NOT_FOUND else errors.InvalidInput
     return _made(kind, message, code, body)
 
 

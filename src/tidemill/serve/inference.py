@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.figures import counted
 from tidemill.core.names import did_you_mean
@@ -107,7 +108,7 @@ class Inference:
                 raise InvalidInput(
                     f"'{given.name}' has {shape[0]} rows, '{request.inputs[0].name}' has {rows}.",
                     hint="Send every input with the same number of rows.",
-                    code="wrong-shape",
+                    code=codes.WRONG_SHAPE,
                     details={"field": given.name},
                 )
             size = _known(given.parameters).get("binary_data_size")
@@ -126,14 +127,14 @@ class Inference:
             raise InvalidInput(
                 "The request has no inputs.",
                 hint=f"The model takes: {', '.join(self._inputs)}.",
-                code="missing-column",
+                code=codes.MISSING_COLUMN,
                 details={"field": next(iter(self._inputs))},
             )
         if len(tail):
             raise InvalidInput(
                 f"{counted(len(tail), 'byte of binary data belongs', 'bytes of binary data belong')} to no input.",
                 hint="Let the sum of all 'binary_data_size' be what follows the JSON.",
-                code="wrong-size",
+                code=codes.WRONG_SIZE,
                 details={"field": "inputs"},
             )
         for t in self._identity:
@@ -176,21 +177,21 @@ class Inference:
             raise InvalidInput(
                 f"The model has no input '{name[:_SHOWN]}'.",
                 hint=did_you_mean(name, self._inputs),
-                code="unknown-column",
+                code=codes.UNKNOWN_COLUMN,
                 details={"field": name[:_SHOWN]},
             )
         if name in columns:
             raise InvalidInput(
                 f"The input '{name}' is there twice.",
                 hint="Give each input once.",
-                code="duplicated-input",
+                code=codes.DUPLICATED_INPUT,
                 details={"field": name},
             )
         if given.datatype not in DATATYPES:
             raise InvalidInput(
                 f"'{name}' has the datatype '{given.datatype[:_SHOWN]}', which the protocol does not know.",
                 hint=did_you_mean(given.datatype, DATATYPES),
-                code="wrong-dtype",
+                code=codes.WRONG_DTYPE,
                 details={
                     "field": name,
                     "dtype": given.datatype[:_SHOWN],
@@ -203,7 +204,7 @@ class Inference:
             raise InvalidInput(
                 f"'{name}' has the datatype '{given.datatype}', and names rows as {tensor.datatype}.",
                 hint=f"Send it as {tensor.datatype}.",
-                code="wrong-dtype",
+                code=codes.WRONG_DTYPE,
                 details={"field": name, "dtype": given.datatype, "wanted": tensor.datatype},
             )
         # Before anything of that size is made.
@@ -215,7 +216,7 @@ class Inference:
                 f"'{name}' has shape {shape}, not {_in_words(tensor.shape)}.",
                 why="The first number counts the rows.",
                 hint="Send the values flat, in row-major order, with that shape.",
-                code="wrong-shape",
+                code=codes.WRONG_SHAPE,
                 details={"field": name, "shape": shape, "wanted": list(tensor.shape)},
             )
         return tuple(shape)
@@ -230,7 +231,7 @@ class Inference:
                 raise InvalidInput(
                     f"The model has no output '{output.name[:_SHOWN]}'.",
                     hint=did_you_mean(output.name, self._outputs),
-                    code="unknown-output",
+                    code=codes.UNKNOWN_OUTPUT,
                     details={"field": output.name[:_SHOWN]},
                 )
             chosen.append(
@@ -262,7 +263,7 @@ def _header_length(header: bytes, size: int) -> int:
         raise InvalidInput(
             f"The header Inference-Header-Content-Length is {header.decode('latin-1')!r}, the body {size} bytes.",
             hint="Send the length of the JSON part in it.",
-            code="wrong-size",
+            code=codes.WRONG_SIZE,
             details={"field": "Inference-Header-Content-Length"},
         )
     return int(header)
@@ -273,14 +274,14 @@ def _row_count(name: str, rows: int, most: int) -> int:
         raise InvalidInput(
             "There are no rows to predict.",
             hint="Send at least one.",
-            code="no-rows",
+            code=codes.NO_ROWS,
             details={"field": name, "rows": 0},
         )
     if rows > most:
         raise InvalidInput(
             f"The request has {rows} rows; the server takes {most} at once.",
             hint="Send them in several requests.",
-            code="too-many-rows",
+            code=codes.TOO_MANY_ROWS,
             details={"field": name, "rows": rows, "most": most},
         )
     return rows
@@ -290,7 +291,7 @@ def _no_data(name: str) -> InvalidInput:
     return InvalidInput(
         f"The input '{name}' has no data.",
         hint="Send 'data', or the parameter 'binary_data_size' and the bytes after the JSON.",
-        code="no-data",
+        code=codes.NO_DATA,
         details={"field": name},
     )
 
@@ -300,7 +301,7 @@ def _no_tail(name: str, size: Any, left: int, *, framed: bool) -> InvalidInput:
         f"The input '{name}' has the binary_data_size {size}, but {left} bytes follow.",
         why=None if framed else "Without Inference-Header-Content-Length the whole body is JSON.",
         hint="Send the header, and the bytes after the JSON in the order of the inputs.",
-        code="wrong-size",
+        code=codes.WRONG_SIZE,
         details={"field": name},
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, NotFound, TidemillError
 from tidemill.core.figures import counted
 from tidemill.core.names import did_you_mean, listed, nearest
@@ -72,7 +73,7 @@ class Labels:
             raise InvalidInput(
                 f"The request has {counted(len(given), 'label')}; the server takes 1 to {most}.",
                 hint='Send {"feedback": [{"prediction": "...", "label": "..."}]}.',
-                code="no-rows" if not given else "too-many-rows",
+                code=codes.NO_ROWS if not given else codes.TOO_MANY_ROWS,
                 details={"field": "feedback"},
             )
         taken: list[Item] = []
@@ -122,7 +123,7 @@ class Labels:
             why=f"Its classes are: {listed(classes, _SHOWN)}.",
             hint=f"{did_you_mean(text, classes, '')} If it is a class that the model shall learn, "
             'send "new_class": true with the item (tidemill feedback: --new-class).'.lstrip(),
-            code="unknown-class",
+            code=codes.UNKNOWN_CLASS,
             details={"field": "label", "row": row, "classes": list(classes[:_SHOWN])},
         )
 
@@ -134,7 +135,7 @@ def unknown(item: Item, keep: Keep) -> NotFound:
         f"There is no prediction '{item.prediction[:200]}' in this environment.",
         why=f"Its log has no such answer{no_more}.",
         hint="Send the 'prediction' that the answer had.",
-        code="prediction-not-found",
+        code=codes.PREDICTION_NOT_FOUND,
         details={"field": "prediction", "row": item.row},
     )
 
@@ -144,7 +145,7 @@ def _number(row: int, label: Label, target: Tensor | None) -> Label:
         raise InvalidInput(
             f"The label of item {row} is a whole number of more than 64 bits.",
             hint="Send it as text." if target is None else "Send a smaller one.",
-            code="out-of-range",
+            code=codes.OUT_OF_RANGE,
             details={"field": "label", "row": row},
         )
     try:
@@ -163,7 +164,7 @@ def _number(row: int, label: Label, target: Tensor | None) -> Label:
             f"'{str(label)[:80]}', the label of item {row}, is no finite number.",
             why=f"The model{column}.",
             hint="Send the number that it should have been.",
-            code="label-not-a-number",
+            code=codes.LABEL_NOT_A_NUMBER,
             details={"field": "label", "row": row},
         )
     return label
@@ -173,6 +174,6 @@ def _wrong(row: int, name: str, why: str) -> InvalidInput:
     return InvalidInput(
         f"The field 'feedback[{row}].{name}' is not as it must be: {why}.",
         hint='An item is {"prediction": "...", "label": "..."}, with "new_class": true for a class that is new.',
-        code="wrong-field",
+        code=codes.WRONG_FIELD,
         details={"field": f"feedback[{row}].{name}", "row": row},
     )

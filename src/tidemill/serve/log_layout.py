@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from tidemill.core import codes
 from tidemill.core.errors import NotFound, StorageError
 from tidemill.core.words import found
 from tidemill.models.signature import DATATYPES, Tensor
@@ -91,7 +92,7 @@ def open_to_read(file: Path) -> sqlite3.Connection:
             f"There is no prediction log {file}.",
             why="Nothing was served in that environment yet.",
             hint="Type 'tidemill promote' first.",
-            code="log-not-found",
+            code=codes.LOG_NOT_FOUND,
         )
     try:
         try:
@@ -127,12 +128,12 @@ def storage_error(file: Path, error: Exception) -> StorageError:
             f"The disk that holds {file} is full.",
             why="A prediction is written to the log before it is answered, so none can be answered.",
             hint="Free space; the server answers again without a restart.",
-            code="disk-full",
+            code=codes.DISK_FULL,
         )
     return StorageError(
         f"Cannot use the prediction log {file}: {text}.",
         hint="Check the disk and the rights of that file.",
-        code="storage",
+        code=codes.STORAGE,
     )
 
 
@@ -152,7 +153,7 @@ def replaced(file: Path) -> StorageError:
         f"The prediction log {file} {'is another file' if file.exists() else 'is gone'} since the server opened it.",
         why="What is answered would be in no log: nobody could find the file that it is written to.",
         hint=f"Type 'tidemill stop {environment}' (or end its process), then 'tidemill serve {environment}'.",
-        code="log-replaced",
+        code=codes.LOG_REPLACED,
     )
 
 
@@ -265,7 +266,7 @@ def _version(database: sqlite3.Connection, file: Path) -> int:
             f"The prediction log {file} has layout {version}; this Tidemill knows up to {LAYOUT}.",
             why="A newer Tidemill wrote it.",
             hint="Type 'pip install --upgrade tidemill'.",
-            code="log-too-new",
+            code=codes.LOG_TOO_NEW,
         )
     return version
 
@@ -275,5 +276,5 @@ def _damaged(file: Path, why: str) -> StorageError:
         f"{file} is not a prediction log, or is damaged.",
         why=why,
         hint="Move it away; the server then starts a new one.",
-        code="log-damaged",
+        code=codes.LOG_DAMAGED,
     )

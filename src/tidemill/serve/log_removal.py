@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import StorageError
 from tidemill.core.words import found as found_in
 from tidemill.models.signature import Signature
@@ -98,6 +99,6 @@ def remove(file: Path, ids: Sequence[str]) -> int:
         raise StorageError(
             f"Another process reads the prediction log {file}, which keeps removed predictions in its files.",
             hint="Wait for it to end, then type the same command again.",
-            code="log-in-use",
+            code=codes.LOG_IN_USE,
         )
     return removed

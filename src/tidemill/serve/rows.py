@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.figures import counted
 from tidemill.core.names import did_you_mean, listed
@@ -63,14 +64,14 @@ class Rows:
             raise InvalidInput(
                 "There are no rows to predict.",
                 hint='Send {"rows": [{...}]} with at least one.',
-                code="no-rows",
+                code=codes.NO_ROWS,
                 details={"field": "rows"},
             )
         if len(rows) > max_rows:
             raise InvalidInput(
                 f"The request has {counted(len(rows), 'row')}; the server takes {max_rows} at once.",
                 hint="Send them in several requests.",
-                code="too-many-rows",
+                code=codes.TOO_MANY_ROWS,
                 details={"field": "rows", "rows": len(rows), "most": max_rows},
             )
         for at, row in enumerate(rows):
@@ -113,13 +114,13 @@ class Rows:
                     hint=did_you_mean(
                         name, self._all_names, f"It takes: {listed(t.name for t in self._inputs)}."
                     ),
-                    code="unknown-column",
+                    code=codes.UNKNOWN_COLUMN,
                     details={"field": name[:_SHOWN], "row": at},
                 )
         lacking = next(t.name for t in self._inputs if t.name not in row)
         return InvalidInput(
             f"Row {at} lacks '{lacking}'.",
             hint="Send every column; null where the value is missing.",
-            code="missing-column",
+            code=codes.MISSING_COLUMN,
             details={"field": lacking, "row": at},
         )

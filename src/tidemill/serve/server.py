@@ -16,6 +16,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+from tidemill.core import codes
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import TidemillError
 from tidemill.edge import access, sockets
@@ -273,7 +274,7 @@ class Server:
                     hand_over(self, channel)
                 case verb:
                     channel.send(
-                        {"error": {"code": "unknown-verb", "message": f"There is no verb {verb!r}."}}
+                        {"error": {"code": codes.UNKNOWN_VERB, "message": f"There is no verb {verb!r}."}}
                     )
         except (OSError, ValueError) as error:
             report("control-failed", error=repr(error))
@@ -291,7 +292,9 @@ class Server:
 
     def _guarded(self, work: Callable[[], None]) -> dict[str, Any]:
         if not self._taking_over.acquire(blocking=False):
-            return {"error": {"code": "ending", "message": "The standby is ending, or takes over already."}}
+            return {
+                "error": {"code": codes.ENDING, "message": "The standby is ending, or takes over already."}
+            }
         try:
             if self.standby:
                 work()

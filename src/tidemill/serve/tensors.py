@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.models.signature import DATATYPES, Tensor
 
@@ -243,7 +244,7 @@ def _cell(name: str, at: int, value: Any, datatype: str, shape: tuple[int, ...])
                 f"'{name}' of row {row} has the value {_short(value)}, which {datatype} cannot hold.",
                 why=f"It holds {least} to {most}.",
                 hint=f"Send '{name}' in that range.",
-                code="out-of-range",
+                code=codes.OUT_OF_RANGE,
                 details={"field": name, "row": row},
             )
         if datatype not in _WHOLE:
@@ -257,7 +258,7 @@ def _wrong_type(name: str, row: int, value: Any, datatype: str) -> InvalidInput:
     return InvalidInput(
         f"'{name}' of row {row} holds {_words(value)} where {datatype} is wanted.",
         hint=f"Send '{name}' as {DATATYPES[datatype].replace('object', 'text')}.",
-        code="wrong-dtype",
+        code=codes.WRONG_DTYPE,
         details={"field": name, "row": row, "wanted": datatype},
     )
 
@@ -296,7 +297,7 @@ def _texts(name: str, data: memoryview, count: int) -> list[str]:
                 f"A text of '{name}' is not UTF-8.",
                 why=str(error),
                 hint="Encode texts as UTF-8.",
-                code="not-utf-8",
+                code=codes.NOT_UTF_8,
                 details={"field": name},
             ) from error
         at = end + length
@@ -310,7 +311,7 @@ def _wrong_size(name: str, got: int, wanted: int, shape: Sequence[int], datatype
         f"'{name}' has {got} bytes of binary data, not {wanted}.",
         why=f"Its shape is {list(shape)} and its datatype {datatype}.",
         hint="Let 'binary_data_size' and the data agree with shape and datatype.",
-        code="wrong-size",
+        code=codes.WRONG_SIZE,
         details={"field": name},
     )
 
@@ -323,7 +324,7 @@ def _wrong_shape(name: str, got: Sequence[int], wanted: Sequence[int], row: int 
     return InvalidInput(
         f"{where} has shape {list(got)}, not {list(wanted)}.",
         hint="Send the values flat, or nested exactly as the shape says.",
-        code="wrong-shape",
+        code=codes.WRONG_SHAPE,
         details=details,
     )
 
@@ -342,7 +343,7 @@ def datatype_of(name: str, values: Any) -> str:
         raise InvalidInput(
             f"'{name}' has missing cells, and binary tensors have no word for them.",
             hint="Ask with rows, with None where a cell is missing.",
-            code="missing-cells",
+            code=codes.MISSING_CELLS,
             details={"field": name},
         )
     if values.dtype.kind in "OUT":
@@ -353,6 +354,6 @@ def datatype_of(name: str, values: Any) -> str:
     raise InvalidInput(
         f"'{name}' has type {values.dtype}, for which the inference protocol has no word.",
         hint="Send numbers, booleans or text.",
-        code="no-datatype",
+        code=codes.NO_DATATYPE,
         details={"field": name},
     )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from tidemill.core import config
+from tidemill.core import codes, config
 from tidemill.core.errors import InvalidInput
 from tidemill.store.bucket import SCHEME, Bucket
 from tidemill.store.folder import Folder
@@ -26,7 +26,7 @@ def open_objects(address: str | Path, options: Mapping[str, str] | None = None) 
             raise InvalidInput(
                 f"'{text}' is no address of a store.",
                 hint="An address is a folder, or s3://BUCKET/PREFIX.",
-                code="invalid-store-address",
+                code=codes.INVALID_STORE_ADDRESS,
             )
         return Folder(Path(text))
     bucket, _, prefix = text.removeprefix(SCHEME).partition("/")
@@ -34,6 +34,6 @@ def open_objects(address: str | Path, options: Mapping[str, str] | None = None) 
         raise InvalidInput(
             f"'{text}' names no bucket.",
             hint="An address is s3://BUCKET/PREFIX.",
-            code="invalid-store-address",
+            code=codes.INVALID_STORE_ADDRESS,
         )
     return Bucket(bucket, prefix.strip("/"), config.s3_options() if options is None else options)

@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidemill.core import identity
+from tidemill.core import codes, identity
 from tidemill.core.errors import Conflict, NotFound, StorageError, TidemillError
 from tidemill.core.names import Digest
 from tidemill.store import damage, overlay
@@ -219,7 +219,7 @@ class Blobs:
         try:
             return find(digest)
         except NotFound as error:
-            instead = self.instead_of(digest) if error.code == "blob-not-found" else None
+            instead = self.instead_of(digest) if error.code == codes.BLOB_NOT_FOUND else None
             if instead is None:
                 raise
             return self._replaced(instead, find)
@@ -319,7 +319,7 @@ class Blobs:
                 raise Conflict(
                     f"Blob {digest} was removed as garbage just when it was to be used again.",
                     hint="Run the same command again: it is made again.",
-                    code="blob-collected",
+                    code=codes.BLOB_COLLECTED,
                 )
 
     def size_bytes(self, digest: Digest) -> int:
@@ -459,7 +459,7 @@ class Blobs:
         try:
             self._objects.get_file(_key(digest), target)
         except NotFound as error:
-            if error.code != "object-not-found":
+            if error.code != codes.OBJECT_NOT_FOUND:
                 raise
             raise _missing(digest) from error
         return target
@@ -498,7 +498,7 @@ def _damaged(digest: Digest) -> StorageError:
     return StorageError(
         f"The store's bytes of blob {digest} are others than its name says.",
         hint=damage.RESTORE,
-        code="blob-damaged",
+        code=codes.BLOB_DAMAGED,
     )
 
 
@@ -507,5 +507,5 @@ def _missing(digest: Digest) -> NotFound:
         f"The store holds no blob {digest}.",
         why="It was removed, or the store was copied in part.",
         hint="Type 'tidemill doctor' to see what else is missing.",
-        code="blob-not-found",
+        code=codes.BLOB_NOT_FOUND,
     )

@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from tidemill.core import codes
 from tidemill.core.errors import StorageError, TidemillError
 
 RESTORE = "Put it back from a backup, or from another copy of the store; 'tidemill doctor' says what else is damaged."
@@ -29,7 +30,7 @@ def reading(what: str, hint: str = RESTORE, store: str | None = None) -> Generat
             f"{what} is damaged.",
             why=f"It is not as it was written: {str(error).strip() or type(error).__name__}",
             hint=hint,
-            code="store-damaged",
+            code=codes.STORE_DAMAGED,
             details={"store": store} if store else None,
         ) from error
 
@@ -45,5 +46,5 @@ def too_new(said: str, known: int | str) -> StorageError:
         f"{said}; this Tidemill knows up to {known}.",
         why="A newer Tidemill wrote it.",
         hint="Type 'pip install --upgrade tidemill'.",
-        code="store-too-new",
+        code=codes.STORE_TOO_NEW,
     )

@@ -9,6 +9,7 @@ import re
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from tidemill.core import codes
 from tidemill.core.errors import NotAllowed, NotFound, StorageError, TidemillError
 
 _FULL = ("No space left", "os error 28")
@@ -34,7 +35,7 @@ def put_off() -> Generator[None]:
     try:
         yield
     except StorageError as error:
-        if error.code not in ("disk-full", "store-read-only"):
+        if error.code not in (codes.DISK_FULL, codes.STORE_READ_ONLY):
             raise
 
 
@@ -58,7 +59,7 @@ def fault(error: Exception, address: str) -> TidemillError:
         return StorageError(
             f"The disk that holds {address} is full.",
             hint="Free space (perhaps 'tidemill gc'), then run the same command again.",
-            code="disk-full",
+            code=codes.DISK_FULL,
         )
     if not address.startswith("s3://"):
         if number in (errno.EROFS, errno.EACCES, errno.EPERM) or any(t in text for t in _READ_ONLY):
@@ -66,46 +67,46 @@ def fault(error: Exception, address: str) -> TidemillError:
                 f"{address} cannot be written.",
                 why=_first_line(text),
                 hint="Give yourself the right to write there, or name another folder as 'store'.",
-                code="store-read-only",
+                code=codes.STORE_READ_ONLY,
             )
         return StorageError(
             f"Cannot read or write {address}.",
             why=_first_line(text),
             hint="Check the disk or the network, then run the same command again.",
-            code="storage",
+            code=codes.STORAGE,
         )
     if "NoSuchBucket" in text:
         return NotFound(
             f"There is no bucket for {address}.",
             hint="Make it with your provider's own tool, or correct the address.",
-            code="bucket-not-found",
+            code=codes.BUCKET_NOT_FOUND,
         )
     if any(t in text for t in _NO_KEYS):
         return NotAllowed(
             f"There are no credentials for {address}.",
             why="Neither variables nor the machine's own role give any.",
             hint="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_ENDPOINT_URL, if it is not Amazon's).",
-            code="no-credentials",
+            code=codes.NO_CREDENTIALS,
         )
     if any(t in text for t in _REFUSED):
         return NotAllowed(
             f"{address} refuses these credentials.",
             why=_reason(text),
             hint="Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and what that key may do.",
-            code="access-denied",
+            code=codes.ACCESS_DENIED,
         )
     if any(t in text for t in _AWAY):
         return StorageError(
             f"{address} does not answer as it should.",
             why=_reason(text),
             hint="Check the network and AWS_ENDPOINT_URL, or wait; then run the same command again.",
-            code="store-unreachable",
+            code=codes.STORE_UNREACHABLE,
         )
     return StorageError(
         f"Cannot read or write {address}.",
         why=_first_line(text),
         hint="Check the disk or the network, then run the same command again.",
-        code="storage",
+        code=codes.STORAGE,
     )
 
 

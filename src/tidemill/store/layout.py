@@ -5,6 +5,7 @@ import json
 import uuid
 from collections.abc import Callable
 
+from tidemill.core import codes
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import Conflict, NotFound, TidemillError
 from tidemill.store import damage
@@ -89,7 +90,7 @@ def bring_up_to_date(objects: Objects) -> str | None:
         raise NotFound(
             f"There is no store in {objects.address}.",
             hint="Type 'tidemill init' in the project.",
-            code="store-not-found",
+            code=codes.STORE_NOT_FOUND,
         )
     with damage.reading(f"{objects.address}/{FILE}"):
         body = json.loads(there[0])

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
+from tidemill.core import codes
 from tidemill.core.errors import Conflict
 from tidemill.store.faults import translated
 
@@ -123,5 +124,5 @@ def timed_out(name: str, seconds: float) -> Conflict:
     return Conflict(
         f"Another process has held '{name}' for {seconds:g} seconds.",
         hint="Wait for it to end, then run the same command again.",
-        code="lock-timeout",
+        code=codes.LOCK_TIMEOUT,
     )

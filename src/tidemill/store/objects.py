@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from tidemill.core import identity
+from tidemill.core import codes, identity
 from tidemill.core.errors import Conflict, NotFound
 from tidemill.core.files import PART
 from tidemill.core.names import Digest
@@ -155,7 +155,7 @@ def changed(address: str, key: str) -> Conflict:
     return Conflict(
         f"{address}/{key} was changed by another writer at the same moment.",
         hint="Run the same command again.",
-        code="object-changed",
+        code=codes.OBJECT_CHANGED,
     )
 
 
@@ -165,5 +165,5 @@ def missing(address: str, key: str) -> NotFound:
         f"There is no {key} in {address}.",
         why="It was removed, or the store was copied in part.",
         hint="Type 'tidemill doctor' to see what else is missing.",
-        code="object-not-found",
+        code=codes.OBJECT_NOT_FOUND,
     )

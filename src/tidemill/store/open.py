@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.config import cache_folder
 from tidemill.core.errors import InvalidInput
 from tidemill.core.identity import blob
@@ -125,7 +126,7 @@ class Store:
                 f"The store {self.address} needs a catalog in PostgreSQL, and none is named.",
                 why="S3 keeps bytes; who did what and when is in a database that a whole team reaches.",
                 hint="Set 'catalog' in tidemill.toml, or TIDEMILL_CATALOG, to postgresql://USER@HOST/DATABASE.",
-                code="catalog-not-named",
+                code=codes.CATALOG_NOT_NAMED,
             )
         from tidemill.store.catalog.database import Catalog  # noqa: PLC0415
 

@@ -6,6 +6,7 @@ Beside the bytes of another store a catalog names what is not there, and takes w
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.errors import Conflict
 from tidemill.store import layout
 from tidemill.store.objects import Objects
@@ -59,7 +60,7 @@ def check_file(objects: Objects, file: Path) -> None:
         why="It names the runs, models and releases whose bytes are here: 'gc' would take them for garbage.",
         hint="Put that file back from a backup. Where there is none, move 'blobs' out of the store: "
         "datasets stay, and runs and releases begin anew.",
-        code="store-catalog-mismatch",
+        code=codes.STORE_CATALOG_MISMATCH,
     )
 
 
@@ -76,7 +77,7 @@ def check_new(address: str, catalog: "Catalog") -> None:
             f"{theirs.address}.",
             why="A new store beside that catalog would be without everything that the catalog names.",
             hint="Correct 'store' in tidemill.toml, or TIDEMILL_STORE.",
-            code="store-catalog-mismatch",
+            code=codes.STORE_CATALOG_MISMATCH,
         )
 
 
@@ -113,5 +114,5 @@ def _mismatch(objects: Objects, catalog: "Catalog", reason: str, hint: str) -> C
         f"The catalog {catalog.database.name} is not that of the store {objects.address}: {reason}.",
         why="With a catalog that does not know them, 'gc' would take models and releases for garbage.",
         hint=hint,
-        code="store-catalog-mismatch",
+        code=codes.STORE_CATALOG_MISMATCH,
     )

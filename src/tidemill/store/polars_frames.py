@@ -3,6 +3,7 @@
 import re
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _column(name: str, column: Any) -> Any:
             f"Column '{name}' holds decimals of more than {_MOST_DIGITS} digits ({column.type}), and Polars has none.",
             why=str(error).splitlines()[0],
             hint="Take the rows by to_arrow() or to_pandas(); or leave the column out, with select() or columns=.",
-            code="not-in-polars",
+            code=codes.NOT_IN_POLARS,
             details={"column": name, "type": str(column.type)},
         ) from error
 

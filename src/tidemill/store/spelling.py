@@ -13,6 +13,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Spelling:
             raise InvalidInput(
                 f"The predictor has a column of type '{self.type}', which this Tidemill does not know.",
                 hint="Type 'pip install --upgrade tidemill'.",
-                code="no-datatype",
+                code=codes.NO_DATATYPE,
             )
         return found.groupdict()
 
@@ -219,7 +220,7 @@ class Spelling:
             f"'{name}' of row {row} is '{text[:60]}', which is not a {self.type}.",
             why=f"{why[0].upper()}{why[1:]}.",
             hint=f"Send '{name}' as text such as '{self.example}'; null where it is missing.",
-            code="wrong-dtype",
+            code=codes.WRONG_DTYPE,
             details={"field": name, "row": row, "wanted": self.type},
         )
 

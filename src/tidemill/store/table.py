@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, NeedsExtra, NotFound
 from tidemill.core.figures import counted
 from tidemill.core.names import did_you_mean
@@ -143,7 +144,7 @@ class Table:
                 why="A NumPy array cannot hold a missing cell.",
                 hint="Remove such rows first with parts.drop_missing; or take the whole table (a parameter that is "
                 "annotated tm.Table or pl.DataFrame, without columns=), whose columns may have missing cells.",
-                code="missing-cells",
+                code=codes.MISSING_CELLS,
             )
         return flat.to_numpy(zero_copy_only=False).reshape(len(array), *shape)
 
@@ -272,7 +273,7 @@ class Table:
             f"A value of type {type(frame).__qualname__} is not a table.",
             hint="Give a tm.Table, an Arrow table, a Polars or pandas frame, or a dict of columns; rows as dicts are "
             "one by pl.DataFrame(rows).",
-            code="not-a-table",
+            code=codes.NOT_A_TABLE,
         )
 
     def _field(self, column: str) -> "pa.Field":
@@ -284,7 +285,7 @@ class Table:
             raise NotFound(
                 f"There is no column '{column}'.",
                 hint=hint,
-                code="column-not-found",
+                code=codes.COLUMN_NOT_FOUND,
             )
         return self._arrow.schema.field(at)
 
@@ -302,7 +303,7 @@ def _check_columns(columns: Mapping[Any, Any]) -> None:
             raise InvalidInput(
                 f"Column '{name}' is one {type(cells).__name__}, not a list of cells.",
                 hint=f"Give it a cell for each row: {{'{name}': [...]}}.",
-                code="not-a-table",
+                code=codes.NOT_A_TABLE,
                 details={"column": str(name)},
             )
         lengths[name] = len(cells)
@@ -311,7 +312,7 @@ def _check_columns(columns: Mapping[Any, Any]) -> None:
         raise InvalidInput(
             f"The columns do not have the same number of rows: {said}.",
             hint="Give each column a cell for each row; None is a missing one.",
-            code="not-a-table",
+            code=codes.NOT_A_TABLE,
         )
 
 
@@ -376,7 +377,7 @@ def _with_shapes(frame: Any) -> "pa.Table":
             raise InvalidInput(
                 f"Column '{name}' lacks {array.null_count} whole tensors.",
                 hint="Drop those rows first; single cells of a tensor may be missing.",
-                code="missing-cells",
+                code=codes.MISSING_CELLS,
             )
         while pa.types.is_fixed_size_list(array.type):
             array = array.flatten()

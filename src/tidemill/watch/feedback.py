@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tidemill.core import identity
+from tidemill.core import codes, identity
 from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.core.names import did_you_mean
 from tidemill.serve import log_layout
@@ -105,7 +105,7 @@ def as_rows(corrections: Sequence[Correction], schema: "pa.Schema", *, label: st
         raise NotFound(
             f"The dataset has no column '{label}' for the feedback's labels.",
             hint=did_you_mean(label, schema.names),
-            code="column-not-found",
+            code=codes.COLUMN_NOT_FOUND,
         )
     ids = [identity.key_row(["prediction", correction.prediction]) for correction in corrections]
     columns: dict[pa.Field, Any] = {pa.field(ID, pa.uint64()): pa.array(ids, pa.uint64())}
@@ -215,6 +215,6 @@ def _no_fit(correction: Correction, field: "pa.Field", why: str) -> InvalidInput
         f"The feedback for prediction {correction.prediction} does not fit column '{field.name}': {why}.",
         why=f"Release {correction.number} took its rows in another form than the dataset keeps them.",
         hint="Correct that feedback, or harvest into the dataset that the release was trained on.",
-        code="feedback-does-not-fit",
+        code=codes.FEEDBACK_DOES_NOT_FIT,
         details={"prediction": correction.prediction, "column": field.name},
     )

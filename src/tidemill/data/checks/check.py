@@ -7,6 +7,7 @@ they came, so that a commit costs what it brings, unless something is asked that
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.dataset_settings import CheckSettings
 from tidemill.core.errors import InvalidInput
 from tidemill.core.figures import counted
@@ -95,6 +96,6 @@ def _mask(name: str, answer: object, count: int) -> "np.ndarray[Any, Any]":
             why="It returns True or False, a text or a list of texts that say what is wrong, or a true or "
             "false for each row.",
             hint="Correct the function.",
-            code="wrong-check-result",
+            code=codes.WRONG_CHECK_RESULT,
         )
     return mask

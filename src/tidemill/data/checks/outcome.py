@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -40,5 +41,5 @@ def outcome(check: str, reason: str = "", rows: "np.ndarray[Any, Any] | None" = 
 def invalid_check(path: str, reason: str, hint: str) -> InvalidInput:
     """The complaint about a setting that cannot be asked of this dataset; ``path`` is its dotted path."""
     return InvalidInput(
-        f"tidemill.toml: '{path}' {reason}.", hint=hint, code="invalid-check", details={"setting": path}
+        f"tidemill.toml: '{path}' {reason}.", hint=hint, code=codes.INVALID_CHECK, details={"setting": path}
     )

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.events import Progress, Sink
 from tidemill.data.sources.paths import name_of
@@ -70,7 +71,7 @@ class _File:
                     f"{self.name}: this is not readable as {self.kind}.",
                     why=(str(error) or type(error).__name__).splitlines()[0],
                     hint="The file may be cut short or damaged: get or write it again.",
-                    code="unreadable-file",
+                    code=codes.UNREADABLE_FILE,
                     details={"file": self.name},
                 ) from error
             data.check()

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.figures import counted
 from tidemill.data.sources.source import Place
@@ -35,7 +36,7 @@ def header(path: Path, delimiter: str) -> list[str]:
             f"{path.name} is empty." if first is None else f"{path.name} has a header and no row after it.",
             why=f"It ends {'before a first line' if first is None else 'after line 1'}.",
             hint="Give it a line of column names and at least one row.",
-            code="empty-file",
+            code=codes.EMPTY_FILE,
             details={"file": path.name, "line": 1, "column": 1},
         )
     return first[1]
@@ -64,7 +65,7 @@ def wrong_type(place: Place, column: str, text: str, kind: "pa.DataType") -> Inv
         why=f"The column's type is {kind}.",
         hint="Correct that cell, or give its column a type by --type, and only the value counts. A new dataset finds "
         "its own types; to change a dataset's type, add --allow-schema-change.",
-        code="wrong-type",
+        code=codes.WRONG_TYPE,
         details=place.details(column),
     )
 
@@ -158,7 +159,7 @@ def _first_ragged(path: Path, delimiter: str, names: Sequence[str]) -> InvalidIn
         return InvalidInput(
             f"{path.name}, line {line}: {counted(len(cells), 'cell')} where the header names {counted(len(names), 'column')}; {where}.",
             hint="Correct that line; what separates cells, inside a value, needs double quotes around the value.",
-            code="ragged-row",
+            code=codes.RAGGED_ROW,
             details={"file": path.name, "line": line, "column": column},
         )
     return None
@@ -169,6 +170,6 @@ def _unreadable(file: str, line: int | None, why: str) -> InvalidInput:
         f"{file}{f', line {line}' if line else ''}: this is not readable as CSV.",
         why=why,
         hint="Look for a double quote that is not closed, or doubled inside a value.",
-        code="unreadable-csv",
+        code=codes.UNREADABLE_CSV,
         details={"file": file, "line": line},
     )

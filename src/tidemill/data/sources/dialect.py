@@ -4,6 +4,7 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.data.sources import delimited_faults
 
@@ -24,7 +25,7 @@ def delimiter_given(text: str) -> str:
             f"'{text}' cannot stand between cells.",
             why="It is one ASCII character, and neither a double quote nor the end of a line.",
             hint="Type --delimiter ';' or --delimiter tab.",
-            code="invalid-delimiter",
+            code=codes.INVALID_DELIMITER,
         )
     return found
 
@@ -59,7 +60,7 @@ def delimiter_of(path: Path, usual: str) -> str:
             else f"{path.name}: its first line has {names}, by which the next lines do not have as many cells.",
             why="A table read with the wrong one would have other columns.",
             hint=f"Say it: --delimiter {_typed(others[0])}, or --delimiter {_typed(usual)}.",
-            code="unclear-delimiter",
+            code=codes.UNCLEAR_DELIMITER,
             details={"file": path.name, "line": 1, "column": 1},
         )
     return found

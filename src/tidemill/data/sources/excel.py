@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, NeedsExtra, NotFound
 from tidemill.core.events import Progress, Sink
 from tidemill.core.names import did_you_mean
@@ -80,7 +81,7 @@ class Excel:
             raise InvalidInput(
                 f"{self.name} has a row of names and no row after it.",
                 hint="Give it at least one row.",
-                code="empty-file",
+                code=codes.EMPTY_FILE,
                 details={"file": self.head.file, "row": 1, "column": 1},
             )
         return names, kept
@@ -136,7 +137,7 @@ class Excel:
                     f"{path.name}: column {_letters(at)} has no name in its first row.",
                     why="A cell that is merged over several columns names the first of them alone.",
                     hint="Give each column a name of its own, in one row.",
-                    code="invalid-column-name",
+                    code=codes.INVALID_COLUMN_NAME,
                     details={"file": path.name, "row": 1, "column": at + 1},
                 )
         return names
@@ -244,7 +245,7 @@ def _sheet(book: Any, path: Path, wanted: str | None) -> Any:
             raise NotFound(
                 f"{path.name} has no sheet '{wanted}'.",
                 hint=did_you_mean(wanted, sheets),
-                code="sheet-not-found",
+                code=codes.SHEET_NOT_FOUND,
             )
         return sheets[wanted]
     filled = [s for s in sheets.values() if s.sheet_state == "visible" and _has_cell(s)]
@@ -253,7 +254,7 @@ def _sheet(book: Any, path: Path, wanted: str | None) -> Any:
             f"{path.name} is empty.",
             why="None of its sheets that are shown has a cell.",
             hint="Name another file, or a hidden sheet with --sheet.",
-            code="empty-file",
+            code=codes.EMPTY_FILE,
             details={"file": path.name, "row": 1, "column": 1},
         )
     if len(filled) > 1:
@@ -261,7 +262,7 @@ def _sheet(book: Any, path: Path, wanted: str | None) -> Any:
             f"{path.name} has {len(filled)} sheets: {', '.join(s.title for s in filled)}.",
             why="One sheet is one table.",
             hint=f"Say which: --sheet '{filled[0].title}'.",
-            code="sheet-not-said",
+            code=codes.SHEET_NOT_SAID,
             details={"file": path.name, "sheets": [s.title for s in filled]},
         )
     return filled[0]
@@ -282,7 +283,7 @@ def _table(sheet: Any, path: Path) -> tuple[int, Iterator[list[Any]]]:
     raise InvalidInput(
         f"{path.name}: sheet '{sheet.title}' is empty.",
         hint="Name another sheet: --sheet NAME.",
-        code="empty-file",
+        code=codes.EMPTY_FILE,
         details={"file": path.name, "row": 1, "column": 1},
     )
 
@@ -314,7 +315,7 @@ def _check_computed(path: Path, title: str) -> None:
                     "not in the file.",
                     why="The program that wrote it did not compute it, so it would come in as missing.",
                     hint="Open the workbook in Excel, let it compute, and save it.",
-                    code="formula-not-computed",
+                    code=codes.FORMULA_NOT_COMPUTED,
                     details={"file": path.name, "row": twin.row, "column": twin.column},
                 )
 
@@ -337,7 +338,7 @@ def _wrong(sheet: Sheet, cell: Any, what: str, hint: str, name: str | None = Non
     return InvalidInput(
         f"{where}{f', column {name!r}' if name else ''}: it {what}.",
         hint=hint,
-        code="unreadable-cell",
+        code=codes.UNREADABLE_CELL,
         details={"file": sheet.path.name, "row": cell.row, "column": name or cell.column},
     )
 

@@ -4,6 +4,7 @@ import re
 import zipfile
 from pathlib import Path
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.data.sources import zips
 
@@ -109,6 +110,6 @@ def _refused(path: Path, what: str, hint: str) -> InvalidInput:
         f"{path.name} is {what}, not a table that can be imported.",
         why="Read are CSV, TSV, JSON lines, Parquet, Arrow, Excel (.xlsx) and folders of images.",
         hint=hint.format(path=path),
-        code="unsupported-file",
+        code=codes.UNSUPPORTED_FILE,
         details={"file": path.name},
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.data.sources.source import Note
 from tidemill.data.sources.typed import Typed
@@ -57,7 +58,7 @@ def _of_polars(frame: Any) -> "tuple[pa.Table, list[Note]]":
                 f"the frame, column '{name}': a dataset cannot keep cells of type {kind}.",
                 why=str(error).splitlines()[0],
                 hint=f"Give it another type: frame.with_columns(pl.col('{name}').cast(pl.String)).",
-                code="unknown-cells",
+                code=codes.UNKNOWN_CELLS,
                 details={"file": "the frame", "column": name},
             ) from error
     return pa.table(columns), notes
@@ -73,7 +74,7 @@ def _of_others(values: object) -> "pa.Table":
             "A column of the frame has no single type.",
             why=str(error).splitlines()[0],
             hint="Give each column values of one type, as with astype(str).",
-            code="not-a-table",
+            code=codes.NOT_A_TABLE,
         ) from error
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, NeedsExtra, NotFound, TidemillError
 from tidemill.core.events import Progress, Sink
 from tidemill.data.sources.delimited import Delimited
@@ -66,7 +67,7 @@ class _Folder:
                 f"{self._folder} is a folder, and no image is in it.",
                 why="From a folder, images are imported: PNG, JPEG, and what else Pillow reads.",
                 hint="Name a file in it, or another folder.",
-                code="not-a-file",
+                code=codes.NOT_A_FILE,
             )
         return files
 
@@ -125,7 +126,7 @@ class _Folder:
                 f"{path.name}, line 1: no column is called 'file'.",
                 why="It says of which image a line is, by its path in the folder.",
                 hint="Call that column 'file'.",
-                code="label-file",
+                code=codes.LABEL_FILE,
                 details={"file": path.name, "line": 1, "column": "file"},
             )
         fixed = {"file": pa.string()}
@@ -138,7 +139,7 @@ class _Folder:
             raise NotFound(
                 f"{place}, column 'file': there is no image '{table['file'][unknown]}' in {self._folder}.",
                 hint="Correct the line, or add the image.",
-                code="file-not-found",
+                code=codes.FILE_NOT_FOUND,
                 details=place.details("file"),
             )
         return table.drop_columns(["file"]).take(pa.array([at.get(f) for f in self._files], pa.int64()))
@@ -217,7 +218,7 @@ class _Folder:
                 f"{self.name}/{file}: this image cannot be read.",
                 why=str(error) or type(error).__name__,
                 hint="Save it again, or remove it from the folder.",
-                code="unreadable-image",
+                code=codes.UNREADABLE_IMAGE,
                 details={"file": f"{self.name}/{file}"},
             ) from error
 
@@ -226,7 +227,7 @@ class _Folder:
             f"{self.name}/{file} {what}.",
             why="The images of a dataset are one column, whose tensors have one shape.",
             hint=hint,
-            code="image-shape",
+            code=codes.IMAGE_SHAPE,
             details={"file": f"{self.name}/{file}"},
         )
 

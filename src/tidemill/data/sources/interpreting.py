@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.data.cell_text import from_text, text_form
 from tidemill.data.cell_types import words
@@ -115,7 +116,7 @@ class Interpreted:
             f"{at}, column '{name}': {shown} is not {words(kind)}.",
             why=f"The dataset keeps {words(kind)} there, which such a file writes as {text_form(kind)}.",
             hint="Correct that cell; to change the dataset's type, add --allow-schema-change.",
-            code="wrong-type",
+            code=codes.WRONG_TYPE,
             details=at.details(name),
         )
 

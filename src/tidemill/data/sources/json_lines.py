@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.events import Progress, Sink, silent
 from tidemill.data.sources.paths import name_of
@@ -71,7 +72,7 @@ class JsonLines:
                 f"{self.name} has no column." if some else f"{self.name} is empty.",
                 why="Its objects have no key." if some else "It holds no object.",
                 hint="Give it an object with keys on each line.",
-                code="empty-file",
+                code=codes.EMPTY_FILE,
                 details={"file": self.head.file, "line": 1, "column": 1},
             )
         return list(names)
@@ -217,7 +218,7 @@ def _check_line(file: str, number: int, line: bytes, decoder: Any) -> None:
             f"{file}, line {number}: this is {what}.",
             why=why,
             hint=hint,
-            code="broken-line",
+            code=codes.BROKEN_LINE,
             details={"file": file, "line": number, "column": _byte(str(error))},
         ) from error
 
@@ -230,7 +231,7 @@ def _check_line(file: str, number: int, line: bytes, decoder: Any) -> None:
                 f"{file}, line {number}: the key '{twice}' is there twice.",
                 why="A cell is one value, and it is not said which of the two.",
                 hint="Remove one of them.",
-                code="repeated-key",
+                code=codes.REPEATED_KEY,
                 details={"file": file, "line": number, "column": twice},
             )
         return found

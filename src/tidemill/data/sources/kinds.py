@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.data.cell_text import NOT_FINITE
 from tidemill.data.cell_types import MOST_DEEP, MOST_DIGITS, NotKeptError, kept
@@ -134,7 +135,7 @@ class Kinds:
         try:
             kind = kept(self.shared(group))
         except NotKeptError as error:
-            raise self._refused(min(self._first.values()), error.why, "unknown-cells") from error
+            raise self._refused(min(self._first.values()), error.why, codes.UNKNOWN_CELLS) from error
         if group.known is None:
             return kind
         wide = widest(group.known, kind)
@@ -166,7 +167,7 @@ class Kinds:
                 if len(self._fields) > _MOST_FIELDS:
                     why = "Their names seem to be values: write a list of records with the name as a field."
                     says = f"its records have more than {_MOST_FIELDS:,} different fields."
-                    raise self._refused(row, says, "unknown-cells", why)
+                    raise self._refused(row, says, codes.UNKNOWN_CELLS, why)
         for name, field in self._fields.items():
             field.see([v.get(name) for v, _ in records], [row for _, row in records])
 
@@ -225,7 +226,7 @@ class Kinds:
             f"in '{self._name}{self._path}', there are numbers of more digits than one type of number holds."
         )
         why = "Whole numbers are int64 or uint64; beside other numbers they are float64, where that is exact."
-        raise self._refused(self._first.get(decimal.Decimal, most[1]), says, "mixed-types", why)
+        raise self._refused(self._first.get(decimal.Decimal, most[1]), says, codes.MIXED_TYPES, why)
 
     def _integer(self, group: Group) -> "pa.DataType | None":
         import pyarrow as pa  # noqa: PLC0415
@@ -239,12 +240,14 @@ class Kinds:
 
     def _check(self, kind: type, row: int, value: Any) -> None:
         if isinstance(value, Unkept):
-            raise self._refused(row, f"a dataset cannot keep {value.text}.", "unknown-cells", value.why)
+            raise self._refused(row, f"a dataset cannot keep {value.text}.", codes.UNKNOWN_CELLS, value.why)
         if kind not in _WORDS:
-            raise self._refused(row, f"no dataset keeps a value of type '{kind.__name__}'.", "unknown-cells")
+            raise self._refused(
+                row, f"no dataset keeps a value of type '{kind.__name__}'.", codes.UNKNOWN_CELLS
+            )
         if kind in (list, dict) and self._depth >= MOST_DEEP:
             says = f"lists and records lie deeper in each other than {MOST_DEEP} levels."
-            raise self._refused(row, says, "unknown-cells")
+            raise self._refused(row, says, codes.UNKNOWN_CELLS)
         for other, before in self._first.items():
             says, said = _WORDS[kind], _WORDS[other]
             if says != said and not (_NotFinite in (kind, other) and {says, said} == {"a number", "a text"}):
@@ -252,7 +255,9 @@ class Kinds:
                 where = f"in {there.unit} {there.number}" if row != before else "before it"
                 inside = f"in '{self._name}{self._path}', " if self._path else ""
                 why = f"A column has one type{', at each place in its cells' if inside else ''}."
-                raise self._refused(row, f"{inside}it is {says} here and {said} {where}.", "mixed-types", why)
+                raise self._refused(
+                    row, f"{inside}it is {says} here and {said} {where}.", codes.MIXED_TYPES, why
+                )
 
     def _refused(self, row: int, says: str, code: str, why: str | None = None) -> InvalidInput:
         at = self._place(row)

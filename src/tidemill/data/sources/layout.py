@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import did_you_mean
 from tidemill.data.sources.source import Place
@@ -121,7 +122,7 @@ def layout(
             raise InvalidInput(
                 f"{head}, column {header.index(name) + 1}: column '{name}' has the name of the tensor.",
                 hint="Give the tensor another name.",
-                code="tensor-columns",
+                code=codes.TENSOR_COLUMNS,
                 details=head.details(name),
             )
     stored = _stored_types(schema, folds)
@@ -177,7 +178,7 @@ def _check_names(head: Place, header: Sequence[str]) -> None:
             raise InvalidInput(
                 f"{head}: columns {first[name]} and {position} are both named '{name}'.",
                 hint="Rename or remove one of them.",
-                code="duplicated-column",
+                code=codes.DUPLICATED_COLUMN,
                 details=head.details(name),
             )
         first[name] = position
@@ -191,7 +192,7 @@ def _check_name(head: Place, what: str, column: str | int, name: str) -> None:
             f"{head}: {what} cannot be named {quoted(name)}.",
             why="A column's name is not empty, has no '.', '`' or NUL, and does not begin with '_' (Tidemill's own).",
             hint="Rename it.",
-            code="invalid-column-name",
+            code=codes.INVALID_COLUMN_NAME,
             details=head.details(column),
         )
 
@@ -217,7 +218,7 @@ def not_own(place: str, name: str, details: Mapping[str, object]) -> InvalidInpu
         f"{place}: column '{name}' holds something else than Tidemill's own column of that name.",
         why=f"'{name}' is {what[name]}, as exports of a dataset have it.",
         hint=f"If the column is yours, rename it, such as to '{name[1:]}'; else leave it out.",
-        code="foreign-column",
+        code=codes.FOREIGN_COLUMN,
         details=details,
     )
 
@@ -238,7 +239,7 @@ def _members(head: Place, header: Sequence[str], name: str, tensor: Tensor) -> l
         hint=did_you_mean(
             f"{tensor.prefix}1", () if numbers else header, "Correct the prefix, the shape or the file."
         ),
-        code="tensor-columns",
+        code=codes.TENSOR_COLUMNS,
         details=head.details(f"{tensor.prefix}{lacking}" if lacking else tensor.prefix),
     )
 
@@ -271,7 +272,7 @@ def _given_types(
             raise InvalidInput(
                 f"A type is given for column '{name}', which is not there.",
                 hint=did_you_mean(name, columns),
-                code="unknown-column",
+                code=codes.UNKNOWN_COLUMN,
             )
         allowed = [t for t in (*_TYPES, *_AS_SHOWN) if name not in folds or t in _TENSOR_TYPES]
         if text not in allowed:
@@ -282,7 +283,7 @@ def _given_types(
                 f"Column '{name}' is {stored[name]} in the dataset; the type {text} would change it.",
                 why="A column keeps its type until somebody says otherwise.",
                 hint="Leave the type out, or add --allow-schema-change.",
-                code="schema-change",
+                code=codes.SCHEMA_CHANGE,
                 details={"column": name, "old": str(stored[name]), "new": str(kind)},
             )
         found[name] = kind
@@ -299,7 +300,7 @@ def _unknown_type(name: str, text: str, allowed: Sequence[str]) -> InvalidInput:
             f"Import it from Parquet, Arrow, a frame or a database; by name there are: {', '.join(allowed)}."
         )
     return InvalidInput(
-        f"Column '{name}' cannot have the type '{text}'.", why=why, hint=hint, code="unknown-type"
+        f"Column '{name}' cannot have the type '{text}'.", why=why, hint=hint, code=codes.UNKNOWN_TYPE
     )
 
 

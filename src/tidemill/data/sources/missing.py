@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import did_you_mean
 
@@ -34,7 +35,7 @@ class Missing:
                 raise InvalidInput(
                     f"Words that mean missing are given for column '{name}', which is not there.",
                     hint=did_you_mean(name, names),
-                    code="unknown-column",
+                    code=codes.UNKNOWN_COLUMN,
                 )
 
     def applied(self, name: str, texts: Any) -> Any:

@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.events import Sink, silent
 from tidemill.data.sources import foreign
@@ -65,19 +66,19 @@ def open_files(
             f"{paths[0].name} is {first} and {other.name} is {formats[other]}.",
             why="Files that are imported together become one table.",
             hint="Import them one by one.",
-            code="files-differ",
+            code=codes.FILES_DIFFER,
         )
     if resize is not None and first != "images":
         raise InvalidInput(
             f"{paths[0].name} is {first}, and only images are resized.",
             hint="Leave --resize out, or name a folder of images.",
-            code="not-images",
+            code=codes.NOT_IMAGES,
         )
     if sheet is not None and first != "excel":
         raise InvalidInput(
             f"{paths[0].name} is {first}, and only an Excel workbook has sheets.",
             hint="Leave --sheet out, or name a workbook (.xlsx).",
-            code="not-excel",
+            code=codes.NOT_EXCEL,
         )
     if first == "images":
         from tidemill.data.sources.images import Images  # noqa: PLC0415

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.data.sources.source import Note
 from tidemill.store.table import ID
@@ -54,7 +55,7 @@ def as_arrow(frame: "pd.DataFrame") -> "tuple[pa.Table, list[Note]]":
             "The frame's columns have names of several levels.",
             why="A column of a dataset has one name.",
             hint="Join them first: frame.columns = ['_'.join(map(str, name)) for name in frame.columns].",
-            code="invalid-column-name",
+            code=codes.INVALID_COLUMN_NAME,
         )
     series = [(name, level.to_series()) for name, level in levels]
     series += [(str(name), frame.iloc[:, at]) for at, name in enumerate(frame.columns)]
@@ -64,7 +65,7 @@ def as_arrow(frame: "pd.DataFrame") -> "tuple[pa.Table, list[Note]]":
             raise InvalidInput(
                 f"{_PLACE}: two columns, or a column and the index, are named '{name}'.",
                 hint="Rename or remove one of them; frame.reset_index(drop=True) removes the index.",
-                code="duplicated-column",
+                code=codes.DUPLICATED_COLUMN,
                 details={"file": _PLACE, "column": name},
             )
         seen.add(name)
@@ -95,14 +96,14 @@ def _levels(frame: "pd.DataFrame") -> "list[tuple[str, pd.Index]]":
             else f"The frame has an index without a name, in which {index[index.duplicated()][0]!r} stands twice.",
             why="A dataset has columns only. The index may name the rows, or be what a filter has left.",
             hint="frame.reset_index(drop=True) drops it; frame.rename_axis('name') makes it a column of that name.",
-            code="unnamed-index",
+            code=codes.UNNAMED_INDEX,
         )
     if any(name is None for name in index.names):
         raise InvalidInput(
             "A level of the frame's index has no name.",
             why="A dataset has columns only, and each has a name.",
             hint="frame.rename_axis(['one', 'two']) names them; frame.reset_index(drop=True) drops them.",
-            code="unnamed-index",
+            code=codes.UNNAMED_INDEX,
         )
     return [(str(name), index.get_level_values(level)) for level, name in enumerate(index.names)]
 
@@ -121,7 +122,7 @@ def _column(name: str, column: "pd.Series", notes: list[Note]) -> Any:
             hint=f"frame['{name}'].dt.to_timestamp() makes it times; .astype(str) texts."
             if period
             else f"Make two columns of frame['{name}'].array.left and .right; or .astype(str).",
-            code="unknown-cells",
+            code=codes.UNKNOWN_CELLS,
             details={"file": _PLACE, "column": name},
         )
     if isinstance(kind, pd.SparseDtype):
@@ -142,7 +143,7 @@ def _column(name: str, column: "pd.Series", notes: list[Note]) -> Any:
             f"{_PLACE}, column '{name}': its cells ({column.dtype}) have no type that Arrow knows.",
             why=str(error).splitlines()[0],
             hint="Give the column values of one plain type, as with astype(str).",
-            code="not-a-table",
+            code=codes.NOT_A_TABLE,
             details={"file": _PLACE, "column": name},
         ) from error
     return array.cast(pa.uint64()) if name == ID and pa.types.is_integer(array.type) else array
@@ -161,7 +162,7 @@ def _check_kinds(name: str, column: "pd.Series") -> None:
             f"{_PLACE}, row {row + 1}, column '{name}': the value is a set, and a dataset keeps lists.",
             why="The members of a set have no order, so that equal sets would be other lists.",
             hint=f"Sort them: frame['{name}'].map(sorted).",
-            code="unknown-cells",
+            code=codes.UNKNOWN_CELLS,
             details={"file": _PLACE, "row": row + 1, "column": name},
         )
     if len(first) > 1:
@@ -170,7 +171,7 @@ def _check_kinds(name: str, column: "pd.Series") -> None:
             f"{_PLACE}, row {row + 1}, column '{name}': it is {other} here and {one} in row {before + 1}.",
             why="A column has one type.",
             hint=f"Correct one of them, or take all as text: frame['{name}'].map(str, na_action='ignore').",
-            code="mixed-types",
+            code=codes.MIXED_TYPES,
             details={"file": _PLACE, "row": row + 1, "column": name},
         )
 

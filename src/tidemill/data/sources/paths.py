@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.core.names import nearest
 
@@ -31,7 +32,7 @@ def expanded(patterns: Sequence[str | Path]) -> list[Path]:
                 f"No file matches '{pattern}'.",
                 why=f"It was looked for from {Path.cwd()}.",
                 hint="Check the pattern and the folder.",
-                code="no-file-matches",
+                code=codes.NO_FILE_MATCHES,
             )
         found.update(dict.fromkeys(matches))
     for path in found:
@@ -40,7 +41,7 @@ def expanded(patterns: Sequence[str | Path]) -> list[Path]:
                 f"{path} is no file: it is a pipe or a device.",
                 why="What comes from it can be read once, and an import reads a second time, by the types it found.",
                 hint="Write it to a file first, and import that.",
-                code="not-a-file",
+                code=codes.NOT_A_FILE,
             )
     return list(found)
 
@@ -80,6 +81,6 @@ def check_same_columns(
         f"{where}: it does not have the columns of {first}: it {'; it '.join(words) or 'repeats one'}.",
         why="Files that are imported together become one table.",
         hint="Give the files the same columns, or import them one by one.",
-        code="files-differ",
+        code=codes.FILES_DIFFER,
         details={"file": file, "line": line or 1, "column": (extra or lacking or list(names))[0]},
     )

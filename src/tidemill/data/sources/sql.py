@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, NeedsExtra, NotFound, StorageError
 from tidemill.core.events import Progress, Sink, silent
 from tidemill.data.sources import postgres
@@ -61,7 +62,7 @@ class Query:
             raise InvalidInput(
                 "The query gives no row.",
                 hint="Correct its condition, or run it in the database's own shell first.",
-                code="empty-file",
+                code=codes.EMPTY_FILE,
             )
         return kept
 
@@ -122,7 +123,7 @@ class Query:
                         "The query gives no rows, as a select does.",
                         why="What it did was undone.",
                         hint="Give a select.",
-                        code="sql-error",
+                        code=codes.SQL_ERROR,
                     )
                 yield result
         except exc.SQLAlchemyError as error:
@@ -143,7 +144,7 @@ class Query:
                 f"Column '{column}' of the query has a text that is not UTF-8.",
                 why=said,
                 hint=f"""Select its bytes, cast("{column}" as blob), or mend the text in the database.""",
-                code="sql-error",
+                code=codes.SQL_ERROR,
                 details={"column": column},
             )
         if getattr(error, "statement", None) is None:
@@ -152,12 +153,12 @@ class Query:
                 f"Cannot reach the database at {host}.",
                 why=said,
                 hint="Check the address, and that the database runs.",
-                code="database-unreachable",
+                code=codes.DATABASE_UNREACHABLE,
             )
         return InvalidInput(
             f"The database refuses the query: {said}.",
             hint="Run it in the database's own shell first.",
-            code="sql-error",
+            code=codes.SQL_ERROR,
         )
 
 
@@ -174,7 +175,7 @@ def _url(address: str) -> Any:
     file = url.database if url.get_backend_name() == "sqlite" else None
     if file and file != ":memory:" and not Path(file).exists():
         # SQLite would make an empty one.
-        raise NotFound(f"There is no file {file}.", hint="Check the path.", code="file-not-found")
+        raise NotFound(f"There is no file {file}.", hint="Check the path.", code=codes.FILE_NOT_FOUND)
     return url
 
 
@@ -190,5 +191,5 @@ def _unknown(address: str) -> InvalidInput:
         f"'{address}' is no address of a database.",
         why="It begins with the kind of database, and goes on with where it is.",
         hint="Write it as sqlite:///file.db or 'postgresql://user:${PASSWORD}@host/database'.",
-        code="invalid-database",
+        code=codes.INVALID_DATABASE,
     )

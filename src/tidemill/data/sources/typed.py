@@ -5,6 +5,7 @@ from functools import cached_property, reduce
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.data.casting import cast_column
 from tidemill.data.cell_text import text_form
@@ -83,7 +84,7 @@ class Typed:
             raise InvalidInput(
                 f"{self.name} has no row.",
                 hint="Give it at least one row.",
-                code="empty-file",
+                code=codes.EMPTY_FILE,
                 details={"file": first.name, "row": 1, "column": 1},
             )
         return found
@@ -202,12 +203,12 @@ def _typed(column: Any, kind: Any, name: str, place: Any, *, given: bool) -> Any
         rows = (n for n in range(len(column)) if not _can_be_kept(column.slice(n, 1)))
         at, said = place(next(rows, 0)), str(error).splitlines()[0]
         if isinstance(error, NotKeptError):
-            what, hint, code = "a dataset cannot keep the cell.", error.hint, "unknown-cells"
+            what, hint, code = "a dataset cannot keep the cell.", error.hint, codes.UNKNOWN_CELLS
         elif "UTF8" in said:
-            what, code = "a text is not UTF-8.", "not-utf8"
+            what, code = "a text is not UTF-8.", codes.NOT_UTF8
             hint = "Write it as UTF-8, or the column as binary, where it holds no text."
         else:
-            what, code = "the cells are not what their type says.", "unreadable-file"
+            what, code = "the cells are not what their type says.", codes.UNREADABLE_FILE
             hint = "The file may be damaged: get or write it again."
         raise InvalidInput(
             f"{at}, column '{name}': {what}", why=said, hint=hint, code=code, details=at.details(name)
@@ -251,7 +252,7 @@ def cast(column: Any, kind: Any, name: str, place: Any, *, given: bool = False) 
             f"{tensors[1].list_size}.",
             why="The tensors of a column have one shape.",
             hint="Bring them to that shape (images: --resize), or import them under another name.",
-            code="tensor-shape",
+            code=codes.TENSOR_SHAPE,
             details=place(0).details(name),
         )
     # The first that does not fit is the last of the shortest beginning that does not.
@@ -269,7 +270,7 @@ def cast(column: Any, kind: Any, name: str, place: Any, *, given: bool = False) 
         why=f"The column's type is {words(kind)}, and the value's is {words(column.type)}.",
         hint="Correct that cell, or give the column another type when the dataset is made; to change a dataset's "
         "type, add --allow-schema-change.",
-        code="wrong-type",
+        code=codes.WRONG_TYPE,
         details=at.details(name),
     )
 
@@ -288,7 +289,7 @@ def _both(file: str, one: "pa.Field", other: "pa.Field") -> "pa.Field":
             f"{file}, column '{one.name}': it is {words(other.type)} here and {words(one.type)} before.",
             why="Files that are imported together become one table.",
             hint="Write the files with one type a column, or import them one by one.",
-            code="files-differ",
+            code=codes.FILES_DIFFER,
             details={"file": file, "column": one.name},
         )
     return one.with_type(wide)

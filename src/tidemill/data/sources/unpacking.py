@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tidemill.core import codes
 from tidemill.core.errors import Conflict, InvalidInput, NotFound, StorageError
 
 _PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
@@ -42,13 +43,15 @@ def first_bytes(path: Path, count: int) -> bytes:
 def unreadable(path: Path, error: OSError) -> Exception:
     """What the system says of a file, for a person."""
     if isinstance(error, FileNotFoundError):
-        return NotFound(f"There is no file {path}.", hint="Check the path.", code="file-not-found")
+        return NotFound(f"There is no file {path}.", hint="Check the path.", code=codes.FILE_NOT_FOUND)
     if isinstance(error, IsADirectoryError):
-        return InvalidInput(f"{path} is a folder, not a file.", hint="Name a file in it.", code="not-a-file")
+        return InvalidInput(
+            f"{path} is a folder, not a file.", hint="Name a file in it.", code=codes.NOT_A_FILE
+        )
     return StorageError(
         f"Cannot read {path}: {error.strerror or error}.",
         hint="Check the disk and the rights of that file.",
-        code="storage",
+        code=codes.STORAGE,
     )
 
 
@@ -161,7 +164,7 @@ class Unpacked(io.RawIOBase):
                 f"{now[0]} at the end, {self._lines + 1} lines in.",
                 why="Another program is writing it, so what was read may be neither the old nor the new file.",
                 hint="Wait for that program to end, then run the same command again.",
-                code="file-changed",
+                code=codes.FILE_CHANGED,
                 details={"file": self._path.name, "line": self._lines + 1, "column": 1},
             )
         if self._fault is not None:
@@ -205,7 +208,7 @@ class Unpacked(io.RawIOBase):
             f"{self._path.name}, line {self._lines + 1}: the {self._packing} data ends or breaks here.",
             why=why,
             hint="The file was not copied or written to its end: get it again.",
-            code="truncated-file",
+            code=codes.TRUNCATED_FILE,
             details={"file": self._path.name, "line": self._lines + 1},
         )
 
@@ -264,7 +267,7 @@ class NotUtf8(Exception):
             f"{file}, line {self.line}, column {column!r}: byte 0x{self.byte:02x} (byte {at} of the line) "
             "is not UTF-8.",
             hint="Save the file as UTF-8; from Latin-1 or Windows: 'iconv -f cp1252 -t utf-8 OLD > NEW'.",
-            code="not-utf8",
+            code=codes.NOT_UTF8,
             details={"file": file, "line": self.line, "column": column, "byte": at},
         )
 

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.data.casting import cast_exactly, has_known_years
 from tidemill.data.cell_text import NOT_FINITE, from_json, text_form
@@ -203,7 +204,7 @@ def _wrong(value: Any, kind: Any, name: str, at: Place) -> InvalidInput:
         f"{at}, column '{name}': {shown if len(shown) <= 60 else shown[:59] + '…'} is not {words(kind)}.",
         why=why,
         hint=hint,
-        code="wrong-type",
+        code=codes.WRONG_TYPE,
         details=at.details(name),
     )
 

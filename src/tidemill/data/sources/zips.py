@@ -7,6 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, TidemillError
 
 FAULTS: tuple[type[Exception], ...] = (
@@ -44,6 +45,6 @@ def readable(path: Path, what: str, hint: str, *more: type[Exception]) -> Genera
             f"{path.name}: {what}.",
             why=str(error).splitlines()[0] if str(error) else type(error).__name__,
             hint=hint,
-            code="unreadable-file",
+            code=codes.UNREADABLE_FILE,
             details={"file": path.name},
         ) from error

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import cast
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, NeedsExtra
 from tidemill.core.names import did_you_mean
 from tidemill.engine.executors.port import Executor
@@ -68,6 +69,6 @@ def executor(name: str) -> Make:
     raise InvalidInput(
         f"There is no executor '{name}'.",
         hint=did_you_mean(name, known),
-        code="unknown-executor",
+        code=codes.UNKNOWN_EXECUTOR,
         details={"known": known},
     )

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import IO
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.engine import failures
 from tidemill.engine.executors import memory
@@ -77,7 +78,7 @@ class Child:
         out_of_memory = killed and -status == signal.SIGKILL
         return Outcome(
             error={
-                "code": "worker-died",
+                "code": codes.WORKER_DIED,
                 "message": f"The worker process {how} amid the step.",
                 "why": "Most often the machine ran out of memory."
                 if out_of_memory

@@ -4,6 +4,7 @@ import functools
 import os
 from importlib import metadata
 
+from tidemill.core import codes
 from tidemill.core.config import backends
 from tidemill.core.errors import InvalidInput
 from tidemill.engine import packages
@@ -42,7 +43,7 @@ def difference(order: Order) -> Outcome | None:
         f"Step '{order.step}' cannot be computed here: there is {listed}.",
         why="Its result would be kept under a key that says otherwise.",
         hint="Let whoever computes have the environment that the run was planned in.",
-        code="environment-differs",
+        code=codes.ENVIRONMENT_DIFFERS,
         details={"step": order.step},
     )
     return Outcome(error=error.to_json())

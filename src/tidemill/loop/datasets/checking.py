@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.core.figures import counted
 from tidemill.core.settings_file import toml_key
@@ -45,7 +46,7 @@ def check_data(ws: Workspace, ref: str, branch: str = "main") -> CheckedView:
             hint=f"Add [checks.{toml_key(dataset.name)}] to tidemill.toml; docs/data.md shows how."
             if settings is None
             else f"Type --branch with one of: {', '.join(settings.branches)}.",
-            code="no-checks",
+            code=codes.NO_CHECKS,
         )
     parents = result.commit.parents
     before = dataset.snapshot(parents[0]) if parents else None
@@ -102,7 +103,7 @@ def _separate(datasets: "Datasets", refused: Refused) -> "tuple[Commit, Changes,
             f"The commit also removes {counted(proposal.changes.removed, 'row')}, which --quarantine cannot do.",
             why=refused.message,
             hint="Import without --sync first, or without --quarantine.",
-            code="quarantine-removes",
+            code=codes.QUARANTINE_REMOVES,
         ) from refused
     incoming, outcomes = proposal.incoming, list(refused.outcomes)
     while True:

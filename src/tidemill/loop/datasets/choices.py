@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.core.files import whole
 from tidemill.core.names import nearest
@@ -79,7 +80,9 @@ def _read(path: Path, decisions: Decisions) -> dict[tuple[int, str | None], Choi
     try:
         text = whole(path).decode("utf-8-sig")
     except FileNotFoundError as error:
-        raise NotFound(f"There is no file {path}.", hint="Check the path.", code="file-not-found") from error
+        raise NotFound(
+            f"There is no file {path}.", hint="Check the path.", code=codes.FILE_NOT_FOUND
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise _invalid(path, 1, f"it cannot be read: {error}") from error
     reader = csv.DictReader(text.splitlines())
@@ -107,7 +110,7 @@ def _read(path: Path, decisions: Decisions) -> dict[tuple[int, str | None], Choi
             + (f", and so in {count - 1} more lines." if count > 1 else "."),
             why="Each conflict needs a choice. Nothing was merged.",
             hint="Write ours, theirs, base or a value there; or add --ours or --theirs for all that are empty.",
-            code="missing-choice",
+            code=codes.MISSING_CHOICE,
             details={"lines": open_lines[:20]},
         )
     return found
@@ -124,7 +127,7 @@ def _choice(text: str, where: str) -> Choice:
         raise InvalidInput(
             f"{where}: '{text}' is no choice.",
             hint=f"Write '{close}'; or '={text}', if the cell is to hold that text.",
-            code="unknown-choice",
+            code=codes.UNKNOWN_CHOICE,
         )
     return Value(text)
 
@@ -136,7 +139,7 @@ def _side(text: str, where: str) -> Side:
     raise InvalidInput(
         f"'{text}' cannot be chosen for {where}.",
         hint="Choose ours, theirs or base.",
-        code="unknown-choice",
+        code=codes.UNKNOWN_CHOICE,
     )
 
 
@@ -145,5 +148,5 @@ def _invalid(path: Path, line: int, reason: str) -> InvalidInput:
         f"{path}, line {line}: {reason}.",
         why="It is to be a list of conflicts with the column 'choice' filled in. Nothing was merged.",
         hint="Write the list with --conflicts FILE, and fill in its last column.",
-        code="invalid-choices",
+        code=codes.INVALID_CHOICES,
     )

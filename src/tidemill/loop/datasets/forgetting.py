@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import InvalidInput, NotAllowed, StorageError
 from tidemill.core.events import Sink, silent
@@ -82,14 +83,14 @@ def forget(
             "Nothing says why these rows are to be forgotten.",
             why="The reason is what is left in their place.",
             hint='Type --reason "what for".',
-            code="no-reason",
+            code=codes.NO_REASON,
         )
     if any(len(word.strip()) < _LEAST_WORD for word in redact):
         raise InvalidInput(
             f"A word to redact has {_LEAST_WORD} characters or more.",
             why="A shorter one is a part of many others.",
             hint="Type the whole name, address or number.",
-            code="short-word",
+            code=codes.SHORT_WORD,
         )
     key = ws.datasets.open(name).key or ()
     with no_run(ws, name) as write:
@@ -186,7 +187,7 @@ def _check_reason(reason: str, words: Sequence[str]) -> None:
             f"The reason has a text of these rows in it: {in_words(there)}.",
             why="It is what stays in their place, for all who read the history.",
             hint="Say it without naming the person: --reason 'asked on 3 May, ticket 12'.",
-            code="reason-names-row",
+            code=codes.REASON_NAMES_ROW,
         )
 
 
@@ -249,14 +250,14 @@ def delete(ws: Workspace, name: str, *, yes: bool = False, force: bool = False) 
             view = DeletedView(name, len(dataset.log()), dataset.head().rows)
             what = f"has {counted(view.commits, 'commit')} on main and {counted(view.rows, 'row')}"
         except StorageError as error:
-            if error.code != "store-damaged":
+            if error.code != codes.STORE_DAMAGED:
                 raise
             view, what = DeletedView(name, 0, 0), "is damaged, so that nobody can count what it has"
         if not yes:
             raise NotAllowed(
                 f"Dataset '{name}' {what}; deleting it cannot be undone.",
                 hint=f"Type 'tidemill data delete {name} --yes' if that is what you want.",
-                code="not-confirmed",
+                code=codes.NOT_CONFIRMED,
             )
         ws.datasets.remove(name)
     return view
@@ -280,5 +281,5 @@ def _check_unused(read: "Transaction", name: str, *, force: bool) -> None:
             hint="Promote a release that does not need it first, or keep the dataset."
             if live
             else f"Keep it, or type 'tidemill data delete {name} --force --yes' to lose that.",
-            code="dataset-in-use",
+            code=codes.DATASET_IN_USE,
         )

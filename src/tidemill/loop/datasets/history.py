@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import NotAllowed, NotFound
 from tidemill.loop.datasets.references import commit_view, open_reference, tags_by_commit
 from tidemill.loop.datasets.switching import MAIN, current
@@ -52,7 +53,7 @@ def branch(ws: Workspace, ref: str, name: str, *, delete: bool = False) -> Branc
             raise NotAllowed(
                 f"This project works on branch '{name}' of dataset '{dataset.name}'.",
                 hint=f"Type 'tidemill data switch {dataset.name} main' first.",
-                code="branch-in-use",
+                code=codes.BRANCH_IN_USE,
             )
         dataset.delete_branch(name)
     else:
@@ -102,7 +103,7 @@ def blame(
             raise NotFound(
                 f"Dataset '{dataset.name}' has no row {row} at commit {snapshot.commit.id}.",
                 hint=f"Type 'tidemill data show {dataset.name}' to see some rows.",
-                code="row-not-found",
+                code=codes.ROW_NOT_FOUND,
             )
     chosen_ids = np.sort(ids[:limit])
     table = snapshot.read([ID, *([column] if column else snapshot.columns)], ids=chosen_ids)

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.events import Sink, silent
 from tidemill.core.figures import counted
@@ -179,7 +180,7 @@ def _source(
             raise InvalidInput(
                 "A query and the address of its database go together, without files.",
                 hint="Type --sql 'select ...' --from sqlite:///file.db.",
-                code="usage",
+                code=codes.USAGE,
             )
         return _query(sql, address, sink)
     if len(data) == 1 and not isinstance(data[0], (str, Path)):
@@ -192,7 +193,7 @@ def _source(
             "There is nothing to import.",
             why="It is files, one frame, or a query.",
             hint="Name a file, or type --sql 'select ...' --from sqlite:///file.db.",
-            code="usage",
+            code=codes.USAGE,
         )
     return open_files(paths, sink=sink, **files)
 
@@ -206,7 +207,7 @@ def _query(sql: str, address: str, sink: Sink) -> "Source":
             "The address has a password in it.",
             why="What is typed stays in the shell's history.",
             hint="Put it into a variable, and type 'postgresql://user:${PASSWORD}@host/database' in single quotes.",
-            code="password-in-address",
+            code=codes.PASSWORD_IN_ADDRESS,
         )
     return Query(sql, with_references(address), sink)
 
@@ -239,7 +240,7 @@ def _size(text: str) -> tuple[int, int]:
             f"'{text}' is no size of an image.",
             why="It is a height and a width in pixels.",
             hint="Type it like 28x28.",
-            code="invalid-size",
+            code=codes.INVALID_SIZE,
         )
     return int(match[1]), int(match[2])
 
@@ -253,6 +254,6 @@ def _tensor(text: str) -> "Tensor":
             f"'{text}' does not say which columns become a tensor.",
             why="It names the columns' common beginning and the tensor's shape.",
             hint="Type --tensor image=pixel*:28x28 for pixel1 to pixel784.",
-            code="invalid-tensor",
+            code=codes.INVALID_TENSOR,
         )
     return Tensor(match["prefix"], tuple(int(n) for n in match["shape"].split("x")))

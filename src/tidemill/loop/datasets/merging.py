@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.events import Sink, silent
 from tidemill.core.names import Reference
@@ -161,7 +162,7 @@ def _at(name: str, source: str) -> str:
             f"'{source}' is of another dataset than '{name}'.",
             why="Only branches of one dataset come from a common commit, and can be merged.",
             hint=f"Export {other} and import the file into a branch of {name}.",
-            code="unrelated-datasets",
+            code=codes.UNRELATED_DATASETS,
         )
     return at
 

@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, TidemillError
 from tidemill.loop import written
 from tidemill.loop.datasets.references import commit_view, open_reference, row_counts, tags_by_commit
@@ -95,7 +96,7 @@ def export(ws: Workspace, ref: str, path: Path) -> Exported:
             f"'{path}' does not end in .csv, .jsonl, .parquet or .arrow.",
             why="The ending says in which format to write.",
             hint=f"Type '{path.with_suffix('.csv') if path.name else path / f'{dataset.name}.csv'}'.",
-            code="unknown-format",
+            code=codes.UNKNOWN_FORMAT,
         )
     about = written.shown(ws.store, dataset.name, [snapshot.commit.id])
     with written.writing(ws.store, path, "export", [about]) as part:

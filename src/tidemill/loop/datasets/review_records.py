@@ -3,6 +3,7 @@
 import re
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, NotAllowed, NotFound
 from tidemill.loop.datasets.review_views import ReviewView
 from tidemill.loop.workspace import Workspace
@@ -29,7 +30,7 @@ def find_review(ws: Workspace, ref: str) -> "records.Review":
             f"'{ref}' does not name a review.",
             why="A review is named by its dataset and its number.",
             hint="Type it as in 'fashion#3'; 'tidemill review list' has them all.",
-            code="invalid-review",
+            code=codes.INVALID_REVIEW,
         )
     dataset = ws.datasets.open(match["dataset"])
     with ws.store.catalog.read() as read:
@@ -38,7 +39,7 @@ def find_review(ws: Workspace, ref: str) -> "records.Review":
         raise NotFound(
             f"There is no review {ref}.",
             hint=f"Type 'tidemill review list {dataset.name} --state all'.",
-            code="review-not-found",
+            code=codes.REVIEW_NOT_FOUND,
         )
     return found
 
@@ -54,7 +55,7 @@ def find_open(ws: Workspace, ref: str) -> "records.Review":
         raise NotAllowed(
             f"Review {ref} is {review.state} already, by {review.ended_by}.",
             hint=f"Type 'tidemill review show {ref}' to see it, or open another.",
-            code="review-ended",
+            code=codes.REVIEW_ENDED,
         )
     return review
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.dataset_settings import ReviewSettings
 from tidemill.core.errors import NotAllowed
 from tidemill.loop.guard import people
@@ -38,14 +39,14 @@ def check_approver(rule: ReviewSettings, review: "records.Review", author: str) 
             f"{author} opened this review, and cannot approve it.",
             why="A review is looked at by somebody else.",
             hint=f"Ask another; or set reviews.{review.dataset}.own = true in tidemill.toml.",
-            code="own-review",
+            code=codes.OWN_REVIEW,
         )
     if rule.by and author not in rule.by:
         raise NotAllowed(
             f"{author} is not among those whose approval counts.",
             why=f"reviews.{review.dataset}.by in tidemill.toml names {', '.join(rule.by)}.",
             hint=f"Ask {' or '.join(rule.by)}.",
-            code="not-an-approver",
+            code=codes.NOT_AN_APPROVER,
         )
 
 
@@ -79,10 +80,10 @@ def lacking_approvals(
             f"{people(missing)} must approve {head}.",
             why="An approval is of what was looked at, not of what came later.",
             hint=hint,
-            code="review-moved",
+            code=codes.REVIEW_MOVED,
         )
     return NotAllowed(
         f"Review {ref} is not approved: {people(missing)} must approve {head}.",
         hint=hint,
-        code="not-approved",
+        code=codes.NOT_APPROVED,
     )

@@ -7,6 +7,7 @@ branch; an approval is of one commit.
 import dataclasses
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import AlreadyExists, InvalidInput
 from tidemill.core.events import Sink, silent
@@ -56,7 +57,7 @@ def open_review(
         raise InvalidInput(
             f"'{into}' of dataset '{name}' has all that '{source}' has.",
             hint=f"Change something on '{source}' first.",
-            code="nothing-to-review",
+            code=codes.NOTHING_TO_REVIEW,
         )
     with ws.store.catalog.write() as write:
         same = write.first(
@@ -67,7 +68,7 @@ def open_review(
                 f"Review {called(same)} asks for '{source}' to be merged into '{into}' already.",
                 why="An open review follows its branch.",
                 hint=f"Type 'tidemill review show {called(same)}'.",
-                code="review-exists",
+                code=codes.REVIEW_EXISTS,
             )
         review = records.Review(
             dataset=name,
@@ -95,12 +96,12 @@ def comment(ws: Workspace, ref: str, text: str, row: str | None = None) -> Comme
 
     review = find_review(ws, ref)
     if not text.strip():
-        raise InvalidInput("The comment is empty.", hint="Write something.", code="empty-comment")
+        raise InvalidInput("The comment is empty.", hint="Write something.", code=codes.EMPTY_COMMENT)
     if row is not None and not row.isdecimal():
         raise InvalidInput(
             f"'{row}' is not the _id of a row.",
             hint=f"Type 'tidemill review show {ref}'; the rows that it changes are listed with theirs.",
-            code="invalid-row",
+            code=codes.INVALID_ROW,
         )
     where = {"dataset": review.dataset, "review": review.number}
     with ws.store.catalog.write() as write:

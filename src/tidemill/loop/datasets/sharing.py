@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tidemill.core import codes
 from tidemill.core.errors import AlreadyExists, InvalidInput, NotFound, StorageError
 from tidemill.core.events import Sink, silent
 from tidemill.core.files import write_text
@@ -95,7 +96,7 @@ def pull(
                 [n.partition("/")[2] for n in dataset.fetched()],
                 f"Type 'tidemill data push {name} {remote} --branch {into}' to bring it there.",
             ),
-            code="branch-not-found",
+            code=codes.BRANCH_NOT_FOUND,
         )
     before = dataset.branches().get(into)
     if forward(ws.store, name, into, dataset.resolve(theirs)):
@@ -125,7 +126,7 @@ def clone(ws: Workspace, address: str, name: str, *, sink: Sink = silent) -> Sha
         raise AlreadyExists(
             f"There is a dataset '{name}' already.",
             hint=f"Type 'tidemill data pull {name}' to get what is new.",
-            code="dataset-exists",
+            code=codes.DATASET_EXISTS,
         )
     other = _meant(ws, address)
     got = _fetched(ws, name, other.name, _opened(ws, other), sink)
@@ -212,7 +213,11 @@ def _damage_told(theirs: "Store | None", name: str, whole: str = "STORE") -> Gen
     try:
         yield
     except StorageError as error:
-        if theirs is None or error.code != "store-damaged" or error.details.get("store") != theirs.address:
+        if (
+            theirs is None
+            or error.code != codes.STORE_DAMAGED
+            or error.details.get("store") != theirs.address
+        ):
             raise
         raise StorageError(
             error.message,
@@ -244,7 +249,7 @@ def _meant(ws: Workspace, given: str) -> _Other:
         raise NotFound(
             f"This project has no remote '{given}', and there is no folder of this name.",
             hint=did_you_mean(given, remotes, "Name a folder with a store in it, or s3://BUCKET/PREFIX."),
-            code="remote-not-found",
+            code=codes.REMOTE_NOT_FOUND,
         )
     plain = given if "://" in given else str(Path(given).resolve())
     known = next((n for n, store in remotes.items() if plain in (store, str(ws.folder / store))), None)
@@ -261,7 +266,7 @@ def _open(ws: Workspace, remote: str, *, make: bool = False) -> "Store":
                 ws.settings.remotes,
                 f'Write into {FILE}: [remotes.{toml_key(remote)}] and below it store = "ADDRESS".',
             ),
-            code="remote-not-found",
+            code=codes.REMOTE_NOT_FOUND,
         )
     return _opened(ws, _Other(remote, ws.settings.remotes[remote].store, is_known=True), make=make)
 
@@ -275,7 +280,7 @@ def _opened(ws: Workspace, other: _Other, *, make: bool = False) -> "Store":
         raise InvalidInput(
             f"{what} is this project's own store.",
             hint="Name another store.",
-            code="same-store",
+            code=codes.SAME_STORE,
         )
     verify = ws.settings.verify
     if make:
@@ -283,14 +288,14 @@ def _opened(ws: Workspace, other: _Other, *, make: bool = False) -> "Store":
     try:
         return Store.open(place, verify=verify)
     except NotFound as error:
-        if error.code != "store-not-found":
+        if error.code != codes.STORE_NOT_FOUND:
             raise
         raise NotFound(
             error.message,
             hint=f"Look whether that is where '{other.name}' is, and can be reached; {FILE} says where a remote is."
             if other.is_known
             else "Name the folder that has 'layout.json' in it, such as PROJECT/.tidemill, or s3://BUCKET/PREFIX.",
-            code="store-not-found",
+            code=codes.STORE_NOT_FOUND,
         ) from error
 
 

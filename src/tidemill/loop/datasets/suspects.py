@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import AlreadyExists, InvalidInput, NotFound, TidemillError
 from tidemill.core.events import Note, Progress, Sink, silent
 from tidemill.core.names import did_you_mean
@@ -67,7 +68,9 @@ def suspects(
 
     if folds < 2:
         raise InvalidInput(
-            f"{folds} fold leaves no other rows to train on.", hint="Take 2 or more.", code="invalid-folds"
+            f"{folds} fold leaves no other rows to train on.",
+            hint="Take 2 or more.",
+            code=codes.INVALID_FOLDS,
         )
     import numpy as np  # noqa: PLC0415
 
@@ -157,7 +160,7 @@ def _check_free(dataset: "Dataset", branch: str) -> None:
             f"Dataset '{dataset.name}' has a branch '{branch}' already.",
             why="It holds the suspects of an earlier search.",
             hint=f"Look at 'tidemill review list', or name another branch: --branch {branch}-2.",
-            code="branch-exists",
+            code=codes.BRANCH_EXISTS,
         )
 
 
@@ -167,7 +170,7 @@ def _labelled(snapshot: "Snapshot", label: str) -> "Table":
         raise NotFound(
             f"Dataset '{snapshot.dataset}' has no column '{label}'.",
             hint=did_you_mean(label, snapshot.columns),
-            code="column-not-found",
+            code=codes.COLUMN_NOT_FOUND,
         )
     missing = rows.missing(label)
     return rows.filter(~missing) if missing.ndim == 1 and missing.any() else rows
@@ -198,7 +201,7 @@ def _labels(rows: "Table", label: str) -> "tuple[Array, list[str]]":
             ),
             why="Suspects are found among classes: texts, whole numbers or true and false, of two values or more.",
             hint="Name another column with --label.",
-            code="not-a-label",
+            code=codes.NOT_A_LABEL,
         )
     return labels, classes
 
@@ -210,7 +213,7 @@ def _features(snapshot: "Snapshot", label: str, columns: Sequence[str], key: Seq
             raise InvalidInput(
                 f"'{label}' cannot be judged by itself.",
                 hint="Leave it out of --column.",
-                code="no-features",
+                code=codes.NO_FEATURES,
             )
     # Says which columns there are, where one of these is not.
     snapshot.read(chosen, ids=[])
@@ -237,7 +240,7 @@ def _probabilities(
             "There is no column to judge the labels by.",
             why="Each is empty, of one value, or of texts that are nearly all different.",
             hint="Name columns with --column.",
-            code="no-features",
+            code=codes.NO_FEATURES,
         )
     left = [c for c in columns if c not in used]
     if left:
@@ -269,14 +272,14 @@ def _named(trainer: str | None) -> object:
             f"'{trainer}' names no model.",
             why="It takes a file and, after a colon, a name in it.",
             hint="Type --trainer models.py:forest.",
-            code="not-a-trainer",
+            code=codes.NOT_A_TRAINER,
         )
     module = load_module(Path(file))
     if not hasattr(module, name):
         raise NotFound(
             f"{file} has no '{name}'.",
             hint=did_you_mean(name, vars(module), "Name a model that the file defines."),
-            code="component-not-found",
+            code=codes.COMPONENT_NOT_FOUND,
         )
     return getattr(module, name)
 

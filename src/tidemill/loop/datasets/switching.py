@@ -7,6 +7,7 @@ pipelines, which must mean the same for everybody, do not look at it.
 import json
 from pathlib import Path
 
+from tidemill.core import codes
 from tidemill.core.errors import NotFound, StorageError
 from tidemill.core.files import write_text
 from tidemill.loop.datasets.views import BranchView
@@ -48,7 +49,7 @@ def chosen(ws: Workspace, name: str) -> str:
         raise NotFound(
             f"This project works on branch '{branch}' of dataset '{name}', which is not there any more.",
             hint=f"Type 'tidemill data switch {name} main'.",
-            code="branch-not-found",
+            code=codes.BRANCH_NOT_FOUND,
         )
     return branch
 
@@ -73,5 +74,5 @@ def _choices(ws: Workspace) -> dict[str, str]:
             f"{file} cannot be read: {error}.",
             why="It says which branch of each dataset this project works on.",
             hint="Delete it, and switch again.",
-            code="branches-unreadable",
+            code=codes.BRANCHES_UNREADABLE,
         ) from error

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.names import Digest
 from tidemill.loop.datasets.asked import Sought, Which
 from tidemill.loop.datasets.named import commits_of
@@ -215,7 +216,7 @@ def _silenced(error: dict[str, Any] | None) -> dict[str, Any] | None:
     details = error.get("details", {})
     kept = {name: details[name] for name in ("step", ASIDE) if isinstance(details.get(name), str)}
     return {
-        "code": error.get("code", "error"),
+        "code": error.get("code", codes.ERROR),
         "message": "What it said was removed: it may have repeated rows that were forgotten since.",
         **({"details": kept} if kept else {}),
     }

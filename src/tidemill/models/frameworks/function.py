@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.models import adapters, archive
 
@@ -120,7 +121,7 @@ def _described(function: Any) -> tuple[str, dict[str, bytes]]:
             f"The function {function.__qualname__} cannot be kept as a model.",
             why="It is not defined at the top level of a file, so it has no name to find it by.",
             hint="Define it with 'def' at the top of a file of the project.",
-            code="model-not-safe",
+            code=codes.MODEL_NOT_SAFE,
         )
     file = Path(source).resolve()
     relative = _module_file(function.__module__, file)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.config import choose_backends
 from tidemill.core.errors import InvalidInput
 from tidemill.core.figures import counted
@@ -43,7 +44,7 @@ def save(model: Any, folder: Path) -> None:
                 f"Keras cannot write the model: {error}.",
                 hint="Give custom layers a get_config and register them with "
                 "keras.saving.register_keras_serializable.",
-                code="model-not-safe",
+                code=codes.MODEL_NOT_SAFE,
             ) from error
         members = archive.read_zip(written)
     archive.rewrite_json(members, "metadata.json", lambda body: {**body, "date_saved": "1980-01-01@00:00:00"})
@@ -70,7 +71,7 @@ def load(folder: Path, code: "IsolatedCode | None") -> Any:
             hint="Replace Lambda layers by keras.ops or a registered layer."
             if unsafe
             else "Train the model again, or install the Keras version that its packages name.",
-            code="model-not-safe" if unsafe else "model-damaged",
+            code=codes.MODEL_NOT_SAFE if unsafe else codes.MODEL_DAMAGED,
         ) from error
 
 
@@ -116,7 +117,7 @@ def fit(
             f"The Keras model '{model.name}' is not compiled.",
             why="Nothing says by which loss and optimizer it is trained.",
             hint="Call model.compile(optimizer='adam', loss='categorical_crossentropy') before tm.trainer(model).",
-            code="model-not-compiled",
+            code=codes.MODEL_NOT_COMPILED,
         )
     targets: Any = labels
     if classes is not None:
@@ -217,7 +218,7 @@ def _as_wanted(model: Any, features: "np.ndarray[Any, Any]") -> "np.ndarray[Any,
             f"The Keras model has {counted(len(inputs), 'input')}.",
             why="A predictor gives its model one column.",
             hint="Fold the columns into one tensor column and split it inside the model.",
-            code="several-inputs",
+            code=codes.SEVERAL_INPUTS,
         )
     dtype = str(inputs[0].dtype) if inputs else "float32"
     rows = (

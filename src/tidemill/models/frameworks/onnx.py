@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import Failed, InvalidInput
 from tidemill.core.figures import counted
 from tidemill.models import adapters
@@ -84,7 +85,7 @@ def runner(
             f"The ONNX model has {counted(len(inputs), 'input')}.",
             why="A predictor gives its model one column.",
             hint="Export it with one input, its first axis the rows.",
-            code="several-inputs",
+            code=codes.SEVERAL_INPUTS,
         )
     given = inputs[0]
     name, dtype = given.name, np.dtype(_DTYPES.get(given.type, "float32"))
@@ -108,7 +109,7 @@ def runner(
                 f"The model failed on {counted(len(features), 'row')}: {error}.",
                 why="ONNX Runtime refused the batch.",
                 hint="Build the predictor again; it then falls back to the framework.",
-                code="model-failed",
+                code=codes.MODEL_FAILED,
             ) from error
 
     return run
@@ -130,7 +131,7 @@ def _session(content: bytes | Path) -> Any:
         raise InvalidInput(
             f"ONNX Runtime cannot load the model: {error}.",
             hint="Export the model again, with an opset that this onnxruntime knows.",
-            code="model-damaged",
+            code=codes.MODEL_DAMAGED,
         ) from error
 
 
@@ -149,7 +150,7 @@ def _answer(outputs: Sequence[Any], *, proven: bool = False) -> Any:
         f"The ONNX model has {counted(len(outputs), 'output')}: {', '.join(f'{o.name} ({o.type})' for o in outputs)}.",
         why="None of them says that it is the answer.",
         hint="Export it with one output, or call the one that answers 'probabilities' or 'value'.",
-        code="several-outputs",
+        code=codes.SEVERAL_OUTPUTS,
     )
 
 
@@ -208,7 +209,7 @@ def _names(session: Any, output: str) -> list[Any]:
             f"The ONNX model does not say which classes its output '{output}' names: {error}.",
             why="It does not say how many features it takes, either.",
             hint="Export it without a ZipMap: skl2onnx.to_onnx(..., options={'zipmap': False}).",
-            code="wrong-outputs",
+            code=codes.WRONG_OUTPUTS,
         ) from error
 
 

@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.models import adapters, archive
 from tidemill.models.frameworks import sklearn_ranges
@@ -46,7 +47,7 @@ def save(model: Any, folder: Path) -> None:
             f"The {type(model).__qualname__} cannot be written safely: {error}.",
             why="skops, the scikit-learn format without pickle, does not know a part of it.",
             hint="Replace that part by one of scikit-learn's own, or wrap the model as a plain function.",
-            code="model-not-safe",
+            code=codes.MODEL_NOT_SAFE,
         ) from error
     _trusted(io, data, type(model).__qualname__)
     archive.write_zip(folder / FILE, _canonical(archive.read_zip(data)))
@@ -70,14 +71,14 @@ def load(folder: Path, code: "IsolatedCode | None") -> Any:
             why="scikit-learn does not check them when it predicts: it would read, or write, elsewhere in memory. No "
             "trained model is so.",
             hint="Do not use this file, and ask who it is from; train the model again from its data.",
-            code="model-not-safe",
+            code=codes.MODEL_NOT_SAFE,
         ) from error
     except Exception as error:
         raise InvalidInput(
             f"{folder / FILE} cannot be read: {error}.",
             why="It is damaged, or another scikit-learn wrote it.",
             hint="Install the scikit-learn version that the model's packages name, or train it again.",
-            code="model-damaged",
+            code=codes.MODEL_DAMAGED,
         ) from error
 
 
@@ -241,7 +242,7 @@ def _trusted(io: Any, data: bytes, what: str) -> list[str]:
             why=f"Reading a model must not run code that came with it.{_other_version(strange)}",
             hint="Use scikit-learn's own estimators, and do what else there is in a tm.row_step or tm.transform "
             "before the model; or let the trainer return a function at the top of a file of the project.",
-            code="model-not-safe",
+            code=codes.MODEL_NOT_SAFE,
             details={"types": strange},
         )
     return types

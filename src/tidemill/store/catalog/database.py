@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from tidemill.core import words
+from tidemill.core import codes, words
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import Conflict
 from tidemill.store.catalog import older, prepared, records, tables
@@ -408,7 +408,7 @@ class Catalog:
                 "read as it is.",
                 hint="Type 'tidemill store migrate' to see what would change and who is concerned; or use the version of "
                 "Tidemill that the others have.",
-                code="catalog-older",
+                code=codes.CATALOG_OLDER,
             )
         with self.database.transaction(write=True) as connection:
             self._begun.transaction = Transaction(connection)

@@ -11,6 +11,7 @@ from contextlib import suppress
 import sqlalchemy as sa
 from sqlalchemy import exc
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, NeedsExtra, NotAllowed, NotFound, StorageError, TidemillError
 from tidemill.core.identity import advisory_lock
 from tidemill.store.catalog.engine import Engine
@@ -118,39 +119,39 @@ class Postgres(Engine):
             return StorageError(
                 f"The catalog {self.name} could not be written: {text}.",
                 hint="Free space on the server, then run the same command again.",
-                code="disk-full",
+                code=codes.DISK_FULL,
             )
         if state in _REFUSED or "authentication failed" in text or "no password supplied" in text:
             return NotAllowed(
                 f"The catalog {self.name} refuses this user.",
                 why=text,
                 hint="Check the user's name, and the password in PGPASSWORD or ~/.pgpass.",
-                code="catalog-access-denied",
+                code=codes.CATALOG_ACCESS_DENIED,
             )
         if state == "3D000" or ("database" in text and "does not exist" in text):
             return NotFound(
                 f"There is no database {self.name}.",
                 hint="Make it with 'createdb', or correct the address in 'catalog'.",
-                code="catalog-not-found",
+                code=codes.CATALOG_NOT_FOUND,
             )
         if error.connection_invalidated:
             return StorageError(
                 f"The connection to the catalog {self.name} was lost amid a transaction.",
                 why=text,
                 hint="Run the same command again: what was not written is not there, and what is finished is kept.",
-                code="catalog-lost",
+                code=codes.CATALOG_LOST,
             )
         if lost(error):
             return StorageError(
                 f"The catalog {self.name} does not answer.",
                 why=text,
                 hint="Check that the server runs and that the address in 'catalog' is right.",
-                code="catalog-unreachable",
+                code=codes.CATALOG_UNREACHABLE,
             )
         return StorageError(
             f"The catalog could not be read or written: {text}.",
             hint="Look into the database server's log, then run the same command again.",
-            code="storage",
+            code=codes.STORAGE,
         )
 
 
@@ -182,5 +183,5 @@ def _parsed(address: str) -> sa.URL:
     raise InvalidInput(
         "The catalog's address is none of a PostgreSQL database.",
         hint="Write it as postgresql://USER@HOST:PORT/DATABASE.",
-        code="invalid-catalog-address",
+        code=codes.INVALID_CATALOG_ADDRESS,
     )

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 
+from tidemill.core import codes
 from tidemill.core.errors import StorageError
 from tidemill.store import damage
 from tidemill.store.catalog.engine import Engine
@@ -88,7 +89,7 @@ class Sqlite(Engine):
             raise StorageError(
                 f"Another process reads the catalog {self.name}, which keeps what was deleted in its files.",
                 hint="Let it end ('tidemill gc', a backup, a database browser), then run the same command again.",
-                code="catalog-locked",
+                code=codes.CATALOG_LOCKED,
             )
 
     def fault(self, error: exc.DBAPIError) -> StorageError:
@@ -98,7 +99,7 @@ class Sqlite(Engine):
             return StorageError(
                 f"The catalog could not be written: {text}.",
                 hint="Free space, then run the same command again.",
-                code="disk-full",
+                code=codes.DISK_FULL,
             )
         if "locked" in text:
             return StorageError(
@@ -106,23 +107,23 @@ class Sqlite(Engine):
                 why="Only one can write at a time.",
                 hint="Let it end ('tidemill gc', a backup, a database browser), then run the same command again: "
                 "what is finished is kept.",
-                code="catalog-locked",
+                code=codes.CATALOG_LOCKED,
             )
         if "readonly" in text or "unable to open" in text:
             return StorageError(
                 f"{self.name} cannot be written.",
                 why=text,
                 hint="Give yourself the right to write there, or name another folder as 'store'.",
-                code="store-read-only",
+                code=codes.STORE_READ_ONLY,
             )
         if "not a database" in text or "malformed" in text:
             return StorageError(
-                f"The catalog {self.name} is damaged: {text}.", hint=_RESTORE, code="catalog-damaged"
+                f"The catalog {self.name} is damaged: {text}.", hint=_RESTORE, code=codes.CATALOG_DAMAGED
             )
         return StorageError(
             f"The catalog could not be read or written: {text}.",
             hint="Check the disk, then run the same command again.",
-            code="storage",
+            code=codes.STORAGE,
         )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import did_you_mean, listed
 from tidemill.loop.datasets.labelling.views import ClassView
@@ -50,7 +51,7 @@ def check_column(schema: "pa.Schema", column: str, classes: Sequence[str]) -> No
             f"Column '{column}' is {kind}, and cannot hold {', '.join(classes[:5]) or 'labels'}.",
             why=str(error).splitlines()[0],
             hint="Name another column with --column, or other classes with --class.",
-            code="not-a-label",
+            code=codes.NOT_A_LABEL,
         ) from error
 
 
@@ -85,7 +86,7 @@ def check_label(label: str, classes: Sequence[str]) -> None:
             hint=did_you_mean(
                 label, classes, f"There are: {listed(classes)}. Another is added with --class '{label}'."
             ),
-            code="not-a-class",
+            code=codes.NOT_A_CLASS,
         )
 
 

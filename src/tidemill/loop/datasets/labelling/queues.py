@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.clock import new_id, now, stamp
 from tidemill.core.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from tidemill.core.events import Note, Sink, silent
@@ -103,7 +104,7 @@ def find_queue(ws: Workspace, name: str) -> "records.LabelQueue":
             hint=did_you_mean(
                 name, names, f"Type 'tidemill label {name}' to make one of the rows of a dataset."
             ),
-            code="queue-not-found",
+            code=codes.QUEUE_NOT_FOUND,
         )
     return found
 
@@ -138,7 +139,7 @@ def check_open(queue: "records.LabelQueue | None") -> "records.LabelQueue":
         raise NotAllowed(
             f"Queue '{queue.name if queue else ''}' is closed.",
             hint=f"Type 'tidemill label {queue.dataset if queue else 'NAME'}' to make a new one.",
-            code="queue-closed",
+            code=codes.QUEUE_CLOSED,
         )
     return queue
 
@@ -165,7 +166,7 @@ def close_queue(ws: Workspace, name: str, *, discard: bool = False) -> ClosedVie
             raise NotAllowed(
                 f"{lost} labels of queue '{name}' are in no commit yet.",
                 hint=f"Type 'tidemill label commit {name}', or close it with --discard.",
-                code="labels-not-committed",
+                code=codes.LABELS_NOT_COMMITTED,
             )
         write.remove(records.LabelTurn, {"queue": queue.id, "state": "leased"})
         write.change(records.LabelQueue, {"id": queue.id}, closed_at=stamp(now()))
@@ -265,7 +266,7 @@ def _check_same(queue: "records.LabelQueue", dataset: str, wish: Wish) -> None:
             why="A queue keeps the rows that it was made of; only its referee changes, and classes come.",
             hint=f"Leave the option out to go on with it, name another with --queue, "
             f"or end it: 'tidemill label close {queue.name}'.",
-            code="queue-differs",
+            code=codes.QUEUE_DIFFERS,
         )
 
 
@@ -285,7 +286,7 @@ def _only_column(dataset: "Dataset", snapshot: "Snapshot") -> str:
         f"Which column of dataset '{dataset.name}' gets the labels?",
         why=f"There are {listed(fit, 10)}." if fit else "None of its columns is text or a whole number.",
         hint=f"Type 'tidemill label {dataset.name} --column {fit[0] if fit else 'NAME'}'.",
-        code="queue-needs-column",
+        code=codes.QUEUE_NEEDS_COLUMN,
     )
 
 
@@ -301,7 +302,7 @@ def _classes(snapshot: "Snapshot", column: str, known: list[str], wish: Wish) ->
             f"Which labels may column '{column}' get?",
             why="It has no label yet, or too many different ones to be classes, and no model tells them.",
             hint="Name each with --class, such as --class cat --class dog.",
-            code="classes-unknown",
+            code=codes.CLASSES_UNKNOWN,
         )
     labels.check_column(snapshot.schema, column, found)
     return found
@@ -317,5 +318,5 @@ def _nothing(dataset: str, column: str, selection: Selection) -> InvalidInput:
         '--rows unsure --model NAME, or --where "CONDITION".'
         if unlabelled
         else "Choose others with --rows or --where.",
-        code="nothing-to-label",
+        code=codes.NOTHING_TO_LABEL,
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.core.events import Progress, Sink
 from tidemill.core.names import did_you_mean
@@ -42,7 +43,7 @@ def find_model(ws: Workspace, text: str) -> "records.Model":
         raise NotFound(
             f"There is no model '{text}'.",
             hint=did_you_mean(name, () if found else names, "Type 'tidemill models' to see what there is."),
-            code="model-not-found",
+            code=codes.MODEL_NOT_FOUND,
         )
     return wanted[0]
 
@@ -94,7 +95,7 @@ def _predictor_of(ws: Workspace, model: "records.Model") -> str:
             f"Model '{model.name}/{model.version}' cannot suggest labels.",
             why="It answers no classes." if digest else "Its pipeline could not be cut into a predictor.",
             hint="Name another model; 'tidemill models' lists them.",
-            code="model-without-classes",
+            code=codes.MODEL_WITHOUT_CLASSES,
         )
     return digest
 
@@ -106,7 +107,7 @@ def _check_inputs(model: "records.Model", inputs: list[str], snapshot: "Snapshot
             f"Model '{model.name}/{model.version}' takes the column '{lacking[0]}', "
             f"which dataset '{snapshot.dataset}' does not have.",
             hint="Name a model that was trained on such rows.",
-            code="model-does-not-fit",
+            code=codes.MODEL_DOES_NOT_FIT,
         )
 
 

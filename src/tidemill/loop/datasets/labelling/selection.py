@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.events import Sink
 from tidemill.loop.datasets.labelling import classes as labels
@@ -87,7 +88,7 @@ def select(
         raise InvalidInput(
             f"To choose {selection.rows} rows takes a model.",
             hint="Add --model NAME; 'tidemill models' lists them.",
-            code="needs-model",
+            code=codes.NEEDS_MODEL,
         )
     table = snapshot.read([ID, column])
     ids, given = table.numpy(ID), labels.texts(table, column)

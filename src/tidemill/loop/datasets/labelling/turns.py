@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core import codes
 from tidemill.core.clock import new_id, now, stamp
 from tidemill.core.errors import Conflict, InvalidInput, NotAllowed
 from tidemill.loop.datasets.labelling import classes as labels
@@ -106,7 +107,7 @@ class Labeller:
         label = suggestion if label is None else label
         if label is None:
             raise InvalidInput(
-                "There is no suggestion for this row.", hint="Give a class.", code="no-suggestion"
+                "There is no suggestion for this row.", hint="Give a class.", code=codes.NO_SUGGESTION
             )
         with self._write() as write:
             labels.check_label(label, self._queue.classes)
@@ -144,7 +145,7 @@ class Labeller:
             raise NotAllowed(
                 "There is no label of this session to take back.",
                 hint="Labels of an earlier session are corrected on the branch.",
-                code="nothing-to-undo",
+                code=codes.NOTHING_TO_UNDO,
             )
         role, position = self._given[-1]
         where = {"queue": self._id, "position": position}
@@ -165,7 +166,7 @@ class Labeller:
                     "The last label cannot be taken back.",
                     why=why,
                     hint="Correct it on the branch.",
-                    code="label-settled",
+                    code=codes.LABEL_SETTLED,
                 )
             write.remove(records.LabelTurn, self._mine())
             write.put(self._turn(role, position, "leased"))
@@ -242,7 +243,7 @@ class Labeller:
                 "The row went to somebody else, and your label for it was not taken.",
                 why=f"A row is yours for {self._lease_seconds:g} seconds; then others may have it.",
                 hint="Go on with the next row. The time is 'labelling.lease_seconds' in tidemill.toml.",
-                code="lease-ended",
+                code=codes.LEASE_ENDED,
             )
 
     def _turn(self, role: Any, position: int, state: Any, **values: Any) -> "records.LabelTurn":
@@ -264,7 +265,7 @@ class Labeller:
     def _current(self) -> tuple[str, int]:
         if self._now is None:
             raise InvalidInput(
-                "There is no row to answer for.", hint="Take a row first.", code="no-row-taken"
+                "There is no row to answer for.", hint="Take a row first.", code=codes.NO_ROW_TAKEN
             )
         return self._now
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
+from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, TidemillError
 from tidemill.core.settings import LimitSettings
 from tidemill.edge import application, sockets
@@ -178,7 +179,7 @@ def _read(body: bytes) -> dict[str, Any]:
         raise InvalidInput(
             "The body is no JSON object.",
             hint="Load the page again.",
-            code="not-json",
+            code=codes.NOT_JSON,
             details={"field": "body"},
         )
     return found
