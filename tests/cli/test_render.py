@@ -28,6 +28,7 @@ from tidemill.cli.render import (
 )
 from tidemill.cli.render.data import history, importing, merging, reading
 from tidemill.core.clock import now, stamp
+from tidemill.core.codes import ErrorCode
 from tidemill.core.errors import Failed
 from tidemill.loop import views
 from tidemill.loop.datasets import views as data_views
@@ -482,7 +483,9 @@ def test_what_looks_like_markup_is_text():
 
 
 def test_an_error_reads_as():
-    body = Failed("a\nb", why="c", hint="d", code="e", details={"traceback": "Traceback\n  x\n"}).to_json()
+    body = Failed(
+        "a\nb", why="c", hint="d", code=ErrorCode("e"), details={"traceback": "Traceback\n  x\n"}
+    ).to_json()
     assert errors.error(body, color=False) == "error[e]: a\n    b\n  why: c\n  try: d\n\n  Traceback\n    x"
     assert "\x1b[" in errors.error(body, color=True)
 

@@ -10,6 +10,7 @@ import pytest
 
 import tidemill
 from tidemill.core import errors
+from tidemill.core.codes import ErrorCode
 from tidemill.core.errors import InvalidInput, TidemillError, came_from
 
 GROUPS = [
@@ -32,7 +33,7 @@ def test_a_group_has_a_code_of_its_own(kind: type[TidemillError]):
 def test_json_holds_what_was_said_and_nothing_empty():
     bare = InvalidInput("no")
     assert bare.to_json() == {"code": "invalid-input", "message": "no"}
-    full = InvalidInput("no", why="so", hint="do", code="wrong-thing", details={"row": 3})
+    full = InvalidInput("no", why="so", hint="do", code=ErrorCode("wrong-thing"), details={"row": 3})
     assert full.to_json() == {
         "code": "wrong-thing",
         "message": "no",
@@ -44,7 +45,7 @@ def test_json_holds_what_was_said_and_nothing_empty():
 
 @pytest.mark.parametrize("kind", GROUPS)
 def test_an_error_survives_the_way_between_processes(kind: type[TidemillError]):
-    error = kind("what", why="why", hint="hint", code="a-code", details={"file": "a.csv"})
+    error = kind("what", why="why", hint="hint", code=ErrorCode("a-code"), details={"file": "a.csv"})
     back = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
     assert type(back) is kind
     assert back.to_json() == error.to_json()

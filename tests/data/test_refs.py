@@ -160,7 +160,7 @@ def test_a_guard_sees_what_a_commit_would_make_and_may_refuse_it(store: Store, d
         came = sorted(proposal.incoming.to_arrow()["a"].to_pylist())
         seen.append((proposal.dataset, proposal.branch, before, len(proposal.result.read()), came))
         if "bad" in came:
-            raise Failed("A bad row.", code="failed")
+            raise Failed("A bad row.")
 
     guarded = Datasets(store, "ada", guard)
     with pytest.raises(Failed):

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tidemill.core import codes
 from tidemill.core.errors import Conflict, InvalidInput
 from tidemill.data import Changes, Dataset, Datasets
 from tidemill.store.open import Store
@@ -53,7 +54,7 @@ def test_batches_are_what_one_table_is(
 def test_what_stops_the_batches_is_told_as_it_is_and_nothing_is_there(datasets: Datasets):
     def broken() -> Iterator[Table]:
         yield from batches([1, 2, 3], 1)
-        raise InvalidInput("Line 4 is bad.", code="wrong-type")
+        raise InvalidInput("Line 4 is bad.", code=codes.WRONG_TYPE)
 
     with pytest.raises(InvalidInput, match="Line 4 is bad"):
         datasets.create("d", broken(), message="First")

@@ -210,7 +210,7 @@ def test_an_answer_that_a_person_ends_is_owed_still(project: tm.Project):
 
     def ends(event: Event) -> None:
         if isinstance(event, StepStarted):
-            raise Interrupted("Ended by a person.", code="interrupted")
+            raise Interrupted("Ended by a person.")
 
     with pytest.raises(Interrupted):
         project.merge("points", "more", sink=ends)

@@ -43,7 +43,7 @@ class TidemillError(Exception):
         *,
         why: str | None = None,
         hint: str | None = None,
-        code: str | None = None,
+        code: ErrorCode | None = None,
         details: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(message)
@@ -73,7 +73,7 @@ def _rebuild(
     message: str,
     why: str | None,
     hint: str | None,
-    code: str,
+    code: ErrorCode,
     details: dict[str, object],
 ) -> TidemillError:
     return kind(message, why=why, hint=hint, code=code, details=details)

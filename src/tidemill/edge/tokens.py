@@ -13,6 +13,7 @@ from typing import Literal
 
 from tidemill.core import codes
 from tidemill.core.clock import now, stamp
+from tidemill.core.codes import ErrorCode
 from tidemill.core.errors import InvalidInput, NotAllowed
 from tidemill.edge.guard import SAFE, Headers
 
@@ -126,7 +127,7 @@ def missing() -> NotAllowed:
     )
 
 
-def refused(reason: str, *, code: str, hint: str | None = None, **details: object) -> NotAllowed:
+def refused(reason: str, *, code: ErrorCode, hint: str | None = None, **details: object) -> NotAllowed:
     """What is told to who brings a token that is not good for what is asked."""
     return NotAllowed(
         f"The token is not taken: {reason}.",

@@ -204,7 +204,7 @@ def _run(work: _Demo) -> str:
             f"Run {view.run} failed: {error.get('message', '')}",
             why=error.get("why"),
             hint=error.get("hint"),
-            code=str(error.get("code", codes.RUN_FAILED)),
+            code=error.get("code", codes.RUN_FAILED),
             details=error.get("details"),
         )
     work.facts["run"] = view.run

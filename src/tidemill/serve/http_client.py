@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from tidemill.core import codes, errors
 from tidemill.core.clock import new_id
+from tidemill.core.codes import ErrorCode
 from tidemill.core.errors import Failed, TidemillError
 from tidemill.serve.ids import row_ids
 
@@ -363,4 +364,4 @@ def _refusal(body: dict[str, Any]) -> TidemillError:
 
 def _made(kind: type[TidemillError], message: str, code: str, body: dict[str, Any]) -> TidemillError:
     why, hint = body.pop("why", None), body.pop("hint", None)
-    return kind(message, why=why, hint=hint, code=code, details=body)
+    return kind(message, why=why, hint=hint, code=ErrorCode(code), details=body)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core import codes
+from tidemill.core.codes import ErrorCode
 from tidemill.core.errors import InvalidInput
 from tidemill.data.cell_text import NOT_FINITE
 from tidemill.data.cell_types import MOST_DEEP, MOST_DIGITS, NotKeptError, kept
@@ -259,7 +260,7 @@ class Kinds:
                     row, f"{inside}it is {says} here and {said} {where}.", codes.MIXED_TYPES, why
                 )
 
-    def _refused(self, row: int, says: str, code: str, why: str | None = None) -> InvalidInput:
+    def _refused(self, row: int, says: str, code: ErrorCode, why: str | None = None) -> InvalidInput:
         at = self._place(row)
         nested = self._path or self._first.keys() & {list, dict}
         what = "each cell as JSON text" if nested else "all as text"
