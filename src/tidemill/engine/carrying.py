@@ -5,14 +5,12 @@ import threading
 import time
 from collections.abc import Callable
 
+from tidemill.core.events import Progress
 from tidemill.engine.capture import Capture
 from tidemill.engine.orders import Order, Outcome
 from tidemill.engine.peak import Peak
 
 _REPORT_SECONDS = 0.05
-
-Progress = tuple[float, float | None, str, str]
-"""How far a step is: done, of how many (None: unknown), a label, a unit."""
 
 
 def carry_out(order: Order, capture: Capture, tell: Callable[[Progress], None]) -> Outcome:
@@ -29,7 +27,7 @@ def carry_out(order: Order, capture: Capture, tell: Callable[[Progress], None]) 
         return Outcome(error=failures.described(error, order))
     last, process, telling, is_over = 0.0, os.getpid(), threading.RLock(), False
 
-    def report(done: float, total: float | None, label: str, unit: str) -> None:
+    def report(progress: Progress) -> None:
         nonlocal last
         # A child that the step forked has the same way out, and no say in it.
         if os.getpid() != process:
@@ -37,9 +35,9 @@ def carry_out(order: Order, capture: Capture, tell: Callable[[Progress], None]) 
         # Threads of a step may tell too: one by one, and nothing once the step is over.
         with telling:
             now = time.monotonic()
-            if not is_over and (now - last >= _REPORT_SECONDS or done == total):
+            if not is_over and (now - last >= _REPORT_SECONDS or progress.done == progress.total):
                 last = now
-                tell((done, total, secrecy.mask(label), secrecy.mask(unit)))
+                tell(secrecy.mask_progress(progress))
 
     token = reporter.set(report)
     peak = Peak()

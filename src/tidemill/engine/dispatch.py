@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tidemill.core import events
 from tidemill.engine.attempts import Attempt
@@ -74,10 +75,8 @@ class Dispatch:
             waiting.job.pending -= 1
         self._waiting.clear()
 
-    def progress(self, task: object, report: tuple[float, float | None, str, str]) -> None:
+    def progress(self, task: object, progress: events.Progress) -> None:
         """Tell how far an attempt is."""
         assert isinstance(task, Attempt)
-        done, total, label, unit = report
-        step = task.job.node.name
-        name = f"{step}: {label}" if label else step
-        self._sink(events.Progress(name, done, total, unit))
+        step, label = task.job.node.name, progress.label
+        self._sink(replace(progress, label=f"{step}: {label}" if label else step))

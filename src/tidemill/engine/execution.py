@@ -321,7 +321,7 @@ class Execution:
         if outcome.error is not None and self.error is None:
             self.error = job.named(outcome.error)
         if (progress := job.progress()) is not None:
-            self.sink(events.Progress(job.node.name, *progress, "rows"))
+            self.sink(progress)
         if self.error is not None:
             self._dispatch.drop()
         for other in [job, *self.jobs]:

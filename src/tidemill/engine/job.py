@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tidemill.core.events import Progress
 from tidemill.core.names import Digest
 from tidemill.engine import cache, plan, project_files, tables
 from tidemill.engine.closure import Closure
@@ -109,13 +110,13 @@ class Job:
             return bool(self.outcomes)
         return len(self.chunks.tasks) == sum(len(o.chunks) for o in self.outcomes)
 
-    def progress(self) -> tuple[int, int] | None:
-        """Rows done and rows to do, where it is computed in several chunks."""
+    def progress(self) -> Progress | None:
+        """How many of its rows are done, where it is computed in several chunks."""
         if self.chunks is None or len(self.chunks.tasks) < 2:
             return None
         ended = [i for o in self.outcomes for i in o.chunks]
         done = sum(self.chunks.chunks[i]["rows"] for i in ended)
-        return done, sum(t.chunk["rows"] for t in self.chunks.tasks)
+        return Progress(self.node.name, done, sum(t.chunk["rows"] for t in self.chunks.tasks), "rows")
 
     def saved(self, blobs: Blobs) -> dict[str, Saved]:
         """Its artifacts; the tables of a row-wise step are put together from old and new chunks."""

@@ -11,8 +11,6 @@ import sys
 import threading
 from pathlib import Path
 
-import msgspec
-
 from tidemill.core.errors import TidemillError
 from tidemill.engine import ending, wire
 from tidemill.engine.capture import Capture
@@ -29,7 +27,7 @@ def main(local: Path) -> None:
     try:
         order = wire.order_from_json(sys.stdin.buffer.read(), local)
         outcome = environment.difference(order) or carry_out(
-            order, capture, lambda report: _write(answers, msgspec.json.encode(report))
+            order, capture, lambda report: _write(answers, wire.progress_to_json(report))
         )
         line = wire.outcome_to_json(outcome)
     except TidemillError as error:

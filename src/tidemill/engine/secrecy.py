@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from tidemill.core import codes
 from tidemill.core.errors import Failed, InvalidInput
+from tidemill.core.events import Progress
 from tidemill.core.names import Digest
 from tidemill.engine.orders import Order, Outcome, Saved
 from tidemill.pipeline.graph import Node
@@ -68,6 +69,10 @@ class Secrecy:
         for form in self._forms():
             text = text.replace(form, _MASK)
         return text
+
+    def mask_progress(self, progress: Progress) -> Progress:
+        """How far a step is, told without any of the secrets."""
+        return replace(progress, label=self.mask(progress.label), unit=self.mask(progress.unit))
 
     def mask_output(self, printed: bytes, is_cut: bool) -> bytes:  # noqa: FBT001 - passed on as a function
         """What was printed, without any of the secrets; ``is_cut`` is whether one may be parted by its ends."""

@@ -16,6 +16,7 @@ import msgspec
 
 from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
+from tidemill.core.events import Progress
 from tidemill.engine.orders import Order, Outcome, Ref
 from tidemill.pipeline.secret import Secret
 from tidemill.store.blobs import Place
@@ -102,6 +103,18 @@ def outcome_from_json(data: bytes) -> Outcome:
     except (KeyError, TypeError, ValueError) as error:
         raise _invalid(error) from error
     return replace(outcome, saved=saved, error=error)
+
+
+def progress_to_json(progress: Progress) -> bytes:
+    """How far a step is, on one line that begins with ``[``, which no outcome does."""
+    return msgspec.json.encode((progress.label, progress.done, progress.total, progress.unit))
+
+
+def progress_from_json(line: bytes) -> Progress | None:
+    """What ``progress_to_json`` wrote; None for another line."""
+    if not line.startswith(b"["):
+        return None
+    return Progress(*msgspec.json.decode(line, type=tuple[str, float, float | None, str]))
 
 
 def _encoded(message: object) -> bytes:

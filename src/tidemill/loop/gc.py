@@ -263,9 +263,7 @@ def _prune(ws: Workspace, sink: Sink, *, dry_run: bool) -> tuple[int, int]:
             count, size = log_pruning.would_go(log, keep)
             gone, freed = gone + count, freed + (size if shrinks else 0)
             continue
-        gone += log_pruning.prune(
-            log, keep, lambda so_far: sink(Progress("removing", so_far, None, "predictions"))
-        )
+        gone += log_pruning.prune(log, keep, sink)
         freed += log_pruning.shrink(log) if shrinks else 0
     return gone, freed
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core.events import Progress, Sink, silent
 from tidemill.parts.splits import unit_hash
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def out_of_fold(
     *,
     folds: int = 5,
     seed: int = 0,
-    done: Callable[[int], None] | None = None,
+    sink: Sink = silent,
 ) -> "Array":
     """For each row the probabilities by the one model, of ``folds``, whose training rows have none of its fold.
 
@@ -33,13 +34,14 @@ def out_of_fold(
         fit: Trains a model.
         folds: How many parts, 2 or more.
         seed: Deals the rows to the folds, and goes to ``fit``.
-        done: Is told how many folds are finished.
+        sink: Gets ``Progress`` in folds.
 
     Returns:
         Shape ``(rows, classes)``.
     """
     import numpy as np  # noqa: PLC0415
 
+    sink(Progress("judging", 0, folds, "folds"))
     fold = fold_of(ids, folds, seed)
     found: Array | None = None
     for number in range(folds):
@@ -50,8 +52,7 @@ def out_of_fold(
             if found is None:
                 found = np.zeros((len(labels), answer.shape[1]))
             found[held] = answer
-        if done is not None:
-            done(number + 1)
+        sink(Progress("judging", number + 1, folds, "folds"))
     assert found is not None, "there are rows"
     return found
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
+from tidemill.core.events import Progress
 
-Reporter = Callable[[float, float | None, str, str], None]
-
-reporter: ContextVar[Reporter | None] = ContextVar("reporter", default=None)
+reporter: ContextVar[Callable[[Progress], None] | None] = ContextVar("reporter", default=None)
 scratch_folder: ContextVar[Path | None] = ContextVar("scratch_folder", default=None)
 
 
@@ -21,7 +20,7 @@ def progress(done: float, total: float | None = None, label: str = "", unit: str
     """
     report = reporter.get()
     if report is not None:
-        report(_number(done), None if total is None else _number(total), _text(label), _text(unit))
+        report(Progress(_text(label), _number(done), None if total is None else _number(total), _text(unit)))
 
 
 def _number(value: object) -> float:

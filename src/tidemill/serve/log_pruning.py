@@ -5,13 +5,13 @@ Feedback waits to be a row of a dataset, or is one already, which names its pred
 
 import math
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from tidemill.core.clock import now, stamp
+from tidemill.core.events import Progress, Sink, silent
 from tidemill.serve import log_layout
 from tidemill.serve.options import Keep
 
@@ -73,13 +73,13 @@ def prune_some(database: sqlite3.Connection, keep: Keep) -> int:
     return len(gone)
 
 
-def prune(file: Path, keep: Keep, each: Callable[[int], None] = lambda _: None) -> int:
+def prune(file: Path, keep: Keep, sink: Sink = silent) -> int:
     """Let go of all that a log does not keep, whoever writes to it meanwhile; how many predictions.
 
     Args:
         file: The log.
         keep: What stays.
-        each: Told how many are gone so far.
+        sink: Gets ``Progress`` of how many are gone so far.
 
     Raises:
         StorageError: As ``log_layout.open_to_write``.
@@ -89,7 +89,7 @@ def prune(file: Path, keep: Keep, each: Callable[[int], None] = lambda _: None) 
         with closing(log_layout.open_to_write(file)) as database:
             while some := prune_some(database, keep):
                 gone += some
-                each(gone)
+                sink(Progress("removing", gone, None, "predictions"))
     except sqlite3.Error as error:
         raise log_layout.storage_error(file, error) from error
     return gone

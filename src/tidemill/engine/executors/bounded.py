@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from tidemill.core.errors import TidemillError
+from tidemill.core.events import Progress
 from tidemill.engine import failures, machine
 from tidemill.engine.executors.adapters import Make
-from tidemill.engine.executors.port import Executor, Reported
+from tidemill.engine.executors.port import Executor
 from tidemill.engine.machine import Machine
 from tidemill.engine.orders import Order, Outcome
 from tidemill.engine.room import Room
@@ -95,7 +96,7 @@ class Bounded:
         executor.start(order, task)
 
     def collect(
-        self, timeout_seconds: float | None, on_progress: Callable[[object, Reported], None]
+        self, timeout_seconds: float | None, on_progress: Callable[[object, Progress], None]
     ) -> list[tuple[object, Outcome]]:
         """Wait until an order has ended or its time is over, or the time to wait is."""
         executor = self._made

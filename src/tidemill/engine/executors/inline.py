@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from tidemill.core.errors import InvalidInput
+from tidemill.core.events import Progress
 from tidemill.engine import failures
 from tidemill.engine.execute import execute
 from tidemill.engine.orders import Order, Outcome
@@ -29,7 +30,7 @@ class _TimeIsOver(BaseException):
 def run_inline(
     order: Order,
     component: Component[..., Any],
-    on_progress: Callable[[tuple[float, float | None, str, str]], None],
+    on_progress: Callable[[Progress], None],
 ) -> Outcome:
     """Carry out an order here. What Python prints is captured; what C prints is not.
 
@@ -41,11 +42,8 @@ def run_inline(
     except InvalidInput as error:
         return Outcome(error=failures.described(error, order))
 
-    def report(done: float, total: float | None, label: str, unit: str) -> None:
-        on_progress((done, total, secrecy.mask(label), secrecy.mask(unit)))
-
     printed = io.StringIO()
-    token = reporter.set(report)
+    token = reporter.set(lambda progress: on_progress(secrecy.mask_progress(progress)))
     began, ended, outcome = time.monotonic(), False, Outcome()
     try:
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tidemill.core.events import Progress
 from tidemill.engine.executors import memory
 from tidemill.engine.executors.child import Child, end, patience
-from tidemill.engine.executors.port import Reported
 from tidemill.engine.line import Line
 from tidemill.engine.orders import Order, Outcome
 from tidemill.pipeline.secret import secrets_in
@@ -83,7 +83,7 @@ class LocalExecutor:
             return
 
     def collect(
-        self, timeout_seconds: float | None, on_progress: Callable[[object, Reported], None]
+        self, timeout_seconds: float | None, on_progress: Callable[[object, Progress], None]
     ) -> list[tuple[object, Outcome]]:
         """Wait until at least one order is finished, or the time is over."""
         finished: list[tuple[object, Outcome]] = []

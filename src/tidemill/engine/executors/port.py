@@ -9,10 +9,8 @@ form in JSON (``engine.wire``).
 from collections.abc import Callable
 from typing import Protocol
 
+from tidemill.core.events import Progress
 from tidemill.engine.orders import Order, Outcome
-
-Reported = tuple[float, float | None, str, str]
-"""How far a step is: done, of how many (None: unknown), a label, a unit."""
 
 
 class Executor(Protocol):
@@ -42,7 +40,7 @@ class Executor(Protocol):
         ...
 
     def collect(
-        self, timeout_seconds: float | None, on_progress: Callable[[object, Reported], None]
+        self, timeout_seconds: float | None, on_progress: Callable[[object, Progress], None]
     ) -> list[tuple[object, Outcome]]:
         """Wait until an order has ended, or the time (None: without end) is over.
 

@@ -11,12 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 
-import msgspec
-
 from tidemill.core.errors import InvalidInput
+from tidemill.core.events import Progress
 from tidemill.engine import wire
 from tidemill.engine.executors.child import Child, end, patience
-from tidemill.engine.executors.port import Reported
 from tidemill.engine.orders import Order, Outcome
 
 _PIECE_BYTES = 64 * 1024
@@ -86,7 +84,7 @@ class ProcessExecutor:
         self._errands.append(_Errand(child, task, answers))
 
     def collect(
-        self, timeout_seconds: float | None, on_progress: Callable[[object, Reported], None]
+        self, timeout_seconds: float | None, on_progress: Callable[[object, Progress], None]
     ) -> list[tuple[object, Outcome]]:
         """Wait until at least one order is finished, or the time is over."""
         finished: list[tuple[object, Outcome]] = []
@@ -133,7 +131,7 @@ class ProcessExecutor:
         ]
 
 
-def _answered(errand: _Errand, on_progress: Callable[[object, Reported], None]) -> Outcome | None:
+def _answered(errand: _Errand, on_progress: Callable[[object, Progress], None]) -> Outcome | None:
     """What it says now; None while it has not ended."""
     # Looked at before the pipe, so that a last answer is not missed.
     ended = errand.child.has_ended
@@ -144,10 +142,11 @@ def _answered(errand: _Errand, on_progress: Callable[[object, Reported], None]) 
         errand.line += piece
         *lines, rest = errand.line.split(b"\n")
         errand.line = rest
-        for line in lines:
-            if not line.startswith(b"["):
-                return _outcome(bytes(line))
-            on_progress(errand.task, msgspec.json.decode(line, type=Reported))
+        for line in map(bytes, lines):
+            progress = wire.progress_from_json(line)
+            if progress is None:
+                return _outcome(line)
+            on_progress(errand.task, progress)
         if not ended:
             # Who talks without end keeps nobody here.
             break

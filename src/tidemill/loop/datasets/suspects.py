@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core import codes
 from tidemill.core.errors import AlreadyExists, InvalidInput, NotFound, TidemillError
-from tidemill.core.events import Note, Progress, Sink, silent
+from tidemill.core.events import Note, Sink, silent
 from tidemill.core.names import did_you_mean
 from tidemill.core.percent import percent
 from tidemill.loop import written
@@ -249,15 +249,7 @@ def _probabilities(
         # A model of the user's takes a tensor in its own shape.
         features = features.reshape(len(features), *(rows.shape_of(used[0]) or (-1,)))
     fit = judge(_named(trainer), classes, workers=ws.project.workers)
-    sink(Progress("judging", 0, folds, "folds"))
-    return out_of_fold(
-        features,
-        labels,
-        rows.numpy("_id"),
-        fit,
-        folds=folds,
-        done=lambda n: sink(Progress("judging", n, folds, "folds")),
-    )
+    return out_of_fold(features, labels, rows.numpy("_id"), fit, folds=folds, sink=sink)
 
 
 def _named(trainer: str | None) -> object:
