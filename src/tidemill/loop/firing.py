@@ -3,10 +3,9 @@
 Whatever is killed in between: the same merge again, ``refit`` or ``settle`` goes on where it was cut off.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from tidemill.core import codes
 from tidemill.core.errors import (
@@ -20,80 +19,77 @@ from tidemill.core.errors import (
 from tidemill.core.events import Event, RunStarted, Sink, silent
 from tidemill.core.names import did_you_mean, listed
 from tidemill.loop import refitting
+from tidemill.loop.guard import guard
 from tidemill.loop.views import FiringView, RefitView
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
-    from tidemill.data import Guard, Proposal
+    from tidemill.data import Dataset, Merged, Proposal
     from tidemill.store.catalog import records
     from tidemill.watch.triggers import Claim
 
 _SETTLE = "Then type 'tidemill triggers settle'."
 
 
-class Owing:
-    """What one merge owes: given to the dataset as its guard, then asked to answer.
+def commit_and_fire(
+    ws: Workspace,
+    name: str,
+    branch: str,
+    change: "Callable[[Dataset], Merged]",
+    *,
+    fire: bool,
+    sink: Sink,
+    reviewed: bool = False,
+) -> "tuple[Merged, list[RefitView]]":
+    """Let ``change`` commit to a branch, then run what watches the branch.
 
     Args:
         ws: The project.
-        guard: What may refuse the commit.
+        name: The dataset.
+        branch: Where the commit lands.
+        change: Makes the commit with the dataset that it is given, whose guard records what is owed.
         fire: Whether triggers run at all.
+        sink: Gets the events of what was fired.
+        reviewed: Whether it is what a review asks for.
     """
+    from tidemill.watch import triggers  # noqa: PLC0415
 
-    def __init__(self, ws: Workspace, guard: "Guard", *, fire: bool) -> None:
-        self._ws = ws
-        self._guard = guard
-        self._fire = fire
-        self._claims: list[Claim] = []
+    look = guard(ws.project, ws.store, reviewed=reviewed)
+    claims: list[Claim] = []
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        # Where the store is away, nobody can tell whether the commit landed; who claims it next can.
-        with suppress(TidemillError):
-            self._drop_beaten()
-        for claim in self._claims:
-            claim.close()
-
-    def look(self, proposal: "Proposal") -> None:
-        """Let the guard look at a commit; then record what is owed if it lands."""
-        from tidemill.watch import triggers  # noqa: PLC0415
-
-        self._guard(proposal)
-        self._drop_beaten()
-        if not self._fire:
-            return
-        commit = proposal.result.commit.id
-        for name, _ in triggers.fired_by_merge(self._ws.settings, proposal.dataset, proposal.branch):
-            made = triggers.owe(
-                self._ws.store, name, commit, dataset=proposal.dataset, branch=proposal.branch
-            )
-            self._claims.append(made)
-
-    def answer(self, dataset: str, branch: str, sink: Sink) -> list[RefitView]:
-        """Answer what is owed for this branch, by this merge and by earlier ones that were cut off."""
-        if not self._fire:
-            return []
-        mine, self._claims = self._claims, []
-        answers: list[RefitView | None] = []
-        with ExitStack() as held:
-            for claim in mine:
-                held.enter_context(claim)
-            answers += _left(self._ws, sink, dataset, branch)
-            answers += [_answered(self._ws, claim, sink) for claim in mine]
-        return [a for a in answers if a is not None]
-
-    def _drop_beaten(self) -> None:
+    def drop_beaten() -> None:
         """Take back what is owed for attempts that another commit was quicker than, or that were refused."""
-        from tidemill.watch import triggers  # noqa: PLC0415
+        for claim in [*claims]:
+            if not _landed(ws, claim.firing):
+                triggers.drop(ws.store, claim)
+                claims.remove(claim)
 
-        for claim in [*self._claims]:
-            if not _landed(self._ws, claim.firing):
-                triggers.drop(self._ws.store, claim)
-                self._claims.remove(claim)
+    def record(proposal: "Proposal") -> None:
+        """Let the guard look at a commit; then record what is owed if it lands."""
+        look(proposal)
+        drop_beaten()
+        commit = proposal.result.commit.id
+        for trigger, _ in triggers.fired_by_merge(ws.settings, name, proposal.branch) if fire else ():
+            claims.append(triggers.owe(ws.store, trigger, commit, dataset=name, branch=proposal.branch))
+
+    with ExitStack() as held:
+        try:
+            done = change(ws.datasets_behind(record).open(name))
+        except BaseException:
+            # Where the store is away, nobody can tell whether the commit landed; who claims it next can.
+            with suppress(TidemillError):
+                drop_beaten()
+            raise
+        finally:
+            for claim in claims:
+                held.enter_context(claim)
+        earlier = settle_branch(ws, name, branch, sink) if fire else []
+        return done, [*earlier, *(_answered(ws, claim, sink) for claim in claims)]
+
+
+def settle_branch(ws: Workspace, dataset: str, branch: str, sink: Sink) -> list[RefitView]:
+    """Answer what earlier commits to a branch still owe."""
+    return list(_left(ws, sink, dataset, branch))
 
 
 def settle(ws: Workspace, trigger: str | None = None, *, sink: Sink = silent) -> list[RefitView]:
@@ -109,7 +105,7 @@ def settle(ws: Workspace, trigger: str | None = None, *, sink: Sink = silent) ->
     """
     if trigger is not None and trigger not in ws.settings.triggers:
         raise _unknown(ws, trigger)
-    return [a for a in _left(ws, sink, trigger=trigger) if a is not None]
+    return list(_left(ws, sink, trigger=trigger))
 
 
 def give_up(ws: Workspace, trigger: str, cause: str, reason: str) -> FiringView:
@@ -186,7 +182,7 @@ def fire_merge(
     from tidemill.store.catalog import records  # noqa: PLC0415
     from tidemill.watch import triggers  # noqa: PLC0415
 
-    answers: list[RefitView | None] = []
+    answers: list[RefitView] = []
     for name, _ in triggers.fired_by_merge(ws.settings, dataset, branch):
         with ws.store.catalog.read() as read:
             known = read.first(records.Firing, {"trigger": name, "cause": commit})
@@ -198,7 +194,7 @@ def fire_merge(
         if claim is not None:
             with claim:
                 answers.append(_answered(ws, claim, sink))
-    return [a for a in answers if a is not None]
+    return answers
 
 
 def _left(
@@ -207,7 +203,7 @@ def _left(
     dataset: str | None = None,
     branch: str | None = None,
     trigger: str | None = None,
-) -> Iterator[RefitView | None]:
+) -> Iterator[RefitView]:
     from tidemill.watch import triggers  # noqa: PLC0415
 
     # Without triggers nobody waits for the catalog to open.

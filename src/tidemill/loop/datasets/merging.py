@@ -12,11 +12,12 @@ from tidemill.loop.datasets.choices import Decisions, as_choices, write_conflict
 from tidemill.loop.datasets.references import row_counts
 from tidemill.loop.datasets.switching import chosen
 from tidemill.loop.datasets.views import ConflictsFile, ConflictView, MergeView, RevertView, WhoView
-from tidemill.loop.guard import guard, refuse_unreviewed
+from tidemill.loop.guard import refuse_unreviewed
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
-    from tidemill.data import Clash, Commit
+    from tidemill.data import Clash, Commit, Merged
+    from tidemill.loop.views import RefitView
 
 
 def merge(
@@ -49,15 +50,24 @@ def merge(
         NotAllowed: ``review-needed``.
         InvalidInput: What ``choices.as_choices`` raises; ``unknown-conflict``, ``no-base``.
     """
-    from tidemill.loop.firing import Owing  # noqa: PLC0415 - it runs pipelines
+    from tidemill.loop.firing import commit_and_fire  # noqa: PLC0415 - it runs pipelines
 
     target = into or chosen(ws, name)
     choices = as_choices(decisions) if decisions else None
     refuse_unreviewed(ws.settings, name, target, _at(name, source))
-    with Owing(ws, guard(ws.project, ws.store), fire=fire) as owing:
-        dataset = ws.datasets_behind(owing.look).open(name)
-        merged = dataset.merge(_at(name, source), into=target, message=message, choices=choices)
-        fired = owing.answer(name, target, sink)
+    merged, fired = commit_and_fire(
+        ws,
+        name,
+        target,
+        lambda d: d.merge(_at(name, source), into=target, message=message, choices=choices),
+        fire=fire,
+        sink=sink,
+    )
+    return merge_view(name, source, target, merged, fired)
+
+
+def merge_view(name: str, source: str, target: str, merged: "Merged", fired: "list[RefitView]") -> MergeView:
+    """What a merge did, as a view."""
     return MergeView(
         name,
         source,
@@ -96,7 +106,7 @@ def revert(
         NotAllowed: ``review-needed``.
         InvalidInput: ``cannot-revert``, and what ``merge`` raises.
     """
-    from tidemill.loop.firing import Owing  # noqa: PLC0415 - it runs pipelines
+    from tidemill.loop.firing import commit_and_fire  # noqa: PLC0415 - it runs pipelines
 
     reference = Reference.parse(ref)
     name, target = reference.name, branch or chosen(ws, reference.name)
@@ -104,10 +114,14 @@ def revert(
     undone = dataset.resolve(reference.at or target)
     choices = as_choices(decisions) if decisions else None
     refuse_unreviewed(ws.settings, name, target)
-    with Owing(ws, guard(ws.project, ws.store), fire=fire) as owing:
-        watched = ws.datasets_behind(owing.look).open(name)
-        done = watched.revert(undone.id, branch=target, message=message, choices=choices)
-        fired = owing.answer(name, target, sink)
+    done, fired = commit_and_fire(
+        ws,
+        name,
+        target,
+        lambda d: d.revert(undone.id, branch=target, message=message, choices=choices),
+        fire=fire,
+        sink=sink,
+    )
     return RevertView(
         name,
         target,

@@ -12,16 +12,15 @@ from tidemill.core.clock import now, stamp
 from tidemill.core.errors import AlreadyExists, InvalidInput
 from tidemill.core.events import Sink, silent
 from tidemill.loop.datasets.choices import Decisions, as_choices
-from tidemill.loop.datasets.references import row_counts
+from tidemill.loop.datasets.merging import merge_view
 from tidemill.loop.datasets.review_records import as_view, called, ends, find_open, find_review, said
 from tidemill.loop.datasets.review_rules import check_approver, lacking_approvals, rule_of
 from tidemill.loop.datasets.review_views import ApprovalView, CommentView, ReviewView
 from tidemill.loop.datasets.views import MergeView, RowCounts
-from tidemill.loop.guard import guard
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
-    from tidemill.data import Commit
+    from tidemill.data import Commit, Dataset, Merged
     from tidemill.loop.views import RefitView
     from tidemill.store.catalog import records
 
@@ -162,16 +161,16 @@ def merge_review(
         Failed: ``commit-refused``: a check of the target says no to what the merge makes.
         InvalidInput: What ``choices.as_choices`` raises; ``unknown-conflict``, ``no-base``.
     """
-    from tidemill.loop.firing import Owing  # noqa: PLC0415 - it runs pipelines
+    from tidemill.loop.firing import commit_and_fire, settle_branch  # noqa: PLC0415 - it runs pipelines
 
     review = find_review(ws, ref)
-    with Owing(ws, guard(ws.project, ws.store, reviewed=True), fire=fire) as owing:
-        dataset = ws.datasets_behind(owing.look).open(review.dataset)
-        if review.state == "merged" and review.merge_commit is not None:
-            fired = owing.answer(review.dataset, review.target, sink)
-            if fired:
-                return _finished(dataset.resolve(review.merge_commit), review, fired)
-        review = find_open(ws, ref)
+    if fire and review.state == "merged" and review.merge_commit is not None:
+        fired = settle_branch(ws, review.dataset, review.target, sink)
+        if fired:
+            return _finished(ws.datasets.open(review.dataset).resolve(review.merge_commit), review, fired)
+    review = find_open(ws, ref)
+
+    def change(dataset: "Dataset") -> "Merged":
         head, target = dataset.head(review.source), dataset.head(review.target)
         approvals, _ = said(ws, review)
         missing = lacking_approvals(rule_of(ws, review.dataset), review, approvals, head.id)
@@ -191,17 +190,12 @@ def merge_review(
                 merge_commit=merged.commit.id,
             ),
         )
-        fired = owing.answer(review.dataset, review.target, sink)
-    return MergeView(
-        review.dataset,
-        review.source,
-        review.target,
-        merged.commit.id,
-        merged.commit.number,
-        row_counts(merged.changes),
-        merged.already,
-        fired,
+        return merged
+
+    merged, fired = commit_and_fire(
+        ws, review.dataset, review.target, change, fire=fire, sink=sink, reviewed=True
     )
+    return merge_view(review.dataset, review.source, review.target, merged, fired)
 
 
 def _finished(commit: "Commit", review: "records.Review", fired: "list[RefitView]") -> MergeView:
