@@ -4,9 +4,10 @@ Every name loads its room when it is first used, so that the import itself costs
 """
 
 import sys
-from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tidemill.core.facade import facade
 
 if TYPE_CHECKING:
     from tidemill.evaluation.report import Report
@@ -27,37 +28,6 @@ if TYPE_CHECKING:
     from tidemill.store.table import Table
 
 __version__ = "0.1.0"
-
-_HOMES = {
-    "Model": "tidemill.pipeline.model",
-    "Project": "tidemill.notebook.project",
-    "RunOptions": "tidemill.notebook.options",
-    "open": "tidemill.notebook.project",
-    "run": "tidemill.notebook.project",
-    "Report": "tidemill.evaluation.report",
-    "TrainedModel": "tidemill.models.trained",
-    "model": "tidemill.pipeline.model",
-    "check": "tidemill.pipeline.components",
-    "row_step": "tidemill.pipeline.components",
-    "step": "tidemill.pipeline.components",
-    "trainer": "tidemill.pipeline.components",
-    "transform": "tidemill.pipeline.components",
-    "at_exit": "tidemill.pipeline.control",
-    "each": "tidemill.pipeline.control",
-    "when": "tidemill.pipeline.control",
-    "RunOutcome": "tidemill.pipeline.outcome",
-    "Dataset": "tidemill.pipeline.dataset",
-    "dataset": "tidemill.pipeline.dataset",
-    "pipeline": "tidemill.pipeline.pipelines",
-    "digest_of": "tidemill.pipeline.digests",
-    "progress": "tidemill.pipeline.progress",
-    "scratch": "tidemill.pipeline.progress",
-    "resources": "tidemill.pipeline.resources",
-    "Secret": "tidemill.pipeline.secret",
-    "secret": "tidemill.pipeline.secret",
-    "Table": "tidemill.store.table",
-}
-"""Where each public name lives."""
 
 __all__ = [
     "Dataset",
@@ -97,21 +67,29 @@ class _Namespace(ModuleType):
     """
 
     def __setattr__(self, name: str, value: object) -> None:
-        if not (name in _HOMES and isinstance(value, ModuleType)):
+        if not (name in __all__ and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
 
 
 sys.modules[__name__].__class__ = _Namespace
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'tidemill' has no attribute '{name}'")
-    value = getattr(import_module(home), "open_project" if name == "open" else name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = facade(
+    __name__,
+    {
+        "evaluation.report": "Report",
+        "models.trained": "TrainedModel",
+        "notebook.options": "RunOptions",
+        "notebook.project": "Project, run, open_project as open",
+        "pipeline.components": "check, row_step, step, trainer, transform",
+        "pipeline.control": "at_exit, each, when",
+        "pipeline.dataset": "Dataset, dataset",
+        "pipeline.digests": "digest_of",
+        "pipeline.model": "Model, model",
+        "pipeline.outcome": "RunOutcome",
+        "pipeline.pipelines": "pipeline",
+        "pipeline.progress": "progress, scratch",
+        "pipeline.resources": "resources",
+        "pipeline.secret": "Secret, secret",
+        "store.table": "Table",
+    },
+)

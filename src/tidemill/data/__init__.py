@@ -3,8 +3,9 @@
 Importing this loads nothing; each name loads its file when it is first used, and Lance with the first dataset.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tidemill.core.facade import facade
 
 if TYPE_CHECKING:
     from tidemill.data.checks.check import Function, check
@@ -51,68 +52,6 @@ if TYPE_CHECKING:
     from tidemill.data.sweeping import Swept, collect
     from tidemill.data.transfer import Moved
     from tidemill.data.turns import holding
-
-_HOMES = {
-    "Function": "checks.check",
-    "Outcome": "checks.outcome",
-    "check": "checks.check",
-    "Cell": "difference",
-    "Changes": "commits",
-    "Choice": "conflicts",
-    "Choices": "conflicts",
-    "Clash": "conflicts",
-    "Commit": "commits",
-    "Dataset": "dataset",
-    "Datasets": "datasets",
-    "Diff": "difference",
-    "Fragment": "snapshot",
-    "Guard": "proposal",
-    "Imported": "importing",
-    "Matches": "forgetting",
-    "Merged": "merge",
-    "Moved": "transfer",
-    "Proposal": "proposal",
-    "Repaired": "repairing",
-    "Shared": "sharing",
-    "Side": "conflicts",
-    "Snapshot": "snapshot",
-    "Tensor": "sources.layout",
-    "Tombstone": "refs",
-    "Value": "conflicts",
-    "Wrong": "repairing",
-    "begin_log": "repairing",
-    "clear_for": "repairing",
-    "Swept": "sweeping",
-    "collect": "sweeping",
-    "collect_of": "old_versions",
-    "digest_again": "digest",
-    "digest_at_hand": "digest",
-    "digest_of": "digest",
-    "fetch": "sharing",
-    "find": "forgetting",
-    "forget": "forgetting",
-    "forward": "sharing",
-    "head_token": "heads",
-    "holding": "turns",
-    "import_files": "importing",
-    "import_rows": "importing",
-    "is_older": "repairing",
-    "let_pack": "repairing",
-    "may_pack": "repairing",
-    "matching_in_file": "file_rows",
-    "names_itself": "naming",
-    "own_texts": "forgetting",
-    "push": "sharing",
-    "remove_damaged_derived": "repairing",
-    "repair": "repairing",
-    "settle": "forgetting",
-    "settled": "forgetting",
-    "that_lost": "forgetting",
-    "tombstones": "refs",
-    "unsettled": "forgetting",
-    "unneeded": "old_versions",
-    "wrong_files": "repairing",
-}
 
 __all__ = [
     "Cell",
@@ -176,13 +115,32 @@ __all__ = [
     "wrong_files",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'tidemill.data' has no attribute '{name}'")
-    return getattr(import_module(f"tidemill.data.{home}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = facade(
+    __name__,
+    {
+        "checks.check": "Function, check",
+        "checks.outcome": "Outcome",
+        "commits": "Changes, Commit",
+        "conflicts": "Choice, Choices, Clash, Side, Value",
+        "dataset": "Dataset",
+        "datasets": "Datasets",
+        "difference": "Cell, Diff",
+        "digest": "digest_again, digest_at_hand, digest_of",
+        "file_rows": "matching_in_file",
+        "forgetting": "Matches, find, forget, own_texts, settle, settled, that_lost, unsettled",
+        "heads": "head_token",
+        "importing": "Imported, import_files, import_rows",
+        "merge": "Merged",
+        "naming": "names_itself",
+        "old_versions": "collect_of, unneeded",
+        "proposal": "Guard, Proposal",
+        "refs": "Tombstone, tombstones",
+        "repairing": "Repaired, Wrong, begin_log, clear_for, is_older, let_pack, may_pack, remove_damaged_derived, repair, wrong_files",
+        "sharing": "Shared, fetch, forward, push",
+        "snapshot": "Fragment, Snapshot",
+        "sources.layout": "Tensor",
+        "sweeping": "Swept, collect",
+        "transfer": "Moved",
+        "turns": "holding",
+    },
+)
