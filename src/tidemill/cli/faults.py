@@ -21,6 +21,7 @@ from tidemill.core.errors import (
     TidemillError,
     came_from,
 )
+from tidemill.core.kinds import raised
 
 _LONG = re.compile(r"\d{19,}")
 """Digits that may be more than 64 bits hold."""
@@ -93,7 +94,7 @@ def translated(error: BaseException, words: Sequence[str]) -> TidemillError:
     import shlex  # noqa: PLC0415
 
     return InternalError(
-        f"{type(error).__name__}: {error}" if str(error) else type(error).__name__,
+        raised(error) if str(error) else type(error).__name__,
         why="Tidemill did not expect this: it is a bug. Your data and everything finished before are kept.",
         hint=f"Type {shlex.join(['tidemill', '--debug', *(w for w in words if w != '--debug')])!r} for the traceback, and report it.",
     )

@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 from tidemill.core import codes
 from tidemill.core.errors import StorageError
+from tidemill.core.kinds import type_name
 
 
 class ReaderGone(Exception):
@@ -126,7 +127,7 @@ def plain(tree: Any) -> Any:
         case _ if hasattr(tree, "tolist"):
             return plain(tree.tolist())
         case _:
-            raise TypeError(f"A {type(tree).__qualname__} has no JSON form.")
+            raise TypeError(f"A {type_name(tree)} has no JSON form.")
 
 
 def _print(line: str) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
+from tidemill.core.kinds import type_name
 from tidemill.core.names import Digest
 
 _size = struct.Struct(">Q").pack
@@ -233,7 +234,7 @@ def _field(out: bytearray, letter: bytes, data: bytes) -> None:
 
 def _no_identity(thing: object) -> InvalidInput:
     return InvalidInput(
-        f"A value of type {type(thing).__qualname__} has no identity.",
+        f"A value of type {type_name(thing)} has no identity.",
         why="Only None, bool, int, float, str, bytes, and lists and string-keyed dicts of them can be hashed "
         "so that the same value always gets the same digest.",
         hint="Pass one of these, or make it a step's result instead of a setting.",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core import codes
 from tidemill.core.errors import Failed
+from tidemill.core.kinds import full_type_name
 from tidemill.core.names import Digest
 from tidemill.engine.orders import Saved
 from tidemill.store.blobs import Blobs
@@ -29,7 +30,7 @@ def save(blobs: Blobs, array: Any, step: str, output: str) -> Saved:
 
     hint = _way_out(array)
     if hint is not None:
-        kind = f"{type(array).__module__}.{type(array).__qualname__} of type {array.dtype}"
+        kind = f"{full_type_name(array)} of type {array.dtype}"
         raise Failed(
             f"Step '{step}' returned a {kind} as '{output}', which has no place in the store.",
             why="A later step must get the same array, of the same type, without running any code to read it.",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tidemill.core import codes
 from tidemill.core.errors import Failed, InvalidInput, NotFound
+from tidemill.core.kinds import full_type_name
 from tidemill.core.names import Digest
 from tidemill.engine import arrays
 from tidemill.engine.content import blobs_of, content_of, json_artifact, value_artifact, value_of
@@ -154,7 +155,7 @@ def artifact(store: "Store", digest: str) -> "Artifact":
 
 def refused(step: str, output: str, value: object, hint: str, *, path: str = "") -> Failed:
     """The error for a result that would not come back from the store as it is."""
-    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    kind = full_type_name(value)
     return Failed(
         f"Step '{step}' returned a {kind} {f'at {path} of' if path else 'as'} '{output}', which has no place in the store.",
         why="A later step must get the same value, of the same type, whether it was computed just now or long ago.",

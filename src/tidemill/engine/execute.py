@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core import codes
 from tidemill.core.errors import Conflict, Failed, InvalidInput, TidemillError
+from tidemill.core.kinds import type_name
 from tidemill.engine import artifacts, failures, keeping, project_files, tables, workplace
 from tidemill.engine.arguments import Given
 from tidemill.engine.orders import ChunkTask, Memo, Order, Outcome, Ref, Saved
@@ -301,7 +302,7 @@ def _saved_state(order: Order, blobs: Blobs, state: Any) -> Any:
     if not isinstance(state, dict):
         raise Failed(
             f"Step '{order.step}': fit() must return a dict of arrays and plain values, "
-            f"not a {type(state).__qualname__}.",
+            f"not a {type_name(state)}.",
             hint="Return what was learned by name, such as {'mean': mean}.",
             code=codes.STEP_RETURNED_WRONG_TYPE,
         )
@@ -352,7 +353,7 @@ def _saved(order: Order, blobs: Blobs, output: str, value: Any) -> Saved:
         return artifacts.save(blobs, value, order.step, output)
     except RecursionError:
         raise Failed(
-            f"Step '{order.step}' returned a {type(value).__qualname__} as '{output}' that holds itself, or is nested "
+            f"Step '{order.step}' returned a {type_name(value)} as '{output}' that holds itself, or is nested "
             "too deep to be stored.",
             hint="Return a list or dict that ends: name what refers back by a number or a text.",
             code=codes.NO_ARTIFACT_KIND,
@@ -415,7 +416,7 @@ def _fits(value: Any, annotation: Any) -> bool:
 def _wrong_type(order: Order, output: str, wanted: str, value: Any) -> Failed:
     what = "" if output == "result" else f" as '{output}'"
     return Failed(
-        f"Step '{order.step}' must return {wanted}{what}, not {type(value).__qualname__}"
+        f"Step '{order.step}' must return {wanted}{what}, not {type_name(value)}"
         f"{f' {value!r:.60}' if isinstance(value, (bool, int, float, str, type(None))) else ''}.",
         why="So its return annotation says.",
         hint="Correct the function or its annotation.",

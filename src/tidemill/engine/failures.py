@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from tidemill.core import codes
 from tidemill.core.errors import Failed, TidemillError
+from tidemill.core.kinds import type_name
 from tidemill.engine.machine import Machine
 from tidemill.engine.orders import Order
 from tidemill.pipeline import load
@@ -76,7 +77,7 @@ def _shown(value: object) -> str:
     try:
         return str.__str__(repr(value))[:_SHOWN_CHARACTERS]
     except Exception:  # noqa: BLE001 - its own __repr__ may raise anything
-        return f"a {type(value).__qualname__}"
+        return f"a {type_name(value)}"
 
 
 def not_sent(order: Order, error: Exception) -> dict[str, Any]:

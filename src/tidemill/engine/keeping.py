@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tidemill.core.errors import InvalidInput, TidemillError
+from tidemill.core.kinds import full_type_name
 from tidemill.pipeline.component import Component
 from tidemill.pipeline.graph import Node
 from tidemill.pipeline.parameters import EMPTY
@@ -141,7 +142,7 @@ def _dump(trained: object, out: Any) -> list[str]:
                     obj.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
                 return made
             except Exception:  # noqa: BLE001 - what cannot be reduced is told by its type
-                name = f"a {type(obj).__module__}.{type(obj).__qualname__}"
+                name = f"a {full_type_name(obj)}"
                 left.append(name)
                 return str, (f"not kept: {name}",)
 

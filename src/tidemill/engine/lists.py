@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
+from tidemill.core.kinds import type_name
 from tidemill.engine import artifacts
 from tidemill.engine.content import value_artifact, value_of
 from tidemill.engine.orders import Ref, Saved
@@ -36,7 +37,7 @@ def members_of(blobs: "Blobs", items: Node, schedule: "Schedule", *, store: bool
     content: Any = value_of(blobs, found) if found.kind == "value" else None
     if not isinstance(content, (list, tuple)):
         step = schedule.origin(port)
-        what = f"a {type(content).__name__}" if found.kind == "value" else f"{_article(found.kind)}"
+        what = f"a {type_name(content)}" if found.kind == "value" else f"{_article(found.kind)}"
         raise InvalidInput(
             f"tm.each goes through what step '{step}' returned, which is {what} and no list.",
             hint="Return a list; for the rows of a table, use @tm.row_step.",

@@ -17,6 +17,7 @@ import msgspec
 from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.events import Progress
+from tidemill.core.kinds import full_type_name
 from tidemill.engine.orders import Order, Outcome, Ref
 from tidemill.pipeline.secret import Secret
 from tidemill.store.blobs import Place
@@ -174,7 +175,7 @@ def _packed(value: Any) -> Any:
             return {"$dict": [[_packed(k), _packed(v)] for k, v in pairs.items()]}
         case _:
             raise InvalidInput(
-                f"A {type(value).__module__}.{type(value).__qualname__} cannot be sent with an order.",
+                f"A {full_type_name(value)} cannot be sent with an order.",
                 why="What is sent is None, bool, int, float, str, bytes, or a list, tuple or dict of them.",
                 hint="Give the step such a value, or let a step before it make this one.",
                 code=codes.NO_WIRE_FORM,

@@ -8,6 +8,7 @@ from tidemill.core import codes
 from tidemill.core.config import Project
 from tidemill.core.errors import Failed, InvalidInput, NotAllowed, NotFound
 from tidemill.core.figures import counted
+from tidemill.core.kinds import raised
 from tidemill.core.names import did_you_mean
 from tidemill.core.settings import Settings
 from tidemill.loop import written
@@ -175,7 +176,7 @@ def _function(project: Project, name: str, path: str) -> "Function":
             return component.function(to_form(rows, parameter.form, step=called, parameter=parameter.name))
         except Exception as error:
             raise Failed(
-                f"Check '{name}' could not be run: {type(error).__name__}: {error}.",
+                f"Check '{name}' could not be run: {raised(error)}.",
                 hint="Correct the function, or the rows that it stumbles over.",
                 code=codes.CHECK_BROKEN,
             ) from error

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from tidemill.core.kinds import raised
 from tidemill.loop import predict as predictions
 from tidemill.loop.workspace import Workspace
 
@@ -94,6 +95,6 @@ class Load:
                     predictions.ask(client, self._model, {"image": image[None]}, protocol=number % 2 == 0)
                     self.answered += 1
                 except Exception as error:  # noqa: BLE001 - whatever it is, the demo must tell of it
-                    self.errors.append(f"{type(error).__name__}: {error}")
+                    self.errors.append(raised(error))
                 # A steady client, not a flood: the machine has a model to train meanwhile.
                 time.sleep(0.005)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core import codes
 from tidemill.core.errors import Failed, InvalidInput, TidemillError
 from tidemill.core.figures import counted
+from tidemill.core.kinds import raised
 from tidemill.models import adapters, archive
 from tidemill.models.columns import Check, Columns, with_nan
 from tidemill.models.isolation import IsolatedCode
@@ -201,7 +202,7 @@ def _runner(
             raise
         except Exception as error:
             raise Failed(
-                f"The model failed on {counted(len(features), 'row')}: {type(error).__name__}: {error}.",
+                f"The model failed on {counted(len(features), 'row')}: {raised(error)}.",
                 hint="Try the model on these rows in Python.",
                 code=codes.MODEL_FAILED,
             ) from error

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from tidemill.core import codes
 from tidemill.core.errors import Failed, InvalidInput, TidemillError
+from tidemill.core.kinds import raised, type_name
 from tidemill.models import state as states
 from tidemill.store.spelling import TypedColumns
 
@@ -78,7 +79,7 @@ class Stages:
                 raise
             except Exception as error:
                 raise Failed(
-                    f"Stage '{name}' failed: {type(error).__name__}: {error}.",
+                    f"Stage '{name}' failed: {raised(error)}.",
                     hint=f"Try the step '{name}' on these rows in the pipeline.",
                     code=codes.STAGE_FAILED,
                     details={"stage": name},
@@ -94,7 +95,7 @@ def _serve(code: "IsolatedCode", spec: StageSpec) -> Any:
     if serve is None:
         raise InvalidInput(
             f"'{spec['component']}' cannot be served.",
-            why=f"It is a {type(component).__qualname__}, not a row_step or a transform.",
+            why=f"It is a {type_name(component)}, not a row_step or a transform.",
             hint="Decorate it with tm.row_step or tm.transform.",
             code=codes.NOT_SERVABLE,
             details={"component": spec["component"]},

@@ -9,6 +9,7 @@ from typing import Any
 
 from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
+from tidemill.core.kinds import full_type_name
 from tidemill.models import adapters, archive
 from tidemill.store import values
 
@@ -166,8 +167,7 @@ def _model(body: dict[str, Any], members: dict[str, bytes]) -> Any:
 
 def _not_storable(thing: object, where: str) -> InvalidInput:
     return InvalidInput(
-        f"{where[0].upper()}{where[1:]} is a {type(thing).__module__}.{type(thing).__qualname__}, "
-        "which cannot be kept with a predictor.",
+        f"{where[0].upper()}{where[1:]} is a {full_type_name(thing)}, which cannot be kept with a predictor.",
         why="A state holds None, numbers, text, bytes, NumPy arrays, scikit-learn estimators, and lists, "
         "tuples and string-keyed dicts of them.",
         hint=values.way_out(thing),

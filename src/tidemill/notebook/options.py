@@ -8,6 +8,7 @@ from typing import Any
 from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.events import Sink, silent
+from tidemill.core.kinds import type_name
 from tidemill.core.names import did_you_mean
 
 
@@ -79,7 +80,7 @@ def options_of(given: object, *, taken: Collection[str] = NAMES, why: str = "") 
         given = RunOptions(**named)
     if not isinstance(given, RunOptions):
         raise _wrong(
-            f"'options' is tm.RunOptions(...) or a dict of the same names, not a {type(given).__qualname__}.",
+            f"'options' is tm.RunOptions(...) or a dict of the same names, not a {type_name(given)}.",
             f"There are: {', '.join(NAMES)}.",
         )
     default = RunOptions()
@@ -99,7 +100,7 @@ def parameters_of(given: object, more: Mapping[str, Any]) -> dict[str, Any]:
         return dict(more)
     if not isinstance(given, Mapping):
         raise InvalidInput(
-            f"The parameters of a pipeline are a dict by name, not a {type(given).__qualname__}.",
+            f"The parameters of a pipeline are a dict by name, not a {type_name(given)}.",
             hint="Give {'epochs': 3}, or epochs=3.",
             code=codes.WRONG_CALL,
         )

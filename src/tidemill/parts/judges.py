@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
+from tidemill.core.kinds import type_name
 from tidemill.parts.out_of_fold import Fit
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def judge(model: object, classes: Sequence[str], *, workers: int = 1) -> Fit:
         return partial(committee.fit, classes=classes, workers=workers)
     if not (isinstance(model, FunctionType) or hasattr(model, "get_compile_config") or hasattr(model, "fit")):
         raise InvalidInput(
-            f"A {type(model).__qualname__} cannot be trained.",
+            f"A {type_name(model)} cannot be trained.",
             hint="Name a scikit-learn classifier, a compiled Keras model, or a function from features and labels to a "
             "trained model.",
             code=codes.NOT_A_TRAINER,

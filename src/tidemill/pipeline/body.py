@@ -9,6 +9,7 @@ from typing import Any
 
 from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, TidemillError
+from tidemill.core.kinds import raised
 from tidemill.core.names import did_you_mean
 
 _HERE = str(Path(__file__).parent.parent)
@@ -40,7 +41,7 @@ def _failed(pipeline: str, error: Exception, function: Callable[..., object]) ->
     frame = next((f for f in reversed(frames) if not f.filename.startswith(_HERE)), None)
     where = f"{Path(frame.filename).name}, line {frame.lineno}: " if frame else ""
     return InvalidInput(
-        f"Pipeline '{pipeline}' cannot be built: {where}{type(error).__name__}: {error}.",
+        f"Pipeline '{pipeline}' cannot be built: {where}{raised(error)}.",
         why="Its body is called to see which steps it has, and that raised.",
         hint=did_you_mean(
             str(getattr(error, "name", None) or ""), _known(error, function), "Correct that line."

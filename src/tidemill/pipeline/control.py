@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 
 from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
+from tidemill.core.kinds import type_name
 from tidemill.pipeline import builder as builders
 from tidemill.pipeline import values
 from tidemill.pipeline.annotations import shown
@@ -321,7 +322,7 @@ def _handle(builder: builders.Builder, value: object, who: str) -> Handle:
     plain = values.plain(value, who, "result")
     if has_kinds(plain):
         raise InvalidInput(
-            f"{who} gets a {type(value).__qualname__} as a result that no step has made.",
+            f"{who} gets a {type_name(value)} as a result that no step has made.",
             why="Such a result is None, bool, int, float, str, or a list or dict of them.",
             hint="Return it from a step.",
             code=codes.NOT_A_SETTING,
@@ -368,4 +369,4 @@ def _wrong_exit(message: str, hint: str) -> InvalidInput:
 
 
 def _named(value: object) -> str:
-    return repr(value) if isinstance(value, (Handle, Component)) else f"a {type(value).__qualname__}"
+    return repr(value) if isinstance(value, (Handle, Component)) else f"a {type_name(value)}"

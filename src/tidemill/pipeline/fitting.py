@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from tidemill.core.given import tree_of
+from tidemill.core.kinds import type_name
 from tidemill.pipeline import spelling
 from tidemill.pipeline.outcome import RunOutcome
 from tidemill.pipeline.parameters import EMPTY
@@ -198,7 +199,7 @@ def _check_plain(value: Any) -> None:
     for kind in (dict, list, tuple, set, frozenset):
         if isinstance(value, kind) and type(value) is not kind:
             raise Unfit(
-                f"it is a {type(value).__name__}, which would arrive as a plain {kind.__name__}: "
+                f"it is a {type_name(value)}, which would arrive as a plain {kind.__name__}: "
                 f"give {kind.__name__}(...) of it"
             )
 

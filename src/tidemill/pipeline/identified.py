@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core import codes
 from tidemill.core.errors import Failed, InvalidInput
 from tidemill.core.figures import counted
+from tidemill.core.kinds import type_name
 from tidemill.pipeline import identity
 from tidemill.pipeline.frames import to_table, with_types_of
 
@@ -172,7 +173,7 @@ def _as_table(step: str, returned: Any, *, with_index: bool = True) -> "Table":
         if error.code != codes.NOT_A_TABLE:
             raise
         raise Failed(
-            f"Step '{step}' must return a table, not a {type(returned).__qualname__}.",
+            f"Step '{step}' must return a table, not a {type_name(returned)}.",
             hint="Correct what the function returns.",
             code=codes.STEP_RETURNED_WRONG_TYPE,
         ) from error

@@ -12,6 +12,7 @@ from types import CodeType, ModuleType
 from tidemill.core import codes
 from tidemill.core.config import choose_backends
 from tidemill.core.errors import InvalidInput, NotFound, TidemillError
+from tidemill.core.kinds import raised
 from tidemill.core.names import did_you_mean, listed
 from tidemill.pipeline import from_source
 from tidemill.pipeline.pipelines import Pipeline
@@ -265,7 +266,7 @@ def _broken(path: Path, file: Path, error: Exception) -> InvalidInput:
     where = f"{path}, line {line}" if line else str(path)
     missing = isinstance(error, ModuleNotFoundError)
     return InvalidInput(
-        f"{where}: {type(error).__name__}: {error}.",
+        f"{where}: {raised(error)}.",
         why="The file could not be imported.",
         hint=f"Install '{error.name}', or correct the name." if missing else "Correct that line.",
         code=codes.INVALID_PIPELINE_FILE,

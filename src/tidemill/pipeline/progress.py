@@ -7,6 +7,7 @@ from pathlib import Path
 from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.events import Progress
+from tidemill.core.kinds import type_name
 
 reporter: ContextVar[Callable[[Progress], None] | None] = ContextVar("reporter", default=None)
 scratch_folder: ContextVar[Path | None] = ContextVar("scratch_folder", default=None)
@@ -30,7 +31,7 @@ def _number(value: object) -> float:
         return float(value)  # pyright: ignore[reportArgumentType]
     except (TypeError, ValueError):
         raise InvalidInput(
-            f"tm.progress takes numbers, not a {type(value).__qualname__}.",
+            f"tm.progress takes numbers, not a {type_name(value)}.",
             hint="Type tm.progress(epoch, epochs, 'training', 'epochs').",
             code=codes.WRONG_CALL,
         ) from None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core import codes
 from tidemill.core.errors import Failed, InvalidInput
 from tidemill.core.figures import counted
+from tidemill.core.kinds import type_name
 from tidemill.pipeline import values
 from tidemill.pipeline.frames import to_form
 from tidemill.pipeline.identified import identified
@@ -178,7 +179,7 @@ def _plain_strings(made: "np.ndarray[Any, Any]") -> Any:
 
 def _wrong_type(step: str, wanted: str, got: Any) -> Failed:
     return Failed(
-        f"Step '{step}' must return {wanted}, not a {type(got).__qualname__}.",
+        f"Step '{step}' must return {wanted}, not a {type_name(got)}.",
         hint="Correct what the function returns.",
         code=codes.STEP_RETURNED_WRONG_TYPE,
     )

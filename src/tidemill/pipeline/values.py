@@ -13,6 +13,7 @@ from typing import Any, cast
 from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, TidemillError
 from tidemill.core.given import Json, Text
+from tidemill.core.kinds import type_name
 from tidemill.pipeline import spelling
 from tidemill.pipeline.annotations import shown
 from tidemill.pipeline.fitting import fitted, plain_annotation
@@ -117,7 +118,7 @@ def _no_setting(value: object, step: str, parameter: str) -> InvalidInput:
             code=codes.MIXED_INPUT,
         )
     return InvalidInput(
-        f"Step '{step}' gets a {type(value).__qualname__} as '{parameter}'.",
+        f"Step '{step}' gets a {type_name(value)} as '{parameter}'.",
         why="A setting is None, bool, int, float, str, bytes, a path, a date or time, an enum member, a NumPy number, "
         "or a list, tuple, set or dict of them: what a record can hold."
         + (" A whole number has 4,000 digits at most." if isinstance(value, int) else ""),
@@ -237,5 +238,5 @@ def _short(value: object) -> str:
     try:
         text = repr(value)
     except Exception:  # noqa: BLE001 - a value's own __repr__ may raise anything
-        text = f"a {type(value).__qualname__}"
+        text = f"a {type_name(value)}"
     return text if len(text) <= 200 else f"{text[:197]}..."

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.figures import figure
+from tidemill.core.kinds import raised
 from tidemill.core.names import did_you_mean, nearest
 from tidemill.core.settings import GateSettings
 from tidemill.models.agreement import Agreement, Measure
@@ -226,7 +227,7 @@ def smoke(
     try:
         answers = predictor.predict(columns)
     except Exception as error:  # noqa: BLE001 - user code runs in there; whatever it raises is the finding
-        return Agreement(rows, 0, math.inf, f"{type(error).__name__}: {error}")
+        return Agreement(rows, 0, math.inf, raised(error))
     return (measure or Measure()).compare(answers, expected, rows)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from tidemill.core import codes
 from tidemill.core.errors import Failed, InvalidInput, TidemillError, came_from
+from tidemill.core.kinds import raised
 from tidemill.models import sample
 from tidemill.models.predictor import CODE_FOLDER, Predictor
 
@@ -71,7 +72,7 @@ def _told(predictor: Predictor, one: dict[str, Any], row: int, error: Failed) ->
         details["field"], details["value"] = named
     stage = details.get("stage")
     who = f"step '{stage}'" if stage else "the model"
-    said = error.message if cause is None else f"{type(cause).__name__}: {cause}"
+    said = error.message if cause is None else raised(cause)
     found = InvalidInput(
         f"Row {row} cannot be answered: {who} failed on it"
         + (f" ({where})" if where else "")

@@ -16,6 +16,7 @@ from tidemill.core import codes, errors
 from tidemill.core.clock import new_id
 from tidemill.core.codes import ErrorCode
 from tidemill.core.errors import Failed, TidemillError
+from tidemill.core.kinds import type_name
 from tidemill.serve.ids import row_ids
 
 if TYPE_CHECKING:
@@ -324,7 +325,7 @@ def _word(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     raise errors.InvalidInput(
-        f"A value of type {type(value).__qualname__} cannot be sent.",
+        f"A value of type {type_name(value)} cannot be sent.",
         why="A row is sent as JSON.",
         hint="Send numbers, text, truth values, dates, times, decimals, and lists of them; None where a cell is missing.",
         code=codes.WRONG_DTYPE,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, NeedsExtra, NotFound
 from tidemill.core.figures import counted
+from tidemill.core.kinds import type_name
 from tidemill.core.names import did_you_mean
 from tidemill.store import polars_frames
 from tidemill.store.pandas_frames.frames import levels_of, unpack
@@ -270,7 +271,7 @@ class Table:
         if home == "pandas":
             return cls(pa.Table.from_pandas(frame, preserve_index=False))
         raise InvalidInput(
-            f"A value of type {type(frame).__qualname__} is not a table.",
+            f"A value of type {type_name(frame)} is not a table.",
             hint="Give a tm.Table, an Arrow table, a Polars or pandas frame, or a dict of columns; rows as dicts are "
             "one by pl.DataFrame(rows).",
             code=codes.NOT_A_TABLE,

@@ -11,6 +11,7 @@ from tidemill.core import codes
 from tidemill.core.dataset_settings import CheckSettings
 from tidemill.core.errors import InvalidInput
 from tidemill.core.figures import counted
+from tidemill.core.kinds import type_name
 from tidemill.data.checks.columns import asked
 from tidemill.data.checks.outcome import Outcome, outcome
 from tidemill.data.checks.rows import check_rows, needed
@@ -92,7 +93,7 @@ def _mask(name: str, answer: object, count: int) -> "np.ndarray[Any, Any]":
     mask = np.asarray(answer)
     if mask.dtype != bool or mask.shape != (count,):
         raise InvalidInput(
-            f"Check '{name}' returned {type(answer).__name__}, which says nothing of {counted(count, 'row')}.",
+            f"Check '{name}' returned {type_name(answer)}, which says nothing of {counted(count, 'row')}.",
             why="It returns True or False, a text or a list of texts that say what is wrong, or a true or "
             "false for each row.",
             hint="Correct the function.",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.events import Progress, Sink
+from tidemill.core.kinds import reason
 from tidemill.data.sources.paths import name_of
 from tidemill.data.sources.typed import Typed
 from tidemill.data.sources.unpacking import Unpacked
@@ -69,7 +70,7 @@ class _File:
                 data.check()
                 raise InvalidInput(
                     f"{self.name}: this is not readable as {self.kind}.",
-                    why=(str(error) or type(error).__name__).splitlines()[0],
+                    why=reason(error),
                     hint="The file may be cut short or damaged: get or write it again.",
                     code=codes.UNREADABLE_FILE,
                     details={"file": self.name},

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, NeedsExtra, NotFound, TidemillError
 from tidemill.core.events import Progress, Sink
+from tidemill.core.kinds import reason
 from tidemill.data.sources.delimited import Delimited
 from tidemill.data.sources.layout import PREFIX
 from tidemill.data.sources.paths import name_of
@@ -216,7 +217,7 @@ class _Folder:
             # Pillow's readers raise whatever a damaged file leads them to: of an index, a size, a division.
             raise InvalidInput(
                 f"{self.name}/{file}: this image cannot be read.",
-                why=str(error) or type(error).__name__,
+                why=reason(error),
                 hint="Save it again, or remove it from the folder.",
                 code=codes.UNREADABLE_IMAGE,
                 details={"file": f"{self.name}/{file}"},

@@ -43,7 +43,7 @@ class _NotFinite:
     """The kind of a text that may say a number that JSON has not, or be the word itself."""
 
 
-_WORDS: dict[type, str] = {
+WORDS: dict[type, str] = {
     bool: "true or false",
     int: "a number",
     float: "a number",
@@ -59,6 +59,7 @@ _WORDS: dict[type, str] = {
     dict: "a record",
     _NotFinite: "a text",
 }
+"""What a person calls a cell of each type."""
 _NUMBERS = {int, float, decimal.Decimal}
 
 
@@ -242,7 +243,7 @@ class Kinds:
     def _check(self, kind: type, row: int, value: Any) -> None:
         if isinstance(value, Unkept):
             raise self._refused(row, f"a dataset cannot keep {value.text}.", codes.UNKNOWN_CELLS, value.why)
-        if kind not in _WORDS:
+        if kind not in WORDS:
             raise self._refused(
                 row, f"no dataset keeps a value of type '{kind.__name__}'.", codes.UNKNOWN_CELLS
             )
@@ -250,7 +251,7 @@ class Kinds:
             says = f"lists and records lie deeper in each other than {MOST_DEEP} levels."
             raise self._refused(row, says, codes.UNKNOWN_CELLS)
         for other, before in self._first.items():
-            says, said = _WORDS[kind], _WORDS[other]
+            says, said = WORDS[kind], WORDS[other]
             if says != said and not (_NotFinite in (kind, other) and {says, said} == {"a number", "a text"}):
                 there = self._place(before)
                 where = f"in {there.unit} {there.number}" if row != before else "before it"

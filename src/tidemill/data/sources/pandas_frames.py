@@ -4,15 +4,15 @@ Not how a frame travels between steps, which is ``store.pandas_frames``: a datas
 that other programs have too.
 """
 
-import datetime as dt
 import decimal
 import math
-import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
+from tidemill.core.kinds import type_name
+from tidemill.data.sources.kinds import WORDS
 from tidemill.data.sources.source import Note
 from tidemill.store.table import ID
 
@@ -21,21 +21,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _PLACE = "the frame"
-_KINDS: tuple[tuple[tuple[type, ...], str], ...] = (
-    ((bool,), "a truth value"),
-    ((int, float), "a number"),
-    ((str,), "a text"),
-    ((bytes, bytearray), "bytes"),
-    ((dt.datetime,), "a time"),
-    ((dt.date,), "a date"),
-    ((dt.time,), "a time of day"),
-    ((dt.timedelta,), "a duration"),
-    ((decimal.Decimal,), "a decimal"),
-    ((uuid.UUID,), "a UUID"),
-    ((list, tuple), "a list"),
-    ((dict,), "a record"),
-    ((set, frozenset), "a set"),
-)
+_WORDS = {
+    **WORDS,
+    bool: "a truth value",
+    bytearray: "bytes",
+    decimal.Decimal: "a decimal",
+    tuple: "a list",
+    set: "a set",
+    frozenset: "a set",
+}
 
 
 def as_arrow(frame: "pd.DataFrame") -> "tuple[pa.Table, list[Note]]":
@@ -183,7 +177,7 @@ def _kind(value: Any) -> str:
         value = value.item()
     if isinstance(value, np.ndarray):
         return "a list"
-    return next((words for types, words in _KINDS if isinstance(value, types)), f"a {type(value).__name__}")
+    return next((_WORDS[t] for t in type(value).__mro__ if t in _WORDS), f"a {type_name(value)}")
 
 
 def _is_missing(value: Any) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, TidemillError
+from tidemill.core.kinds import reason
 
 FAULTS: tuple[type[Exception], ...] = (
     zipfile.BadZipFile,
@@ -43,7 +44,7 @@ def readable(path: Path, what: str, hint: str, *more: type[Exception]) -> Genera
     except (*FAULTS, *more) as error:
         raise InvalidInput(
             f"{path.name}: {what}.",
-            why=str(error).splitlines()[0] if str(error) else type(error).__name__,
+            why=reason(error),
             hint=hint,
             code=codes.UNREADABLE_FILE,
             details={"file": path.name},

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
+from tidemill.core.kinds import type_name
 from tidemill.models import adapters, archive
 from tidemill.models.frameworks import sklearn_ranges
 from tidemill.models.outputs import order_of
@@ -44,7 +45,7 @@ def save(model: Any, folder: Path) -> None:
         data: bytes = io.dumps(model)
     except Exception as error:
         raise InvalidInput(
-            f"The {type(model).__qualname__} cannot be written safely: {error}.",
+            f"The {type_name(model)} cannot be written safely: {error}.",
             why="skops, the scikit-learn format without pickle, does not know a part of it.",
             hint="Replace that part by one of scikit-learn's own, or wrap the model as a plain function.",
             code=codes.MODEL_NOT_SAFE,

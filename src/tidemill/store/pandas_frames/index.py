@@ -3,6 +3,7 @@
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from tidemill.core.kinds import type_name
 from tidemill.store import values
 from tidemill.store.pandas_frames.columns import is_plain, packed, unpacked
 from tidemill.store.pandas_frames.integers import series_of
@@ -59,7 +60,7 @@ def add_index(index: "pd.Index", columns: dict[str, Any], meta: dict[str, Any]) 
 
     restored = restored_index([pa.chunked_array([columns[n]]) for n in names], spec)
     if not same_index(index, restored):
-        raise NotKept(f"an index of the type {type(index).__name__}", "Make it columns: frame.reset_index().")
+        raise NotKept(f"an index of the type {type_name(index)}", "Make it columns: frame.reset_index().")
 
 
 def restored_index(columns: "list[Any]", spec: dict[str, Any]) -> "pd.Index":
