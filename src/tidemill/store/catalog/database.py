@@ -27,26 +27,7 @@ from tidemill.store.catalog.sqlite import Sqlite
 HEAD = "0010"
 """The newest migration; equal to the last file in ``migrations/versions`` (a test says so)."""
 
-_TABLES: dict[type[Any], sa.Table] = {
-    records.Run: tables.runs,
-    records.Step: tables.steps,
-    records.Artifact: tables.artifacts,
-    records.Model: tables.models,
-    records.Verdict: tables.verdicts,
-    records.Release: tables.releases,
-    records.Deployment: tables.deployments,
-    records.DeploymentChange: tables.deployment_changes,
-    records.Wish: tables.wishes,
-    records.Lookout: tables.lookouts,
-    records.Firing: tables.firings,
-    records.Garbage: tables.garbage,
-    records.Review: tables.reviews,
-    records.Approval: tables.approvals,
-    records.Comment: tables.comments,
-    records.LabelQueue: tables.label_queues,
-    records.LabelRow: tables.label_rows,
-    records.LabelTurn: tables.label_turns,
-}
+_TABLES = tables.of_records
 _HISTORY = (records.Deployment, records.DeploymentChange)
 """Records that are added and never written over."""
 _CACHED = sa.select(tables.cache.c.key, tables.cache.c.outputs).where(

@@ -1,7 +1,7 @@
-"""One frozen record a table, field for column."""
+"""One frozen record a table, field for column: ``tables`` makes the columns of them."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 RunStatus = Literal["running", "succeeded", "failed", "interrupted"]
 StepStatus = Literal["computed", "cached", "failed", "skipped"]
@@ -17,6 +17,9 @@ LabelRowState = Literal["open", "disputed", "decided", "removed", "changed"]
 """``disputed`` waits for a referee; ``removed`` and ``changed`` happened to the dataset's row meanwhile."""
 LabelRole = Literal["labeller", "referee"]
 LabelTurnState = Literal["leased", "labelled", "skipped"]
+
+Large = Annotated[int, "64 bits"]
+"""A number that 32 bits may be too few for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +80,16 @@ class Step:
     why: str
     seconds: float
     finished_at: str
-    rows_in: int | None = None
-    rows_out: int | None = None
-    rows_computed: int | None = None
-    peak_bytes: int | None = None
+    rows_in: Large | None = None
+    rows_out: Large | None = None
+    rows_computed: Large | None = None
+    peak_bytes: Large | None = None
     log: str | None = None
     error: dict[str, Any] | None = None
     started_at: str | None = None
     host: str | None = None
-    read_bytes: int | None = None
-    written_bytes: int | None = None
+    read_bytes: Large | None = None
+    written_bytes: Large | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ class Artifact:
 
     digest: str
     kind: str
-    size_bytes: int
+    size_bytes: Large
     meta: dict[str, Any]
     created_at: str
 
@@ -284,7 +287,7 @@ class Garbage:
     """
 
     digest: str
-    size_bytes: int
+    size_bytes: Large
     marked_at: str
 
 

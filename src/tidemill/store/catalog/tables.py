@@ -1,4 +1,9 @@
-"""The catalog's tables as they are now. ``migrations/`` is how a database gets there."""
+"""The catalog's tables as they are now: a column for each field of a record. ``migrations/`` is how a database gets there."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import fields
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 from sqlalchemy import (
     JSON,
@@ -14,70 +19,71 @@ from sqlalchemy import (
     String,
     Table,
 )
+from sqlalchemy.schema import SchemaItem
+
+from tidemill.store.catalog import records
 
 metadata = MetaData()
 
 LARGE = BigInteger().with_variant(Integer(), "sqlite")
 """A whole number of 64 bits, which SQLite has by any name."""
 
-runs = Table(
-    "runs",
-    metadata,
-    Column("id", String, primary_key=True),
-    Column("pipeline", String, nullable=False),
-    Column("file", String),
-    Column("parameters", JSON, nullable=False),
-    Column("trigger", String, nullable=False),
-    Column("status", String, nullable=False),
-    Column("started_at", String, nullable=False),
-    Column("finished_at", String),
-    Column("host", String, nullable=False),
-    Column("pid", Integer, nullable=False),
-    Column("inputs", JSON, nullable=False),
-    Column("outputs", JSON, nullable=False),
-    Column("error", JSON),
-    Column("code", String),
-    Column("environment", String),
-    Index("runs_by_pipeline", "pipeline", "started_at"),
-)
+_TYPES: dict[Any, Any] = {
+    str: String,
+    Literal: String,
+    int: Integer,
+    records.Large: LARGE,
+    float: Float,
+    bool: Boolean,
+    dict: JSON,
+    list: JSON,
+}
 
-steps = Table(
-    "steps",
-    metadata,
-    Column("run", String, ForeignKey("runs.id"), primary_key=True),
-    Column("name", String, primary_key=True),
-    Column("position", Integer, nullable=False),
-    Column("component", String, nullable=False),
-    Column("kind", String, nullable=False),
-    Column("status", String, nullable=False),
-    Column("key", String),
-    Column("parts", JSON, nullable=False),
-    Column("outputs", JSON, nullable=False),
-    Column("why", String, nullable=False),
-    Column("seconds", Float, nullable=False),
-    Column("finished_at", String, nullable=False),
-    Column("rows_in", LARGE),
-    Column("rows_out", LARGE),
-    Column("rows_computed", LARGE),
-    Column("peak_bytes", LARGE),
-    Column("log", String),
-    Column("error", JSON),
-    Column("started_at", String),
-    Column("host", String),
-    Column("read_bytes", LARGE),
-    Column("written_bytes", LARGE),
-)
+of_records: dict[type[Any], Table] = {}
+"""The table of each kind of record."""
 
-artifacts = Table(
-    "artifacts",
-    metadata,
-    Column("digest", String, primary_key=True),
-    Column("kind", String, nullable=False),
-    Column("size_bytes", LARGE, nullable=False),
-    Column("meta", JSON, nullable=False),
-    Column("created_at", String, nullable=False),
-)
 
+def _table(
+    name: str,
+    record: type[Any],
+    keys: int,
+    *more: SchemaItem,
+    refers: Mapping[str, str] | None = None,
+    unique: Collection[str] = (),
+) -> Table:
+    """The table of a record.
+
+    Args:
+        name: Its name.
+        record: Has a field for each column.
+        keys: How many fields, from the first on, are the primary key.
+        more: Its indexes and constraints.
+        refers: The column of another table that a column's values are of.
+        unique: Columns without two equal values.
+    """
+    columns: list[Column[Any]] = []
+    for number, field in enumerate(fields(record)):
+        hints = get_args(field.type) if get_origin(field.type) in (Union, UnionType) else (field.type,)
+        (hint,) = (h for h in hints if h is not NoneType)
+        columns.append(
+            Column(
+                field.name,
+                _TYPES.get(hint) or _TYPES[get_origin(hint)],
+                *([ForeignKey(refers[field.name])] if refers and field.name in refers else []),
+                primary_key=number < keys,
+                nullable=NoneType in hints,
+                unique=field.name in unique or None,
+            )
+        )
+    of_records[record] = Table(name, metadata, *columns, *more)
+    return of_records[record]
+
+
+_of_run = {"run": "runs.id"}
+
+runs = _table("runs", records.Run, 1, Index("runs_by_pipeline", "pipeline", "started_at"))
+steps = _table("steps", records.Step, 2, refers=_of_run)
+artifacts = _table("artifacts", records.Artifact, 1)
 cache = Table(
     "cache",
     metadata,
@@ -85,229 +91,55 @@ cache = Table(
     Column("outputs", JSON, nullable=False),
     Column("created_at", String, nullable=False),
 )
-
-models = Table(
-    "models",
-    metadata,
-    Column("name", String, primary_key=True),
-    Column("version", Integer, primary_key=True),
-    Column("digest", String, nullable=False),
-    Column("run", String, ForeignKey("runs.id"), nullable=False, unique=True),
-    Column("framework", String, nullable=False),
-    Column("signature", JSON, nullable=False),
-    Column("metrics", JSON, nullable=False),
-    Column("created_at", String, nullable=False),
-)
-
-verdicts = Table(
-    "verdicts",
-    metadata,
-    Column("run", String, ForeignKey("runs.id"), primary_key=True),
-    Column("passed", Boolean, nullable=False),
-    Column("against", String),
-    Column("rules", JSON, nullable=False),
-    Column("decided_at", String, nullable=False),
-)
-
-releases = Table(
-    "releases",
-    metadata,
-    Column("name", String, primary_key=True),
-    Column("number", Integer, primary_key=True),
-    Column("digest", String, nullable=False, unique=True),
-    Column("run", String, ForeignKey("runs.id"), nullable=False, unique=True),
-    Column("author", String, nullable=False),
-    Column("created_at", String, nullable=False),
-)
-
-deployments = Table(
+models = _table("models", records.Model, 2, refers=_of_run, unique=["run"])
+verdicts = _table("verdicts", records.Verdict, 1, refers=_of_run)
+releases = _table("releases", records.Release, 2, refers=_of_run, unique=["digest", "run"])
+deployments = _table(
     "deployments",
-    metadata,
-    Column("id", String, primary_key=True),
-    Column("environment", String, nullable=False),
-    Column("release_name", String, nullable=False),
-    Column("release_number", Integer, nullable=False),
-    Column("release_digest", String, nullable=False),
-    Column("status", String, nullable=False),
-    Column("author", String, nullable=False),
-    Column("started_at", String, nullable=False),
-    Column("finished_at", String),
-    Column("reason", String, nullable=False),
-    Column("number", Integer),
-    Column("back_from", Integer),
-    Column("place", String),
-    Column("machine", String),
-    Column("kind", String),
-    Column("asked_from", String),
-    Column("wish", Integer),
+    records.Deployment,
+    1,
     Index("deployments_by_environment", "environment", "started_at"),
 )
-
-deployment_changes = Table(
+deployment_changes = _table(
     "deployment_changes",
-    metadata,
-    Column("deployment", String, ForeignKey("deployments.id"), primary_key=True),
-    Column("position", Integer, primary_key=True),
-    Column("environment", String, nullable=False),
-    Column("status", String, nullable=False),
-    Column("author", String, nullable=False),
-    Column("machine", String, nullable=False),
-    Column("changed_at", String, nullable=False),
-    Column("reason", String, nullable=False),
-    Column("place", String),
+    records.DeploymentChange,
+    2,
     Index("deployment_changes_by_environment", "environment"),
+    refers={"deployment": "deployments.id"},
 )
-
-wishes = Table(
-    "wishes",
-    metadata,
-    Column("environment", String, primary_key=True),
-    Column("number", Integer, primary_key=True),
-    Column("verb", String, nullable=False),
-    Column("release_name", String),
-    Column("release_number", Integer),
-    Column("live", Integer),
-    Column("author", String, nullable=False),
-    Column("machine", String, nullable=False),
-    Column("reason", String, nullable=False),
-    Column("wished_at", String, nullable=False),
-    Column("state", String, nullable=False),
-    Column("taken_at", String),
-    Column("answered_at", String),
-    Column("answered_by", String),
-    Column("answer", String),
-    Column("error", JSON),
-)
-
-lookouts = Table(
-    "lookouts",
-    metadata,
-    Column("environment", String, primary_key=True),
-    Column("place", String, primary_key=True),
-    Column("machine", String, nullable=False),
-    Column("looked_at", String, nullable=False),
-    Column("ended_at", String),
-    Column("release_name", String),
-    Column("release_number", Integer),
-    Column("address", String),
-)
-
-firings = Table(
-    "firings",
-    metadata,
-    Column("trigger", String, primary_key=True),
-    Column("cause", String, primary_key=True),
-    Column("run", String),
-    Column("outcome", String),
-    Column("fired_at", String, nullable=False),
-    Column("dataset", String),
-    Column("branch", String),
-)
-
-reviews = Table(
-    "reviews",
-    metadata,
-    Column("dataset", String, primary_key=True),
-    Column("number", Integer, primary_key=True),
-    Column("title", String, nullable=False),
-    Column("description", String, nullable=False),
-    Column("source", String, nullable=False),
-    Column("target", String, nullable=False),
-    Column("author", String, nullable=False),
-    Column("state", String, nullable=False),
-    Column("opened_at", String, nullable=False),
-    Column("ended_at", String),
-    Column("ended_by", String),
-    Column("source_commit", String),
-    Column("target_commit", String),
-    Column("merge_commit", String),
-)
-
-approvals = Table(
+wishes = _table("wishes", records.Wish, 2)
+lookouts = _table("lookouts", records.Lookout, 2)
+firings = _table("firings", records.Firing, 2)
+reviews = _table("reviews", records.Review, 2)
+approvals = _table(
     "approvals",
-    metadata,
-    Column("dataset", String, primary_key=True),
-    Column("review", Integer, primary_key=True),
-    Column("author", String, primary_key=True),
-    Column("head", String, primary_key=True),
-    Column("given_at", String, nullable=False),
+    records.Approval,
+    4,
     ForeignKeyConstraint(["dataset", "review"], ["reviews.dataset", "reviews.number"]),
 )
-
-comments = Table(
+comments = _table(
     "comments",
-    metadata,
-    Column("dataset", String, primary_key=True),
-    Column("review", Integer, primary_key=True),
-    Column("number", Integer, primary_key=True),
-    Column("author", String, nullable=False),
-    Column("text", String, nullable=False),
-    Column("row", String),
-    Column("written_at", String, nullable=False),
+    records.Comment,
+    3,
     ForeignKeyConstraint(["dataset", "review"], ["reviews.dataset", "reviews.number"]),
 )
-
-label_queues = Table(
-    "label_queues",
-    metadata,
-    Column("id", String, primary_key=True),
-    Column("name", String, nullable=False),
-    Column("dataset", String, nullable=False),
-    Column("commit", String, nullable=False),
-    Column("source", String),
-    Column("branch", String, nullable=False),
-    Column("column", String, nullable=False),
-    Column("classes", JSON, nullable=False),
-    Column("selection", JSON, nullable=False),
-    Column("model", String),
-    Column("content", String, nullable=False),
-    Column("size", Integer, nullable=False),
-    Column("labels", Integer, nullable=False),
-    Column("referee", String),
-    Column("author", String, nullable=False),
-    Column("opened_at", String, nullable=False),
-    Column("closed_at", String),
-    Index("label_queues_by_name", "name", "opened_at"),
+label_queues = _table(
+    "label_queues", records.LabelQueue, 1, Index("label_queues_by_name", "name", "opened_at")
 )
-
-label_rows = Table(
+label_rows = _table(
     "label_rows",
-    metadata,
-    Column("queue", String, ForeignKey("label_queues.id"), primary_key=True),
-    Column("position", Integer, primary_key=True),
-    Column("row", String, nullable=False),
-    Column("state", String, nullable=False),
-    Column("label", String),
-    Column("decided_by", String),
-    Column("decided_at", String),
-    Column("commit", String),
+    records.LabelRow,
+    2,
     Index("label_rows_by_state", "queue", "state", "position"),
+    refers={"queue": "label_queues.id"},
 )
-
-label_turns = Table(
+label_turns = _table(
     "label_turns",
-    metadata,
-    Column("queue", String, primary_key=True),
-    Column("position", Integer, primary_key=True),
-    Column("role", String, primary_key=True),
-    Column("author", String, primary_key=True),
-    Column("holder", String, nullable=False),
-    Column("state", String, nullable=False),
-    Column("time", String, nullable=False),
-    Column("until", String),
-    Column("label", String),
-    Column("suggestion", String),
+    records.LabelTurn,
+    4,
     ForeignKeyConstraint(["queue", "position"], ["label_rows.queue", "label_rows.position"]),
 )
-
-garbage = Table(
-    "garbage",
-    metadata,
-    Column("digest", String, primary_key=True),
-    Column("size_bytes", LARGE, nullable=False),
-    Column("marked_at", String, nullable=False),
-)
-
+garbage = _table("garbage", records.Garbage, 1)
 pairing = Table(
     "pairing",
     metadata,
