@@ -82,8 +82,8 @@ def _table(
 _of_run = {"run": "runs.id"}
 
 runs = _table("runs", records.Run, 1, Index("runs_by_pipeline", "pipeline", "started_at"))
-steps = _table("steps", records.Step, 2, refers=_of_run)
-artifacts = _table("artifacts", records.Artifact, 1)
+_table("steps", records.Step, 2, refers=_of_run)
+_table("artifacts", records.Artifact, 1)
 cache = Table(
     "cache",
     metadata,
@@ -94,30 +94,30 @@ cache = Table(
 models = _table("models", records.Model, 2, refers=_of_run, unique=["run"])
 verdicts = _table("verdicts", records.Verdict, 1, refers=_of_run)
 releases = _table("releases", records.Release, 2, refers=_of_run, unique=["digest", "run"])
-deployments = _table(
+_table(
     "deployments",
     records.Deployment,
     1,
     Index("deployments_by_environment", "environment", "started_at"),
 )
-deployment_changes = _table(
+_table(
     "deployment_changes",
     records.DeploymentChange,
     2,
     Index("deployment_changes_by_environment", "environment"),
     refers={"deployment": "deployments.id"},
 )
-wishes = _table("wishes", records.Wish, 2)
-lookouts = _table("lookouts", records.Lookout, 2)
-firings = _table("firings", records.Firing, 2)
+_table("wishes", records.Wish, 2)
+_table("lookouts", records.Lookout, 2)
+_table("firings", records.Firing, 2)
 reviews = _table("reviews", records.Review, 2)
-approvals = _table(
+_table(
     "approvals",
     records.Approval,
     4,
     ForeignKeyConstraint(["dataset", "review"], ["reviews.dataset", "reviews.number"]),
 )
-comments = _table(
+_table(
     "comments",
     records.Comment,
     3,
@@ -126,20 +126,20 @@ comments = _table(
 label_queues = _table(
     "label_queues", records.LabelQueue, 1, Index("label_queues_by_name", "name", "opened_at")
 )
-label_rows = _table(
+_table(
     "label_rows",
     records.LabelRow,
     2,
     Index("label_rows_by_state", "queue", "state", "position"),
     refers={"queue": "label_queues.id"},
 )
-label_turns = _table(
+_table(
     "label_turns",
     records.LabelTurn,
     4,
     ForeignKeyConstraint(["queue", "position"], ["label_rows.queue", "label_rows.position"]),
 )
-garbage = _table("garbage", records.Garbage, 1)
+_table("garbage", records.Garbage, 1)
 pairing = Table(
     "pairing",
     metadata,
