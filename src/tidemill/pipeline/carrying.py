@@ -8,9 +8,6 @@ from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.pipeline.resources import Resources
 
-CARRYING = ("retries", "retry_seconds", "timeout_seconds", "resources")
-"""None of it is part of a key: it changes no result."""
-
 
 def check_carrying(kind: str, options: Mapping[str, Any]) -> None:
     """Refuse a value that means nothing.

@@ -3,19 +3,33 @@
 import inspect
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, overload
+from typing import Any, Literal, TypedDict, Unpack, overload
 
 from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.names import did_you_mean
-from tidemill.pipeline.carrying import CARRYING, check_carrying, check_uses
+from tidemill.pipeline.carrying import check_carrying, check_uses
 from tidemill.pipeline.component import TRAINER_SETTINGS, Component, Kind, P, R
 from tidemill.pipeline.resources import Resources
 from tidemill.pipeline.script import importable_name
 from tidemill.pipeline.training import check_columns
 
-_ANY = ("ignore", "uses", "version", "code_version", *CARRYING)
-"""What every component may say: of its key, and of how it is carried out."""
+
+class _Options(TypedDict, total=False):
+    """What every component may say: of its key, and of how it is carried out."""
+
+    ignore: Sequence[str]
+    uses: Sequence[object]
+    version: str | None
+    code_version: str | None
+    # How it is carried out is no part of a key: it changes no result.
+    retries: int
+    retry_seconds: float
+    timeout_seconds: float | None
+    resources: Resources | None
+
+
+_ANY = tuple(_Options.__annotations__)
 
 
 def _caller_module() -> str:
@@ -30,14 +44,7 @@ def step(
     *,
     outputs: Sequence[str] | None = None,
     ids: bool = False,
-    ignore: Sequence[str] = (),
-    uses: Sequence[object] = (),
-    version: str | None = None,
-    code_version: str | None = None,
-    retries: int = 0,
-    retry_seconds: float = 0.0,
-    timeout_seconds: float | None = None,
-    resources: Resources | None = None,
+    **options: Unpack[_Options],
 ) -> Callable[[Callable[P, R]], Component[P, R]]: ...
 def step(function: Any = None, /, **options: Any) -> Any:
     """Make a function a step: called once, with whole inputs.
@@ -75,14 +82,7 @@ def row_step(
     ids: bool = False,
     rows: Literal["new"] | None = None,
     outputs: Sequence[str] | None = None,
-    ignore: Sequence[str] = (),
-    uses: Sequence[object] = (),
-    version: str | None = None,
-    code_version: str | None = None,
-    retries: int = 0,
-    retry_seconds: float = 0.0,
-    timeout_seconds: float | None = None,
-    resources: Resources | None = None,
+    **options: Unpack[_Options],
 ) -> Callable[[Callable[P, R]], Component[..., R]]: ...
 def row_step(function: Any = None, /, **options: Any) -> Any:
     """Make a function a step that treats each row by itself, so that only changed rows are computed again.
@@ -119,14 +119,7 @@ def transform(
     training_only: bool = False,
     sees_test_rows: bool = False,
     ids: bool = False,
-    ignore: Sequence[str] = (),
-    uses: Sequence[object] = (),
-    version: str | None = None,
-    code_version: str | None = None,
-    retries: int = 0,
-    retry_seconds: float = 0.0,
-    timeout_seconds: float | None = None,
-    resources: Resources | None = None,
+    **options: Unpack[_Options],
 ) -> Any: ...
 def transform(function: Any = None, /, **options: Any) -> Any:
     """Make a class with ``fit(table) -> state`` and ``apply(table, state) -> table`` a transform.
@@ -157,14 +150,7 @@ def trainer(
     classes: Sequence[str] | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
-    ignore: Sequence[str] = (),
-    uses: Sequence[object] = (),
-    version: str | None = None,
-    code_version: str | None = None,
-    retries: int = 0,
-    retry_seconds: float = 0.0,
-    timeout_seconds: float | None = None,
-    resources: Resources | None = None,
+    **options: Unpack[_Options],
 ) -> Any: ...
 def trainer(function: Any = None, /, **options: Any) -> Any:
     """Make a function that returns a model, a scikit-learn estimator or a compiled Keras model a trainer.
@@ -183,17 +169,7 @@ def trainer(function: Any = None, /, **options: Any) -> Any:
 @overload
 def check(function: Callable[P, R], /) -> Component[P, R]: ...
 @overload
-def check(
-    *,
-    ignore: Sequence[str] = (),
-    uses: Sequence[object] = (),
-    version: str | None = None,
-    code_version: str | None = None,
-    retries: int = 0,
-    retry_seconds: float = 0.0,
-    timeout_seconds: float | None = None,
-    resources: Resources | None = None,
-) -> Callable[[Callable[P, R]], Component[P, R]]: ...
+def check(**options: Unpack[_Options]) -> Callable[[Callable[P, R]], Component[P, R]]: ...
 def check(function: Any = None, /, **options: Any) -> Any:
     """Make a function a check: the run fails when it returns False, or a text or list of what is wrong."""
     return _decorate("check", function, options, _ANY, _caller_module())
