@@ -7,6 +7,7 @@ from tidemill.core.errors import Failed, TidemillError
 from tidemill.loop import wishing
 from tidemill.loop.deploy import predictions_in
 from tidemill.loop.unreadable import error_of_one
+from tidemill.loop.view_of import view_of
 from tidemill.loop.views import ChangeView, EnvironmentView, HistoryLine
 from tidemill.loop.workspace import Workspace
 
@@ -72,11 +73,7 @@ def deployments(ws: Workspace, environment: str) -> list[HistoryLine]:
         HistoryLine(
             # Where it was when it was recorded: that it is served elsewhere since is one of the changes.
             **dataclasses.asdict(dataclasses.replace(each, machine=recorded[each.id])),
-            changes=[
-                ChangeView(c.status, c.author, c.machine, c.changed_at, c.reason)
-                for c in changes
-                if c.deployment == each.id
-            ],
+            changes=[view_of(ChangeView, c) for c in changes if c.deployment == each.id],
         )
         for each in found
     ]

@@ -20,6 +20,7 @@ from tidemill.core.events import Event, RunStarted, Sink, silent
 from tidemill.core.names import did_you_mean, listed
 from tidemill.loop import refitting
 from tidemill.loop.guard import guard
+from tidemill.loop.view_of import view_of
 from tidemill.loop.views import FiringView, RefitView
 from tidemill.loop.workspace import Workspace
 
@@ -277,16 +278,7 @@ def _is_at_work(ws: Workspace, firing: "records.Firing") -> bool:
 
 def _view(firing: "records.Firing", *, at_work: bool) -> FiringView:
     state = "answered" if firing.outcome is not None else "at work" if at_work else "owed"
-    return FiringView(
-        firing.trigger,
-        firing.cause,
-        state,
-        firing.fired_at,
-        firing.dataset,
-        firing.branch,
-        firing.run,
-        firing.outcome,
-    )
+    return view_of(FiringView, firing, state=state)
 
 
 def _unknown(ws: Workspace, trigger: str, fired: Iterable[str] = ()) -> NotFound:

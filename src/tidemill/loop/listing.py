@@ -9,6 +9,7 @@ from tidemill.loop import registry
 from tidemill.loop.conditions import Condition, Facts
 from tidemill.loop.lookup import check_listed, seconds_of
 from tidemill.loop.narrowing import Narrow
+from tidemill.loop.view_of import view_of
 from tidemill.loop.views import RunSummary
 from tidemill.loop.workspace import Workspace
 
@@ -61,17 +62,15 @@ def summaries(ws: Workspace, found: "list[records.Run]") -> list[RunSummary]:
             some = {"run": [r.id for r in found[start : start + registry.AT_ONCE]]}
             counted.update(read.counts(records.Step, ("run", "status"), some))
     return [
-        RunSummary(
-            record.id,
-            record.pipeline,
-            record.status,
-            record.started_at,
-            seconds_of(record),
-            record.trigger,
-            metrics[record.id],
-            counted[record.id, "computed"],
-            counted[record.id, "cached"],
-            errors[record.id].to_json() if record.id in errors else None,
+        view_of(
+            RunSummary,
+            record,
+            run=record.id,
+            seconds=seconds_of(record),
+            metrics=metrics[record.id],
+            computed=counted[record.id, "computed"],
+            cached=counted[record.id, "cached"],
+            error=errors[record.id].to_json() if record.id in errors else None,
         )
         for record in found
     ]

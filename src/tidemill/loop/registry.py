@@ -6,6 +6,7 @@ from tidemill.core.clock import now, stamp
 from tidemill.core.errors import TidemillError
 from tidemill.core.names import Digest
 from tidemill.loop.unreadable import error_of_one
+from tidemill.loop.view_of import view_of
 from tidemill.loop.views import ModelView
 from tidemill.loop.workspace import Workspace
 
@@ -68,19 +69,7 @@ def models(ws: Workspace, name: str | None = None) -> list[ModelView]:
     for release in releases:
         digest = runs[release.run].outputs.get(MODEL, "")
         by_model.setdefault(digest, []).append(release.number)
-    return [
-        ModelView(
-            m.name,
-            m.version,
-            m.run,
-            m.framework,
-            m.metrics,
-            m.digest,
-            m.created_at,
-            sorted(by_model.get(m.digest, [])),
-        )
-        for m in found
-    ]
+    return [view_of(ModelView, m, releases=sorted(by_model.get(m.digest, []))) for m in found]
 
 
 def model_of(ws: Workspace, run: "records.Run") -> dict[str, Any] | None:

@@ -1,7 +1,6 @@
 """Releases: make one from a run that passed its gate, list, look into, verify."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core import codes, identity
@@ -11,6 +10,7 @@ from tidemill.core.names import Digest
 from tidemill.loop import judging, registry
 from tidemill.loop.lookup import find_run
 from tidemill.loop.quiet import naming
+from tidemill.loop.view_of import view_of
 from tidemill.loop.views import CreatedRelease, ReleaseView, Verified
 from tidemill.loop.workspace import Workspace
 
@@ -254,8 +254,7 @@ def _lock_text(ws: Workspace) -> tuple[str, str]:
 
 
 def _created(ws: Workspace, release: "records.Release", *, already: bool) -> CreatedRelease:
-    view = _view(ws, release)
-    return CreatedRelease(**{f.name: getattr(view, f.name) for f in fields(view)}, already=already)
+    return view_of(CreatedRelease, _view(ws, release), already=already)
 
 
 def _view(ws: Workspace, release: "records.Release") -> ReleaseView:
@@ -265,12 +264,4 @@ def _view(ws: Workspace, release: "records.Release") -> ReleaseView:
         live = [d for d in standing(read, None, "live") if d.release_digest == release.digest]
     order = list(ws.settings.environments)
     names = sorted({d.environment for d in live}, key=lambda n: order.index(n) if n in order else len(order))
-    return ReleaseView(
-        release.name,
-        release.number,
-        release.digest,
-        release.run,
-        release.created_at,
-        release.author,
-        names,
-    )
+    return view_of(ReleaseView, release, environments=names)

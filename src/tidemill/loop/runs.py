@@ -11,6 +11,7 @@ from tidemill.core.events import Note, Sink, silent
 from tidemill.core.given import Json
 from tidemill.loop import judging, predictors, registry, why, written
 from tidemill.loop.lookup import find_run, seconds_of, steps_of
+from tidemill.loop.view_of import view_of
 from tidemill.loop.views import Forecast, ReportFile, RunView, StepForecast, StepView, VerdictView
 from tidemill.loop.workspace import Workspace
 
@@ -245,38 +246,13 @@ def _view(ws: Workspace, record: "records.Run", steps: "list[records.Step]") -> 
             facts = {n: artifact.meta[n] for n in shown if n in artifact.meta}
             outputs[name] = {"kind": artifact.kind, "digest": digest, **facts}
     verdict = judging.verdict_of(ws, record.id)
-    return RunView(
-        record.id,
-        record.pipeline,
-        record.status,
-        outputs,
-        [
-            StepView(
-                s.name,
-                s.status,
-                s.seconds,
-                s.why,
-                s.component,
-                s.kind,
-                s.rows_in,
-                s.rows_out,
-                s.rows_computed,
-                s.started_at,
-                s.finished_at,
-                s.host,
-                s.peak_bytes,
-                s.read_bytes,
-                s.written_bytes,
-                printed=s.log is not None,
-            )
-            for s in steps
-        ],
-        seconds_of(record) or 0.0,
-        record.parameters,
-        record.inputs,
-        record.trigger,
-        record.started_at,
-        registry.model_of(ws, record),
-        VerdictView(verdict.passed, verdict.rules, verdict.against) if verdict else None,
-        record.error,
+    return view_of(
+        RunView,
+        record,
+        run=record.id,
+        outputs=outputs,
+        steps=[view_of(StepView, s, printed=s.log is not None) for s in steps],
+        seconds=seconds_of(record) or 0.0,
+        model=registry.model_of(ws, record),
+        verdict=view_of(VerdictView, verdict) if verdict else None,
     )

@@ -11,6 +11,7 @@ from tidemill.core.clock import now, stamp
 from tidemill.core.errors import Conflict, Failed, InvalidInput, TidemillError
 from tidemill.loop import wishing
 from tidemill.loop.unreadable import Unreadable, error_of_one
+from tidemill.loop.view_of import view_of
 from tidemill.loop.views import NewToken, TokenView
 from tidemill.loop.workspace import Workspace
 
@@ -150,14 +151,6 @@ def _end(until: str) -> datetime:
 def _view(environment: str, token: "Token") -> TokenView:
     over = token.expires_at is not None and token.expires_at <= stamp(now())
     state = "revoked" if token.revoked_at else "expired" if over else "valid"
-    return TokenView(
-        environment,
-        token.id,
-        state,
-        [*token.scopes],
-        token.expires_at,
-        token.revoked_at,
-        token.author,
-        token.created_at,
-        token.note,
+    return view_of(
+        TokenView, token, environment=environment, token=token.id, state=state, scopes=[*token.scopes]
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tidemill.core import codes
 from tidemill.core.errors import Conflict, Failed, TidemillError
 from tidemill.core.events import Note, Sink
+from tidemill.loop.view_of import view_of
 from tidemill.loop.views import DeploymentView, StopView, WishView
 from tidemill.loop.workspace import Workspace
 
@@ -150,18 +151,7 @@ def view(wish: "records.Wish") -> WishView:
     """A wish as people see it."""
     from tidemill.release import wishes  # noqa: PLC0415
 
-    return WishView(
-        wish.number,
-        wishes.in_words(wish),
-        wish.author,
-        wish.machine,
-        wish.reason,
-        wish.wished_at,
-        wish.state,
-        wish.answered_at,
-        wish.answered_by,
-        wish.answer,
-    )
+    return view_of(WishView, wish, wants=wishes.in_words(wish))
 
 
 def _answered(ws: Workspace, wish: "records.Wish", live: "records.Deployment", sink: Sink) -> "records.Wish":

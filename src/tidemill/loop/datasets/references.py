@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from tidemill.core.names import Reference
 from tidemill.loop.datasets.switching import chosen
 from tidemill.loop.datasets.views import CommitView
+from tidemill.loop.view_of import view_of
 from tidemill.loop.views import RowCounts
 from tidemill.loop.workspace import Workspace
 
@@ -34,14 +35,4 @@ def tags_by_commit(dataset: "Dataset") -> dict[str, list[str]]:
 
 def commit_view(commit: "Commit", tags: Mapping[str, list[str]]) -> CommitView:
     """A commit, as a view."""
-    return CommitView(
-        commit.id,
-        commit.number,
-        commit.branch,
-        commit.time,
-        commit.author,
-        commit.message,
-        commit.rows,
-        list(commit.parents),
-        tags.get(commit.id, []),
-    )
+    return view_of(CommitView, commit, parents=list(commit.parents), tags=tags.get(commit.id, []))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from tidemill.core import codes
 from tidemill.core.errors import InvalidInput, NotAllowed, NotFound
 from tidemill.loop.datasets.review_views import ReviewView
+from tidemill.loop.view_of import view_of
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -88,17 +89,11 @@ def called(review: "records.Review") -> str:
 
 def as_view(review: "records.Review", approvals: "list[records.Approval]", comments: int) -> ReviewView:
     """A review in one line."""
-    return ReviewView(
+    return view_of(
+        ReviewView,
+        review,
         review=called(review),
-        dataset=review.dataset,
-        number=review.number,
-        title=review.title,
-        state=review.state,
-        source=review.source,
         into=review.target,
-        author=review.author,
-        opened_at=review.opened_at,
         approved_by=sorted({a.author for a in approvals}),
         comments=comments,
-        merge_commit=review.merge_commit,
     )

@@ -10,6 +10,7 @@ from tidemill.evaluation.agreement import cohen_kappa, krippendorff_alpha, obser
 from tidemill.loop.datasets.labelling.classes import with_keys
 from tidemill.loop.datasets.labelling.selection import in_words
 from tidemill.loop.datasets.labelling.views import AgreementView, LeaseView, PersonView, QueueView
+from tidemill.loop.view_of import view_of
 from tidemill.loop.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -34,17 +35,11 @@ def progress(ws: Workspace, queue: "records.LabelQueue") -> QueueView:
         leases = [LeaseView(*lease) for lease in label_turns.leases(read, queue.id, stamp(now()))]
         given = label_turns.labels_given(read, queue.id) if queue.labels > 1 else []
     settled = sum(states[s] for s in ("decided", "disputed", "removed", "changed"))
-    return QueueView(
+    return view_of(
+        QueueView,
+        queue,
         queue=queue.name,
-        dataset=queue.dataset,
-        column=queue.column,
-        commit=queue.commit,
-        branch=queue.branch,
         rows=in_words(queue.selection),
-        size=queue.size,
-        labels=queue.labels,
-        referee=queue.referee,
-        model=queue.model,
         classes=with_keys(queue.classes),
         decided=states["decided"],
         committed=committed,
@@ -55,9 +50,6 @@ def progress(ws: Workspace, queue: "records.LabelQueue") -> QueueView:
         people=people,
         leases=leases,
         agreement=_agreement(given),
-        author=queue.author,
-        opened_at=queue.opened_at,
-        closed_at=queue.closed_at,
         notes=_notes(queue, states, committed),
     )
 
