@@ -14,7 +14,6 @@ from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast
 
 from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
-from tidemill.core.figures import counted
 from tidemill.core.names import did_you_mean
 from tidemill.pipeline import builder as builders
 from tidemill.pipeline import graph as graphs
@@ -24,7 +23,7 @@ from tidemill.pipeline.annotations import ARTIFACT_FORMS, Form, hints, results_o
 from tidemill.pipeline.dataset import Dataset
 from tidemill.pipeline.handles import Handle
 from tidemill.pipeline.model import Model
-from tidemill.pipeline.parameters import EMPTY, Parameter, parameters_of
+from tidemill.pipeline.parameters import EMPTY, Parameter, by_name, parameters_of
 from tidemill.pipeline.script import may_be_imported
 from tidemill.pipeline.secret import Secret, replaced
 from tidemill.pipeline.training import check_columns
@@ -245,27 +244,14 @@ class Component(Generic[P, R]):
     def _named(self, step: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         names = [p.name for p in self.parameters]
         known = (*names, *(TRAINER_SETTINGS if self.kind == "trainer" else ()))
-        if len(args) > len(names):
-            raise InvalidInput(
-                f"Step '{step}' takes {counted(len(names), 'argument')}, but {counted(len(args), 'is', 'are')} given.",
-                hint=f"It takes: {', '.join(names) or 'none'}.",
-                code=codes.WRONG_CALL,
-            )
-        given = dict(zip(names, args, strict=False))
-        for name, value in kwargs.items():
-            if name in given:
-                raise InvalidInput(
-                    f"Step '{step}' gets '{name}' twice.",
-                    hint="Give it once, by its place or by its name.",
-                    code=codes.WRONG_CALL,
-                )
+        given = by_name(f"Step '{step}'", names, args, kwargs)
+        for name in kwargs:
             if name not in known:
                 raise InvalidInput(
                     f"Step '{step}' has no parameter '{name}'.",
                     hint=did_you_mean(name, known),
                     code=codes.WRONG_CALL,
                 )
-            given[name] = value
         for parameter in self.parameters:
             if parameter.name not in given:
                 if parameter.required:

@@ -1,10 +1,13 @@
 """The parameters of a function, as components and pipelines see them."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tidemill.core import codes
+from tidemill.core.errors import InvalidInput
+from tidemill.core.figures import counted
 from tidemill.pipeline.annotations import Form, form_of, hints
 
 EMPTY = inspect.Parameter.empty
@@ -34,3 +37,26 @@ def parameters_of(function: Callable[..., object], *, skip: int = 0) -> tuple[Pa
         if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
     ]
     return tuple(found[skip:])
+
+
+def by_name(who: str, names: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a call of ``who`` by name, also of names that it has no parameters for.
+
+    Raises:
+        InvalidInput: ``wrong-call``, for more arguments than names, or one that is given twice.
+    """
+    if len(args) > len(names):
+        raise InvalidInput(
+            f"{who} takes {counted(len(names), 'argument')}, but {counted(len(args), 'is', 'are')} given.",
+            hint=f"It takes: {', '.join(names) or 'none'}.",
+            code=codes.WRONG_CALL,
+        )
+    given = dict(zip(names, args, strict=False))
+    twice = next((name for name in kwargs if name in given), None)
+    if twice is not None:
+        raise InvalidInput(
+            f"{who} gets '{twice}' twice.",
+            hint="Give it once, by its place or by its name.",
+            code=codes.WRONG_CALL,
+        )
+    return {**given, **kwargs}

@@ -13,7 +13,6 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
-from tidemill.core.figures import counted
 from tidemill.core.names import Reference, did_you_mean
 from tidemill.pipeline import builder as builders
 from tidemill.pipeline import graph as graphs
@@ -25,7 +24,7 @@ from tidemill.pipeline.dataset import Dataset
 from tidemill.pipeline.handles import Handle, Port
 from tidemill.pipeline.leaks import refuse_leaks
 from tidemill.pipeline.model import Model
-from tidemill.pipeline.parameters import EMPTY, Parameter, parameters_of
+from tidemill.pipeline.parameters import EMPTY, Parameter, by_name, parameters_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -100,22 +99,7 @@ class Pipeline(Generic[P, R]):
 
     def _bound(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """A call's arguments by name: plain ones held against their annotations, defaults filled in."""
-        names = [p.name for p in self.parameters]
-        if len(args) > len(names):
-            raise InvalidInput(
-                f"Pipeline '{self.name}' takes {counted(len(names), 'argument')}, but {counted(len(args), 'is', 'are')} given.",
-                hint=f"It takes: {', '.join(names) or 'none'}.",
-                code=codes.WRONG_CALL,
-            )
-        given = dict(zip(names, args, strict=False))
-        for name, value in kwargs.items():
-            if name in given:
-                raise InvalidInput(
-                    f"Pipeline '{self.name}' gets '{name}' twice.",
-                    hint="Give it once, by its place or by its name.",
-                    code=codes.WRONG_CALL,
-                )
-            given[name] = value
+        given = by_name(f"Pipeline '{self.name}'", [p.name for p in self.parameters], args, kwargs)
         says = {
             p.name
             for p in self.parameters
