@@ -16,7 +16,7 @@ from pathlib import Path
 from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.kinds import type_name
-from tidemill.core.names import Digest
+from tidemill.core.names import Digest, digest_of_hex
 
 _size = struct.Struct(">Q").pack
 
@@ -26,7 +26,7 @@ Value = None | bool | int | float | str | bytes | Sequence["Value"] | Mapping[st
 
 def blob(data: bytes | memoryview) -> Digest:
     """The digest of stored bytes: plain SHA-256, what OCI uses, so that ``sha256sum`` agrees."""
-    return Digest("sha256:" + hashlib.sha256(data).hexdigest())
+    return digest_of_hex(hashlib.sha256(data).hexdigest())
 
 
 def file(path: Path) -> Digest:
@@ -36,7 +36,7 @@ def file(path: Path) -> Digest:
         OSError: When it cannot be read.
     """
     with path.open("rb") as opened:
-        return Digest("sha256:" + hashlib.file_digest(opened, "sha256").hexdigest())
+        return digest_of_hex(hashlib.file_digest(opened, "sha256").hexdigest())
 
 
 def code(name: str, text: str) -> Digest:
@@ -146,7 +146,7 @@ def advisory_lock(store: str, name: str) -> int:
 
 
 def _digest(tag: str, tree: Value) -> Digest:
-    return Digest("sha256:" + hashlib.sha256(pre_image(tag, tree)).hexdigest())
+    return digest_of_hex(hashlib.sha256(pre_image(tag, tree)).hexdigest())
 
 
 def _short(tag: str, tree: Value) -> int:

@@ -11,6 +11,7 @@ from tidemill.core.errors import InvalidInput
 
 Digest = NewType("Digest", str)
 """``sha256:`` and 64 hex digits."""
+_ALGORITHM = "sha256:"
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,62}[a-z0-9])?")
 RESERVED = frozenset({"head", "all", "none", "latest"})
@@ -116,3 +117,13 @@ class Reference:
 
     def __str__(self) -> str:
         return self.name if self.at is None else f"{self.name}@{self.at}"
+
+
+def digest_of_hex(digits: str) -> Digest:
+    """The digest that has these hex digits."""
+    return Digest(_ALGORITHM + digits)
+
+
+def hex_of(digest: str) -> str:
+    """The hex digits of a digest, or of the beginning of one that somebody typed."""
+    return digest.removeprefix(_ALGORITHM)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tidemill.core import identity
+from tidemill.core.names import hex_of
 from tidemill.data.refs import Ref
 from tidemill.store import damage
 
@@ -87,7 +88,7 @@ class Commit:
 
 def commit_id(dataset: str, fields: Mapping[str, identity.Value]) -> str:
     """The id of a commit with these fields, in this dataset: 12 hex digits of their digest."""
-    return identity.value([dataset, dict(fields)]).removeprefix("sha256:")[:12]
+    return hex_of(identity.value([dataset, dict(fields)]))[:12]
 
 
 def properties(

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core import identity
-from tidemill.core.names import Digest
+from tidemill.core.names import Digest, digest_of_hex, hex_of
 from tidemill.store import damage
 from tidemill.store.seen import Seen, mark_of
 
@@ -210,7 +210,7 @@ def number_of(name: str) -> int:
 
 def digest_in(name: str) -> Digest:
     """The SHA-256 of the bytes of the entry of this name."""
-    return Digest(f"sha256:{name.partition('-')[2]}")
+    return digest_of_hex(name.partition("-")[2])
 
 
 def parsed(name: str, data: bytes | mmap.mmap) -> Entry:
@@ -335,10 +335,10 @@ def _entry(
 
 def _written(files: Mapping[str, Known]) -> Iterator[bytes]:
     for key, known in files.items():
-        digest = known.digest.removeprefix("sha256:")
+        digest = hex_of(known.digest)
         yield f"{key} {digest} {known.size_bytes} {known.etag or _NO_ETAG}".encode()
 
 
 def _parsed(line: bytes) -> tuple[str, Known]:
     key, digest, size, etag = line.decode().split(" ", 3)
-    return key, Known(Digest(f"sha256:{digest}"), int(size), None if etag == _NO_ETAG else etag)
+    return key, Known(digest_of_hex(digest), int(size), None if etag == _NO_ETAG else etag)

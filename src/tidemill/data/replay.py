@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core import identity
+from tidemill.core.names import hex_of
 from tidemill.data.commits import Commit, Forgotten, again
 from tidemill.data.lance_table import LanceTable
 from tidemill.data.pieces import Piece, place, written
@@ -135,7 +136,7 @@ def _mark(tombstone: Tombstone, lost: Sequence[int]) -> Forgotten | None:
     own = sorted(set(tombstone.ids) & set(lost))
     if not own:
         return None
-    digest = identity.value(["forgotten", own]).removeprefix("sha256:")[:12]
+    digest = hex_of(identity.value(["forgotten", own]))[:12]
     return Forgotten(len(own), digest, tombstone.author, tombstone.time, tombstone.reason)
 
 
@@ -151,7 +152,7 @@ def _without(piece: Piece, deleted: "np.ndarray[Any, Any]", like: str | None) ->
     name = identity.value(["deletions", list(piece.files), like])
     file: Mapping[str, Any] = {
         "read_version": 1,
-        "id": int(name.removeprefix("sha256:")[:15], 16),
+        "id": int(hex_of(name)[:15], 16),
         "file_type": "array",
         "num_deleted_rows": len(deleted),
         "base_id": None,

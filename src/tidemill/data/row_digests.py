@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core import identity
+from tidemill.core.names import hex_of
 from tidemill.data import pre_images
 from tidemill.data.commits import Commit
 from tidemill.store.sealed import Sealed
@@ -148,7 +149,7 @@ class RowDigests:
         """
         import numpy as np  # noqa: PLC0415
 
-        shape = fragment.removeprefix("sha256:")[:_SHAPE_DIGITS]
+        shape = hex_of(fragment)[:_SHAPE_DIGITS]
         name = f"{data_file.rpartition('.')[0]}-{shape}.rows"
         if not self._files.is_whole(name, rows * _DIGEST_BYTES):
             made = compute()

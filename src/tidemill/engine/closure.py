@@ -17,6 +17,7 @@ from typing import Any
 
 from tidemill.core import codes, identity
 from tidemill.core.errors import InvalidInput
+from tidemill.core.names import hex_of
 from tidemill.engine import lookups, members, modules, packages, syntax
 from tidemill.engine.constants import Describer, NoContent, name_of
 from tidemill.engine.unseen import Unseen
@@ -203,7 +204,7 @@ class _Walk:
         found = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
         for file in found:
             name = (said / file.relative_to(path)).as_posix() if path.is_dir() else said.as_posix()
-            digest = identity.file(file).removeprefix("sha256:")
+            digest = hex_of(identity.file(file))
             self._add(f"{component.module}:file {name}", identity.value_image(["file", digest]))
             self.files.add(str(file))
 

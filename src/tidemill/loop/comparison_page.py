@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from tidemill.core.figures import figure
+from tidemill.core.names import hex_of
 from tidemill.evaluation import plots, skeleton
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def _cell(value: object) -> str:
         return '<span class="muted">-</span>'
     words = str(value)
     if words.startswith("sha256:"):
-        return f"<code>{words.removeprefix('sha256:')[:_DIGEST]}</code>"
+        return f"<code>{hex_of(words)[:_DIGEST]}</code>"
     return html.escape(words)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.core import codes, identity
 from tidemill.core.errors import InvalidInput, NotFound, TidemillError
 from tidemill.core.events import Sink, silent
-from tidemill.core.names import Digest
+from tidemill.core.names import Digest, hex_of
 from tidemill.loop import judging, registry
 from tidemill.loop.lookup import find_run
 from tidemill.loop.quiet import naming
@@ -179,7 +179,7 @@ def find_release(ws: Workspace, ref: str) -> "records.Release":
         )
     if ref == "latest":
         return every[0]
-    start = ref.removeprefix("sha256:")
+    start = hex_of(ref)
     found = [r for r in every if ref == str(r.number)]
     found = found or [r for r in every if len(start) >= 4 and r.digest.startswith(f"sha256:{start}")]
     if len(found) == 1:

@@ -4,6 +4,7 @@ import html
 from typing import TYPE_CHECKING
 
 from tidemill.core.figures import figure
+from tidemill.core.names import hex_of
 from tidemill.evaluation import skeleton
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def reproduced_part(view: "Reproduced") -> str:
 
 
 def _digests(outputs: dict[str, str]) -> str:
-    shown = (d.removeprefix("sha256:")[:_DIGEST] for d in outputs.values())
+    shown = (hex_of(d)[:_DIGEST] for d in outputs.values())
     return " ".join(f"<code>{d}</code>" for d in shown)
 
 

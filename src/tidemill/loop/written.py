@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal, get_args
 from tidemill.core import codes, files, identity
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import Conflict, StorageError, TidemillError
+from tidemill.core.names import hex_of
 from tidemill.store import damage
 from tidemill.store.table import ID
 
@@ -181,7 +182,7 @@ def rewrite(store: "Store", written: Written, lines: Iterable[bytes]) -> Written
 
 def digest_of(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
-    return identity.file(path).removeprefix("sha256:")
+    return hex_of(identity.file(path))
 
 
 def lines_without(source: IO[bytes], ids: Collection[int]) -> Iterator[bytes]:

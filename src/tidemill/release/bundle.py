@@ -15,7 +15,7 @@ from typing import Any, Literal
 from tidemill.core import codes, identity
 from tidemill.core.clock import now, stamp
 from tidemill.core.errors import InvalidInput, NotAllowed, NotFound, StorageError
-from tidemill.core.names import Digest, check_name, did_you_mean
+from tidemill.core.names import Digest, check_name, did_you_mean, hex_of
 from tidemill.engine import content as contents
 from tidemill.release import archive
 from tidemill.release import manifest as manifests
@@ -221,7 +221,7 @@ def find(store: Store, name: str, which: str | int = "latest") -> records.Releas
     if text == "latest":
         return known[0]
     exact = [release for release in known if text == str(release.number)]
-    start = text.removeprefix("sha256:")
+    start = hex_of(text)
     exact = exact or [r for r in known if len(start) >= 4 and r.digest.startswith(f"sha256:{start}")]
     if len(exact) == 1:
         return exact[0]

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from tidemill.core import codes, identity
 from tidemill.core.errors import Conflict, NotFound, StorageError, TidemillError
-from tidemill.core.names import Digest
+from tidemill.core.names import Digest, digest_of_hex
 from tidemill.store import damage, overlay
 from tidemill.store.address import open_objects
 from tidemill.store.faults import translated
@@ -403,7 +403,7 @@ class Blobs:
 
     def with_replacements(self, digests: Iterable[Digest]) -> set[Digest]:
         """These, and what took the place of some of them."""
-        known = {Digest(f"sha256:{entry.key.rpartition('/')[2]}") for entry in self._objects.list(_INSTEAD)}
+        known = {digest_of_hex(entry.key.rpartition("/")[2]) for entry in self._objects.list(_INSTEAD)}
         found = set(digests)
         waiting = found & known
         while waiting:
@@ -425,7 +425,7 @@ class Blobs:
     def _entries(self) -> Iterator[tuple[Digest, Entry]]:
         for entry in self._objects.list(f"{_FOLDER}/sha256"):
             if len(name := entry.key.rpartition("/")[2]) == _HEX_DIGITS:
-                yield Digest(f"sha256:{name}"), entry
+                yield digest_of_hex(name), entry
 
     def remove_copies(self) -> None:
         """Remove this machine's copies of blobs of a remote store that the store does not have any more."""
@@ -433,7 +433,7 @@ class Blobs:
         here = list(self._folder.glob("sha256/*/*")) if self._remote else []
         there = self.all() if here else {}
         for path in here:
-            if Digest(f"sha256:{path.name}") not in there:
+            if digest_of_hex(path.name) not in there:
                 _remove(path)
 
     def remove_unfinished(self, *, older_than_seconds: float = 24 * 3600.0) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.files import atomic_write
-from tidemill.core.names import Digest
+from tidemill.core.names import Digest, digest_of_hex
 from tidemill.store.faults import may_pass, translated
 from tidemill.store.objects import Entry, Objects, changed, missing
 
@@ -103,7 +103,7 @@ class Bucket(Objects):
                     hasher = hashlib.sha256()
                     for piece in got.stream(_PIECE_BYTES):
                         hasher.update(piece)
-                    return Digest("sha256:" + hasher.hexdigest()), _entry(got.meta, key)
+                    return digest_of_hex(hasher.hexdigest()), _entry(got.meta, key)
                 except FileNotFoundError as error:
                     self._check_bucket(error)
                     return None

@@ -4,7 +4,7 @@ import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tidemill.core.names import Digest
+from tidemill.core.names import Digest, digest_of_hex
 
 _APART_BYTES = 1024 * 1024
 """Pieces from this size on are hashed by a thread while they are written; below it a thread costs more."""
@@ -38,7 +38,7 @@ class HashedFile:
     @property
     def digest(self) -> Digest:
         """Of what was written so far."""
-        return Digest("sha256:" + self._hasher.hexdigest())
+        return digest_of_hex(self._hasher.hexdigest())
 
     def close(self) -> None:
         """No more is written."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tidemill.core import identity
 from tidemill.core.files import atomic_write
-from tidemill.core.names import Digest
+from tidemill.core.names import digest_of_hex
 from tidemill.store.seen import Seen, mark_of
 
 SEAL_BYTES = 32
@@ -39,7 +39,7 @@ class Sealed:
             with atomic_write(path) as part, part.open("wb") as file:
                 file.write(data)
                 file.write(digest.digest())
-            self._seen.remember(self._key(name), Digest(f"sha256:{digest.hexdigest()}"), mark_of(path))
+            self._seen.remember(self._key(name), digest_of_hex(digest.hexdigest()), mark_of(path))
             return True
         return False
 
@@ -52,7 +52,7 @@ class Sealed:
                 return False
             with path.open("rb") as file:
                 file.seek(size)
-                said = Digest(f"sha256:{file.read().hex()}")
+                said = digest_of_hex(file.read().hex())
                 if self._seen.knows(self._key(name), said, mark):
                     return True
                 file.seek(0)

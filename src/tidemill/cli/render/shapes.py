@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core.figures import figure
+from tidemill.core.names import hex_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -202,7 +203,7 @@ def when(stamp: str) -> str:
 
 def short(digest: str) -> str:
     """The beginning of a digest, enough to name it."""
-    return digest.removeprefix("sha256:")[:12]
+    return hex_of(digest)[:12]
 
 
 def counts(added: int, changed: int, removed: int) -> str:
