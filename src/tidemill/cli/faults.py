@@ -22,6 +22,7 @@ from tidemill.core.errors import (
     came_from,
 )
 from tidemill.core.kinds import raised
+from tidemill.core.names import is_text
 
 _LONG = re.compile(r"\d{19,}")
 """Digits that may be more than 64 bits hold."""
@@ -102,7 +103,7 @@ def translated(error: BaseException, words: Sequence[str]) -> TidemillError:
 
 def _of_the_words(error: BaseException, words: Sequence[str]) -> TidemillError | None:
     """The error of ours where a word was typed that is no text: Python, databases and files then refuse it anywhere."""
-    bad = next((word for word in words if "\0" in word or not _is_text(word)), None)
+    bad = next((word for word in words if "\0" in word or not is_text(word)), None)
     refused = any(isinstance(one, UnicodeEncodeError) or "null byte" in str(one) for one in came_from(error))
     if bad is None or not refused:
         return None
@@ -125,14 +126,6 @@ def _of_a_number(error: BaseException, words: Sequence[str]) -> TidemillError | 
         hint="Type a smaller one.",
         code=codes.NUMBER_TOO_LARGE,
     )
-
-
-def _is_text(word: str) -> bool:
-    try:
-        word.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _of_the_system(error: BaseException) -> TidemillError | None:

@@ -127,3 +127,8 @@ def digest_of_hex(digits: str) -> Digest:
 def hex_of(digest: str) -> str:
     """The hex digits of a digest, or of the beginning of one that somebody typed."""
     return digest.removeprefix(_ALGORITHM)
+
+
+def is_text(value: str) -> bool:
+    """Whether a ``str`` has a form in UTF-8: one with half a surrogate pair has none."""
+    return value.isascii() or not any("\ud800" <= c <= "\udfff" for c in value)

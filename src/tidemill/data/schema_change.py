@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
-from tidemill.core.names import nearest
+from tidemill.core.names import listed, nearest
 from tidemill.store.table import SYSTEM_COLUMNS
 
 if TYPE_CHECKING:
@@ -74,6 +74,4 @@ def refused(dataset: str, change: SchemaChange) -> InvalidInput:
 
 
 def _listed(names: list[str]) -> str:
-    shown = ", ".join(names[:5])
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"column{'s' * (len(names) > 1)} {shown}{more}"
+    return f"column{'s' * (len(names) > 1)} {listed(names, 5)}"

@@ -18,6 +18,7 @@ from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.events import Progress
 from tidemill.core.kinds import full_type_name
+from tidemill.core.names import is_text
 from tidemill.engine.orders import Order, Outcome, Ref
 from tidemill.pipeline.secret import Secret
 from tidemill.store.blobs import Place
@@ -157,7 +158,7 @@ def _packed(value: Any) -> Any:
         case float():
             return value if math.isfinite(value) else {"$float": str(value)}
         case str():
-            return value if _is_text(value) else {"$text": _base64(value.encode("utf-8", "surrogatepass"))}
+            return value if is_text(value) else {"$text": _base64(value.encode("utf-8", "surrogatepass"))}
         case bytes():
             return {"$bytes": _base64(value)}
         case list():
@@ -170,7 +171,7 @@ def _packed(value: Any) -> Any:
             return {"$ref": [value.digest, value.kind, _packed(value.meta)]}
         case Mapping():
             pairs = cast("Mapping[Any, Any]", value)
-            if all(isinstance(k, str) and not k.startswith("$") and _is_text(k) for k in pairs):
+            if all(isinstance(k, str) and not k.startswith("$") and is_text(k) for k in pairs):
                 return {k: _packed(v) for k, v in pairs.items()}
             return {"$dict": [[_packed(k), _packed(v)] for k, v in pairs.items()]}
         case _:
@@ -212,14 +213,6 @@ def _unpacked(value: Any) -> Any:
             return {_unpacked(k): _unpacked(v) for k, v in body}
         case _:
             raise ValueError(f"there is no kind of value {kind}")
-
-
-def _is_text(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _base64(data: bytes) -> str:

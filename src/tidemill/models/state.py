@@ -10,6 +10,7 @@ from typing import Any
 from tidemill.core import codes
 from tidemill.core.errors import InvalidInput
 from tidemill.core.kinds import full_type_name
+from tidemill.core.names import is_text
 from tidemill.models import adapters, archive
 from tidemill.store import values
 
@@ -54,7 +55,7 @@ def _encode(node: object, members: dict[str, bytes], where: str) -> Any:
     import numpy as np  # noqa: PLC0415
 
     # Types are compared exactly: a member of an enumeration or a masked array is not what it is derived from.
-    if node is None or type(node) in (bool, int) or (type(node) is str and _is_text(node)):
+    if node is None or type(node) in (bool, int) or (type(node) is str and is_text(node)):
         return node
     if isinstance(node, np.generic):
         return {"$scalar": _add_array(np.asarray(node), members, where)}
@@ -70,7 +71,7 @@ def _encode(node: object, members: dict[str, bytes], where: str) -> Any:
     if type(node) is tuple:
         return {"$tuple": [_encode(n, members, f"{where}[{i}]") for i, n in enumerate(node)]}
     if type(node) is dict:
-        strange = next((k for k in node if type(k) is not str or not _is_text(k)), None)
+        strange = next((k for k in node if type(k) is not str or not is_text(k)), None)
         if strange is None:
             return {"$dict": {k: _encode(v, members, f"{where}[{k!r}]") for k, v in node.items()}}
         raise _not_storable(strange, f"a key of {where}")
@@ -80,17 +81,13 @@ def _encode(node: object, members: dict[str, bytes], where: str) -> Any:
         return {"$model": _add_model(node, members, where)}
 
 
-def _is_text(text: str) -> bool:
-    return text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text)
-
-
 def _add_array(array: Any, members: dict[str, bytes], where: str) -> dict[str, Any]:
     import numpy as np  # noqa: PLC0415
 
     text = array.dtype.kind == "O"
     if text:
         # NumPy's fixed-width text drops NULs at the end.
-        if not all(type(v) is str and not v.endswith("\0") and _is_text(v) for v in array.flat):
+        if not all(type(v) is str and not v.endswith("\0") and is_text(v) for v in array.flat):
             raise _not_storable(array, where)
         array = array.astype(np.str_)
     elif array.dtype.hasobject or array.dtype.kind == "T":

@@ -21,6 +21,8 @@ from collections.abc import Callable
 from pathlib import PurePath
 from typing import Any, cast
 
+from tidemill.core.names import is_text
+
 _FACTORIES: dict[str, Any] = {
     "int": int,
     "float": float,
@@ -119,14 +121,14 @@ def _encode(value: Any, path: str) -> Any:
     if kind is int:
         return value if _is_short(value) else {"$int": hex(value)}
     if kind is str:
-        return value if _is_text(value) else {"$text": _base64(value.encode("utf-8", "surrogatepass"))}
+        return value if is_text(value) else {"$text": _base64(value.encode("utf-8", "surrogatepass"))}
     if kind is float:
         return _finite(value, value, path)
     if kind is list:
         return [_encode(v, f"{path}[{i}]") for i, v in enumerate(cast("list[Any]", value))]
     if kind is dict:
         pairs = cast("dict[Any, Any]", value)
-        if all(type(k) is str and not k.startswith("$") and _is_text(k) for k in pairs):
+        if all(type(k) is str and not k.startswith("$") and is_text(k) for k in pairs):
             return {k: _encode(v, f"{path}[{k!r}]") for k, v in pairs.items()}
         return {"$dict": _pairs(pairs, path)}
     spelled = _SPELLINGS.get(kind)
@@ -330,7 +332,7 @@ def _numpy(value: Any, path: str) -> list[Any]:
         return ["g", digits[0]] if len(digits) == 1 else ["G", digits]
     if letter == "f":
         _finite(None, value, path)
-    if letter in "biuf" or (letter == "U" and _is_text(str(value))):
+    if letter in "biuf" or (letter == "U" and is_text(str(value))):
         return [spelled, value.item()]
     if letter in "Mm":
         return [spelled, int(value.view(np.int64))]
@@ -410,10 +412,6 @@ def _finite(spelled: Any, value: Any, path: str) -> Any:
 
 def _is_short(value: int) -> bool:
     return value.bit_length() < 3 * _LONGEST_DIGITS
-
-
-def _is_text(value: str) -> bool:
-    return value.isascii() or not any("\ud800" <= c <= "\udfff" for c in value)
 
 
 def _base64(data: bytes) -> str:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from tidemill.cli.render.shapes import facts, heading, seconds, short, stack, table, when
 from tidemill.core.figures import counted, figure
+from tidemill.core.names import listed
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -65,9 +66,8 @@ def _installed(view: "Reproduced") -> str:
     return "brought back: " + _listed(view.installed)
 
 
-def _listed(found: "list[Difference]", most: int = 8) -> str:
-    told = [f"{d.name} {d.then or '-'} (here {d.now or 'none'})" for d in found[:most]]
-    return ", ".join(told) + (f" and {len(found) - most} more" if len(found) > most else "")
+def _listed(found: "list[Difference]") -> str:
+    return listed((f"{d.name} {d.then or '-'} (here {d.now or 'none'})" for d in found), 8)
 
 
 def _reasons(view: "Reproduced") -> str:
