@@ -126,14 +126,14 @@ _table(
 label_queues = _table(
     "label_queues", records.LabelQueue, 1, Index("label_queues_by_name", "name", "opened_at")
 )
-_table(
+label_rows = _table(
     "label_rows",
     records.LabelRow,
     2,
     Index("label_rows_by_state", "queue", "state", "position"),
     refers={"queue": "label_queues.id"},
 )
-_table(
+label_turns = _table(
     "label_turns",
     records.LabelTurn,
     4,
