@@ -313,7 +313,7 @@ def test_what_a_release_was_made_from_is_not_deleted_and_who_learned_a_forgotten
     assert "small/1" in refused.value.message
     row = project.read("points").ids[5]
     done = project.forget("points", f"_id = {row}", "asked for")
-    assert (done.rows, done.trained) == (1, ["model:small/1", "small/1"])
+    assert (done.rows, done.trained) == (1, ["model:small@1", "small/1"])
     # All of the release is there and as it was, but the data that it was made from.
     problems = project.verify("small/1").problems
     assert len(problems) == 1

@@ -149,6 +149,7 @@ TYPED: list[tuple[Any, str, Any]] = [
     (list[dict[str, tuple[int, int]]], '[{"a": [1, 2]}]', [{"a": (1, 2)}]),
     (tm.Dataset, "fashion@v1", tm.dataset("fashion@v1")),
     (tm.Model, "fashion@2", tm.model("fashion@2")),
+    (tm.Model, "fashion/2", tm.model("fashion@2")),
     (tm.Secret, "env:TOKEN", tm.secret("TOKEN")),
 ]
 

@@ -25,7 +25,7 @@ def lineage(ws: Workspace, ref: str) -> Lineage:
 
     Args:
         ws: The project.
-        ref: A prediction's id, a release (``fashion/2``), a run's id, ``model:NAME/VERSION``, or a dataset
+        ref: A prediction's id, a release (``fashion/2``), a run's id, ``model:NAME@VERSION``, or a dataset
             (``fashion@main``).
 
     Returns:
@@ -148,15 +148,14 @@ def _run(ws: Workspace, ref: str) -> list[Node]:
 
 
 def _model(ws: Workspace, ref: str) -> list[Node]:
-    from tidemill.store.catalog import records  # noqa: PLC0415
+    from tidemill.loop.lookup import find_model, find_run  # noqa: PLC0415
 
-    name, _, version = ref.removeprefix("model:").partition("/")
-    if not ref.startswith("model:") or not version.isdecimal():
+    if not ref.startswith("model:"):
         return []
-    with ws.store.catalog.read() as read:
-        model = read.first(records.Model, {"name": name, "version": int(version)})
-        run = read.first(records.Run, {"id": model.run}) if model else None
-    return _of_run(ws, run) if run else []
+    try:
+        return _of_run(ws, find_run(ws, find_model(ws, ref.removeprefix("model:")).run))
+    except (NotFound, InvalidInput):
+        return []
 
 
 def _dataset(ws: Workspace, ref: str) -> list[Node]:
@@ -224,7 +223,7 @@ def _of_run(ws: Workspace, run: "records.Run") -> list[Node]:
         nodes.append(
             {
                 "kind": "model",
-                "id": f"model:{model['name']}/{model['version']}",
+                "id": f"model:{model['name']}@{model['version']}",
                 "text": f"model {model['name']} version {model['version']}",
                 "digest": run.outputs["model"],
             }

@@ -1,4 +1,4 @@
-"""Finding a run by what a person types; its steps, and how long it took."""
+"""Finding a run or a model by what a person types; a run's steps, and how long it took."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -7,6 +7,7 @@ from tidemill.core import clock, codes
 from tidemill.core.errors import InvalidInput, NotFound
 from tidemill.core.names import did_you_mean, listed
 from tidemill.loop.workspace import Workspace
+from tidemill.pipeline import model as models
 
 if TYPE_CHECKING:
     from tidemill.store.catalog import records
@@ -43,6 +44,31 @@ def check_listed(ws: Workspace, kind: str, name: str, names: Iterable[str]) -> N
         hint=did_you_mean(name, sorted(others | set(ws.settings.pipelines))),
         code=_NOT_FOUND[kind],
     )
+
+
+def find_model(ws: Workspace, text: str) -> "records.Model":
+    """The registered model that ``name`` (its newest version) or ``name@version`` names.
+
+    Raises:
+        NotFound: ``model-not-found``.
+        InvalidInput: ``invalid-reference`` or ``invalid-name``.
+    """
+    from tidemill.store.catalog import records  # noqa: PLC0415
+
+    asked = models.model(text)
+    with ws.store.catalog.read() as read:
+        found = read.find(records.Model, {"name": asked.name}, order=("-version",))
+        names = {m.name for m in read.find(records.Model)}
+    wanted = [m for m in found if asked.version in (None, m.version)]
+    if not wanted:
+        raise NotFound(
+            f"There is no model '{asked}'.",
+            hint=did_you_mean(
+                asked.name, () if found else names, "Type 'tidemill models' to see what there is."
+            ),
+            code=codes.MODEL_NOT_FOUND,
+        )
+    return wanted[0]
 
 
 def find_run(ws: Workspace, run: str, *, with_report: bool = False) -> "records.Run":

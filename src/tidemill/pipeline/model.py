@@ -26,17 +26,19 @@ class Model:
 
 
 def model(reference: str) -> Model:
-    """The model that ``name`` or ``name@version`` names.
+    """The model that ``name`` or ``name@version`` names: the one parser of such references.
+
+    ``name/version`` is taken too, as a release is named; it is never shown so.
 
     Raises:
         InvalidInput: ``invalid-reference`` or ``invalid-name``.
     """
-    name, separator, version = reference.partition("@")
+    name, separator, version = reference.partition("@" if "@" in reference else "/")
     check_name("model", name)
     if separator and not (version.isdecimal() and int(version) > 0):
         raise InvalidInput(
             f"'{reference}' does not name a model.",
-            why="After the '@' stands the model's number.",
+            why=f"After the '{separator}' stands the model's number.",
             hint=f"Type '{name}' for the newest, or '{name}@1'. 'tidemill models' shows them.",
             code=codes.INVALID_REFERENCE,
         )

@@ -78,7 +78,7 @@ def test_a_suggestion_is_taken_or_not_and_that_is_counted(project: tm.Project):
         other = "low" if task.suggestion == "high" else "high"
         session.answer(None if turn else other)
     view = session.progress()
-    assert view.model == "small/1"
+    assert view.model == "small@1"
     assert [(p.labels, p.suggested, p.taken) for p in view.people] == [(4, 4, 3)]
     assert [c.name for c in view.classes] == ["high", "low"]
 
@@ -117,10 +117,22 @@ def test_a_label_that_the_model_finds_wrong_comes_first(project: tm.Project):
         found.append(sums[task.row])
         session.answer()
     assert sorted(found) == [2 * WRONG[0], 2 * WRONG[1]]
+    again = project.label_queue("points", queue="wrong", model="small@1")
+    assert again.progress().model == "small@1"
     project.commit_labels("wrong")
     after = project.read("points@labels-wrong")
     labels = dict(zip(after.numpy("x").sum(1).tolist(), after.to_polars()["label"].to_list(), strict=False))
     assert (labels[2 * WRONG[0]], labels[2 * WRONG[1]]) == ("low", "high")
+
+
+def test_a_model_is_named_one_way_and_may_be_typed_as_a_release_is(project: tm.Project):
+    shown = project.lineage("model:small@1").nodes
+    assert "model:small@1" in [node["id"] for node in shown]
+    assert project.lineage("model:small/1").nodes == shown
+    with pytest.raises(InvalidInput) as refused:
+        project.label_queue("points", queue="other", column="label", model="small/first")
+    assert refused.value.code == "invalid-reference"
+    assert refused.value.hint == "Type 'small' for the newest, or 'small@1'. 'tidemill models' shows them."
 
 
 def test_a_model_that_does_not_fit_is_refused(project: tm.Project):

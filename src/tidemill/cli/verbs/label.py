@@ -60,7 +60,7 @@ def _queue_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--limit", type=at_least(1), metavar="N", help="Only the first N such rows."),
         click.option(
-            "--model", metavar="NAME[/VERSION]", help="A registered model: it suggests a label for each row."
+            "--model", metavar="NAME[@VERSION]", help="A registered model: it suggests a label for each row."
         ),
         click.option(
             "--labels",

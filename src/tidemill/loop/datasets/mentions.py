@@ -21,7 +21,7 @@ _PLACES = {
     "label_rows": "{column} of place {position} of label queue {queue}",
     "runs": "{column} of run {id}",
     "steps": "{column} of step {name} of run {run}",
-    "models": "{column} of model:{name}/{version}",
+    "models": "{column} of model:{name}@{version}",
     "verdicts": "{column} of the verdict on run {run}",
     "deployments": "{column} of deployment {id}",
     "deployment_changes": "{column} of change {position} of deployment {deployment}",

@@ -30,12 +30,12 @@ ASIDE = "aside"
 
 
 def trained_on(read: "Transaction", name: str, commits: Collection[str]) -> list[str]:
-    """The models and releases whose run read one of these commits: ``model:NAME/VERSION``, ``NAME/NUMBER``."""
+    """The models and releases whose run read one of these commits: ``model:NAME@VERSION``, ``NAME/NUMBER``."""
     from tidemill.store.catalog import records  # noqa: PLC0415
 
     runs = {run.id for run in _runs_on(read, name, commits)}
     models = [
-        f"model:{m.name}/{m.version}"
+        f"model:{m.name}@{m.version}"
         for m in read.find(records.Model, order=("name", "version"))
         if m.run in runs
     ]

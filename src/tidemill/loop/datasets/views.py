@@ -431,7 +431,7 @@ class ForgottenView:
         artifacts: How many outputs of runs were removed, as they held such rows or came from them.
         labels: How many labels that people gave such rows were removed.
         queues: How many labelling queues had cells of such rows in their lists, which are written anew.
-        trained: The models and releases that were trained on such rows, which stay: ``model:NAME/VERSION``,
+        trained: The models and releases that were trained on such rows, which stay: ``model:NAME@VERSION``,
             ``NAME/NUMBER``.
         reviews: Those with comments about such rows, which stay: ``NAME#NUMBER``.
         logged: Predictions that such rows came from, removed from the logs, as ``ENVIRONMENT: COUNT``.

@@ -14,12 +14,13 @@ from tidemill.core.events import Note, Sink, silent
 from tidemill.core.figures import counted
 from tidemill.core.names import Digest, check_name, did_you_mean, listed
 from tidemill.loop.datasets.labelling import classes as labels
-from tidemill.loop.datasets.labelling.scoring import find_model
 from tidemill.loop.datasets.labelling.selection import Rows, Selection, Unsureness, select
 from tidemill.loop.datasets.labelling.views import ClosedView
 from tidemill.loop.datasets.references import open_reference
 from tidemill.loop.guard import refuse_unreviewed
+from tidemill.loop.lookup import find_model
 from tidemill.loop.workspace import Workspace
+from tidemill.pipeline import model as models
 
 if TYPE_CHECKING:
     from tidemill.data import Dataset, Snapshot
@@ -38,7 +39,7 @@ class Wish:
         where: A condition in SQL.
         by: What unsure means.
         limit: Only the first so many rows.
-        model: ``name`` or ``name/version``: its answers are suggestions.
+        model: ``name`` or ``name@version``: its answers are suggestions.
         labels: How many people label each row.
         branch: Where the commits go; ``labels-NAME``.
         referee: Who decides where they differ. May be changed later.
@@ -216,7 +217,7 @@ def _make(ws: Workspace, dataset: "Dataset", at: str | None, name: str, wish: Wi
             column=column,
             classes=classes,
             selection=selection.to_json(),
-            model=f"{model.name}/{model.version}" if model else None,
+            model=f"{model.name}@{model.version}" if model else None,
             content=digest,
             size=len(rows),
             labels=wish.labels or 1,
@@ -257,8 +258,11 @@ def _check_same(queue: "records.LabelQueue", dataset: str, wish: Wish) -> None:
     }
     wanted = {"dataset": dataset, **{n: getattr(wish, n) for n in had if n != "dataset"}}
     apart = [n for n, v in wanted.items() if v is not None and v != had[n]]
-    # A model without its version is whichever the queue has of that name.
-    apart = [n for n in apart if n != "model" or str(had[n]).partition("/")[0] != wanted[n]]
+    if queue.model and wish.model:
+        own, asked = models.model(queue.model), models.model(wish.model)
+        # A model without its version is whichever the queue has of that name; earlier queues say 'name/version'.
+        if asked in (own, dataclasses.replace(own, version=None)):
+            apart = [n for n in apart if n != "model"]
     if apart:
         raise Conflict(
             f"There is a queue '{queue.name}' already, whose {apart[0]} is {had[apart[0]]}, "

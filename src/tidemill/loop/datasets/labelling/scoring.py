@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.core import codes
-from tidemill.core.errors import InvalidInput, NotFound
+from tidemill.core.errors import InvalidInput
 from tidemill.core.events import Progress, Sink
-from tidemill.core.names import did_you_mean
 from tidemill.loop.judging import load_predictor
 from tidemill.loop.predictors import PREDICTOR
 from tidemill.loop.workspace import Workspace
@@ -24,28 +23,6 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 _BATCH = 1024
-
-
-def find_model(ws: Workspace, text: str) -> "records.Model":
-    """The registered model that ``name`` (its newest version) or ``name/version`` names.
-
-    Raises:
-        NotFound: ``model-not-found``.
-    """
-    from tidemill.store.catalog import records  # noqa: PLC0415
-
-    name, _, version = text.partition("/")
-    with ws.store.catalog.read() as read:
-        found = read.find(records.Model, {"name": name}, order=("-version",))
-        names = {m.name for m in read.find(records.Model)}
-    wanted = [m for m in found if not version or str(m.version) == version]
-    if not wanted:
-        raise NotFound(
-            f"There is no model '{text}'.",
-            hint=did_you_mean(name, () if found else names, "Type 'tidemill models' to see what there is."),
-            code=codes.MODEL_NOT_FOUND,
-        )
-    return wanted[0]
 
 
 def probabilities(
@@ -80,7 +57,7 @@ def probabilities(
         for there, rows in _batches(snapshot, ids[order], inputs):
             found[order[there]] = _answers(predictor, rows, inputs)
             done += len(there)
-            sink(Progress(f"asking {model.name}/{model.version}", done, len(ids), "rows"))
+            sink(Progress(f"asking {model.name}@{model.version}", done, len(ids), "rows"))
     return found, classes
 
 
@@ -92,7 +69,7 @@ def _predictor_of(ws: Workspace, model: "records.Model") -> str:
     digest = run.outputs.get(PREDICTOR) if run else None
     if digest is None or not model.signature.get("classes"):
         raise InvalidInput(
-            f"Model '{model.name}/{model.version}' cannot suggest labels.",
+            f"Model '{model.name}@{model.version}' cannot suggest labels.",
             why="It answers no classes." if digest else "Its pipeline could not be cut into a predictor.",
             hint="Name another model; 'tidemill models' lists them.",
             code=codes.MODEL_WITHOUT_CLASSES,
@@ -104,7 +81,7 @@ def _check_inputs(model: "records.Model", inputs: list[str], snapshot: "Snapshot
     lacking = [name for name in inputs if name not in snapshot.columns]
     if lacking:
         raise InvalidInput(
-            f"Model '{model.name}/{model.version}' takes the column '{lacking[0]}', "
+            f"Model '{model.name}@{model.version}' takes the column '{lacking[0]}', "
             f"which dataset '{snapshot.dataset}' does not have.",
             hint="Name a model that was trained on such rows.",
             code=codes.MODEL_DOES_NOT_FIT,
