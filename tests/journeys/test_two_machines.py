@@ -223,6 +223,7 @@ def what_is_typed_elsewhere_is_carried_out(ada: Member, grace: Member, catalog: 
 
     # It goes on serving while the catalog is away, and looks again.
     catalog.stop()
+    until(lambda: "cannot be seen or done now" in ada.noted(), "that it cannot look is noted")
     assert answers(address) == "2"
     catalog.start()
     back = grace.types("rollback", "prod", "--reason", "worse")

@@ -16,7 +16,9 @@ from tests.loop.test_firing import PIPELINE, SETTINGS, rows
 from tests.release.conftest import add_run, create
 from tests.services.again import how_to_open
 from tests.services.postgres import Postgres
+from tests.services.proxy import proxy_to
 from tests.services.s3 import S3Server
+from tests.services.waiting import until
 from tidemill.core.errors import Conflict, Failed, Interrupted, NotAllowed
 from tidemill.core.events import Event, Note, silent
 from tidemill.loop import deploy, doctor, environments, refitting, serving, tokens, wishing
@@ -36,6 +38,7 @@ ENVIRONMENTS = """
 [environments.kiosk]
 [environments.yard]
 [environments.van]
+[environments.barge]
 """
 
 
@@ -422,6 +425,62 @@ def test_a_folder_that_was_moved_keeps_its_server_until_it_takes_over_from_itsel
             first.close()
     with tm.open(tmp_path / "away") as joan:
         assert not looked_at(joan, "van").elsewhere
+
+
+def test_while_the_bucket_is_away_a_server_goes_on_and_what_is_wanted_is_done_when_it_is_back(
+    people: tuple[tm.Project, tm.Project],
+    s3_running: S3Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    theirs = people[1]._ws.store
+    notes: list[str] = []
+
+    def note(event: Event) -> None:
+        if isinstance(event, Note):
+            notes.append(event.text)
+
+    with proxy_to(s3_running.url) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        with clone(tmp_path, "carol") as carol:
+            store = carol._ws.store
+            first = carol.promote("small/1", "barge")
+            follows = threading.Thread(
+                target=serving.serve(carol._ws, "barge").wait, args=(note,), daemon=True
+            )
+            follows.start()
+            proxy.spoil_all("drop-before")
+            live = settling.history(store, "barge")[0]
+            release = bundle.find(store, "small", 2)
+            wish = wishes.add(
+                theirs,
+                environment="barge",
+                verb="promote",
+                release=release,
+                live=live,
+                author="grace",
+                reason="more rows",
+            )
+            until(lambda: any("barge goes on" in text for text in notes))
+            proxy.met.clear()
+            until(lambda: bool(proxy.met))
+            # Amid a try: the server answers and could be stopped, nothing has failed, and the wish may still be replaced.
+            with store.locks.hold(settling.lock("barge"), timeout_seconds=0):
+                running = places.status(store, "barge")
+            assert running is not None
+            assert (running.number, running.address) == (1, first.address)
+            assert [d.status for d in settling.history(store, "barge")] == ["live"]
+            assert wishes.again(store, wish).taken_at is None
+
+            proxy.plan = lambda _: None
+            until(lambda: wishes.again(store, wish).state != "wanted")
+            assert wishes.again(store, wish).state == "carried-out"
+            running = places.status(store, "barge")
+            assert running is not None
+            assert (running.number, running.address) == (2, first.address)
+            until(lambda: any("can be seen and done again" in text for text in notes))
+            assert deploy.stop(carol._ws, "barge").stopped
+            follows.join()
 
 
 def test_a_refit_wants_its_release_where_another_machine_serves_and_does_not_call_it_live(

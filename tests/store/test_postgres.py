@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -136,6 +137,19 @@ def test_a_server_that_restarts_between_two_transactions_is_not_noticed(own: Ser
     with catalog.write() as write:
         assert write.change(records.Run, {"id": RUN.id}, pid=2) == 1
     starting.join()
+
+
+def test_whoever_cannot_wait_is_told_soon_that_the_server_is_away(own: Server, catalog: Catalog):
+    own.stop()
+    began = time.monotonic()
+    with catalog.database.hasty(), pytest.raises(StorageError) as away, catalog.read():
+        pass
+    # Others wait for 30 seconds, which is time for a restart.
+    assert time.monotonic() - began < 15
+    assert away.value.code == "catalog-unreachable"
+    own.start()
+    with catalog.database.hasty(), catalog.read() as read:
+        assert read.find(records.Run) == [RUN]
 
 
 def test_a_server_that_restarts_amid_a_transaction_is_said_and_nothing_is_half_written(

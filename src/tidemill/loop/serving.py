@@ -92,13 +92,14 @@ class Serving:
             # It was killed: that is no stop.
             return
         try:
-            places.stop(
-                ws.store,
-                ws.settings,
-                environment=self.environment,
-                author=ws.project.author,
-                reason=f"'tidemill serve {self.environment}' ended",
-            )
+            with ws.store.catalog.database.hasty():
+                places.stop(
+                    ws.store,
+                    ws.settings,
+                    environment=self.environment,
+                    author=ws.project.author,
+                    reason=f"'tidemill serve {self.environment}' ended",
+                )
         except StorageError:
             # The catalog is away: what was started here ends all the same.
             servers.stop(ws.store, self.environment)
@@ -109,7 +110,7 @@ class Serving:
 
         store = self.workspace.store
         if store.is_shared and self._is_here:
-            with suppress(TidemillError):
+            with suppress(TidemillError), store.catalog.database.hasty():
                 running = servers.status(store, self.environment)
                 lookouts.looked(store, self.environment, running, ended=True)
 
@@ -125,31 +126,39 @@ class Serving:
         )
 
     def _look(self, sink: Sink, away: str | None) -> str | None:
-        """Look once; the code of the error for which nothing could be seen, which is told once."""
+        """Look once; the code of the error for which nothing could be seen or done, which is told once."""
         from tidemill.release import environments as places  # noqa: PLC0415
-        from tidemill.release import lookouts, servers  # noqa: PLC0415
+        from tidemill.release import lookouts, servers, wishes  # noqa: PLC0415
         from tidemill.release.carrying_out import carry_out  # noqa: PLC0415
 
         ws, store = self.workspace, self.workspace.store
         try:
-            told = places.end_if_taken_over(store, ws.settings, self.environment)
-            if told is not None:
-                self.warnings.append(told)
-                return None
-            if store.catalog.is_older:
-                return None
-            lookouts.looked(store, self.environment, servers.status(store, self.environment))
+            # It is seen at the next look: meanwhile the server may end, or somebody may end this.
+            with store.catalog.database.hasty():
+                told = places.end_if_taken_over(store, ws.settings, self.environment)
+                if told is not None:
+                    self.warnings.append(told)
+                    return None
+                if store.catalog.is_older:
+                    return None
+                lookouts.looked(store, self.environment, servers.status(store, self.environment))
+                if not wishes.wanted(store, self.environment):
+                    return self._seen_again(sink, away)
             if carry_out(store, ws.settings, self.environment, ws.project.author, sink) is not None:
                 lookouts.looked(store, self.environment, servers.status(store, self.environment))
         except TidemillError as error:
             if error.code not in (away, codes.LOCK_TIMEOUT):
                 sink(
-                    Note(f"{self.environment} goes on; what is wanted of it cannot be seen: {error.message}")
+                    Note(
+                        f"{self.environment} goes on; what is wanted of it cannot be seen or done now: {error.message}"
+                    )
                 )
             return error.code
+        return self._seen_again(sink, away)
+
+    def _seen_again(self, sink: Sink, away: str | None) -> None:
         if away not in (None, codes.LOCK_TIMEOUT):
-            sink(Note(f"{self.environment}: what is wanted of it can be seen again."))
-        return None
+            sink(Note(f"{self.environment}: what is wanted of it can be seen and done again."))
 
 
 def serve(

@@ -40,17 +40,43 @@ def carry_out(
         StorageError: While the store is away; likewise.
     """
     # Of one that each place has for itself nothing is wanted from elsewhere, whatever was while it was shared.
-    if is_personal(settings, environment) or not wishes.wanted(store, environment):
+    wanted = [] if is_personal(settings, environment) else wishes.wanted(store, environment)
+    if not wanted:
         return None
+    newest = wanted[-1]
+    _fetch(store, newest)
     with store.locks.hold(lock(environment), timeout_seconds=0):
         settle(store, settings, environment, author)
         if is_elsewhere(store, live_of(seen(store, settings, environment))):
             return None
         wanted = wishes.wanted(store, environment)
+        if not wanted or wanted[-1].number != newest.number:
+            # Something else was typed meanwhile: that is for the next look.
+            return None
         for older in wanted[:-1]:
             if _finished(store, older) is None:
                 wishes.answer(store, older, "replaced", "it was cut off, and something else is wanted now")
-        return (_finished(store, wanted[-1]) or _done(store, settings, wanted[-1], sink)) if wanted else None
+        return _finished(store, newest) or _done(store, settings, newest, sink)
+
+
+def _fetch(store: Store, wish: records.Wish) -> None:
+    """Have the release here before the lock is held and the wish is taken.
+
+    While the bucket is away each try takes seconds: nobody who stops the server waits for them, no deployment has failed, and
+    something else may be wanted in its place.
+
+    Raises:
+        StorageError: While the store is away.
+    """
+    if wish.release_name is None or wish.release_number is None:
+        return
+    try:
+        release = bundle.find(store, wish.release_name, wish.release_number)
+        bundle.unpack(store, release, store.environments_folder / "bundles")
+    except TidemillError as error:
+        # What else is wrong is its answer, once it is begun with.
+        if error.code in _AWAY:
+            raise
 
 
 def _finished(store: Store, wish: records.Wish) -> records.Wish | None:
@@ -103,8 +129,6 @@ def _act(store: Store, settings: Settings, wish: records.Wish, sink: Sink) -> st
         _check_same(wish, live_of(seen(store, settings, wish.environment)))
         return _went_live(environments.bring_back(store, settings, wish.environment, asked, sink))
     release = bundle.find(store, str(wish.release_name), str(wish.release_number))
-    # Before anything is recorded: where the bucket is away, no deployment has failed.
-    bundle.unpack(store, release, store.environments_folder / "bundles")
     return _went_live(environments.bring_in(store, settings, release, wish.environment, asked, sink))
 
 

@@ -40,6 +40,11 @@ class Engine(ABC):
         """The error of ours for what the database said."""
 
     @contextmanager
+    def hasty(self) -> Generator[None]:
+        """Within it no thread waits for a server that is away. A file is there or is not."""
+        yield
+
+    @contextmanager
     def transaction(self, *, write: bool) -> Generator[sa.Connection]:
         """A transaction that is committed at its end, or rolled back on an error."""
         try:

@@ -5,8 +5,8 @@ transaction is told so. Passwords come from the address, ``PGPASSWORD`` or ``~/.
 """
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -21,13 +21,16 @@ _SCHEMES = ("postgresql://", "postgres://")
 _WRITERS = advisory_lock("catalog", "writers")
 _FIRST_SECONDS = 3.0
 _AGAIN_SECONDS = 30.0
-"""How long a server that does not answer is waited for: one not seen before, and one that restarts."""
+_HASTY_SECONDS = 1.0
+"""How long a server that does not answer is waited for: one not seen before, one that restarts, and by whoever cannot wait."""
 _CONNECTING = {
     "connect_timeout": 5,
     # A holder whose machine has vanished is noticed within a minute, on either side.
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
+    # And one that is asked and says nothing, not even that it got the question.
+    "tcp_user_timeout": 15_000,
     "application_name": "tidemill",
 }
 _LOST = ("57P01", "57P02", "57P03", "08000", "08001", "08003", "08004", "08006")
@@ -69,6 +72,16 @@ class Postgres(Engine):
                 "A catalog in PostgreSQL needs psycopg.", hint="pip install 'tidemill[team]'"
             ) from error
         self._seen = False
+        self._is_hasty = False
+
+    @contextmanager
+    def hasty(self) -> Generator[None]:
+        """Within it no thread waits for a server that does not answer, but for a moment."""
+        before, self._is_hasty = self._is_hasty, True
+        try:
+            yield
+        finally:
+            self._is_hasty = before
 
     def begun(self, *, write: bool) -> sa.Connection:
         """A connection in a fresh transaction; a server that restarts is waited for."""
@@ -83,7 +96,8 @@ class Postgres(Engine):
 
     def connected(self, prepare: Callable[[sa.Connection], object]) -> sa.Connection:
         """A connection that ``prepare`` has been run on, which is done anew where the server goes away."""
-        deadline = time.monotonic() + (_AGAIN_SECONDS if self._seen else _FIRST_SECONDS)
+        patience = _HASTY_SECONDS if self._is_hasty else _AGAIN_SECONDS if self._seen else _FIRST_SECONDS
+        deadline = time.monotonic() + patience
         pause = 0.05
         while True:
             connection = None
