@@ -1,6 +1,8 @@
 """The layout version: written, checked, never guessed."""
 
 import json
+import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,25 @@ def test_no_store_is_said(tmp_path: Path):
         Store.open(tmp_path)
     assert caught.value.code == "store-not-found"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("left", ["catalog.db", "blobs/sha256/ab/abcd", "datasets/points.lance/data/1"])
+def test_a_lost_layout_file_is_said_and_not_made_anew(tmp_path: Path, left: str):
+    Store.create(tmp_path).close()
+    file = tmp_path / layout.FILE
+    file.unlink()
+    (tmp_path / left).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / left).write_bytes(b"1")
+    for attempt in (Store.open, Store.create):
+        with pytest.raises(StorageError, match="layout.json is gone") as caught:
+            attempt(tmp_path)
+        assert caught.value.code == "store-damaged"
+        assert not file.exists()
+    # What the hint says to type, a shell understands.
+    subprocess.run(["sh", "-c", (caught.value.hint or "").partition("wrote there: ")[2]], check=True)
+    with closing(Store.open(tmp_path)) as store:
+        assert len(layout.identity(store.objects)) == 32
+        assert layout.has_catalog(store.objects)
 
 
 def test_a_newer_layout_is_refused_and_untouched(tmp_path: Path):

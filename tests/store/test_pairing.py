@@ -10,7 +10,7 @@ import pytest
 from tests.services.postgres import Postgres
 from tests.services.s3 import S3Server
 from tests.store.test_catalog import RUN
-from tidemill.core.errors import Conflict
+from tidemill.core.errors import Conflict, StorageError
 from tidemill.store import layout
 from tidemill.store.address import open_objects
 from tidemill.store.open import Store
@@ -65,6 +65,27 @@ def test_a_wrong_prefix_makes_no_store(team: Team, s3: S3Server, postgres: Postg
     assert refusal.value.code == "store-catalog-mismatch"
     assert address in refusal.value.message
     assert list(open_objects(wrong).list("")) == []
+
+
+def test_a_layout_file_that_was_lost_comes_back_with_the_id_that_the_catalog_knows(
+    team: Team, s3: S3Server, postgres: Postgres
+):
+    address, catalog = s3.fresh(), postgres.catalog()
+    store = team(address, catalog)
+    use(store)
+    before = layout.identity(store.objects)
+    store.objects.delete([layout.FILE])
+    with pytest.raises(StorageError) as lost:
+        Store.create(address)
+    assert lost.value.code == "store-damaged"
+    again = team(address, catalog)
+    assert layout.identity(again.objects) == before
+    assert again.catalog.has_records()
+    # A bucket that was emptied has nothing that a file could bring back.
+    again.objects.delete([entry.key for entry in again.objects.list("")])
+    with pytest.raises(Conflict) as refusal:
+        team(address, catalog)
+    assert refusal.value.code == "store-catalog-mismatch"
 
 
 def test_a_store_of_an_older_version_gets_its_id_and_its_pair(team: Team, s3: S3Server, postgres: Postgres):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from tidemill.core import codes
 from tidemill.core.clock import now, stamp
-from tidemill.core.errors import Conflict, NotFound, TidemillError
+from tidemill.core.errors import Conflict, NotFound, StorageError, TidemillError
 from tidemill.store import damage
 from tidemill.store.objects import Objects
 
@@ -28,13 +28,40 @@ def is_there(objects: Objects) -> bool:
 
 
 def create(objects: Objects) -> None:
-    """Make an empty store of this layout. A store that is there already is left as it is."""
+    """Make an empty store of this layout. A store that is there already is left as it is.
+
+    Raises:
+        StorageError: ``store-damaged``, where there is what a store has, and nothing says of which layout.
+    """
     if not is_there(objects):
+        _check_empty(objects)
         try:
             objects.put_if(FILE, _written(LAYOUT), None)
         except Conflict:
             # Another process was quicker; it is a store now, which is all that was asked for.
             return
+
+
+def restore(objects: Objects, store: str) -> None:
+    """Put back the file of a store that was lost, with the id that its catalog knows; what is there by now stays.
+
+    Args:
+        objects: Everything of the store but the catalog.
+        store: The id.
+    """
+    with contextlib.suppress(Conflict):
+        objects.put_if(FILE, _written(LAYOUT, store), None)
+
+
+def has_contents(objects: Objects) -> bool:
+    """Whether there is what a store has, beside the file that says of which layout."""
+    folder = objects.path("")
+    catalog = folder / "catalog.db" if folder else None
+    return (
+        any(True for _ in objects.list("blobs/sha256"))
+        or any(".lance/" in entry.key for entry in objects.list("datasets"))
+        or (catalog is not None and catalog.is_file() and catalog.stat().st_size > 0)
+    )
 
 
 def identity(objects: Objects) -> str:
@@ -47,7 +74,9 @@ def identity(objects: Objects) -> str:
             if "id" in body:
                 return str(body["id"])
         try:
-            objects.put_if(FILE, _written(int(body["layout"])), there[1])
+            # What else it says stays: that there is a catalog.
+            made = body | {"layout": int(body["layout"]), "id": uuid.uuid4().hex}
+            objects.put_if(FILE, (json.dumps(made) + "\n").encode(), there[1])
         except Conflict:
             # Another process was quicker; its id is the store's.
             continue
@@ -83,10 +112,11 @@ def bring_up_to_date(objects: Objects) -> str | None:
     Raises:
         NotFound: ``store-not-found``, when there is none.
         StorageError: ``store-too-new`` when a newer Tidemill wrote it, ``store-damaged`` when its
-            ``layout.json`` cannot be read.
+            ``layout.json`` cannot be read, or is gone where there is what a store has.
     """
     there = objects.get(FILE)
     if there is None:
+        _check_empty(objects)
         raise NotFound(
             f"There is no store in {objects.address}.",
             hint="Type 'tidemill init' in the project.",
@@ -102,6 +132,21 @@ def bring_up_to_date(objects: Objects) -> str | None:
         version += 1
         objects.put(FILE, _written(version, body.get("id")))
     return body.get("id")
+
+
+def _check_empty(objects: Objects) -> None:
+    # The file is looked at last, too: another process may have made the store just now.
+    if not has_contents(objects) or is_there(objects):
+        return
+    file = objects.path(FILE)
+    known = json.dumps({"layout": LAYOUT} | ({_CATALOG: True} if file else {}))
+    raise StorageError(
+        f"{objects.address}/{FILE} is gone, and there is what a store has: blobs, datasets or a catalog.",
+        why="It says of which layout the store is, and that it has a catalog: made anew, it would hide what is lost.",
+        hint="Put it back from a backup. Where there is none, and no newer Tidemill wrote there: "
+        + (f"echo '{known}' > '{file}'" if file else f"put an object there with {known}"),
+        code=codes.STORE_DAMAGED,
+    )
 
 
 def _written(version: int, store: str | None = None) -> bytes:

@@ -200,7 +200,7 @@ def _create_with(objects: Objects, address: str) -> None:
     from tidemill.store.catalog.database import Catalog  # noqa: PLC0415
 
     with contextlib.closing(Catalog.open(address)) as catalog:
-        pairing.check_new(objects.address, catalog)
+        pairing.check_new(objects, catalog)
         layout.create(objects)
         # Now, not when the catalog is first used: by then there are bytes already.
         pairing.check(objects, catalog, layout.identity(objects))

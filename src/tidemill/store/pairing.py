@@ -64,14 +64,16 @@ def check_file(objects: Objects, file: Path) -> None:
     )
 
 
-def check_new(address: str, catalog: "Catalog") -> None:
-    """Refuse to make a store for a catalog that has one.
+def check_new(objects: Objects, catalog: "Catalog") -> None:
+    """Refuse to make a store for a catalog that has one; where it is this one, and only its ``layout.json`` was lost, put that back.
 
     Raises:
         Conflict: ``store-catalog-mismatch``.
     """
-    theirs = catalog.paired()
-    if theirs is not None:
+    theirs, address = catalog.paired(), objects.address
+    if theirs is not None and theirs.address == address and layout.has_contents(objects):
+        layout.restore(objects, theirs.id)
+    elif theirs is not None:
         raise Conflict(
             f"There is no store in {address}, and the catalog {catalog.database.name} belongs to the one in "
             f"{theirs.address}.",
