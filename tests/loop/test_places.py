@@ -39,6 +39,8 @@ ENVIRONMENTS = """
 [environments.yard]
 [environments.van]
 [environments.barge]
+[environments.pier]
+[environments.skiff]
 """
 
 
@@ -481,6 +483,23 @@ def test_while_the_bucket_is_away_a_server_goes_on_and_what_is_wanted_is_done_wh
             until(lambda: any("can be seen and done again" in text for text in notes))
             assert deploy.stop(carol._ws, "barge").stopped
             follows.join()
+
+
+@pytest.mark.usefixtures("people")
+def test_a_token_that_is_made_before_anybody_serves_is_said_to_be_known_here_alone(tmp_path: Path):
+    said: list[str] = []
+    with clone(tmp_path, "nina") as nina:
+        nina._ws.tell = said.append
+        tokens.create(nina._ws, "skiff", ("predict",))
+        [told] = said
+        assert told.startswith("Nobody serves skiff yet: this machine alone knows the token")
+        # Of one that each has for himself there is no other machine.
+        tokens.create(nina._ws, "dev", ("predict",))
+        assert said == [told]
+        nina.promote("small/1", "pier")
+        tokens.create(nina._ws, "pier", ("predict",))
+        assert said == [told]
+        servers.stop(nina._ws.store, "pier")
 
 
 def test_a_refit_wants_its_release_where_another_machine_serves_and_does_not_call_it_live(

@@ -46,6 +46,11 @@ def create(
     token, secret = tokens.make(tokens.scopes_of(scopes), ws.project.author, expires_at=expires_at, note=note)
     token_file.add(token_file.token_file(ws.store.environments_folder, environment), token)
     _tell(ws, environment)
+    if ws.store.is_shared and _is_nobodys(ws, environment):
+        ws.tell(
+            f"Nobody serves {environment} yet: this machine alone knows the token, which holds if the first "
+            f"'tidemill promote' to {environment} is typed here."
+        )
     return NewToken(secret, _view(environment, token))
 
 
@@ -114,6 +119,16 @@ def _refuse_elsewhere(ws: Workspace, environment: str) -> None:
         hint="Type it there.",
         code=codes.SERVED_ELSEWHERE,
         details={"environment": environment, "machine": live.machine},
+    )
+
+
+def _is_nobodys(ws: Workspace, environment: str) -> bool:
+    from tidemill.release import settling  # noqa: PLC0415
+    from tidemill.release.history import is_personal, live_of  # noqa: PLC0415
+
+    return (
+        not is_personal(ws.settings, environment)
+        and live_of(settling.seen(ws.store, ws.settings, environment)) is None
     )
 
 
