@@ -457,6 +457,25 @@ def test_what_listens_on_every_address_says_one_that_others_can_ask(every: str):
     assert said.endswith("It ran already, as process 7: Ctrl-C leaves it, 'tidemill stop prod' stops it.")
 
 
+def test_history_shows_what_was_wanted_in_vain_between_what_became_of_a_deployment():
+    at = "2026-01-01T00:0{}:00.000000Z".format
+    change = views.ChangeView("stopped", "ada", "ada:/p", at(1), "for the night")
+    again = views.ChangeView("live", "ada", "ada:/p", at(3), "it is served again")
+    wish = views.WishView(
+        *(4, "promote fashion/3", "grace", "grace:/q", "better", at(0)),
+        *("replaced", at(2), "ada:/p", "ada wants something else: promote fashion/4"),
+    )
+    line = views.HistoryLine(
+        *("d1", "prod", "fashion", 2, "sha256:1", "live", "ada", at(0), None, "the first", 1, None),
+        *("p1", "ada:/p", "promotion", None, None, [change, again], [wish]),
+    )
+    shown = [row.split() for row in text(environments.deployments([line])).splitlines() if row.strip()]
+    assert [row[0] for row in shown[2:]] == ["stopped", "replaced", "live"]
+    said = " ".join(shown[3])
+    assert said.startswith("replaced grace grace:/q")
+    assert said.endswith("promote fashion/3 (better): ada wants something else: promote fashion/4")
+
+
 def test_a_merge_tells_what_it_set_off():
     refit = views.RefitView("trigger:new-labels", "a1", "r2", None, 2, True, "release 2 is live in prod")
     view = data_views.MergeView(

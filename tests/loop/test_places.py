@@ -291,6 +291,19 @@ def test_what_nobody_there_looks_for_is_wanted_until_it_is_withdrawn_or_replaced
     assert (done.state, (done.error or {})["code"]) == ("failed", "live-moved")
     assert looked_at(ada, "shop").runs == "small/2"
 
+    # What came to nothing is in the history, with what was live when it was typed.
+    shown = environments.deployments(grace._ws, "shop")
+    assert [[(w.wants, w.state) for w in line.wishes] for line in shown] == [
+        [("stop", "replaced")],
+        [
+            ("promote small/2", "withdrawn"),
+            ("stop", "replaced"),
+            ("promote small/2", "replaced"),
+            ("rollback", "failed"),
+        ],
+    ]
+    assert all(w.author == "grace" and w.answer for line in shown for w in line.wishes)
+
 
 def test_what_is_wanted_is_done_once_whenever_the_process_that_does_it_is_killed(
     people: tuple[tm.Project, tm.Project],

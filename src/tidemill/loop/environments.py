@@ -69,11 +69,16 @@ def deployments(ws: Workspace, environment: str) -> list[HistoryLine]:
     with ws.store.catalog.read() as read:
         recorded = {d.id: d.machine for d in read.find(records.Deployment, {"environment": environment})}
         changes = read.find(records.DeploymentChange, {"environment": environment}, order=("position",))
+        wished = read.find(records.Wish, {"environment": environment}, order=("number",))
+    # What was carried out is a deployment, or a stop of one.
+    answered = {d.wish for d in found if d.wish is not None}
+    in_vain = [w for w in wished if w.state not in ("wanted", "carried-out") and w.number not in answered]
     return [
         HistoryLine(
             # Where it was when it was recorded: that it is served elsewhere since is one of the changes.
             **dataclasses.asdict(dataclasses.replace(each, machine=recorded[each.id])),
             changes=[view_of(ChangeView, c) for c in changes if c.deployment == each.id],
+            wishes=[wishing.view(w) for w in in_vain if w.live is not None and w.live == each.number],
         )
         for each in found
     ]

@@ -418,6 +418,7 @@ class HistoryLine:
         asked_from: From where it was asked for, if that was not there.
         back_from: The number of the deployment that a rollback took off.
         changes: Oldest first.
+        wishes: What was typed elsewhere while it was live, and came to nothing: replaced, withdrawn or failed. Oldest first.
     """
 
     id: str
@@ -438,6 +439,7 @@ class HistoryLine:
     asked_from: str | None
     wish: int | None
     changes: list[ChangeView]
+    wishes: list[WishView] = field(default_factory=list[WishView])
 
 
 @dataclass(frozen=True, slots=True)

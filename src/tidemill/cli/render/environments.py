@@ -120,7 +120,7 @@ def _wished(wish: "WishView") -> str:
 
 
 def deployments(views: "Sequence[HistoryLine]") -> "RenderableType":
-    """One line a deployment, newest first, and one for each thing that became of it."""
+    """One line a deployment, newest first, and one for each thing that became of it, or was wanted instead in vain."""
     rows: list[Sequence[Any]] = []
     for v in views:
         rows.append(
@@ -134,8 +134,20 @@ def deployments(views: "Sequence[HistoryLine]") -> "RenderableType":
                 v.reason if v.back_from is None else f"back from {v.back_from}: {v.reason}",
             )
         )
+        below = [(c.status, c.author, c.machine, c.changed_at, c.reason) for c in v.changes]
+        below += [
+            (
+                w.state,
+                w.author,
+                w.machine,
+                w.answered_at or w.wished_at,
+                f"{w.wants} ({w.reason}): {w.answer}",
+            )
+            for w in v.wishes
+        ]
         rows += [
-            ("", "", f"  {c.status}", c.author, c.machine, when(c.changed_at), c.reason) for c in v.changes
+            ("", "", f"  {state}", author, machine, when(moment), words)
+            for state, author, machine, moment, words in sorted(below, key=lambda row: row[3])
         ]
     return table(
         ["number", "release", "status", "by", "from", "since (UTC)", "reason"],

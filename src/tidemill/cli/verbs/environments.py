@@ -137,7 +137,9 @@ def stop(state: State, environment: str, reason: str | None) -> None:
 @command("status", example="tidemill status")
 @click.argument("environment", required=False)
 @click.option(
-    "--history", is_flag=True, help="Show what ran in ENVIRONMENT, who brought it there, from where and why."
+    "--history",
+    is_flag=True,
+    help="Show what ran in ENVIRONMENT, who brought it there, from where and why, and what was wanted in vain.",
 )
 @pass_state
 def status(state: State, environment: str | None, *, history: bool) -> None:
