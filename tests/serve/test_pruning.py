@@ -89,6 +89,27 @@ def test_a_log_that_is_too_large_lets_the_oldest_go(tmp_path: Path) -> None:
     assert names(file) == ["0007"]
 
 
+@pytest.mark.parametrize(
+    ("rows", "old", "keep"),
+    [
+        pytest.param(3000, 1000, Keep(days=30), id="a third"),
+        pytest.param(3000, 2999, Keep(days=30), id="nearly all"),
+        pytest.param(3000, 100, Keep(days=30), id="too little to write the file again"),
+        pytest.param(3000, 0, Keep(size=700_000), id="too large"),
+        pytest.param(2, 2, Keep(days=30), id="a small log"),
+    ],
+)
+def test_what_would_go_is_about_what_goes(tmp_path: Path, rows: int, old: int, keep: Keep) -> None:
+    every = {f"{n:04d}": OLD if n < old else RECENT for n in range(rows)}
+    file = made(tmp_path / "log.db", every, text="x" * 300)
+    for _ in range(2):
+        would, freed = log_pruning.would_go(file, keep)
+        assert log_pruning.prune(file, keep) == pytest.approx(would, abs=500)
+        assert log_pruning.shrink(file) == pytest.approx(freed, rel=0.1, abs=30_000)
+        # Now there is nothing more to go; nor was the free room that stays told twice.
+        assert would or not freed
+
+
 def test_a_label_for_what_left_meanwhile_is_refused_and_not_lost(tmp_path: Path) -> None:
     """The server has looked for the prediction; it leaves the log before the label is written."""
     file = made(tmp_path / "log.db", {"old": OLD, "new": RECENT})

@@ -96,23 +96,29 @@ def prune(file: Path, keep: Keep, sink: Sink = silent) -> int:
 
 
 def would_go(file: Path, keep: Keep) -> tuple[int, int]:
-    """How many predictions ``prune`` would let go of now, where the log is too large about; and about their bytes.
+    """How many predictions ``prune`` would let go of now, where the log is too large about; and about what ``shrink`` gave back then.
 
     Raises:
         StorageError: As ``log_layout.open_to_read``.
     """
-    old = large = rows = used = 0
+    old = large = 0
     try:
         with closing(log_layout.open_to_read(file)) as database:
             rows, used = _count(database, "SELECT 1 FROM predictions"), _used(database)
             if keep.days is not None:
                 old = _count(database, f"{_OLD} AND time < ?", _oldest(keep.days))
             if keep.size is not None and used > keep.size:
-                large = min(_count(database, _OLD), math.ceil(rows * (1 - keep.size / used)))
+                large = math.ceil(rows * (1 - keep.size / used) / _AT_ONCE) * _AT_ONCE
+                large = min(_count(database, _OLD), large)
+            pages, free = _pragma(database, "page_count"), _pragma(database, "freelist_count")
+            page_bytes = _pragma(database, "page_size")
+            # An empty table or index has a page all the same, and so has the list of them.
+            kept = 1 + _count(database, "SELECT 1 FROM sqlite_master WHERE rootpage > 0")
     except sqlite3.Error as error:
         raise log_layout.storage_error(file, error) from error
     gone = max(old, large)
-    return gone, used * gone // max(rows, 1)
+    empty = free + max(pages - free - kept, 0) * gone // max(rows, 1)
+    return gone, empty * page_bytes if _WORTH * empty > pages else 0
 
 
 def shrink(file: Path) -> int:
