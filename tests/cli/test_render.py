@@ -270,6 +270,7 @@ RUN = views.RunView(
                         *("test", "fashion", 1, "http://127.0.0.1:7", True, 5),
                         runs="fashion/1",
                         not_ready={"code": "log-replaced", "message": "It is gone.", "hint": "Stop it."},
+                        not_renewed={"code": "tls-not-usable", "message": "No TLS.", "why": "No key."},
                     ),
                     views.EnvironmentView(
                         *("shop", "fashion", 2, None, False, None),
@@ -300,6 +301,7 @@ RUN = views.RunView(
                 "mill         shared    -          not answering",
                 "mill: not answering (server-ended): No server answers. Serve it.",
                 "test: not ready, every prediction is refused (log-replaced): It is gone. Stop it.",
+                "test: its certificate is not renewed, and the one before is shown: No TLS. No key.",
                 "prod: served by ada:/p.",
                 "prod: grace at grace:/q wants 'promote fashion/3' since 2026-01-01 00:00:00 UTC (better)",
             ],

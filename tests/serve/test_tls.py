@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import ssl
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -54,6 +55,13 @@ def test_what_is_served_over_tls(
         assert b"HTTP" not in plain.recv(100)
 
 
+def asked(folder: Path) -> client.Status:
+    """What the server says of itself."""
+    said = client.status(folder, "prod")
+    assert said is not None
+    return said
+
+
 def test_a_renewed_certificate_is_taken_without_a_restart(
     deploy: Deploy, files: tuple[Path, Path], tmp_path: Path
 ):
@@ -62,12 +70,22 @@ def test_a_renewed_certificate_is_taken_without_a_restart(
     # One file at a time, as whatever renews them writes them: a key that does not fit is not taken.
     os.replace(shutil.copy(FILES / "two.pem", tmp_path / "new"), files[0])
     until(lambda: "tls-not-renewed" in log.read_text("utf-8"))
+    assert (asked(folder).not_renewed or {})["code"] == "tls-not-usable"
     own = client.own_access(folder, "prod")
     assert own.certificate == (FILES / "one.pem").read_text("ascii").strip()
     with Client(running.address, certificate=own.certificate) as command:
         assert command.ready()
     os.replace(shutil.copy(FILES / "two.key", tmp_path / "new"), files[1])
     until(lambda: "tls-renewed" in log.read_text("utf-8"))
+    assert asked(folder).not_renewed is None
+    # Files that are gone for a while are said once, and forgotten when they are back.
+    told = log.read_text("utf-8").count("tls-not-renewed")
+    files[1].rename(tmp_path / "away")
+    until(lambda: asked(folder).not_renewed is not None)
+    time.sleep(2.5)  # it looks each second
+    (tmp_path / "away").rename(files[1])
+    until(lambda: asked(folder).not_renewed is None)
+    assert log.read_text("utf-8").count("tls-not-renewed") == told + 1
     with Client(running.address, certificate=(FILES / "two.pem").read_text("ascii")) as command:
         assert command.ready()
     with Client(running.address, certificate=own.certificate) as command:

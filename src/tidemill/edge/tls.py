@@ -17,6 +17,7 @@ class Tls:
     Attributes:
         context: For connections; a new certificate holds for those that come after it.
         certificate: The server's own, as PEM.
+        not_renewed: Why the files as they are now could not be taken; None where what they hold is shown.
 
     Args:
         cert: A file with the certificate, and those between it and what clients trust.
@@ -31,20 +32,27 @@ class Tls:
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self.context.set_alpn_protocols(["http/1.1"])
-        self._mark = self._marks()
+        self.not_renewed: InvalidInput | None = None
+        self._mark = self._taken = self._marks()
         self.certificate = self._load()
 
     def refresh(self) -> None:
         """Take the files anew where they are not as they were; where they do not fit, the old ones are kept."""
         try:
             mark = self._marks()
+            if mark == self._taken:
+                self._mark, self.not_renewed = mark, None
             if mark == self._mark:
                 return
             self._mark = mark
             self.certificate = self._load()
         except InvalidInput as error:
-            report("tls-not-renewed", error=error.message, why=error.why)
+            # Files that are gone are looked for each second.
+            if self.not_renewed is None or self.not_renewed.why != error.why:
+                report("tls-not-renewed", error=error.message, why=error.why)
+            self.not_renewed = error
         else:
+            self._taken, self.not_renewed = mark, None
             report("tls-renewed")
 
     def _load(self) -> str:

@@ -257,6 +257,10 @@ def _environment(found: EnvironmentView) -> Finding:
             message=f"release {found.number} {runs} ({error['code']}): {error['message']}",
             hint=error.get("hint"),
         )
+    if found.not_renewed:
+        error = found.not_renewed
+        text = f"release {found.number} shows a certificate that is not renewed: {error['message']} {error.get('why') or ''}"
+        return Finding(name, ok=False, message=text.rstrip(), hint=error.get("hint"))
     runs = f"running at {found.address}" if found.running else "not running"
     text = f"release {found.number}, {found.note if found.elsewhere and found.note else runs}"
     hint = (

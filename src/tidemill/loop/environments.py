@@ -49,6 +49,7 @@ def environments(ws: Workspace) -> list[EnvironmentView]:
                     *_counted(ws, other.environment, odd),
                     runs=name,
                     not_ready=other.not_ready,
+                    not_renewed=other.not_renewed,
                 )
             )
     return found
@@ -143,6 +144,7 @@ def _environment(ws: Workspace, name: str) -> "tuple[EnvironmentView, Status | N
         looked_at=lookout.looked_at if lookout else None,
         wish=wishing.view(wish) if wish else None,
         not_ready=not_ready,
+        not_renewed=running.not_renewed if running else None,
         stopped=live is not None and runs is None and is_stopped(ws.store, live),
     )
     return view, running

@@ -377,6 +377,7 @@ class EnvironmentView:
         not_ready: Why no prediction is answered here that should be, and what to type: the server refuses all of them, hangs, or
             has ended though nobody stopped it. None where it answers, or should not.
         stopped: Whether nothing answers, as far as is known, and what is live was stopped.
+        not_renewed: Why the server here shows another certificate than its files hold now; None where it does not.
     """
 
     environment: str
@@ -396,6 +397,7 @@ class EnvironmentView:
     wish: WishView | None = None
     not_ready: dict[str, Any] | None = None
     stopped: bool = False
+    not_renewed: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ class Status:
         in_flight: Requests that it answers just now.
         told: What holds for it in place of the environment's settings.
         not_ready: Why it answers no prediction, an error as JSON; None where it does.
+        not_renewed: Why its certificate is not the one that its files hold now, likewise; None where it is, or there is none.
     """
 
     environment: str
@@ -57,6 +58,7 @@ class Status:
     in_flight: int
     told: dict[str, Any] = field(default_factory=dict[str, Any])
     not_ready: dict[str, Any] | None = None
+    not_renewed: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -255,7 +255,9 @@ class Server:
             message = channel.receive() or {}
             match message.get("verb"):
                 case "status":
-                    channel.send({**self.status(), "not_ready": self._not_ready()})
+                    channel.send(
+                        {**self.status(), "not_ready": self._not_ready(), "not_renewed": self._not_renewed()}
+                    )
                 case "access":
                     # Whoever may open this socket owns the environment.
                     certificate = self._tls.certificate if self._tls and not self.standby else None
@@ -285,6 +287,11 @@ class Server:
         """Why it answers no prediction, as ``/v2/models/NAME/ready`` says it; None where it does."""
         # The loop is asked only where something is wrong: else it may be at work for long.
         error = None if self._log.seems_fine else self.in_loop(self._log.failure())
+        return None if error is None else error.to_json()
+
+    def _not_renewed(self) -> dict[str, Any] | None:
+        """Why it shows another certificate than its files hold now."""
+        error = self._tls.not_renewed if self._tls else None
         return None if error is None else error.to_json()
 
     async def _read_tokens(self) -> None:

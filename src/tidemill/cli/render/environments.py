@@ -84,6 +84,7 @@ def environments(views: "Sequence[EnvironmentView]") -> "RenderableType":
     notes = [f"{v.environment}: {v.note.removesuffix('.')}." for v in views if v.note]
     notes += [f"{v.environment}: {_wished(v.wish)}" for v in views if v.wish]
     notes += [f"{v.environment}: {_not_ready(v)}" for v in views if v.not_ready]
+    notes += [f"{v.environment}: {_not_renewed(v.not_renewed)}" for v in views if v.not_renewed]
     return stack(lines, Text("\n".join(notes)) if notes else None)
 
 
@@ -104,6 +105,10 @@ def _not_ready(view: "EnvironmentView") -> str:
     if view.running:
         return refuses(error)
     return f"not answering ({error['code']}): {error['message']} {error.get('hint', '')}".rstrip()
+
+
+def _not_renewed(error: "Mapping[str, Any]") -> str:
+    return f"its certificate is not renewed, and the one before is shown: {error['message']} {error.get('why') or ''}".rstrip()
 
 
 def refuses(error: "Mapping[str, Any]") -> str:
