@@ -222,6 +222,16 @@ def test_a_name_that_has_no_release_is_answered_with_the_nearest(store: Store, m
     with pytest.raises(NotFound) as caught:
         bundle.find(store, "fasion")
     assert caught.value.hint == "Did you mean 'fashion'?"
+    # What nothing is near to is no reason to make one that is there.
+    with pytest.raises(NotFound) as caught:
+        bundle.find(store, "latest")
+    assert caught.value.hint == "There are releases of: fashion; 'latest' alone is the newest of all."
+
+
+def test_where_no_release_is_there_one_is_to_be_made(store: Store):
+    with pytest.raises(NotFound) as caught:
+        bundle.find(store, "fashion")
+    assert "tidemill release create" in (caught.value.hint or "")
 
 
 FILES = {

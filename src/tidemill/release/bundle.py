@@ -212,9 +212,11 @@ def find(store: Store, name: str, which: str | int = "latest") -> records.Releas
     if not known:
         with store.catalog.read() as read:
             names = {release.name for release in read.find(records.Release)}
+        there = f"There are releases of: {', '.join(sorted(names))}; 'latest' alone is the newest of all."
+        make = "Type 'tidemill release create' after a run."
         raise NotFound(
             f"There is no release of '{name}'.",
-            hint=did_you_mean(name, names, "Type 'tidemill release create' after a run."),
+            hint=did_you_mean(name, names, there if names else make),
             code=codes.RELEASE_NOT_FOUND,
         )
     text = str(which)
