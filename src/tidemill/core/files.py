@@ -48,7 +48,7 @@ def atomic_write(target: Path, part: Path | None = None) -> Generator[Path]:
     part = part or target.with_name(f".{target.name}.{secrets.token_hex(4)}{PART}")
     try:
         yield part
-        os.replace(part, target)
+        part.replace(target)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
