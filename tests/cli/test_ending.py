@@ -52,3 +52,25 @@ def test_a_command_closes_the_project_that_it_works_on(project: Path, monkeypatc
     with pytest.raises(SystemExit):
         main(["-C", str(project), "data", "list"])
     assert closed == [project]
+
+
+@pytest.mark.parametrize(
+    ("closed", "code", "said"),
+    [
+        (">&-", 1, "error[output-not-written]: The output could not be written."),
+        (">&- 2>&-", 1, ""),
+        ("2>&- <&-", 0, ""),
+    ],
+)
+def test_a_stream_that_is_closed_is_no_bug(project: Path, closed: str, code: int, said: str):
+    listed = f"'{sys.executable}' -m tidemill data list {closed}"
+    ended = subprocess.run(
+        ["sh", "-c", listed], cwd=project, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stderr.partition("\n")[0]) == (code, said), ended.stderr
+
+
+def test_a_profiler_writes_what_it_saw(project: Path):
+    words = [sys.executable, "-m", "cProfile", "-o", "seen", "-m", "tidemill", "data", "list"]
+    subprocess.run(words, cwd=project, capture_output=True, timeout=120, check=True)
+    assert (project / "seen").stat().st_size

@@ -135,6 +135,7 @@ def main(context: click.Context, project: Path | None, log: str, verify: str | N
 
 def run() -> NoReturn:
     """The process ``tidemill``: one command line, and the end of the process."""
+    streams.open_closed()
     status = 1
     try:
         main(prog_name="tidemill")

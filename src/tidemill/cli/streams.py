@@ -24,6 +24,22 @@ _WIDE = 4096
 """Columns of a text that no terminal shows: a table is never folded or cut in a file."""
 
 
+def open_closed() -> None:
+    """Put something in the place of a standard stream that whoever started the process has closed (``>&-``).
+
+    Else the first file that is opened gets its number, and a library that prints would print into a database. Nothing can
+    be written to what takes its place: what a command has to say is then not lost in silence.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY)
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
 def make_writable() -> None:
     """Have characters that a stream's encoding lacks replaced, instead of failing at the last step."""
     for stream in (sys.stdout, sys.stderr):
